@@ -1,0 +1,77 @@
+"""Tables of S4: devices, IP endpoints and the links between everything."""
+
+from __future__ import annotations
+
+from fraudworld.contracts.table import Table, code, integer, real
+from fraudworld.contracts.world import COUNTRY, REGION
+
+DEVICE_BASE = Table(
+    name="s4_device_base_6A",
+    state="S4",
+    meaning="One row per device; party devices in order of owner, then merchant terminals.",
+    columns=(
+        integer("device_id", "dense from 1"),
+        code("device_type", "phone, laptop, terminal, …", "device_type"),
+        code("device_group", "group of the type; laws are stated per group", "device_group"),
+        code("os_family", "operating system", "os_family"),
+        code("ua_family", "browser or app family, drawn given the system", "ua_family"),
+        integer("primary_party_id", "owner, null for terminals", nullable=True),
+        integer("primary_merchant_id", "merchant, null for party devices", nullable=True),
+        code("home_region_id", "region of the owner", "region"),
+        code("home_country_iso", "country of the owner", "country"),
+    ),
+    key=("device_id",),
+    sort=("device_id",),
+)
+IP_BASE = Table(
+    name="s4_ip_base_6A",
+    state="S4",
+    meaning="One row per IP endpoint, in order of country and type.",
+    columns=(
+        integer("ip_id", "dense from 1"),
+        code("ip_type", "how the endpoint is used", "ip_type"),
+        code("asn_class", "who operates the network", "asn_class"),
+        code("ip_version", "IPV4 or IPV6", "ip_version"),
+        REGION,
+        COUNTRY,
+    ),
+    key=("ip_id",),
+    sort=("ip_id",),
+)
+DEVICE_LINKS = Table(
+    name="s4_device_links_6A",
+    state="S4",
+    meaning="Device to party, account, instrument or merchant: one target per row.",
+    columns=(
+        integer("device_id", "the device"),
+        integer("party_id", "owner or co-user", nullable=True),
+        integer("account_id", "account accessed", nullable=True),
+        integer("instrument_id", "instrument accessed", nullable=True),
+        integer("merchant_id", "merchant of a terminal", nullable=True),
+        code("link_role", "what the link means", "device_link_role"),
+    ),
+    key=("device_id", "party_id", "account_id", "instrument_id", "merchant_id", "link_role"),
+    sort=("device_id",),
+)
+IP_LINKS = Table(
+    name="s4_ip_links_6A",
+    state="S4",
+    meaning="IP endpoint to device or merchant: one target per row.",
+    columns=(
+        integer("ip_id", "the endpoint"),
+        integer("device_id", "device seen there", nullable=True),
+        integer("merchant_id", "merchant whose endpoint it is", nullable=True),
+        code("link_role", "what the link means", "ip_link_role"),
+    ),
+    key=("ip_id", "device_id", "merchant_id", "link_role"),
+    sort=("ip_id",),
+)
+NETWORK_SUMMARY = Table(
+    name="s4_network_summary_6A",
+    state="S4",
+    meaning="Size and shape of the network per region.",
+    columns=(REGION, code("metric_id", "what is measured", None), real("value", "the measure")),
+    key=("region_id", "metric_id"),
+    sort=("region_id", "metric_id"),
+    identity=False,
+)

@@ -1,0 +1,51 @@
+"""The few ways `fraudworld` refuses, each with a stable code and a remedy.
+
+An error names *what* was found, *where*, and *what to do*. Its class decides the
+process's exit status; its code, `6A.<state>.<REASON>`, is part of the contract.
+"""
+
+from __future__ import annotations
+
+
+class FraudworldError(Exception):
+    """Base of every error this package raises on purpose.
+
+    `code` is stable (`6A.S0.PRIOR_PACK_SCHEMA_INVALID`), `what` says what was found,
+    `where` names the file, table or key, `remedy` what the user can do about it.
+    """
+
+    exit_code = 4
+
+    def __init__(self, code: str, what: str, *, where: str, remedy: str) -> None:
+        super().__init__(f"{code}: {what} [{where}] — {remedy}")
+        self.code = code
+        self.what = what
+        self.where = where
+        self.remedy = remedy
+
+    def as_dict(self) -> dict[str, str]:
+        """The error as plain data, for `--json` and failure records."""
+        return {
+            "code": self.code,
+            "what": self.what,
+            "where": self.where,
+            "remedy": self.remedy,
+        }
+
+
+class InputError(FraudworldError):
+    """Bad input or usage: a policy, a table, an argument (exit 2)."""
+
+    exit_code = 2
+
+
+class RefusedError(FraudworldError):
+    """Refused: sealed, conflicting or closed (exit 3)."""
+
+    exit_code = 3
+
+
+class InternalError(FraudworldError):
+    """A fault of ours: an invariant the code promised did not hold (exit 4)."""
+
+    exit_code = 4
