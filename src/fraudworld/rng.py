@@ -1,0 +1,111 @@
+"""Keys, streams and their evidence: the randomness law of the contract (page 1.6).
+
+A draw is a pure function of (seed, stream label, entity id, draw index) and of nothing
+else. A stream has a label, a *family* (the traceable substream it belongs to) and a
+*width* w, the draws every entity owns in it. Draw `i` of entity `e` (0-based, id − 1) is
+element `e · w + i` of numpy's Philox4x64-10 under the stream's key, and the key is the
+first 16 bytes of SHA-256 over (law version, seed, label). The policy is not in the key:
+two policies under one seed share their draws, so comparing them is a paired experiment.
+
+Functions return values and keep no state; what a stage drew it states afterwards as
+`StreamUse` records, from which the RNG logs are written and later reconciled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fraudworld.kernels import philox
+
+RNG_LAW_VERSION = "philox4x64-10/flat-stream/1"
+
+FAMILIES = (
+    "party_count_realisation",
+    "party_attribute_sampling",
+    *(
+        f"{entity}_{purpose}"
+        for entity in ("account", "instrument", "device", "ip")
+        for purpose in ("count_realisation", "allocation_sampling", "attribute_sampling")
+    ),
+    *(f"fraud_role_sampling_{e}" for e in ("party", "account", "merchant", "device", "ip")),
+)
+
+U64 = NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class StreamUse:
+    """What was drawn in one plan cell of one stream: evidence, not state.
+
+    Entities are 0-based and inclusive; `draws` is entities × width for a dense use.
+    """
+
+    label: str
+    family: str
+    width: int
+    cell: str
+    first_entity: int
+    last_entity: int
+    entities: int
+    draws: int
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One named stream of one seed."""
+
+    seed: int
+    label: str
+    family: str
+    width: int = 1
+
+    def __post_init__(self) -> None:
+        if self.family not in FAMILIES:
+            raise ValueError(f"unknown substream family {self.family!r} of {self.label!r}")
+
+    @property
+    def key(self) -> tuple[np.uint64, np.uint64]:
+        """The Philox key: two u64, a function of (law version, seed, label)."""
+        text = f"{RNG_LAW_VERSION}\0{self.seed}\0{self.label}".encode()
+        k0, k1 = np.frombuffer(hashlib.sha256(text).digest()[:16], dtype="<u8")
+        return k0, k1
+
+    def draws(self, first: int, count: int) -> U64:
+        """All draws of entities first … first + count − 1: u64, shape (count, width)."""
+        out = np.empty(count * self.width, dtype=np.uint64)
+        philox.fill(*self.key, np.uint64(first * self.width), out)
+        return out.reshape(count, self.width)
+
+    def flat(self, first: int, count: int) -> U64:
+        """`draws` of a stream of width 1, as a vector."""
+        if self.width != 1:
+            raise ValueError(f"stream {self.label!r} has width {self.width}, not 1")
+        return self.draws(first, count).reshape(count)
+
+    def at(self, entities: NDArray[np.integer], index: int = 0) -> U64:
+        """Draw `index` of each of `entities`: u64, one per entity."""
+        positions = entities.astype(np.uint64) * np.uint64(self.width) + np.uint64(index)
+        out = np.empty(positions.size, dtype=np.uint64)
+        philox.gather(*self.key, positions, out)
+        return out
+
+    def use(self, cell: str, first: int, count: int, *, entities: int | None = None) -> StreamUse:
+        """Evidence that entities first … first + count − 1 drew in `cell`.
+
+        `entities` is given where only some entities of that range drew.
+        """
+        drawn = count if entities is None else entities
+        return StreamUse(
+            label=self.label,
+            family=self.family,
+            width=self.width,
+            cell=cell,
+            first_entity=first,
+            last_entity=first + max(count, 1) - 1,
+            entities=drawn,
+            draws=drawn * self.width,
+        )
