@@ -52,3 +52,50 @@ def bounded(total: int, weights: ArrayLike, floor: ArrayLike) -> NDArray[np.int6
         if not short.any():
             return counts
         fixed |= short
+
+
+def controlled(
+    matrix: ArrayLike, rows: NDArray[np.int64], columns: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Round a non-negative matrix to integers with exactly these row and column sums.
+
+    The matrix's own margins must be (close to) `rows` and `columns`, which must agree in
+    total. Every cell starts at its floor; the ones that remain are placed row by row into
+    the columns that still need most (Gale–Ryser), larger fractions first among equals, so
+    a solution is found whenever one exists and no cell moves by more than it must.
+    """
+    m = np.asarray(matrix, dtype=np.float64)
+    if int(rows.sum()) != int(columns.sum()):
+        raise ValueError("rows and columns must have the same total")
+    counts = np.floor(m + 1e-9).astype(np.int64)
+    # A float margin slightly off its integer can put a floor above it: take those back.
+    for axis, target in ((1, rows), (0, columns)):
+        over = counts.sum(axis=axis) - target
+        for line in np.flatnonzero(over > 0):
+            cells = counts[line] if axis == 1 else counts[:, line]
+            for cell in np.argsort(-cells, kind="stable")[: over[line]]:
+                cells[cell] -= 1
+    need_row = rows - counts.sum(axis=1)
+    need_column = columns - counts.sum(axis=0)
+    fraction = np.round(m - counts, 9)
+    for row in np.argsort(-need_row, kind="stable"):
+        while need_row[row] > 0:
+            take = min(int(need_row[row]), int((need_column > 0).sum()))
+            order = np.lexsort((-fraction[row], -need_column))[:take]
+            counts[row, order] += 1
+            need_column[order] -= 1
+            need_row[row] -= take
+    return counts
+
+
+def fit(matrix: ArrayLike, rows: ArrayLike, columns: ArrayLike) -> NDArray[np.float64]:
+    """Scale a non-negative matrix to the given margins (iterative proportional fitting)."""
+    m = np.array(matrix, dtype=np.float64)
+    r = np.asarray(rows, dtype=np.float64)
+    c = np.asarray(columns, dtype=np.float64)
+    for _ in range(200):
+        m *= (r / np.maximum(m.sum(axis=1), 1e-300))[:, None]
+        m *= (c / np.maximum(m.sum(axis=0), 1e-300))[None, :]
+        if np.abs(m.sum(axis=1) - r).max(initial=0.0) < 1e-7:
+            break
+    return m
