@@ -1,0 +1,1 @@
+"""S2: accounts and product holdings, under hard caps."""

@@ -1,0 +1,1 @@
+"""S4: devices, IP endpoints, and the graph between everything."""

@@ -1,0 +1,148 @@
+"""How many parties: world, region, country, type, segment. Integers all the way down.
+
+Type and segment counts are plans, not draws, so a region's mix is exact and a small
+country's mix is not noise. Countries differ from their region only by bounded tilts that
+conserve the region's totals exactly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fraudworld.errors import InputError
+from fraudworld.kernels import normal
+from fraudworld.kernels.apportion import bounded, controlled, fit, largest_remainder
+from fraudworld.policy.pack import PolicyPack
+from fraudworld.rng import Stream, StreamUse
+from fraudworld.stages.columns import Geography
+
+AUTHORITY_WEEKLY_ARRIVALS = 9_590_000.0
+"""Weekly arrivals of the authority profile; per-country floors scale with this (page 2)."""
+
+
+@dataclass(frozen=True)
+class PopulationPlan:
+    """Parties per country and segment; segments carry their party type."""
+
+    counts: NDArray[np.int64]  # shape (countries, segments)
+    scale_draw: float
+    rng: tuple[StreamUse, ...]
+
+
+def plan_counts(pack: PolicyPack, seed: int, geo: Geography) -> PopulationPlan:
+    """The population plan of one seed.
+
+    Source: domain law S1; world size = arrivals / (arrivals per active party · active
+    share) × a clipped log-normal draw. Raises InputError where the floors of the countries
+    exceed the world.
+    """
+    priors = pack.population_priors
+    stream = Stream(seed, "s1/world_scale", "party_count_realisation")
+    draw = priors.scale_draw
+    z = normal.quantile(float(int(stream.flat(0, 1)[0]) >> 12) * 2.0**-52 + 2.0**-53)
+    scale_draw = min(max(normal.exp(draw.sigma * z), draw.low), draw.high)
+    arrivals = float(geo.weekly_arrivals.sum())
+    active = arrivals / (priors.arrivals_per_active_party * priors.active_share)
+    world = round(active * scale_draw)
+
+    w = priors.country_weight
+    weight = np.array(
+        [
+            (o + w.outlet_offset) ** w.outlet_exponent * (a + w.arrival_offset) ** w.arrival_exponent
+            for o, a in zip(geo.outlets.tolist(), geo.weekly_arrivals.tolist(), strict=True)
+        ]
+    )
+    profile_scale = arrivals / AUTHORITY_WEEKLY_ARRIVALS
+    floor_rule = priors.country_floor
+    floor = max(round(floor_rule.parties_at_authority * profile_scale), floor_rule.minimum)
+    if floor * len(geo.countries) > world:
+        raise InputError(
+            "6A.S1.PARTY_TARGETS_INCONSISTENT",
+            f"{len(geo.countries)} countries of at least {floor} parties exceed a world of {world}",
+            where="population_priors_6A.v1.yaml: country_floor",
+            remedy="lower country_floor.minimum or generate a larger world",
+        )
+    n_regions = len(pack.codes("region"))
+    region_weight = np.bincount(geo.region, weight, n_regions)
+    region_floor = np.bincount(geo.region, minlength=n_regions) * floor
+    per_region = bounded(world, region_weight, region_floor)
+
+    tilts, tilt_use = _country_tilts(pack, seed, len(geo.countries))
+    counts = np.zeros((len(geo.countries), len(pack.codes("segment"))), dtype=np.int64)
+    for region in np.flatnonzero(per_region):
+        inside = np.flatnonzero(geo.region == region)
+        parties = bounded(int(per_region[region]), weight[inside], floor)
+        counts[inside] = _region_counts(pack, int(region), parties, tilts[inside])
+    return PopulationPlan(counts, scale_draw, (stream.use("world", 0, 1), *tilt_use))
+
+
+def _country_tilts(
+    pack: PolicyPack, seed: int, n_countries: int
+) -> tuple[NDArray[np.float64], tuple[StreamUse, ...]]:
+    """Log-tilts per country and segment, zero where modulation is off."""
+    rule = pack.segmentation_priors.country_modulation
+    n_segments = len(pack.codes("segment"))
+    stream = Stream(seed, "s1/country_tilt", "party_count_realisation", n_segments)
+    if not rule.enabled:
+        return np.zeros((n_countries, n_segments)), ()
+    draws = stream.draws(0, n_countries)
+    z = np.vectorize(lambda d: normal.quantile(float(int(d) >> 12) * 2.0**-52 + 2.0**-53))(draws)
+    tilts = np.clip(rule.sigma * z, -rule.clip, rule.clip)
+    return tilts, (stream.use("countries", 0, n_countries),)
+
+
+def _region_counts(
+    pack: PolicyPack, region: int, parties: NDArray[np.int64], tilts: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """Parties per country and segment inside one region; margins exact both ways."""
+    region_code = pack.codes("region")[region]
+    types, segments = pack.codes("party_type"), pack.codes("segment")
+    mix = pack.population_priors.party_type_mix[region_code]
+    shares = np.array([mix[t] for t in types])
+    by_type = largest_remainder(int(parties.sum()), shares)
+    country_type = controlled(np.outer(parties, by_type) / parties.sum(), parties, by_type)
+    counts = np.zeros((parties.size, len(segments)), dtype=np.int64)
+    for t, party_type in enumerate(types):
+        inside = [s for s, code in enumerate(segments) if _party_type(pack, code) == party_type]
+        segment_mix = pack.segmentation_priors.segment_mix[region_code][party_type]
+        share = np.array([segment_mix[segments[s]] for s in inside])
+        columns = largest_remainder(int(by_type[t]), share)
+        rows = country_type[:, t]
+        expected = _tilted(pack, rows, columns, tilts[:, inside])
+        counts[:, inside] = controlled(expected, rows, columns)
+    return counts
+
+
+def _tilted(
+    pack: PolicyPack,
+    rows: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    tilts: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Expected counts under the tilts, fitted to both margins, no country beyond `max_tv`.
+
+    A country further from its region than the bound has its tilt shrunk, and the fit is
+    repeated: conserving the margins couples the countries.
+    """
+    limit = pack.segmentation_priors.country_modulation.max_tv
+    base = columns / max(columns.sum(), 1)
+    strength = np.ones(rows.size)
+    tilt = np.array([[normal.exp(v) for v in row] for row in tilts.tolist()]).reshape(tilts.shape)
+    for _ in range(50):
+        seed_matrix = rows[:, None] * base[None, :] * (1 + strength[:, None] * (tilt - 1))
+        expected = fit(seed_matrix, rows, columns)
+        mix = expected / np.maximum(rows, 1)[:, None]
+        distance = 0.5 * np.abs(mix - base).sum(axis=1)
+        # A tenth of room, so that rounding to integers stays inside the bound as well.
+        beyond = (distance > 0.9 * limit) & (rows > 0)
+        if not beyond.any():
+            break
+        strength[beyond] *= 0.8
+    return expected
+
+
+def _party_type(pack: PolicyPack, segment: str) -> str:
+    return pack.party_taxonomy.segments[segment]
