@@ -85,6 +85,16 @@ def _clamp(cells, eligible, room, counts, excess, slots):  # type: ignore[no-unt
 
 
 @dataclass(frozen=True)
+class Draft:
+    """An apportioned plan before its caps: counts may exceed the room."""
+
+    cells: NDArray[np.uint16]
+    eligible: NDArray[np.bool_]
+    counts: NDArray[np.int32]
+    unplaced: NDArray[np.int64]  # per cell: plan of cells nobody is eligible in
+
+
+@dataclass(frozen=True)
 class Allocation:
     """Counts per entity, and the counters of the cap pass."""
 
@@ -95,28 +105,27 @@ class Allocation:
     dropped: NDArray[np.int64]  # per cell
 
 
-def allocate(
+SlotDraws = Callable[[NDArray[np.int64]], NDArray[np.uint64]]
+
+
+def draft(
     cells: NDArray[np.uint16],
     gate_key: NDArray[np.uint64],
     weight: NDArray[np.uint64],
     plan: NDArray[np.int64],
     zero_share: float,
-    room: NDArray[np.int32],
-    slot_draws: Callable[[NDArray[np.int64]], NDArray[np.uint64]],
-    *,
-    enforce_cap: bool = True,
-) -> Allocation:
-    """Share `plan[c]` among the entities of every cell c.
+    widest: int,
+) -> Draft:
+    """Gate and apportion `plan[c]` among the entities of every cell c.
 
-    cells, gate_key, weight, room: one per entity; room is what it may still hold (≥ 0).
-    `slot_draws(positions)` returns one draw per free slot, u64 (len(positions), max room).
-    The eligible number of a cell is max(round((1 − zero_share) · n), what its plan needs).
+    cells, gate_key, weight: one per entity; widest: the most one entity may hold. The
+    eligible number of a cell is max(round((1 − zero_share) · n), what its plan needs).
     """
     n_cells = plan.size
     size = np.bincount(cells, minlength=n_cells)
-    widest = int(room.max(initial=1)) or 1
-    quota = np.maximum(np.floor((1.0 - zero_share) * size + 0.5).astype(np.int64), -(-plan // widest))
-    eligible = smallest(gate_key, cells, np.minimum(quota, size), GATE_BITS)
+    open_share = np.floor((1.0 - zero_share) * size + 0.5).astype(np.int64)
+    quota = np.minimum(np.maximum(open_share, -(-plan // widest)), size)
+    eligible = smallest(gate_key, cells, quota, GATE_BITS)
 
     total = np.zeros(n_cells, dtype=np.uint64)
     _mass(cells, eligible, weight, total)
@@ -126,22 +135,44 @@ def allocate(
     safe = np.maximum(total, np.uint64(1))
     _quota(cells, eligible, weight, safe, plan.astype(np.uint64), counts, remainder, given)
     rest = np.where(total > 0, plan - given, 0)
-    bits = int(safe.max()).bit_length() + 1
-    counts += smallest(remainder, cells, rest, bits)
-    if not enforce_cap:
-        over = np.maximum(counts - room, 0)
-        nothing = np.zeros(n_cells, dtype=np.int64)
-        return Allocation(counts, int(over.sum()), int(over.max(initial=0)), 0, nothing)
+    counts += smallest(remainder, cells, rest, int(safe.max()).bit_length() + 1)
+    return Draft(cells, eligible, counts, np.where(total > 0, 0, plan))
 
-    excess = np.zeros(n_cells, dtype=np.int64)
-    slots = np.zeros(n_cells, dtype=np.int64)
-    worst = _clamp(cells, eligible, room, counts, excess, slots)
+
+def uncapped(made: Draft, room: NDArray[np.int32]) -> Allocation:
+    """A draft taken as it is; overflow is only counted (the policy's `warn`)."""
+    over = np.maximum(made.counts - room, 0)
+    return Allocation(made.counts, int(over.sum()), int(over.max(initial=0)), 0, made.unplaced)
+
+
+def capped(made: Draft, room: NDArray[np.int32], slot_draws: SlotDraws) -> Allocation:
+    """A draft with no count above `room` (≥ 0, one per entity): steps 3 and 4 of the law.
+
+    `slot_draws(positions)` returns a draw per free slot: u64 (len(positions), ≥ max room).
+    """
+    excess = np.zeros(made.unplaced.size, dtype=np.int64)
+    slots = np.zeros(made.unplaced.size, dtype=np.int64)
+    counts = made.counts.copy()
+    worst = _clamp(made.cells, made.eligible, room, counts, excess, slots)
     handed = np.minimum(excess, slots)
-    _hand_out(cells, eligible, room, counts, handed, slots, slot_draws)
-    unplaced = np.where(total > 0, 0, plan)
+    _hand_out(made.cells, made.eligible, room, counts, handed, slots, slot_draws)
     return Allocation(
-        counts, int(excess.sum()), int(worst), int(handed.sum()), excess - handed + unplaced
+        counts, int(excess.sum()), int(worst), int(handed.sum()), excess - handed + made.unplaced
     )
+
+
+def allocate(
+    cells: NDArray[np.uint16],
+    gate_key: NDArray[np.uint64],
+    weight: NDArray[np.uint64],
+    plan: NDArray[np.int64],
+    zero_share: float,
+    room: NDArray[np.int32],
+    slot_draws: SlotDraws,
+) -> Allocation:
+    """`draft`, then `capped`."""
+    made = draft(cells, gate_key, weight, plan, zero_share, int(room.max(initial=1)) or 1)
+    return capped(made, room, slot_draws)
 
 
 def _hand_out(
@@ -151,7 +182,7 @@ def _hand_out(
     counts: NDArray[np.int32],
     handed: NDArray[np.int64],
     slots: NDArray[np.int64],
-    slot_draws: Callable[[NDArray[np.int64]], NDArray[np.uint64]],
+    slot_draws: SlotDraws,
 ) -> None:
     """Give `handed[c]` more to the free slots of cell c with the smallest draws."""
     free = room - counts

@@ -18,13 +18,22 @@ from fraudworld.engine.local import Engine, Shard
 from fraudworld.errors import InternalError
 from fraudworld.kernels import expand, normal
 from fraudworld.kernels.apportion import largest_remainder
-from fraudworld.kernels.capped import allocate, gate_and_weight
+from fraudworld.kernels.capped import (
+    Allocation,
+    Draft,
+    capped,
+    draft,
+    gate_and_weight,
+    uncapped,
+)
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import Stream, StreamUse
 from fraudworld.stages.columns import Accounts, Parties
 
 COUNTS = "account_count_realisation"
 SAMPLING = "account_allocation_sampling"
+CHUNK = 1 << 18
+"""Parties whose draws are in memory at once."""
 
 
 @njit(cache=True, nogil=True)
@@ -54,6 +63,16 @@ class KmaxCounters:
 
 
 @dataclass(frozen=True)
+class ProductDraft:
+    """One product apportioned over the parties of its type, caps not yet enforced."""
+
+    code: str
+    slot: int
+    members: NDArray[np.int64]  # parties of the type
+    made: Draft
+
+
+@dataclass(frozen=True)
 class Holdings:
     """Counts per slot and party; slot s of a party type is its s-th product.
 
@@ -65,7 +84,6 @@ class Holdings:
     products: NDArray[np.uint8]
     counters: KmaxCounters
     dropped: dict[str, int]  # product → accounts no legal receiver could take
-    rng: tuple[StreamUse, ...]
 
 
 def products_of(pack: PolicyPack, party_type: str) -> list[int]:
@@ -113,79 +131,87 @@ def allocate_accounts(
     plans: tuple[ProductPlan, ...],
     shards: tuple[Shard, ...],
     engine: Engine,
-) -> Holdings:
-    """Realise the plans; caps hold after all merging unless the policy only warns.
-
-    Raises InternalError `6A.S2.KMAX_POSTCHECK_FAILED` if a cap is broken under the hard
-    mode: nothing is published then.
-    """
+) -> tuple[tuple[ProductDraft, ...], tuple[StreamUse, ...]]:
+    """Gate and apportion every product's plan over the parties of its type."""
     priors = pack.account_per_party_priors
-    codes = pack.codes("account_type")
-    types = pack.codes("party_type")
-    per_type = [products_of(pack, t) for t in types]
-    slots = max(map(len, per_type))
-    products = np.full((len(types), slots), 255, dtype=np.uint8)
-    for t, found in enumerate(per_type):
-        products[t, : len(found)] = found
-    hard = priors.constraints.cap_enforcement_mode == "hard_global_postmerge"
-
+    codes, types = pack.codes("account_type"), pack.codes("party_type")
     factor_stream = Stream(seed, "s2/party_factor", COUNTS)
     factor = np.empty(parties.n)
-    engine.map(lambda s: _deviates(factor_stream.flat(s.first, s.last - s.first), factor[s.first : s.last]), shards)
+    engine.map(
+        lambda s: _deviates(factor_stream.flat(s.first, s.last - s.first), factor[s.first : s.last]),
+        shards,
+    )
+    cell_of = parties.region.astype(np.uint16) * np.uint16(len(pack.codes("segment")))
+    cell_of += parties.segment
 
-    counts = np.zeros((slots, parties.n), dtype=np.uint16)
-    uses = [factor_stream.use("world", 0, parties.n)]
-    overflow = redistributed = violations = worst = 0
-    dropped: dict[str, int] = {}
-    n_segments = len(pack.codes("segment"))
-    cell_of = parties.region.astype(np.uint16) * np.uint16(n_segments) + parties.segment
-    for t in range(len(types)):
-        members = np.flatnonzero(parties.type == t)
-        cells = cell_of[members]
-        for slot, product in enumerate(per_type[t]):
-            code = codes[product]
-            law = priors.counts[code]
-            stream = Stream(seed, f"s2/account_allocation/{code}", SAMPLING, 2)
-            spare = Stream(seed, f"s2/kmax_redistribution/{code}", SAMPLING, law.cap)
-            gate = np.empty(members.size, dtype=np.uint64)
-            weight = np.empty(members.size, dtype=np.uint64)
-            chunks = np.array_split(np.arange(members.size), max(len(shards), 1))
-
-            def fill(
-                chunk: NDArray[np.int64],
-                stream: Stream = stream,
-                members: NDArray[np.int64] = members,
-                gate: NDArray[np.uint64] = gate,
-                weight: NDArray[np.uint64] = weight,
-                sigma: float = law.sigma,
-            ) -> None:
-                if chunk.size == 0:
-                    return
-                own = members[chunk]
-                dense = stream.draws(int(own[0]), int(own[-1] - own[0]) + 1)[own - own[0]]
-                part = slice(int(chunk[0]), int(chunk[-1]) + 1)
-                gate_and_weight(
-                    factor[own], dense, priors.party_factor_correlation, sigma, gate[part], weight[part]
-                )
-
-            engine.map(fill, chunks)
-            done = allocate(
-                cells,
-                gate,
-                weight,
-                plans[product].cells.ravel(),
-                law.zero_share,
-                np.full(members.size, law.cap, dtype=np.int32),
-                lambda at, m=members, s=spare: _slots(s, m[at]),
-                enforce_cap=hard,
+    def one(product: int) -> tuple[ProductDraft, StreamUse]:
+        code = codes[product]
+        law = priors.counts[code]
+        owner = pack.account_taxonomy.account_types[code].party_type
+        members = np.flatnonzero(parties.type == types.index(owner))
+        stream = Stream(seed, f"s2/account_allocation/{code}", SAMPLING, 2)
+        gate = np.empty(members.size, dtype=np.uint64)
+        weight = np.empty(members.size, dtype=np.uint64)
+        for low in range(0, members.size, CHUNK):
+            part = slice(low, low + CHUNK)
+            own = members[part]
+            draws = stream.draws(int(own[0]), int(own[-1] - own[0]) + 1)[own - own[0]]
+            gate_and_weight(
+                factor[own], draws, priors.party_factor_correlation, law.sigma, gate[part], weight[part]
             )
-            counts[slot, members] = done.counts
-            overflow += done.overflow
-            redistributed += done.redistributed
-            worst = max(worst, done.worst_overflow)
-            dropped[code] = int(done.dropped.sum())
-            violations += int((done.counts > law.cap).sum())
-            uses.append(stream.use(code, 0, parties.n, entities=members.size))
+        made = draft(
+            cell_of[members], gate, weight, plans[product].cells.ravel(), law.zero_share, law.cap
+        )
+        slot = products_of(pack, owner).index(product)
+        return ProductDraft(code, slot, members, made), stream.use(
+            code, 0, parties.n, entities=members.size
+        )
+
+    results = engine.map(one, range(len(codes)))
+    drafts, uses = zip(*results, strict=True)
+    return drafts, (factor_stream.use("world", 0, parties.n), *uses)
+
+
+def enforce_kmax_per_party_account_type(
+    pack: PolicyPack,
+    seed: int,
+    parties: Parties,
+    drafts: tuple[ProductDraft, ...],
+    engine: Engine,
+) -> tuple[Holdings, tuple[StreamUse, ...]]:
+    """Clamp, pool, hand out, drop: the last pass before anything is written.
+
+    Raises InternalError `6A.S2.KMAX_POSTCHECK_FAILED` if a cap is broken under the hard
+    mode: nothing is published then. Under `warn` the overflow is only counted.
+    """
+    priors = pack.account_per_party_priors
+    hard = priors.constraints.cap_enforcement_mode == "hard_global_postmerge"
+
+    def one(item: ProductDraft) -> tuple[Allocation, StreamUse]:
+        cap = priors.counts[item.code].cap
+        room = np.full(item.members.size, cap, dtype=np.int32)
+        spare = Stream(seed, f"s2/kmax_redistribution/{item.code}", SAMPLING, cap)
+        asked = 0
+
+        def slots(at: NDArray[np.int64]) -> NDArray[np.uint64]:
+            nonlocal asked
+            asked = at.size
+            return np.stack([spare.at(item.members[at], i) for i in range(cap)], axis=1)
+
+        done = capped(item.made, room, slots) if hard else uncapped(item.made, room)
+        return done, spare.use(item.code, 0, parties.n, entities=asked)
+
+    results = engine.map(one, drafts)
+    types = pack.codes("party_type")
+    per_type = [products_of(pack, t) for t in types]
+    products = np.full((len(types), max(map(len, per_type))), 255, dtype=np.uint8)
+    for t, found in enumerate(per_type):
+        products[t, : len(found)] = found
+    counts = np.zeros((products.shape[1], parties.n), dtype=np.uint16)
+    violations = 0
+    for item, (done, _) in zip(drafts, results, strict=True):
+        counts[item.slot, item.members] = done.counts
+        violations += int((done.counts > priors.counts[item.code].cap).sum())
     if hard and violations > priors.constraints.max_allowed_kmax_violations:
         raise InternalError(
             "6A.S2.KMAX_POSTCHECK_FAILED",
@@ -193,13 +219,15 @@ def allocate_accounts(
             where="S2 enforce_kmax",
             remedy="report this with the seed and the policy pack; nothing was published",
         )
-    counters = KmaxCounters(overflow, redistributed, sum(dropped.values()), violations, worst)
-    return Holdings(counts, products, counters, dropped, tuple(uses))
-
-
-def _slots(stream: Stream, entities: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """One draw per free slot of each entity: u64 (entities, width)."""
-    return np.stack([stream.at(entities, i) for i in range(stream.width)], axis=1)
+    dropped = {i.code: int(d.dropped.sum()) for i, (d, _) in zip(drafts, results, strict=True)}
+    counters = KmaxCounters(
+        kmax_overflow_rows=sum(d.overflow for d, _ in results),
+        kmax_redistributed_rows=sum(d.redistributed for d, _ in results),
+        kmax_dropped_rows=sum(dropped.values()),
+        kmax_postcheck_violations=violations,
+        worst_overflow=max(d.worst_overflow for d, _ in results),
+    )
+    return Holdings(counts, products, counters, dropped), tuple(use for _, use in results)
 
 
 def accounts_of(holdings: Holdings, parties: Parties, shards: tuple[Shard, ...], engine: Engine) -> Accounts:

@@ -1,0 +1,151 @@
+"""Kernels against something that is not ours, and against their own laws."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import chisquare, norm
+
+from fraudworld.kernels import apportion, discrete, normal, permute, select
+from fraudworld.kernels.merge import merged
+from fraudworld.rng import FAMILIES, Stream
+
+
+@pytest.mark.parametrize("width", [1, 3, 4, 8])
+@pytest.mark.parametrize("first", [0, 1, 7, 1_000_003])
+def test_stream_is_numpys_philox_bit_for_bit(width, first):
+    stream = Stream(42, "test/philox", FAMILIES[0], width)
+    expected = np.random.Philox(key=np.array(stream.key))
+    expected.advance(first * width // 4)
+    raw = expected.random_raw(50 * width + 4)[first * width % 4 :][: 50 * width]
+    assert (stream.draws(first, 50).ravel() == raw).all()
+    entities = np.array([first + 49, first, first + 13])
+    for index in range(width):
+        assert (stream.at(entities, index) == stream.draws(first, 50)[entities - first, index]).all()
+
+
+def test_streams_differ_by_seed_and_label_and_by_nothing_else():
+    a = Stream(1, "x", FAMILIES[0]).flat(0, 8)
+    assert (a == Stream(1, "x", FAMILIES[3]).flat(0, 8)).all()
+    assert not (a == Stream(2, "x", FAMILIES[0]).flat(0, 8)).any()
+    assert not (a == Stream(1, "y", FAMILIES[0]).flat(0, 8)).any()
+
+
+def test_unknown_family_is_refused():
+    with pytest.raises(ValueError, match="unknown substream family"):
+        Stream(1, "x", "household_sampling")
+
+
+def test_normal_quantile_log_and_exp_match_scipy_and_numpy():
+    u = np.concatenate([np.linspace(1e-9, 1 - 1e-9, 20_001), [1e-300, 1e-15, 1 - 1e-15]])
+    assert np.array([normal.quantile(v) for v in u]) == pytest.approx(norm.ppf(u), abs=1e-9, rel=1e-12)
+    x = np.linspace(-40, 40, 4_001)
+    assert np.array([normal.exp(v) for v in x]) == pytest.approx(np.exp(x), rel=1e-14)
+    y = np.exp(x)
+    assert np.array([normal.log(v) for v in y]) == pytest.approx(np.log(y), rel=1e-12, abs=1e-13)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    keys=st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 3), min_size=1, max_size=200),
+    cells=st.integers(1, 4),
+    data=st.data(),
+)
+def test_smallest_equals_a_stable_sort(keys, cells, data):
+    key = np.array(keys, dtype=np.uint64)
+    cell = np.arange(key.size) % cells
+    quota = np.array([data.draw(st.integers(0, key.size + 1)) for _ in range(cells)])
+    marked = select.smallest(key, cell, quota)
+    for c in range(cells):
+        inside = np.flatnonzero(cell == c)
+        expected = inside[np.argsort(key[inside], kind="stable")][: quota[c]]
+        assert set(np.flatnonzero(marked & (cell == c))) == set(expected)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 16, 17, 1_000, 4_097])
+def test_permutation_is_a_bijection(n):
+    keys = Stream(3, "test/permute", FAMILIES[0], 8).draws(n, 1)[0]
+    assert sorted(permute.permuted(0, n, n, keys)) == list(range(n))
+
+
+def test_permutation_looks_uniform():
+    keys = Stream(4, "test/permute", FAMILIES[0], 8).draws(0, 4_000)
+    first = np.array([permute.place(0, 10, k) for k in keys])
+    assert chisquare(np.bincount(first, minlength=10)).pvalue > 1e-4
+    pairs = np.array([permute.place(1, 10, k) for k in keys])
+    assert abs(np.corrcoef(first, pairs)[0, 1] + 1 / 9) < 0.06
+
+
+@settings(max_examples=100, deadline=None)
+@given(total=st.integers(0, 10**7), weights=st.lists(st.floats(0, 1e6), min_size=1, max_size=30))
+def test_largest_remainder_conserves_and_stays_within_one(total, weights):
+    w = np.array(weights)
+    if w.sum() <= 1e-3:
+        return
+    counts = apportion.largest_remainder(total, w)
+    assert counts.sum() == total
+    assert np.abs(counts - total * w / w.sum()).max() < 1 + 1e-6
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), r=st.integers(1, 8), c=st.integers(1, 8))
+def test_controlled_rounding_keeps_both_margins(data, r, c):
+    rows = np.array([data.draw(st.integers(0, 500)) for _ in range(r)], dtype=np.int64)
+    if rows.sum() == 0:
+        return
+    mix = np.array([data.draw(st.floats(0.05, 1)) for _ in range(c)])
+    columns = apportion.largest_remainder(int(rows.sum()), mix)
+    expected = apportion.fit(np.outer(rows, mix), rows, columns)
+    counts = apportion.controlled(expected, rows, columns)
+    assert (counts.sum(axis=1) == rows).all()
+    assert (counts.sum(axis=0) == columns).all()
+    assert counts.min() >= 0
+    assert np.abs(counts - expected).max() < 3
+
+
+def test_floors_hold_and_the_rest_is_shared():
+    counts = apportion.bounded(1000, [1, 1, 98], [100, 50, 0])
+    assert list(counts) == [100, 50, 850]
+    with pytest.raises(ValueError, match="floors sum to"):
+        apportion.bounded(10, [1, 1], [6, 6])
+
+
+def test_choices_follow_the_shares_and_never_take_an_impossible_category():
+    table = discrete.thresholds([[0.0, 0.3, 0.7, 0.0], [1.0, 0.0, 0.0, 0.0]])
+    draws = Stream(5, "test/choice", FAMILIES[0]).flat(0, 100_000)
+    got = discrete.choices(draws, np.zeros(draws.size, np.uint8), table)
+    assert np.bincount(got, minlength=4) / draws.size == pytest.approx([0, 0.3, 0.7, 0], abs=0.006)
+    edge = np.array([0, 2**64 - 1], dtype=np.uint64)
+    assert list(discrete.choices(edge, np.zeros(2, np.uint8), table)) == [1, 2]
+    assert list(discrete.choices(edge, np.ones(2, np.uint8), table)) == [0, 0]
+    with pytest.raises(ValueError, match="sum to 1"):
+        discrete.thresholds([[0.5, 0.49]])
+
+
+def test_zero_inflated_poisson_has_its_zero_share_and_maximum():
+    p = discrete.zero_inflated_poisson(0.25, 1.1, 3)
+    assert p.size == 4
+    assert p.sum() == pytest.approx(1)
+    assert p[0] > 0.25
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    left=st.lists(st.integers(0, 20), max_size=60).map(sorted),
+    right=st.lists(st.integers(0, 20), max_size=30).map(sorted),
+    rows=st.integers(1, 9),
+)
+def test_merge_is_a_stable_sort_with_the_right_side_first(left, right, rows):
+    lhs, rhs = np.array(left, dtype=np.int64), np.array(right, dtype=np.int64)
+    out: list[tuple[int, str]] = []
+    for batch in merged(lhs, rhs, rows):
+        rows_out: list[tuple[int, str]] = [(0, "")] * batch.size
+        for at, value in zip(batch.left_at, lhs[batch.left], strict=True):
+            rows_out[at] = (int(value), "left")
+        for at, value in zip(batch.right_at, rhs[batch.right], strict=True):
+            rows_out[at] = (int(value), "right")
+        out += rows_out
+    expected = sorted([(v, "left") for v in left] + [(v, "right") for v in right], key=lambda t: (t[0], t[1] == "left"))
+    assert out == expected
