@@ -47,17 +47,21 @@ class Wallets:
     instruments: NDArray[np.uint8]  # (account types, slots), 255 = none
     dropped: dict[str, int]  # "account/instrument" → instruments no account could take
     floors: dict[str, int]  # "account/instrument" → instruments placed as floor
+    floor_excess: dict[str, int]  # "account/instrument" → floors beyond the plan
     rng: tuple[StreamUse, ...]
 
 
 def plan_instruments(
-    pack: PolicyPack, accounts: Accounts, parties: Parties
+    pack: PolicyPack, accounts: Accounts, region: NDArray[np.uint8]
 ) -> tuple[PairPlan, ...]:
-    """World total per account type → instrument → region, each by largest remainder."""
+    """World total per account type → instrument → region, each by largest remainder.
+
+    region: of every account's owner, u8 (accounts,).
+    """
     mix = pack.instrument_mix_priors
     n_regions = len(pack.codes("region"))
     codes = pack.codes("account_type")
-    cell = accounts.type.astype(np.int64) * n_regions + parties.region[accounts.owner]
+    cell = accounts.type.astype(np.int64) * n_regions + region
     population = np.bincount(cell, minlength=len(codes) * n_regions).reshape(-1, n_regions)
     plans = []
     for t, code in enumerate(codes):
@@ -76,7 +80,7 @@ def allocate_instruments(
     pack: PolicyPack,
     seed: int,
     accounts: Accounts,
-    parties: Parties,
+    region: NDArray[np.uint8],
     plans: tuple[PairPlan, ...],
     engine: Engine,
 ) -> Wallets:
@@ -92,9 +96,9 @@ def allocate_instruments(
         table[t, : len(names)] = [all_codes.index(n) for n in names]
     counts = np.zeros((slots, accounts.n), dtype=np.uint8)
     plan_of = {(p.account_type, p.instrument_type): p.cells for p in plans}
-    region = parties.region[accounts.owner]
     dropped: dict[str, int] = {}
     placed: dict[str, int] = {}
+    excess: dict[str, int] = {}
     uses: list[StreamUse] = []
 
     def account_type(t: int) -> list[StreamUse]:
@@ -136,14 +140,15 @@ def allocate_instruments(
                 ),
             )
             held[slot, inside] += done.counts
-            dropped[f"{code}/{name}"] = int(done.dropped.sum() + np.minimum(rest, 0).sum())
+            dropped[f"{code}/{name}"] = int(done.dropped.sum())
+            excess[f"{code}/{name}"] = int(np.maximum(-rest, 0).sum())
             used.append(stream.use(f"{code}/{name}", 0, accounts.n, entities=who.size))
         counts[: len(names), members] = held
         return used
 
     for used in engine.map(account_type, range(len(account_codes))):
         uses += used
-    return Wallets(counts, table, dict(sorted(dropped.items())), dict(sorted(placed.items())), tuple(uses))
+    return Wallets(counts, table, dropped, placed, excess, tuple(uses))
 
 
 def _floors(

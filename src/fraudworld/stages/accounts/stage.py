@@ -1,0 +1,59 @@
+"""S2 as a recipe: plan, apportion, enforce the caps, publish."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import numpy as np
+
+from fraudworld.contracts.world import ACCOUNT_BASE, ACCOUNT_SUMMARY, HOLDINGS
+from fraudworld.stages.accounts import tables
+from fraudworld.stages.accounts.draw import (
+    accounts_of,
+    allocate_accounts,
+    enforce_kmax_per_party_account_type,
+    plan_accounts,
+)
+from fraudworld.stages.columns import Accounts, Parties
+from fraudworld.stages.context import Context
+
+
+def run(context: Context, parties: Parties) -> Accounts:
+    """Accounts of the population, every holding within its K_max."""
+    pack, seed, engine = context.pack, context.seed, context.engine
+    with context.step("S2", "load_contracts_inputs"):
+        codes = pack.codes("account_type")
+    with context.step("S2", "load_party_base"):
+        plans = plan_accounts(pack, parties)
+    with context.step("S2", "allocate_accounts"):
+        drafts, draws = allocate_accounts(pack, seed, parties, plans, context.shards, engine)
+    with context.step("S2", "enforce_kmax"):
+        holdings, slot_draws = enforce_kmax_per_party_account_type(
+            pack, seed, parties, drafts, engine
+        )
+        del drafts
+    with context.step("S2", "emit_account_base"):
+        accounts = accounts_of(holdings, parties, context.shards, engine)
+        context.emit(ACCOUNT_BASE, tables.account_base(accounts, parties, context.geo))
+    with context.step("S2", "emit_holdings"):
+        context.emit(HOLDINGS, tables.holdings(holdings, parties))
+    with context.step("S2", "emit_summary"):
+        context.emit(ACCOUNT_SUMMARY, tables.account_summary(pack, accounts, parties, context.geo))
+    with context.step("S2", "rng_publish"):
+        context.evidence += [*draws, *slot_draws]
+        rows = np.bincount(accounts.type, minlength=len(codes))
+        context.documents["s2_kmax_counters_6A"] = {
+            **asdict(holdings.counters),
+            "cap_enforcement_mode": pack.account_per_party_priors.constraints.cap_enforcement_mode,
+            "dropped_by_product": holdings.dropped,
+        }
+        context.plans["s2_accounts"] = {
+            code: {
+                "plan": int(plan.cells.sum()),
+                "rows": int(rows[plan.product]),
+                "dropped": holdings.dropped[code],
+                "cells": plan.cells.tolist(),
+            }
+            for code, plan in zip(codes, plans, strict=True)
+        }
+    return accounts

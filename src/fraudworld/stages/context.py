@@ -1,0 +1,39 @@
+"""What every stage recipe is handed besides its input columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+from fraudworld.contracts import Table
+from fraudworld.engine.local import Engine, Shard
+from fraudworld.policy.pack import PolicyPack
+from fraudworld.rng import StreamUse
+from fraudworld.stages.batches import Batch
+from fraudworld.stages.columns import Geography, Merchants
+
+
+@dataclass
+class Context:
+    """Policy, key and inputs of a run, and the three ways out: rows, evidence, timings.
+
+    `step(state, name)` times a substep; `emit(table, batches)` publishes rows and returns
+    how many; `evidence` collects the draws, `plans` the integer plans, `counters` what
+    `s2_kmax_counters_6A.json` and the like hold. Nothing here can change what a law draws.
+    """
+
+    pack: PolicyPack
+    seed: int
+    geo: Geography
+    merchants: Merchants
+    outlet_scale: float
+    parties_per_shard: int | None
+    engine: Engine
+    step: Callable[[str, str], AbstractContextManager[Any]]
+    emit: Callable[[Table, Iterable[Batch]], int]
+    shards: tuple[Shard, ...] = ()
+    evidence: list[StreamUse] = field(default_factory=list)
+    plans: dict[str, Any] = field(default_factory=dict)
+    documents: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,38 @@
+"""S1 as a recipe: plan, draw, publish."""
+
+from __future__ import annotations
+
+from fraudworld.contracts.world import PARTY_BASE, PARTY_SUMMARY
+from fraudworld.engine.local import cut
+from fraudworld.stages.columns import Parties
+from fraudworld.stages.context import Context
+from fraudworld.stages.parties.draw import draw_parties
+from fraudworld.stages.parties.plan import plan_counts
+from fraudworld.stages.parties.tables import party_base, party_summary
+
+
+def run(context: Context) -> Parties:
+    """The closed population of one seed. Sets `context.shards` for the stages after it."""
+    pack, geo = context.pack, context.geo
+    with context.step("S1", "load_contracts_inputs"):
+        segments = pack.codes("segment")
+    with context.step("S1", "plan_counts"):
+        plan = plan_counts(pack, context.seed, geo)
+        context.plans["s1_parties"] = {
+            "scale_draw": plan.scale_draw,
+            "world": int(plan.counts.sum()),
+            "cells": {
+                country: {s: int(n) for s, n in zip(segments, row, strict=True) if n}
+                for country, row in zip(geo.countries, plan.counts, strict=True)
+            },
+        }
+    with context.step("S1", "emit_party_base"):
+        parties, draws = draw_parties(
+            pack, context.seed, geo, plan, context.parties_per_shard, context.engine
+        )
+        context.shards = cut(parties.country_start, context.parties_per_shard)
+        context.emit(PARTY_BASE, party_base(parties))
+        context.emit(PARTY_SUMMARY, party_summary(pack, parties, geo))
+    with context.step("S1", "rng_publish"):
+        context.evidence += [*plan.rng, *draws]
+    return parties
