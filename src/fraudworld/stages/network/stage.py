@@ -1,0 +1,80 @@
+"""S4 as a recipe: devices, their links, IP endpoints, publish."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fraudworld.contracts.network import (
+    DEVICE_BASE,
+    DEVICE_LINKS,
+    IP_BASE,
+    IP_LINKS,
+    NETWORK_SUMMARY,
+)
+from fraudworld.stages.columns import (
+    Accounts,
+    DeviceLinks,
+    Devices,
+    Instruments,
+    IpEdges,
+    Ips,
+    MerchantEndpoints,
+    Parties,
+)
+from fraudworld.stages.context import Context
+from fraudworld.stages.network import tables
+from fraudworld.stages.network.devices import draw_devices, plan_devices
+from fraudworld.stages.network.endpoints import build_ips
+from fraudworld.stages.network.links import draw_links
+
+
+@dataclass(frozen=True)
+class Network:
+    """What S4 made."""
+
+    devices: Devices
+    links: DeviceLinks
+    ips: Ips
+    edges: IpEdges
+    endpoints: MerchantEndpoints
+
+
+def run(
+    context: Context, parties: Parties, accounts: Accounts, instruments: Instruments
+) -> Network:
+    """Devices and IP endpoints of the population, and the graph between them."""
+    pack, seed, geo, merchants = context.pack, context.seed, context.geo, context.merchants
+    with context.step("S4", "load_contracts_inputs"):
+        types = pack.codes("device_type")
+    with context.step("S4", "load_party_base"):
+        shards = context.shards
+    with context.step("S4", "plan_device_counts"):
+        plan = plan_devices(pack, parties, merchants, context.outlet_scale)
+        made = draw_devices(pack, seed, parties, merchants, geo, plan, shards, context.engine)
+        context.emit(DEVICE_BASE, tables.device_base(made.devices, merchants))
+    with context.step("S4", "emit_regions"):
+        linked = draw_links(
+            pack, seed, parties, accounts, instruments, made.devices, shards, context.engine
+        )
+        devices = linked.devices
+        context.emit(DEVICE_LINKS, tables.device_links(pack, linked.links, merchants))
+    with context.step("S4", "plan_ip_counts"):
+        ips = build_ips(pack, seed, geo, merchants, devices, context.engine)
+    with context.step("S4", "emit_ip_base"):
+        context.emit(IP_BASE, tables.ip_base(ips.ips, geo))
+    with context.step("S4", "merge_parts"):
+        context.emit(IP_LINKS, tables.ip_links(pack, ips.edges, ips.endpoints, merchants))
+        context.emit(NETWORK_SUMMARY, tables.network_summary(pack, devices, ips.ips, ips.edges, geo))
+    with context.step("S4", "rng_publish"):
+        context.evidence += [*made.rng, *linked.rng, *ips.rng]
+        context.plans["s4_devices"] = {
+            "types": dict(zip(types, plan.cells.sum(axis=(0, 1)).tolist(), strict=True)),
+            "dropped_by_group": made.dropped,
+            "terminals": int(plan.terminals.sum()),
+            "terminals_beyond_merchant_cap": plan.terminals_clamped,
+            "sharing_wanted": linked.sharing_wanted,
+            "sharing_short": linked.sharing_short,
+            "rows": devices.n,
+        }
+        context.plans["s4_ips"] = ips.plans
+    return Network(devices, linked.links, ips.ips, ips.edges, ips.endpoints)
