@@ -14,7 +14,7 @@ from fraudworld.rng import Stream
 def _case(n: int, cells: int, sigma: float, seed: int = 1):
     stream = Stream(seed, "test/allocation", "account_allocation_sampling", 2)
     gate, weight = np.empty(n, np.uint64), np.empty(n, np.uint64)
-    gate_and_weight(np.zeros(n), stream.draws(0, n), 0.3, sigma, gate, weight)
+    gate_and_weight(np.zeros((n, 2)), stream.draws(0, n), 0.3, sigma, gate, weight)
     return (np.arange(n) % cells).astype(np.uint16), gate, weight
 
 
@@ -76,7 +76,7 @@ def test_order_of_entities_does_not_matter():
 @pytest.mark.parametrize("rho", [0.0, 0.3, 0.9])
 def test_weights_have_mean_one_and_share_the_factor(rho):
     n = 200_000
-    factor = np.random.default_rng(3).standard_normal(n)
+    factor = np.random.default_rng(3).standard_normal((n, 2))
     weights = []
     for label in ("a", "b"):
         gate, weight = np.empty(n, np.uint64), np.empty(n, np.uint64)

@@ -34,14 +34,15 @@ GATE_BITS = 33  # five bits of range around ±16, 28 of resolution
 def gate_and_weight(common, draws, rho, sigma, gate_key, weight):  # type: ignore[no-untyped-def]
     """Gate keys and integer log-normal weights of mean one.
 
-    common: the entity-wide normal factor; draws: u64 (n, 2); rho: its correlation between
-    products. A larger factor means an earlier gate rank and, in step, a larger weight.
+    common: the entity's own normal factors, one for gates and one for weights, f64 (n, 2);
+    draws: u64 (n, 2); rho: the correlation a factor brings between products. A larger
+    factor means an earlier gate rank, or a larger weight.
     """
     a, b = np.sqrt(rho), np.sqrt(1.0 - rho)
     for i in range(gate_key.size):
-        gate = a * common[i] + b * normal.deviate(draws[i, 0])
+        gate = a * common[i, 0] + b * normal.deviate(draws[i, 0])
         gate_key[i] = np.uint64((16.0 - gate) * 268435456.0)
-        z = a * common[i] + b * normal.deviate(draws[i, 1])
+        z = a * common[i, 1] + b * normal.deviate(draws[i, 1])
         w = normal.exp(sigma * z - 0.5 * sigma * sigma) * 1048576.0
         weight[i] = max(np.uint64(w + 0.5), np.uint64(1))
 

@@ -52,9 +52,9 @@ class PolicyPack(m.Model):
         if name == "risk_tier":
             return roles.risk_tiers
         entity, _, suffix = name.partition("_")
-        if suffix == "raw_role":
+        if entity in roles.entities and suffix == "raw_role":
             return tuple(sorted(roles.entities[entity].mapping))
-        if suffix == "family":
+        if entity in roles.entities and suffix == "family":
             return tuple(sorted({*roles.entities[entity].mapping.values(), "UNMAPPED"}))
         lists = {
             "region": self.party_taxonomy.regions,

@@ -2,8 +2,8 @@
 
 λ = λ0 · exp(clip(Σ w · (score − ½))) is constant in a segment, so a cell (region × segment
 × product; 440 of them) has an integer plan. Inside a cell the plan is gated, apportioned by
-log-normal weights and capped after all merging (`kernels/capped.py`). Gates and weights of
-one party share a factor, so an engaged party holds more of everything.
+log-normal weights and capped after all merging (`kernels/capped.py`). All gates of a party
+share one factor and all its weights another, so an engaged party holds more of everything.
 """
 
 from __future__ import annotations
@@ -38,8 +38,9 @@ CHUNK = 1 << 18
 
 @njit(cache=True, nogil=True)
 def _deviates(draws, out):  # type: ignore[no-untyped-def]
-    for i in range(out.size):
-        out[i] = normal.deviate(draws[i])
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            out[i, j] = normal.deviate(draws[i, j])
 
 
 @dataclass(frozen=True)
@@ -135,10 +136,10 @@ def allocate_accounts(
     """Gate and apportion every product's plan over the parties of its type."""
     priors = pack.account_per_party_priors
     codes, types = pack.codes("account_type"), pack.codes("party_type")
-    factor_stream = Stream(seed, "s2/party_factor", COUNTS)
-    factor = np.empty(parties.n)
+    factor_stream = Stream(seed, "s2/party_factor", COUNTS, 2)
+    factor = np.empty((parties.n, 2))
     engine.map(
-        lambda s: _deviates(factor_stream.flat(s.first, s.last - s.first), factor[s.first : s.last]),
+        lambda s: _deviates(factor_stream.draws(s.first, s.last - s.first), factor[s.first : s.last]),
         shards,
     )
     cell_of = parties.region.astype(np.uint16) * np.uint16(len(pack.codes("segment")))

@@ -124,7 +124,7 @@ def allocate_instruments(
             gate = np.empty(who.size, dtype=np.uint64)
             weight = np.empty(who.size, dtype=np.uint64)
             draws = np.stack([stream.at(who, 0), stream.at(who, 1)], axis=1)
-            gate_and_weight(np.zeros(who.size), draws, 0.0, law.sigma, gate, weight)
+            gate_and_weight(np.zeros((who.size, 2)), draws, 0.0, law.sigma, gate, weight)
             base = held[slot, inside]
             floor = np.bincount(cells[inside], base, plan_of[code, name].size).astype(np.int64)
             rest = plan_of[code, name] - floor

@@ -141,7 +141,7 @@ def draw_devices(
         gate = np.empty(members.size, dtype=np.uint64)
         weight = np.empty(members.size, dtype=np.uint64)
         draws = np.stack([stream.at(members, 0), stream.at(members, 1)], axis=1)
-        gate_and_weight(np.zeros(members.size), draws, 0.0, law.sigma, gate, weight)
+        gate_and_weight(np.zeros((members.size, 2)), draws, 0.0, law.sigma, gate, weight)
         done = allocate(
             cell_of[members],
             gate,
