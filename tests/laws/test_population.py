@@ -1,0 +1,142 @@
+"""S1: exact plans, exact regional mixes, homes of the planned sizes, countries that differ."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import worlds
+
+from fraudworld.engine.local import ATOM, LocalEngine, cut
+from fraudworld.errors import InputError
+from fraudworld.kernels.apportion import largest_remainder
+from fraudworld.policy.loader import load_pack
+from fraudworld.stages.parties.draw import draw_parties
+from fraudworld.stages.parties.plan import plan_counts
+
+PACK = load_pack().pack
+
+
+@pytest.fixture(scope="module")
+def population():
+    geo = worlds.geography(PACK, 120_000)
+    plan = plan_counts(PACK, 42, geo)
+    parties, uses = draw_parties(PACK, 42, geo, plan, 5_000, LocalEngine(1))
+    return geo, plan, parties, uses
+
+
+def test_plan_is_realised_exactly(population):
+    geo, plan, parties, _ = population
+    counts = np.zeros_like(plan.counts)
+    np.add.at(counts, (parties.country, parties.segment), 1)
+    assert (counts == plan.counts).all()
+    assert (np.diff(parties.country) >= 0).all(), "countries are contiguous"
+    assert (geo.region[parties.country] == parties.region).all()
+
+
+def test_region_mix_is_the_policy_by_largest_remainder(population):
+    geo, plan, _, _ = population
+    types, segments = PACK.codes("party_type"), PACK.codes("segment")
+    for r, region in enumerate(PACK.codes("region")):
+        per_segment = plan.counts[geo.region == r].sum(axis=0)
+        mix = PACK.population_priors.party_type_mix[region]
+        by_type = largest_remainder(int(per_segment.sum()), [mix[t] for t in types])
+        for t, party_type in enumerate(types):
+            inside = [s for s in range(len(segments)) if PACK.party_taxonomy.segments[segments[s]] == party_type]
+            shares = PACK.segmentation_priors.segment_mix[region][party_type]
+            expected = largest_remainder(int(by_type[t]), [shares[segments[s]] for s in inside])
+            assert (per_segment[inside] == expected).all()
+
+
+def test_every_country_reaches_its_floor(population):
+    geo, plan, _, _ = population
+    assert plan.counts.sum(axis=1).min() >= PACK.population_priors.country_floor.minimum
+
+
+def test_countries_differ_from_their_region_within_the_band(population):
+    geo, plan, _, _ = population
+    rule = PACK.segmentation_priors.country_modulation
+    distances = []
+    for r in range(len(PACK.codes("region"))):
+        inside = plan.counts[geo.region == r]
+        if len(inside) < 2:
+            continue
+        region_mix = inside.sum(axis=0) / inside.sum()
+        for row in inside[inside.sum(axis=1) >= rule.min_parties]:
+            distances.append(0.5 * np.abs(row / row.sum() - region_mix).sum())
+    assert 0 < max(distances) <= rule.max_tv
+
+
+def test_homes_and_firms_hold_the_right_parties_in_the_right_sizes(population):
+    _, _, parties, _ = population
+    types = PACK.codes("party_type")
+    priors = PACK.population_priors.households
+    for unit, party_type, shares in (
+        (parties.household, "RETAIL", priors.size_shares),
+        (parties.business_group, "BUSINESS", priors.business_group_size_shares),
+    ):
+        assert ((unit >= 0) == (parties.type == types.index(party_type))).all()
+        members = unit[unit >= 0]
+        sizes = np.bincount(members)
+        assert sizes.min() >= 1, "units are dense"
+        assert sizes.max() <= len(shares)
+        nominal = float(np.dot(np.arange(1, len(shares) + 1), shares))
+        assert sizes.mean() == pytest.approx(nominal, rel=0.04)
+        country = parties.country[unit >= 0]
+        first = np.full(sizes.size, 255)
+        first[members[::-1]] = country[::-1]
+        assert (first[members] == country).all(), "no unit crosses a border"
+
+
+def test_units_stay_inside_an_atom(population):
+    _, _, parties, _ = population
+    atom = (np.arange(parties.n) - parties.country_start[parties.country]) // ATOM
+    member = parties.household >= 0
+    low, high = {}, {}
+    for h, a in zip(parties.household[member].tolist(), atom[member].tolist(), strict=True):
+        low.setdefault(h, a)
+        high[h] = a
+        assert low[h] == a
+
+
+@pytest.mark.parametrize("size", [None, 1_000, 50_000])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_shards_do_not_matter(population, size, workers):
+    geo, plan, parties, uses = population
+    with LocalEngine(workers) as engine:
+        other, other_uses = draw_parties(PACK, 42, geo, plan, size, engine)
+    for name in ("type", "segment", "household", "business_group", "country_start"):
+        assert (getattr(other, name) == getattr(parties, name)).all(), name
+    assert other_uses == uses
+
+
+def test_another_seed_differs(population):
+    geo, plan, parties, _ = population
+    other_plan = plan_counts(PACK, 43, geo)
+    assert other_plan.scale_draw != plan.scale_draw
+    other, _ = draw_parties(PACK, 43, geo, plan, None, LocalEngine(1))
+    assert (other.segment != parties.segment).mean() > 0.5
+
+
+def test_id_says_nothing_about_the_segment(population):
+    _, _, parties, _ = population
+    inside = parties.country == int(np.argmax(np.bincount(parties.country)))
+    segment = parties.segment[inside].astype(float)
+    assert abs(np.corrcoef(np.arange(segment.size), segment)[0, 1]) < 0.02
+    same_next = (segment[1:] == segment[:-1]).mean()
+    assert same_next == pytest.approx(((np.bincount(segment.astype(int)) / segment.size) ** 2).sum(), abs=0.01)
+
+
+def test_shards_are_whole_atoms_that_cover_everything():
+    start = [0, 10, 5_000, 5_001, 123_456]
+    for size in (None, 1, 1_024, 5_000):
+        shards = cut(start, size)
+        assert [s.first for s in shards[1:]] == [s.last for s in shards[:-1]]
+        assert shards[0].first == 0
+        assert shards[-1].last == 123_456
+        assert all((s.first - start[s.country]) % ATOM == 0 for s in shards)
+
+
+def test_too_many_countries_for_the_world_is_a_clear_error():
+    geo = worlds.geography(PACK, 1_000)
+    with pytest.raises(InputError, match=r"6A\.S1\.PARTY_TARGETS_INCONSISTENT"):
+        plan_counts(PACK, 42, geo)
