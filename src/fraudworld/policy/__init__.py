@@ -1,0 +1,1 @@
+"""The policy pack: typed models, loader, overlays, lint and diff; `pack/` holds the YAML."""

@@ -1,0 +1,179 @@
+"""Loading a policy pack: read every file, apply overlays, type the result, hash it.
+
+Faults are collected over all files and reported in one error, each with its file and key.
+Loading only answers "is this a pack?"; `policy.lint` answers "can these numbers hold?".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from pydantic import ValidationError
+
+from fraudworld.errors import InputError
+from fraudworld.policy import overlay as overlays_
+from fraudworld.policy import source
+from fraudworld.policy.pack import PolicyPack
+from fraudworld.policy.source import Fault, PackFile
+
+SHIPPED = Path(__file__).resolve().parent / "pack"
+SUFFIX = "_6A.v1.yaml"
+STEMS = tuple(name for name in PolicyPack.model_fields if name != "posture")
+
+MISSING = "6A.S0.PRIOR_PACK_MISSING"
+INVALID = "6A.S0.PRIOR_PACK_SCHEMA_INVALID"
+
+
+@dataclass(frozen=True)
+class LoadedPack:
+    """A resolved pack and what it was made of.
+
+    `files`: path relative to the pack → size and SHA-256, overlays included (a user's
+    overlay as `overlays/<file name>`). `overlays`: names, in the order applied.
+    `parameter_hash`: 64 hex digits over the resolved values (not the bytes): comments, key
+    order and the way a number is spelled do not enter, every value and the posture do.
+    """
+
+    pack: PolicyPack
+    files: Mapping[str, PackFile]
+    overlays: tuple[str, ...]
+    parameter_hash: str
+
+
+def file_of(stem: str) -> str:
+    """Relative path of a pack file: `party_taxonomy` → `taxonomy/party_taxonomy_6A.v1.yaml`."""
+    folder = next((f for f in ("taxonomy", "priors") if stem.endswith("_" + f)), "policy")
+    return f"{folder}/{stem}{SUFFIX}"
+
+
+def shipped_overlays(directory: Path | None = None) -> tuple[str, ...]:
+    """Names of the overlays a pack brings along, sorted."""
+    return tuple(sorted(p.stem for p in ((directory or SHIPPED) / "overlays").glob("*.yaml")))
+
+
+def load_pack(
+    directory: Path | None = None, overlays: Sequence[str | Path] = ()
+) -> LoadedPack:
+    """Load the pack in `directory` (default: the shipped one) with overlays applied in order.
+
+    An overlay is the name of a file in the pack's `overlays/`, or a path to a YAML file (a
+    `Path`, or text with a separator or `.yaml`). Raises InputError
+    `6A.S0.PRIOR_PACK_MISSING` where files are absent and `6A.S0.PRIOR_PACK_SCHEMA_INVALID`
+    for anything else, naming every fault found.
+    """
+    root = Path(directory) if directory is not None else SHIPPED
+    if not root.is_dir():
+        raise InputError(
+            MISSING,
+            "the policy pack is not a folder",
+            where=str(root),
+            remedy="name a folder with priors/, taxonomy/ and policy/, or omit it",
+        )
+    faults: list[Fault] = []
+    files: dict[str, PackFile] = {}
+    data: dict[str, object] = {"posture": "certifiable"}
+    for stem in STEMS:
+        found = source.read(root / file_of(stem), file_of(stem), root, faults)
+        if found is not None:
+            data[stem] = found.data
+            files[file_of(stem)] = found.file
+    _strangers(root, faults)
+    chosen = [_overlay(root, item, files, faults) for item in overlays]
+    _stop(faults)
+    for change in chosen:
+        if change is not None:
+            data = overlays_.apply(data, change, faults)
+    _stop(faults)
+    pack = _typed(data)
+    return LoadedPack(
+        pack,
+        MappingProxyType(dict(sorted(files.items()))),
+        tuple(c.name for c in chosen if c is not None),
+        parameter_hash(pack),
+    )
+
+
+def canonical(pack: PolicyPack) -> bytes:
+    """The resolved pack as canonical JSON: typed values, sorted keys, UTF-8, no spaces."""
+    plain = pack.model_dump(mode="json")
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8")
+
+
+def parameter_hash(pack: PolicyPack) -> str:
+    """SHA-256 of the canonical pack, 64 hex digits."""
+    return hashlib.sha256(canonical(pack)).hexdigest()
+
+
+def _overlay(
+    root: Path, item: str | Path, files: dict[str, PackFile], faults: list[Fault]
+) -> overlays_.Overlay | None:
+    own_file = isinstance(item, Path) or "/" in item or item.endswith((".yaml", ".yml"))
+    path = Path(item) if own_file else root / "overlays" / f"{item}.yaml"
+    name = f"overlays/{path.name}"
+    if not own_file and str(item) not in shipped_overlays(root):
+        known = ", ".join(shipped_overlays(root)) or "none"
+        faults.append(Fault(name, "", f"no such overlay; the pack has {known}", missing_file=True))
+        return None
+    found = source.read(path, name, path.parent if own_file else root, faults)
+    if found is None:
+        return None
+    if files.get(name, found.file) != found.file:
+        faults.append(Fault(name, "", "two different overlays share this file name"))
+    files[name] = found.file
+    return overlays_.from_data(found.data, name, path.stem, faults)
+
+
+def _strangers(root: Path, faults: list[Fault]) -> None:
+    """Files the pack has no place for: most often a misspelt name."""
+    known = {file_of(stem) for stem in STEMS}
+    for folder in ("priors", "taxonomy", "policy"):
+        for path in sorted((root / folder).glob("*.y*ml")):
+            name = f"{folder}/{path.name}"
+            if name not in known:
+                faults.append(Fault(name, "", "no such file in a policy pack"))
+
+
+def _typed(data: Mapping[str, object]) -> PolicyPack:
+    try:
+        # JSON mode is strict about kinds (no text for numbers) yet takes lists for tuples.
+        return PolicyPack.model_validate_json(json.dumps(data), strict=True)
+    except ValidationError as error:
+        faults = []
+        for problem in error.errors(include_url=False):
+            stem, *keys = [str(part) for part in problem["loc"]] or [""]
+            shown = problem["msg"]
+            if problem["type"] not in ("missing", "extra_forbidden"):
+                shown += f", found {_shorten(problem['input'])}"
+            elif problem["type"] == "extra_forbidden":
+                shown = "unknown key"
+            else:
+                shown = "the key is missing"
+            faults.append(Fault(file_of(stem), ".".join(keys), shown))
+        _stop(faults)
+        raise AssertionError("a validation error without problems") from error
+
+
+def _shorten(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _stop(faults: Sequence[Fault]) -> None:
+    """Raise one InputError for all faults, if there are any."""
+    if not faults:
+        return
+    only_missing = all(f.missing_file for f in faults)
+    listed = "".join(f"\n  - {fault}" for fault in faults)
+    first = faults[0]
+    raise InputError(
+        MISSING if only_missing else INVALID,
+        f"{len(faults)} fault(s) in the policy pack:{listed}\n ",
+        where=f"{first.file}: {first.key}" if first.key else first.file,
+        remedy="correct the named files and keys; `fraudworld policy show` prints a valid pack",
+    )
