@@ -1,0 +1,120 @@
+"""A DuckDB connection over one published run: a view per dataset, tables for the policy."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from fraudworld.contracts import TABLES
+from fraudworld.errors import InputError
+from fraudworld.policy.pack import PolicyPack
+
+RESOLVED_POLICY = "data/layer3/6A/resolved_policy_6A.json"
+
+
+@dataclass(frozen=True)
+class PublishedWorld:
+    """A run opened for reading; views carry the dataset names without the `_6A`."""
+
+    run: Path
+    pack: PolicyPack
+    sql: duckdb.DuckDBPyConnection
+
+    def value(self, query: str) -> float:
+        """The single number a query returns (0 for NULL)."""
+        row = self.sql.execute(query).fetchone()
+        return float(row[0] or 0) if row else 0.0
+
+
+def open_world(run: Path, *, threads: int = 2, memory: str = "4GB") -> PublishedWorld:
+    """Open `run` (a published or staged run folder).
+
+    Raises InputError `6A.S5.<TABLE>_SCHEMA_OR_KEY_INVALID` where a dataset is missing.
+    """
+    policy = run / RESOLVED_POLICY
+    if not policy.is_file():
+        raise InputError(
+            "6A.S0.PRIOR_PACK_MISSING",
+            "this folder holds no sealed policy, so it is not a run",
+            where=str(policy),
+            remedy="name a run folder: fraudworld runs list",
+        )
+    pack = PolicyPack.model_validate(json.loads(policy.read_text("utf-8"))["pack"])
+    sql = duckdb.connect()
+    sql.execute(f"SET threads={threads}; SET memory_limit='{memory}'; SET preserve_insertion_order=false")
+    for table in TABLES:
+        folder = run / "data/layer3/6A" / table.name
+        if not any(folder.rglob("part-*.parquet")):
+            raise InputError(
+                f"6A.S5.{table.name.removesuffix('_6A').upper()}_SCHEMA_OR_KEY_INVALID",
+                f"dataset {table.name} is missing",
+                where=str(folder),
+                remedy="generate the run again; a published run is never partial",
+            )
+        pattern = str(folder / "**" / "part-*.parquet").replace("'", "''")
+        sql.execute(
+            f"CREATE VIEW {table.name.removesuffix('_6A')} AS "
+            f"SELECT * FROM read_parquet('{pattern}', hive_partitioning=false)"
+        )
+    _policy_tables(sql, pack)
+    return PublishedWorld(run, pack, sql)
+
+
+def _policy_tables(sql: duckdb.DuckDBPyConnection, pack: PolicyPack) -> None:
+    """The policy's caps, legality and mappings as small tables SQL can join."""
+    caps = pack.account_per_party_priors.counts
+    sql.execute("CREATE TABLE kmax(account_type VARCHAR, cap BIGINT)")
+    sql.executemany("INSERT INTO kmax VALUES (?, ?)", [(t, law.cap) for t, law in caps.items()])
+    sql.execute(
+        "CREATE TABLE account_taxonomy(account_type VARCHAR, party_type VARCHAR, ledger VARCHAR, role_group VARCHAR)"
+    )
+    sql.executemany(
+        "INSERT INTO account_taxonomy VALUES (?, ?, ?, ?)",
+        [
+            (t, a.party_type, a.ledger, a.group)
+            for t, a in pack.account_taxonomy.account_types.items()
+        ],
+    )
+    sql.execute(
+        "CREATE TABLE instrument_law(account_type VARCHAR, instrument_type VARCHAR, cap BIGINT,"
+        " legal BOOLEAN, family VARCHAR, needs_card BOOLEAN, is_floor BOOLEAN)"
+    )
+    kinds = pack.instrument_taxonomy.instrument_types
+    floors = pack.instrument_mix_priors.floors
+    sql.executemany(
+        "INSERT INTO instrument_law VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [
+            (t, k, law.cap, pack.account_taxonomy.account_types[t].ledger in kinds[k].ledgers,
+             kinds[k].family, kinds[k].needs_card, k in floors.get(t, {}))
+            for t, laws in pack.instrument_per_account_priors.counts.items()
+            for k, law in laws.items()
+        ],
+    )  # fmt: skip
+    sql.execute("CREATE TABLE codes(list VARCHAR, code VARCHAR)")
+    names = {c.codes for t in TABLES for c in t.columns if c.codes} - {"country", "currency"}
+    sql.executemany(
+        "INSERT INTO codes VALUES (?, ?)",
+        [(name, value) for name in sorted(names) for value in pack.codes(name)],
+    )
+    sql.execute("CREATE TABLE role_map(entity VARCHAR, raw_role VARCHAR, family VARCHAR)")
+    mapped = pack.risk_propagation_coeffs.role_mapping == "total"
+    sql.executemany(
+        "INSERT INTO role_map VALUES (?, ?, ?)",
+        [
+            (entity, raw, family if mapped or entity not in ("device", "ip") else "UNMAPPED")
+            for entity, vocabulary in pack.fraud_role_taxonomy.entities.items()
+            for raw, family in vocabulary.mapping.items()
+        ],
+    )
+    sql.execute("CREATE TABLE ip_group(ip_type VARCHAR, asn_class VARCHAR, role_group VARCHAR)")
+    sql.executemany(
+        "INSERT INTO ip_group VALUES (?, ?, ?)",
+        [
+            (kind, asn, group)
+            for kind, row in pack.fraud_role_taxonomy.ip_groups.items()
+            for asn, group in row.items()
+        ],
+    )
