@@ -56,9 +56,7 @@ def shipped_overlays(directory: Path | None = None) -> tuple[str, ...]:
     return tuple(sorted(p.stem for p in ((directory or SHIPPED) / "overlays").glob("*.yaml")))
 
 
-def load_pack(
-    directory: Path | None = None, overlays: Sequence[str | Path] = ()
-) -> LoadedPack:
+def load_pack(directory: Path | None = None, overlays: Sequence[str | Path] = ()) -> LoadedPack:
     """Load the pack in `directory` (default: the shipped one) with overlays applied in order.
 
     An overlay is the name of a file in the pack's `overlays/`, or a path to a YAML file (a
@@ -101,7 +99,9 @@ def load_pack(
 def canonical(pack: PolicyPack) -> bytes:
     """The resolved pack as canonical JSON: typed values, sorted keys, UTF-8, no spaces."""
     plain = pack.model_dump(mode="json")
-    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    text = json.dumps(
+        plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
     return text.encode("utf-8")
 
 

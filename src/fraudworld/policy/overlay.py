@@ -58,14 +58,16 @@ def from_data(data: Mapping[str, object], file: str, stem: str, faults: list[Fau
     if not parts["set"] and not parts["replace"] and posture is None:
         faults.append(Fault(file, "", "the overlay changes nothing"))
     return Overlay(
-        file, texts["name"], texts["why"], str(posture) if posture else None,
-        parts["set"], parts["replace"],
-    )  # fmt: skip
+        file,
+        texts["name"],
+        texts["why"],
+        str(posture) if posture else None,
+        parts["set"],
+        parts["replace"],
+    )
 
 
-def apply(
-    pack: Mapping[str, object], overlay: Overlay, faults: list[Fault]
-) -> dict[str, object]:
+def apply(pack: Mapping[str, object], overlay: Overlay, faults: list[Fault]) -> dict[str, object]:
     """A changed copy of `pack` (file stem → data, plus `posture`)."""
     out = copy.deepcopy(dict(pack))
     if overlay.posture is not None:
@@ -101,7 +103,9 @@ def _merge(
             _merge(old, value, file, (*path, key), faults)
         elif isinstance(old, dict) or isinstance(value, Mapping):
             faults.append(
-                Fault(file, where, "a mapping and a plain value; use `replace` to change a whole key")
+                Fault(
+                    file, where, "a mapping and a plain value; use `replace` to change a whole key"
+                )
             )
         else:
             target[key] = value

@@ -40,7 +40,11 @@ class Fault:
     missing_file: bool = False
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.key}: {self.message}" if self.key else f"{self.file}: {self.message}"
+        return (
+            f"{self.file}: {self.key}: {self.message}"
+            if self.key
+            else f"{self.file}: {self.message}"
+        )
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,7 @@ def parse(raw: bytes, name: str, faults: list[Fault]) -> dict[str, object] | Non
     if problem:
         faults.append(Fault(name, "", problem))
         return None
-    loader = yaml.CSafeLoader(text)
+    loader = yaml.CSafeLoader(text)  # type: ignore[no-untyped-call]
     try:
         node = loader.get_single_node()
     except yaml.YAMLError as error:
@@ -171,7 +175,8 @@ class _Builder:
             return self.mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self.value(item, (*path, str(i))) for i, item in enumerate(node.value)]
-        return node.value if node.style else scalar(node.value)
+        quoted = isinstance(node, yaml.ScalarNode) and node.style
+        return node.value if quoted else scalar(node.value)
 
     def mapping(self, node: yaml.MappingNode, path: tuple[str, ...]) -> dict[str, object]:
         out: dict[str, object] = {}
@@ -183,7 +188,9 @@ class _Builder:
             if key == "<<":
                 self.fault(path, "merge keys are not allowed; write the values out")
             elif key in out:
-                self.fault((*path, key), f"the key appears twice (line {key_node.start_mark.line + 1})")
+                self.fault(
+                    (*path, key), f"the key appears twice (line {key_node.start_mark.line + 1})"
+                )
             out[key] = self.value(value_node, (*path, key))
         return out
 

@@ -1,0 +1,78 @@
+"""Can these numbers hold together? Every rule of the pack, run before anything else does.
+
+A rule is a function `PolicyPack → findings`. The first group checks words and sums; the
+others look cells up and run only when every cell exists. Nothing here is random.
+"""
+
+from __future__ import annotations
+
+from fraudworld.errors import InputError
+from fraudworld.policy.pack import PolicyPack
+from fraudworld.policy.rules import accounts, devices, endpoints, roles, shares, vocabulary
+from fraudworld.policy.rules.finding import Finding, Rule, Severity
+
+__all__ = ["RULES", "VOCABULARY_RULES", "Finding", "Severity", "lint", "require_lint"]
+
+UNSATISFIABLE = "6A.S0.PRIOR_PACK_UNSATISFIABLE"
+
+VOCABULARY_RULES: tuple[Rule, ...] = (
+    vocabulary.lists_are_sets,
+    vocabulary.words,
+    shares.shares_add_up,
+)
+
+RULES: tuple[Rule, ...] = (
+    accounts.account_means_fit,
+    accounts.total_lambda_fits,
+    accounts.coverage_reachable,
+    accounts.instrument_means_fit,
+    accounts.floors_do_not_inflate,
+    accounts.floors_exist,
+    accounts.instruments_legal,
+    accounts.instrument_caps_fit,
+    devices.device_means_fit,
+    devices.ownership_caps_fit,
+    devices.sharing_reachable,
+    devices.browsers_fit_systems,
+    devices.linked_share_matches,
+    endpoints.endpoint_counts_fit,
+    endpoints.typical_within_quota,
+    endpoints.homes_reachable,
+    endpoints.types_reachable,
+    endpoints.proxies_concentrated,
+    endpoints.degrees_within_gates,
+    roles.role_figures_fit,
+    roles.fractions_within_bands,
+    roles.scores_independent,
+    roles.propagation_reachable,
+    roles.country_modulation_bounded,
+)
+
+
+def lint(pack: PolicyPack) -> tuple[Finding, ...]:
+    """Every finding about the pack: errors, known defects of a replayed baseline, notes.
+
+    If words or rows are wrong or missing, only those (and defects) are reported: the other
+    rules would have to guess what stands in the hole.
+    """
+    found = [f for rule in VOCABULARY_RULES for f in rule(pack)]
+    complete = not any(f.severity is Severity.ERROR for f in vocabulary.words(pack))
+    found += roles.defects_need_posture(pack)
+    if complete:
+        found += [f for rule in RULES for f in rule(pack)]
+    return tuple(found)
+
+
+def require_lint(pack: PolicyPack) -> tuple[Finding, ...]:
+    """Findings that are no errors; raises InputError naming all errors if there are any."""
+    found = lint(pack)
+    errors = [f for f in found if f.severity is Severity.ERROR]
+    if errors:
+        listed = "".join(f"\n  - {f}" for f in errors)
+        raise InputError(
+            UNSATISFIABLE,
+            f"{len(errors)} figure(s) of the policy pack cannot hold:{listed}\n ",
+            where=f"{errors[0].file}: {errors[0].key}",
+            remedy="change the named figures; `fraudworld policy lint` shows what would do",
+        )
+    return found

@@ -1,0 +1,1 @@
+"""Rules of `policy.lint`, one module per part of the pack; each rule yields findings."""
