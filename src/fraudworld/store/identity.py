@@ -1,0 +1,59 @@
+"""Who a run is: seed, policy, sealed inputs; and the place that follows from them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from fraudworld.errors import InputError
+
+
+def canonical_json(value: object) -> bytes:
+    """The one JSON every digest is taken over: sorted keys, no spaces, UTF-8, no NaN."""
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode()
+
+
+def digest(value: object) -> str:
+    """SHA-256 of the canonical JSON, 64 hex digits."""
+    return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The three columns that close every row of a run."""
+
+    seed: int
+    parameter_hash: str
+    manifest_fingerprint: str
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < 2**63:
+            raise InputError(
+                "6A.S0.SEED_INVALID",
+                f"seed {self.seed} is not an integer from 0 to 2^63 − 1",
+                where="--seed",
+                remedy="choose a seed in that range; it is published as a signed 64-bit column",
+            )
+
+
+def manifest_fingerprint(
+    parameter_hash: str, sealed_inputs: str, contract_version: str, rng_law: str
+) -> str:
+    """Hex64 over everything a run was sealed with."""
+    return digest(
+        {
+            "contract_version": contract_version,
+            "parameter_hash": parameter_hash,
+            "rng_law_version": rng_law,
+            "sealed_inputs_digest": sealed_inputs,
+        }
+    )
+
+
+def run_id(identity: Identity, role: str) -> str:
+    """Default place of a run: the same request finds the same place (hex32)."""
+    text = f"{identity.seed}\0{identity.parameter_hash}\0{identity.manifest_fingerprint}\0{role}"
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
