@@ -43,7 +43,6 @@ RULES: tuple[Rule, ...] = (
     endpoints.degrees_within_gates,
     roles.role_figures_fit,
     roles.fractions_within_bands,
-    roles.scores_independent,
     roles.propagation_reachable,
     roles.country_modulation_bounded,
 )

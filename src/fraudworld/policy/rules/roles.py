@@ -149,21 +149,6 @@ def fractions_within_bands(pack: PolicyPack) -> Findings:
             )
 
 
-def scores_independent(pack: PolicyPack) -> Findings:
-    """An asset's score uses no feature of its owner's: ownership alone must carry no odds."""
-    own = set(pack.party_role_priors.score.weights)
-    for entity in ("account", "device", "ip"):
-        for feature in sorted(own & set(role_priors(pack)[entity].score.weights)):
-            yield fault(
-                f"{entity}_role_priors",
-                f"score.weights.{feature}",
-                "also a feature of the owner's score, which correlates the two",
-                figure=feature,
-                bound="a feature of the asset",
-                remedy="remove it from one of the scores",
-            )
-
-
 def propagation_reachable(pack: PolicyPack) -> Findings:
     """The odds ratio aimed at is within clamp, guard and gate."""
     rules = pack.risk_propagation_coeffs
@@ -278,12 +263,13 @@ def country_modulation_bounded(pack: PolicyPack) -> Findings:
             bound="above 0",
             remedy="raise sigma and clip, or disable it",
         )
-    if not pack.population_priors.scale_draw.low <= 1.0 <= pack.population_priors.scale_draw.high:
+    draw = pack.population_priors.scale_draw
+    if not draw.low <= 1.0 <= draw.high:
         yield fault(
             "population_priors",
             "scale_draw",
             "the nominal size lies outside the clip",
-            figure=f"{pack.population_priors.scale_draw.low} to {pack.population_priors.scale_draw.high}",
+            figure=f"{draw.low} to {draw.high}",
             bound="low ≤ 1 ≤ high",
             remedy="widen the clip",
         )

@@ -14,6 +14,8 @@ from fraudworld.policy.rules.finding import Findings, fault
 SCORES = tuple(m.SegmentProfile.model_fields)
 HOME = "RESIDENTIAL"  # the one endpoint type whose degree emerges from homes
 MERCHANT = "MERCHANT"  # stands in for a party type where terminals are concerned
+# No feature of an account, device or endpoint is one of its owner: a shared one would make
+# the two scores move together, and ownership would carry odds without any propagation.
 FEATURES = {
     "party": ("account_count", "credit", "cross_border", "digital"),
     "account": ("card", "instruments", "international_handle", "virtual_card"),

@@ -1,0 +1,352 @@
+"""Lint: the shipped pack holds; the smallest change that cannot is named with its figure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fraudworld.errors import InputError
+from fraudworld.policy import models as m
+from fraudworld.policy.lint import Finding, Severity, lint, require_lint
+from fraudworld.policy.loader import load_pack
+from fraudworld.policy.rules import counts, endpoints, roles, vocabulary
+
+PACK = load_pack().pack
+
+
+def test_the_shipped_pack_has_no_findings() -> None:
+    assert lint(PACK) == ()
+    assert require_lint(PACK) == ()
+
+
+def errors(overlay: Path) -> list[Finding]:
+    return [f for f in lint(load_pack(overlays=[overlay]).pack) if f.severity is Severity.ERROR]
+
+
+BANK = "PARTY_BANK_ACCOUNT_DOMESTIC"
+CASES = {
+    "shares sum to .99": (
+        {"set": {"population_priors": {"party_type_mix": {"REGION_AMER": {"RETAIL": 0.945}}}}},
+        "party_type_mix.REGION_AMER",
+        "shares do not sum to one",
+    ),
+    "shares off by 1e-9": (
+        {"set": {"device_count_priors": {"terminal_mix": {"KIOSK": 0.040000001}}}},
+        "terminal_mix",
+        "shares do not sum to one",
+    ),
+    "unknown account type": (
+        {"replace": {"product_mix_priors.required_coverage": {"RETAIL_CURRENT_GOLD": 0.5}}},
+        "required_coverage.RETAIL_CURRENT_GOLD",
+        "unknown word",
+    ),
+    "missing region mix": (
+        {"replace": {"ip_count_priors.edge_shares": {}}},
+        "edge_shares.REGION_AMER",
+        "a case without a rule",
+    ),
+    "missing product rule": (
+        {"replace": {"account_per_party_priors.counts": {}}},
+        "counts.BUSINESS_SAVINGS",
+        "a case without a rule",
+    ),
+    "unreachable account mean": (
+        {"set": {"product_mix_priors": {"lambda_per_party": {"RETAIL_CURRENT_BASIC": 1.99}}}},
+        "counts.RETAIL_CURRENT_BASIC",
+        "more RETAIL_CURRENT_BASIC per party than caps and gate can hold",
+    ),
+    "too many accounts in all": (
+        {"set": {"product_mix_priors": {"max_total_lambda": {"RETAIL": 2.5}}}},
+        "max_total_lambda.RETAIL",
+        "expects more accounts than the limit",
+    ),
+    "coverage out of reach": (
+        {"set": {"product_mix_priors": {"lambda_per_party": {"BUSINESS_CURRENT": 1.0}}}},
+        "required_coverage.BUSINESS_CURRENT",
+        "covers fewer",
+    ),
+    "unreachable instrument mean": (
+        {"set": {"instrument_mix_priors": {"lambda_per_account": {"BUSINESS_TERM_LOAN": 0.96}}}},
+        f"counts.BUSINESS_TERM_LOAN.{BANK}",
+        "than cap, gate and parent cards can hold",
+    ),
+    "floor above its mean": (
+        {"set": {"instrument_mix_priors": {"lambda_per_account": {"OTHER_CURRENT_BASIC": 1.2}}}},
+        f"floors.OTHER_CURRENT_BASIC.{BANK}",
+        "the floor alone exceeds",
+    ),
+    "card account without a card floor": (
+        {"set": {"instrument_mix_priors": {"floor": "none"}}},
+        "floors.BUSINESS_CREDIT_CARD",
+        "not every account gets a CARD",
+    ),
+    "instrument illegal on the ledger": (
+        {"set": {"instrument_taxonomy": {"instrument_types": {BANK: {"ledgers": ["DEPOSIT"]}}}}},
+        f"shares.BUSINESS_TERM_LOAN.{BANK}",
+        "not legal on a INSTALMENT ledger",
+    ),
+    "instrument caps above the limit": (
+        {"set": {"instrument_per_account_priors": {"max_per_account": 15}}},
+        "counts.RETAIL_CREDIT_CARD_PREMIUM",
+        "caps add up above the limit",
+    ),
+    "device mean out of reach": (
+        {"set": {"device_count_priors": {"counts": {"CONSUMER_PERSONAL": {"cap": 1}}}}},
+        "counts.CONSUMER_PERSONAL",
+        "more CONSUMER_PERSONAL devices per party",
+    ),
+    "group caps above the owner's": (
+        {"set": {"device_count_priors": {"counts": {"BACKEND_SERVER": {"cap": 3}}}}},
+        "max_owned_per_party",
+        "caps of the groups a BUSINESS party can own",
+    ),
+    "more sharing than company": (
+        {"set": {"device_linkage_rules": {"sharing": {"CONSUMER_SHARED": {"share": 0.5}}}}},
+        "sharing.CONSUMER_SHARED.share",
+        "live or work with another party",
+    ),
+    "more users than homes hold": (
+        {"set": {"device_linkage_rules": {"sharing": {"IOT_OTHER": {"max_users": 7}}}}},
+        "sharing.IOT_OTHER.max_users",
+        "more users than the largest home",
+    ),
+    "Safari on Android": (
+        {"replace": {"device_count_priors.ua_mix.ANDROID": {"SAFARI": 0.5, "CHROME": 0.5}}},
+        "ua_mix.ANDROID.SAFARI",
+        "does not have",
+    ),
+    "another namespace of device groups": (
+        {"replace": {"graph_linkage_rules.eligible_ip_types": {"PHONES": ["MOBILE"]}}},
+        "eligible_ip_types.PHONES",
+        "unknown word",
+    ),
+    "coverage that dormant shares do not give": (
+        {"set": {"ip_count_priors": {"linked_share_target": 0.9}}},
+        "linked_share_target",
+        "dormant shares leave another share",
+    ),
+    "too few prone parties": (
+        {"set": {"graph_linkage_rules": {"prone_party_share": 0.034}}},
+        "prone_party_share",
+        "too few spare edges",
+    ),
+    "more home edges than leases": (
+        {
+            "replace": {
+                "ip_count_priors.edge_shares.REGION_APAC": {
+                    "RESIDENTIAL": 0.60, "MOBILE": 0.12, "CORPORATE": 0.10, "PUBLIC_WIFI": 0.06,
+                    "HOTEL_TRAVEL": 0.04, "EDUCATION": 0.03, "DATACENTRE": 0.03, "VPN_PROXY": 0.02,
+                }
+            }
+        },
+        "edge_shares.REGION_APAC.RESIDENTIAL",
+        "homes cannot carry this share",
+    ),
+    "types nobody may use": (
+        {"set": {"graph_linkage_rules": {"eligible_ip_types": {
+            "CONSUMER_PERSONAL": ["RESIDENTIAL", "MOBILE", "CORPORATE"]}}}},
+        "eligible_ip_types",
+        "too few edges",
+    ),
+    "typical type beyond its quota": (
+        {"replace": {"graph_linkage_rules.typical_ip_shares.RETAIL.CONSUMER_PERSONAL": {"CORPORATE": 1.0}}},
+        "CORPORATE",
+        "typical endpoints need a larger share",
+    ),
+    "typical type the group may not use": (
+        {"replace": {"graph_linkage_rules.typical_ip_shares.RETAIL.CONSUMER_SHARED": {"MOBILE": 1.0}}},
+        "typical_ip_shares.RETAIL.CONSUMER_SHARED.MOBILE",
+        "unknown word",
+    ),
+    "p99 beyond T5": (
+        {"set": {"ip_count_priors": {"degree_laws": {"MOBILE": {"minimum": 40}}}}},
+        "degree_laws",
+        "p99 of devices per endpoint",
+    ),
+    "cap beyond T5": (
+        {"set": {"ip_count_priors": {"degree_cap": 351}}},
+        "degree_cap",
+        "may exceed T5",
+    ),
+    "no tail": (
+        {"set": {"ip_count_priors": {"degree_cap": 50}}},
+        "degree_laws",
+        "no tail",
+    ),
+    "role figures above the whole": (
+        {"set": {"party_role_priors": {"roles": {"RETAIL": {"MULE": [12, 50, 300, 9001]}}}}},
+        "roles.RETAIL",
+        "exceed the whole",
+    ),
+    "a negative role figure": (
+        {"set": {"party_role_priors": {"roles": {"RETAIL": {"MULE": [-1, 50, 300, 900]}}}}},
+        "roles.RETAIL",
+        "negative",
+    ),
+    "too many risky endpoints": (
+        {"set": {"ip_role_priors": {"roles": {"RESIDENTIAL": {"HIGH_RISK_IP": [2000, 3000, 4000, 5000]}}}}},
+        "roles",
+        "HIGH_RISK_IP share",
+    ),
+    "fraud outside its band": (
+        {"set": {"validation_policy": {"role_distribution_checks": {
+            "non_clean_fraction": {"party": {"high": 0.02}}}}}},
+        "roles",
+        "non-clean fraction",
+    ),
+    "a score that shares its owner's feature": (
+        {"replace": {"account_role_priors.score.weights": {
+            "card": 0.1, "virtual_card": 0.1, "instruments": 0.1, "account_count": 0.1}}},
+        "score.weights.account_count",
+        "unknown word",
+    ),
+    "an odds ratio beyond the clamp": (
+        {"set": {"risk_propagation_coeffs": {"owner_to_device": {"target_odds_ratio": 3.9}}}},
+        "owner_to_device.target_odds_ratio",
+        "beyond the clamp",
+    ),
+    "an odds ratio below the gate": (
+        {"set": {"risk_propagation_coeffs": {"owner_to_account": {"target_odds_ratio": 1.4}}}},
+        "owner_to_account.target_odds_ratio",
+        "below T7",
+    ),
+    "a role without a family": (
+        {"replace": {"fraud_role_taxonomy.entities.device.mapping": {"NORMAL_DEVICE": "CLEAN_DEVICE"}}},
+        "roles.BACKEND_SERVER.BOT_LIKE_DEVICE",
+        "unknown word",
+    ),
+    "an operator without a group": (
+        {"replace": {"fraud_role_taxonomy.ip_groups.MOBILE": {"MNO": "MOBILE_CARRIER"}}},
+        "ip_groups.MOBILE.CDN_EDGE",
+        "a case without a rule",
+    ),
+    "a gate without a threshold": (
+        {"replace": {"validation_policy.gates": {}}},
+        "gates.T8_jsd",
+        "a case without a rule",
+    ),
+    "bounds out of order": (
+        {"set": {"segmentation_priors": {"country_modulation": {"max_tv": 0.05}}}},
+        "country_modulation",
+        "not in order",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_cannot_hold_is_named(case: str, write_overlay: Callable[..., Path]) -> None:
+    sections, key, said = CASES[case]
+    found = errors(write_overlay(**sections))
+    assert any(key in f.key and said in f.message for f in found), found
+    for finding in found:
+        assert finding.remedy
+        assert finding.file.endswith("_6A.v1.yaml")
+        assert finding.bound is not None
+
+
+def test_the_figure_that_would_do_does(write_overlay: Callable[..., Path]) -> None:
+    broken = write_overlay("low", set={"graph_linkage_rules": {"prone_party_share": 0.03}})
+    needed = max(float(f.bound) for f in errors(broken) if f.key == "prone_party_share")  # type: ignore[arg-type]
+    assert needed > 0.035
+    share = needed + 1e-9
+    fixed = write_overlay("enough", set={"graph_linkage_rules": {"prone_party_share": share}})
+    assert errors(fixed) == []
+
+
+@pytest.mark.parametrize(("stem", "key", "value"), roles.DEFECTS)
+def test_baseline_values_need_their_posture(
+    stem: str, key: str, value: object, write_overlay: Callable[..., Path]
+) -> None:
+    nested: object = value
+    for part in reversed(key.split(".")):
+        nested = {part: nested}
+    found = errors(write_overlay("bare", set={stem: nested}))
+    assert any(f.key == key and "known defect" in f.message for f in found)
+    replay = load_pack(
+        overlays=[write_overlay("replay", set={stem: nested}, posture="baseline_replay")]
+    ).pack
+    assert any(f.key == key and f.severity is Severity.KNOWN_DEFECT for f in lint(replay))
+
+
+def test_no_asset_is_scored_by_a_feature_of_its_owner() -> None:
+    owner = set(vocabulary.FEATURES["party"])
+    for asset in ("account", "device", "ip"):
+        assert owner.isdisjoint(vocabulary.FEATURES[asset])
+
+
+def test_an_advisory_check_needs_the_posture_too(write_overlay: Callable[..., Path]) -> None:
+    severity = {"validation_policy": {"severity": {"linkage": "ADVISORY"}}}
+    assert [f.key for f in errors(write_overlay(set=severity))] == ["severity.linkage"]
+
+
+def test_require_lint_lists_every_error(write_overlay: Callable[..., Path]) -> None:
+    path = write_overlay(
+        set={
+            "graph_linkage_rules": {"prone_party_share": 0.01},
+            "ip_count_priors": {"degree_cap": 400},
+        }
+    )
+    with pytest.raises(InputError) as caught:
+        require_lint(load_pack(overlays=[path]).pack)
+    assert caught.value.code == "6A.S0.PRIOR_PACK_UNSATISFIABLE"
+    assert "prone_party_share" in caught.value.what
+    assert "degree_cap" in caught.value.what
+
+
+def test_coverage_agrees_with_the_law_played_out() -> None:
+    """Largest remainder over sampled log-normal weights, cap pass included."""
+    rng = np.random.default_rng(5)
+    n, rho = 40_000, 0.3
+    for mean, law in (
+        (1.08, m.GatedCount(cap=3, zero_share=0.01, sigma=0.30)),
+        (0.45, m.GatedCount(cap=4, zero_share=0.50, sigma=0.90)),
+        (1.0, m.GatedCount(cap=2, zero_share=0.04, sigma=0.25)),
+    ):
+        common = rng.standard_normal(n)
+        gate, z = (
+            np.sqrt(rho) * common + np.sqrt(1 - rho) * rng.standard_normal(n) for _ in range(2)
+        )
+        who = np.argsort(-gate)[: round((1 - law.zero_share) * n)]
+        weight = np.exp(law.sigma * z[who])
+        total = round(mean * n)
+        quota = total * weight / weight.sum()
+        held = np.floor(quota).astype(int)
+        held[np.argsort(-(quota - held))[: total - held.sum()]] += 1
+        excess = int(np.maximum(held - law.cap, 0).sum())
+        held = np.minimum(held, law.cap)
+        slots = np.repeat(np.arange(who.size), law.cap - held)
+        np.add.at(held, rng.permutation(slots)[:excess], 1)
+        assert held.sum() == total
+        assert counts.coverage(mean, law, rho) == pytest.approx((held > 0).sum() / n, abs=0.006)
+
+
+def test_degree_means_are_those_of_the_design() -> None:
+    means = endpoints.mean_degrees(PACK)
+    wanted = {
+        "MOBILE": 24.9, "CORPORATE": 12.7, "PUBLIC_WIFI": 24.9, "HOTEL_TRAVEL": 21.5,
+        "EDUCATION": 24.3, "DATACENTRE": 38.3, "VPN_PROXY": 47.8,
+    }  # fmt: skip
+    assert {k: pytest.approx(v, abs=0.08) for k, v in wanted.items()} == {
+        k: means[k] for k in wanted
+    }
+
+
+def test_world_sizes_are_those_of_the_design() -> None:
+    for region in PACK.party_taxonomy.regions:
+        accounts = sum(
+            share * counts.account_lambda(PACK, product, segment)
+            for segment, share in counts.segments_of(PACK, region).items()
+            for product, a in PACK.account_taxonomy.account_types.items()
+            if a.party_type == PACK.party_taxonomy.segments[segment]
+        )
+        edges = sum(endpoints.edge_numbers(PACK, region).values())
+        devices = sum(
+            share * sum(counts.device_lambdas(PACK, segment).values())
+            for segment, share in counts.segments_of(PACK, region).items()
+        )
+        assert accounts == pytest.approx(2.66, rel=0.05)
+        assert devices == pytest.approx(2.21, rel=0.01)
+        assert edges == pytest.approx(8.3, rel=0.03)
