@@ -147,16 +147,12 @@ def _typed(data: Mapping[str, object]) -> PolicyPack:
         faults = []
         for problem in error.errors(include_url=False):
             stem, *keys = [str(part) for part in problem["loc"]] or [""]
-            shown = problem["msg"]
-            if problem["type"] not in ("missing", "extra_forbidden"):
-                shown += f", found {_shorten(problem['input'])}"
-            elif problem["type"] == "extra_forbidden":
-                shown = "unknown key"
-            else:
-                shown = "the key is missing"
+            said = {"missing": "the key is missing", "extra_forbidden": "unknown key"}
+            shown = said.get(
+                problem["type"], f"{problem['msg']}, found {_shorten(problem['input'])}"
+            )
             faults.append(Fault(file_of(stem), ".".join(keys), shown))
-        _stop(faults)
-        raise AssertionError("a validation error without problems") from error
+        raise _error(faults) from error
 
 
 def _shorten(value: object) -> str:
@@ -165,14 +161,16 @@ def _shorten(value: object) -> str:
 
 
 def _stop(faults: Sequence[Fault]) -> None:
-    """Raise one InputError for all faults, if there are any."""
-    if not faults:
-        return
-    only_missing = all(f.missing_file for f in faults)
+    if faults:
+        raise _error(faults)
+
+
+def _error(faults: Sequence[Fault]) -> InputError:
+    """One error for all faults."""
     listed = "".join(f"\n  - {fault}" for fault in faults)
     first = faults[0]
-    raise InputError(
-        MISSING if only_missing else INVALID,
+    return InputError(
+        MISSING if all(f.missing_file for f in faults) else INVALID,
         f"{len(faults)} fault(s) in the policy pack:{listed}\n ",
         where=f"{first.file}: {first.key}" if first.key else first.file,
         remedy="correct the named files and keys; `fraudworld policy show` prints a valid pack",

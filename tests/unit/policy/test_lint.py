@@ -7,11 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from fraudworld.errors import InputError
 from fraudworld.policy import models as m
+from fraudworld.policy.diff import show
 from fraudworld.policy.lint import Finding, Severity, lint, require_lint
 from fraudworld.policy.loader import load_pack
+from fraudworld.policy.pack import PolicyPack
 from fraudworld.policy.rules import counts, endpoints, roles, vocabulary
 
 PACK = load_pack().pack
@@ -137,8 +142,14 @@ CASES = {
         {
             "replace": {
                 "ip_count_priors.edge_shares.REGION_APAC": {
-                    "RESIDENTIAL": 0.60, "MOBILE": 0.12, "CORPORATE": 0.10, "PUBLIC_WIFI": 0.06,
-                    "HOTEL_TRAVEL": 0.04, "EDUCATION": 0.03, "DATACENTRE": 0.03, "VPN_PROXY": 0.02,
+                    "RESIDENTIAL": 0.60,
+                    "MOBILE": 0.12,
+                    "CORPORATE": 0.10,
+                    "PUBLIC_WIFI": 0.06,
+                    "HOTEL_TRAVEL": 0.04,
+                    "EDUCATION": 0.03,
+                    "DATACENTRE": 0.03,
+                    "VPN_PROXY": 0.02,
                 }
             }
         },
@@ -146,18 +157,33 @@ CASES = {
         "homes cannot carry this share",
     ),
     "types nobody may use": (
-        {"set": {"graph_linkage_rules": {"eligible_ip_types": {
-            "CONSUMER_PERSONAL": ["RESIDENTIAL", "MOBILE", "CORPORATE"]}}}},
+        {
+            "set": {
+                "graph_linkage_rules": {
+                    "eligible_ip_types": {
+                        "CONSUMER_PERSONAL": ["RESIDENTIAL", "MOBILE", "CORPORATE"]
+                    }
+                }
+            }
+        },
         "eligible_ip_types",
         "too few edges",
     ),
     "typical type beyond its quota": (
-        {"replace": {"graph_linkage_rules.typical_ip_shares.RETAIL.CONSUMER_PERSONAL": {"CORPORATE": 1.0}}},
+        {
+            "replace": {
+                "graph_linkage_rules.typical_ip_shares.RETAIL.CONSUMER_PERSONAL": {"CORPORATE": 1.0}
+            }
+        },
         "CORPORATE",
         "typical endpoints need a larger share",
     ),
     "typical type the group may not use": (
-        {"replace": {"graph_linkage_rules.typical_ip_shares.RETAIL.CONSUMER_SHARED": {"MOBILE": 1.0}}},
+        {
+            "replace": {
+                "graph_linkage_rules.typical_ip_shares.RETAIL.CONSUMER_SHARED": {"MOBILE": 1.0}
+            }
+        },
         "typical_ip_shares.RETAIL.CONSUMER_SHARED.MOBILE",
         "unknown word",
     ),
@@ -187,19 +213,38 @@ CASES = {
         "negative",
     ),
     "too many risky endpoints": (
-        {"set": {"ip_role_priors": {"roles": {"RESIDENTIAL": {"HIGH_RISK_IP": [2000, 3000, 4000, 5000]}}}}},
+        {
+            "set": {
+                "ip_role_priors": {
+                    "roles": {"RESIDENTIAL": {"HIGH_RISK_IP": [2000, 3000, 4000, 5000]}}
+                }
+            }
+        },
         "roles",
         "HIGH_RISK_IP share",
     ),
     "fraud outside its band": (
-        {"set": {"validation_policy": {"role_distribution_checks": {
-            "non_clean_fraction": {"party": {"high": 0.02}}}}}},
+        {
+            "set": {
+                "validation_policy": {
+                    "role_distribution_checks": {"non_clean_fraction": {"party": {"high": 0.02}}}
+                }
+            }
+        },
         "roles",
         "non-clean fraction",
     ),
     "a score that shares its owner's feature": (
-        {"replace": {"account_role_priors.score.weights": {
-            "card": 0.1, "virtual_card": 0.1, "instruments": 0.1, "account_count": 0.1}}},
+        {
+            "replace": {
+                "account_role_priors.score.weights": {
+                    "card": 0.1,
+                    "virtual_card": 0.1,
+                    "instruments": 0.1,
+                    "account_count": 0.1,
+                }
+            }
+        },
         "score.weights.account_count",
         "unknown word",
     ),
@@ -214,7 +259,11 @@ CASES = {
         "below T7",
     ),
     "a role without a family": (
-        {"replace": {"fraud_role_taxonomy.entities.device.mapping": {"NORMAL_DEVICE": "CLEAN_DEVICE"}}},
+        {
+            "replace": {
+                "fraud_role_taxonomy.entities.device.mapping": {"NORMAL_DEVICE": "CLEAN_DEVICE"}
+            }
+        },
         "roles.BACKEND_SERVER.BOT_LIKE_DEVICE",
         "unknown word",
     ),
@@ -233,7 +282,7 @@ CASES = {
         "country_modulation",
         "not in order",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -296,6 +345,29 @@ def test_require_lint_lists_every_error(write_overlay: Callable[..., Path]) -> N
     assert "degree_cap" in caught.value.what
 
 
+NUMBERS = [(k, v) for k, v in show(PACK) if type(v) in (int, float)]
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.sampled_from(NUMBERS), st.sampled_from([0.0, 0.5, 2.0, 50.0]))
+def test_any_number_moved_far_gives_findings_never_a_traceback(
+    leaf: tuple[str, float], factor: float
+) -> None:
+    key, value = leaf
+    plain = PACK.model_dump(mode="json")
+    *parents, last = key.split(".")
+    node = plain
+    for part in parents:
+        node = node[part]
+    node[last] = type(value)(value * factor)
+    try:
+        moved = PolicyPack.model_validate(plain)
+    except ValidationError:
+        return
+    for finding in lint(moved):
+        assert str(finding).startswith(finding.severity)
+
+
 def test_coverage_agrees_with_the_law_played_out() -> None:
     """Largest remainder over sampled log-normal weights, cap pass included."""
     rng = np.random.default_rng(5)
@@ -326,9 +398,14 @@ def test_coverage_agrees_with_the_law_played_out() -> None:
 def test_degree_means_are_those_of_the_design() -> None:
     means = endpoints.mean_degrees(PACK)
     wanted = {
-        "MOBILE": 24.9, "CORPORATE": 12.7, "PUBLIC_WIFI": 24.9, "HOTEL_TRAVEL": 21.5,
-        "EDUCATION": 24.3, "DATACENTRE": 38.3, "VPN_PROXY": 47.8,
-    }  # fmt: skip
+        "MOBILE": 24.9,
+        "CORPORATE": 12.7,
+        "PUBLIC_WIFI": 24.9,
+        "HOTEL_TRAVEL": 21.5,
+        "EDUCATION": 24.3,
+        "DATACENTRE": 38.3,
+        "VPN_PROXY": 47.8,
+    }
     assert {k: pytest.approx(v, abs=0.08) for k, v in wanted.items()} == {
         k: means[k] for k in wanted
     }

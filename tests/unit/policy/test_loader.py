@@ -128,20 +128,35 @@ def test_a_folder_that_is_none_is_missing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("stem", "old", "new", "said"),
     [
-        ("population_priors", "active_share: 0.42", "active_chare: 0.42", "active_chare: unknown key"),
+        (
+            "population_priors",
+            "active_share: 0.42",
+            "active_chare: 0.42",
+            "active_chare: unknown key",
+        ),
         ("population_priors", "active_share: 0.42", "", "active_share: the key is missing"),
         ("population_priors", "0.42", "'0.42'", "active_share: Input should be a valid number"),
         ("population_priors", "active_share: 0.42", "active_share: true", "active_share"),
-        ("population_priors", "active_share: 0.42", "active_share: 1.42", "less than or equal to 1"),
+        (
+            "population_priors",
+            "active_share: 0.42",
+            "active_share: 1.42",
+            "less than or equal to 1",
+        ),
         ("population_priors", "active_share: 0.42", "active_share: .nan", "active_share"),
         ("population_priors", "active_share: 0.42", "active_share: 1e999", "active_share"),
         ("account_per_party_priors", "{cap: 2,", "{cap: -2,", "cap: Input should be greater than"),
-        ("account_per_party_priors", "{cap: 2,", "{cap: 2.5,", "cap: Input should be a valid integer"),
+        (
+            "account_per_party_priors",
+            "{cap: 2,",
+            "{cap: 2.5,",
+            "cap: Input should be a valid integer",
+        ),
         ("account_per_party_priors", "hard_global_postmerge\n", "soft\n", "cap_enforcement_mode"),
         ("instrument_mix_priors", "floor: by_account_type", "floor: [", "not YAML"),
         ("ip_count_priors", "degree_cap: 340", "degree_cap: 340\ndegree_cap: 1", "appears twice"),
     ],
-)  # fmt: skip
+)
 def test_bad_files_name_file_and_key(
     pack_dir: Path, stem: str, old: str, new: str, said: str
 ) -> None:

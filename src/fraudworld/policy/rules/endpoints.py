@@ -37,7 +37,7 @@ def degree_law(
     minimum: int, alpha: float, cap: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Degrees minimum … cap and P(k) ∝ k^−alpha over them."""
-    k = np.arange(minimum, cap + 1, dtype=np.int64)
+    k = np.arange(min(minimum, cap), cap + 1, dtype=np.int64)
     mass = k.astype(np.float64) ** -alpha
     return k, mass / mass.sum()
 
