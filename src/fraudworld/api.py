@@ -1,0 +1,209 @@
+"""Worlds as Python objects: make one, open one, read its tables, judge it.
+
+    >>> import fraudworld as fw
+    >>> world = fw.generate(profile="demo", seed=42)
+    >>> world.table("s1_party_base_6A").num_rows
+    >>> world.duckdb().sql("select ip_type, count(*) from s4_ip_base_6A group by all")
+
+The command line is a thin layer over this module.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fraudworld.contracts import BY_NAME, TABLES
+from fraudworld.errors import InputError
+from fraudworld.request import RUNS_ROOT, Progress, RunRequest
+from fraudworld.store.layout import RunPlace
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+NOT_A_RUN = "6A.CLI.RUN_NOT_FOUND"
+SHORTEST_PREFIX = 4
+
+
+@dataclass(frozen=True)
+class World:
+    """A published run. Everything is read from its folder, nothing is kept in memory."""
+
+    root: Path
+
+    @property
+    def receipt(self) -> dict[str, Any]:
+        """`run_receipt.json`: who this run is and how it ended."""
+        return read_json(RunPlace(self.root).receipt)
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Names of the datasets of this run, in the order the states make them."""
+        return tuple(t.name for t in TABLES if (RunPlace(self.root).layer / t.name).is_dir())
+
+    def table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """A dataset as an Arrow table, whole or only `columns`.
+
+        Raises InputError `6A.CLI.DATASET_NOT_FOUND` for a name the run does not have and
+        `6A.CLI.COLUMN_NOT_FOUND` for a column the dataset does not have.
+        """
+        import pyarrow.parquet as pq
+
+        folder = self._folder(name)
+        if columns is not None:
+            known = [c.name for c in BY_NAME[name].all_columns]
+            strange = sorted(set(columns) - set(known))
+            if strange:
+                raise InputError(
+                    "6A.CLI.COLUMN_NOT_FOUND",
+                    f"{name} has no column {', '.join(strange)}",
+                    where=name,
+                    remedy=f"it has {', '.join(known)}",
+                )
+        return pq.read_table(folder, columns=columns and list(columns), partitioning=None)
+
+    def duckdb(self) -> duckdb.DuckDBPyConnection:
+        """An in-memory DuckDB connection with one view per dataset of this run."""
+        import duckdb
+
+        connection = duckdb.connect()
+        for name in self.tables:
+            files = str(RunPlace(self.root).layer / name / "**" / "*.parquet").replace("'", "''")
+            connection.execute(
+                f'CREATE VIEW "{name}" AS SELECT * FROM '
+                f"read_parquet('{files}', hive_partitioning = false)"
+            )
+        return connection
+
+    def gates(self) -> dict[str, Any]:
+        """The gateboard T1–T8 and guards, computed now from the published tables alone."""
+        from fraudworld import gates
+
+        return gates.judge(self.root).as_dict()
+
+    def perf(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Timings of this run: the summary and the budget check."""
+        folder = RunPlace(self.root).reports / "layer3/6A/perf"
+        summary, budgets = (
+            next(iter(sorted(folder.rglob(f"{name}.json"))), folder / f"{name}.json")
+            for name in ("perf_summary_6A", "perf_budget_check_6A")
+        )
+        return read_json(summary), read_json(budgets)
+
+    def _folder(self, name: str) -> Path:
+        if name not in self.tables:
+            raise InputError(
+                "6A.CLI.DATASET_NOT_FOUND",
+                f"this run has no dataset {name!r}",
+                where=str(self.root),
+                remedy=f"it has {', '.join(self.tables)}",
+            )
+        return RunPlace(self.root).layer / name
+
+
+def generate(*, progress: Callable[[Progress], None] | None = None, **request: Any) -> World:
+    """Build, judge and publish a world; the same request finds the same place again.
+
+    Keywords are the fields of `fraudworld.request.RunRequest`; `progress` is called after
+    every step. A world that fails its gates is returned too: ask `gates()` or the receipt.
+    Raises InputError and RefusedError as `fraudworld run` does.
+    """
+    from fraudworld import pipeline
+
+    unknown = sorted(set(request) - set(RunRequest.__dataclass_fields__))
+    if unknown:
+        raise InputError(
+            "6A.CLI.ARGUMENT_INVALID",
+            f"generate() takes no {', '.join(unknown)}",
+            where="fraudworld.generate",
+            remedy=f"it takes {', '.join(RunRequest.__dataclass_fields__)}",
+        )
+    for name in ("runs_root", "policy_dir", "upstream_dir"):
+        if isinstance(request.get(name), str):
+            request[name] = Path(request[name])
+    if isinstance(request.get("overlays"), list):
+        request["overlays"] = tuple(request["overlays"])
+    return World(pipeline.run(RunRequest(**request), progress).place.root)
+
+
+def certify(
+    request: RunRequest,
+    seeds: Sequence[int],
+    progress: Callable[[Progress], None] | None = None,
+) -> dict[str, Any]:
+    """Run the full chain once per seed, judge T1–T10 and decide; finished seeds are reused.
+
+    Returns `realism_gate_summary_6A.json`, written below the runs root. Raises RefusedError
+    where required seeds are missing.
+    """
+    from fraudworld import gates, pipeline
+
+    def runner(seed: int) -> Path:
+        return pipeline.run(replace(request, seed=seed), progress).place.root
+
+    return gates.certify(request, seeds, runner)
+
+
+def open_run(path: str | Path) -> World:
+    """The world published at `path`; InputError `6A.CLI.RUN_NOT_FOUND` where there is none."""
+    root = Path(path)
+    if not RunPlace(root).receipt.is_file():
+        raise InputError(
+            NOT_A_RUN,
+            "no published run here: it has no run_receipt.json",
+            where=str(root),
+            remedy="name the folder of a run; `fraudworld runs list` shows those there are",
+        )
+    return World(root)
+
+
+def find_run(run: str, runs_root: Path = RUNS_ROOT) -> World:
+    """A run by folder, by id, or by the first digits of its id below `runs_root`."""
+    if RunPlace(Path(run)).receipt.is_file():
+        return World(Path(run))
+    found = [w for w in list_runs(runs_root) if w.root.name.startswith(run)]
+    if len(run) >= SHORTEST_PREFIX and len(found) == 1:
+        return found[0]
+    what = f"{len(found)} runs begin with {run!r}" if len(found) > 1 else f"there is no run {run!r}"
+    raise InputError(
+        NOT_A_RUN,
+        what,
+        where=str(runs_root),
+        remedy="name a run's folder, or at least four digits of the id of one in `runs list`",
+    )
+
+
+def list_runs(runs_root: Path = RUNS_ROOT) -> tuple[World, ...]:
+    """Every published run below `runs_root`, by id; none where the folder does not exist."""
+    return tuple(World(folder) for folder in sorted(_folders(runs_root)))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object of a run; InputError `6A.CLI.EVIDENCE_UNREADABLE` where it is none."""
+    try:
+        document = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, str(error)) from error
+    if not isinstance(document, Mapping):
+        raise _unreadable(path, "not a JSON object")
+    return dict(document)
+
+
+def _unreadable(path: Path, why: str) -> InputError:
+    return InputError(
+        "6A.CLI.EVIDENCE_UNREADABLE",
+        f"this file of the run cannot be read: {why}",
+        where=str(path),
+        remedy="the run was changed after publishing; make it again elsewhere",
+    )
+
+
+def _folders(runs_root: Path) -> Iterator[Path]:
+    if runs_root.is_dir():
+        for folder in runs_root.iterdir():
+            if RunPlace(folder).receipt.is_file():
+                yield folder

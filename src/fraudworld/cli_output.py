@@ -1,0 +1,206 @@
+"""What the command line shows: tables, the gateboard, progress, errors.
+
+Results go to stdout, everything about the way there to stderr. With `--json`, stdout holds
+one JSON document and nothing else. Eighty columns are enough for every line.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from fraudworld.errors import FraudworldError
+from fraudworld.request import Cell, Progress, SummaryTable
+
+WIDTH = 80
+STATE_NAMES = {
+    "S0": "sealed inputs",
+    "S1": "party base",
+    "S2": "accounts & holdings",
+    "S3": "instruments",
+    "S4": "device/IP graph",
+    "S5": "fraud posture",
+    "GATES": "realism gates",
+    "PUBLISH": "seal and publish",
+}
+VERDICTS = {"B+": "green", "B": "green", "ok": "green", "FAIL": "red", "NO EVIDENCE": "red"}
+
+
+def out() -> Console:
+    """Console of results; fixed width where stdout is no terminal, so files look the same."""
+    return Console(
+        width=None if sys.stdout.isatty() else WIDTH,
+        highlight=False,
+        soft_wrap=not sys.stdout.isatty(),
+    )
+
+
+def err() -> Console:
+    """Console of progress and errors."""
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def json_document(value: object) -> None:
+    """The machine output: one JSON document on stdout."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def lines(texts: Iterable[str]) -> None:
+    """Plain lines on stdout, exactly as given."""
+    console = out()
+    for text in texts:
+        console.print(text, markup=False, highlight=False)
+
+
+def table(shown: SummaryTable) -> None:
+    """A small table: text to the left, numbers to the right, its note below."""
+    grid = Table(box=box.SIMPLE_HEAD, title=None, pad_edge=False, padding=(0, 1))
+    numeric = [
+        all(isinstance(row[i], int | float | None) for row in shown.rows)
+        for i in range(len(shown.columns))
+    ]
+    for name, right in zip(shown.columns, numeric, strict=True):
+        grid.add_column(escape(name), justify="right" if right else "left", overflow="fold")
+    for row in shown.rows:
+        grid.add_row(*(escape(figure(cell)) for cell in row))
+    console = out()
+    console.print()
+    console.print(Text(shown.title, style="bold"))
+    console.print(grid)
+    if shown.note:
+        console.print(shown.note, markup=False)
+
+
+def figure(cell: Cell) -> str:
+    """A cell as text: thousands apart, four significant digits, — for nothing."""
+    if cell is None:
+        return "—"
+    if isinstance(cell, bool):
+        return "yes" if cell else "no"
+    if isinstance(cell, int):
+        return f"{cell:,}".replace(",", " ")
+    if isinstance(cell, float):
+        if abs(cell) >= 10_000:
+            return figure(round(cell))
+        return f"{cell:.4g}"
+    return cell
+
+
+def gateboard(board: Mapping[str, Any]) -> None:
+    """The gateboard of one run: every test row, every guard, grade and routing."""
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name, side in (
+        ("test", "left"),
+        ("metric", "left"),
+        ("value", "right"),
+        ("B", "right"),
+        ("B+", "right"),
+        ("95 % interval", "right"),
+        ("verdict", "left"),
+    ):
+        grid.add_column(name, justify="right" if side == "right" else "left", no_wrap=True)
+    for row in board["tests"]:
+        low, high = row["ci_low"], row["ci_high"]
+        grid.add_row(
+            str(row["test_id"]).split("_", 1)[0],
+            escape(str(row["metric_name"])),
+            figure(row["value"]),
+            figure(row["threshold_B"]),
+            figure(row["threshold_Bplus"]),
+            "" if low is None or high is None else f"{figure(low)} … {figure(high)}",
+            _verdict(row),
+        )
+    console = out()
+    console.print()
+    console.print(Text("Gateboard", style="bold"))
+    console.print(grid)
+    _guards(console, board["guards"])
+    console.print(f"Grade {board['grade']}", markup=False)
+    for failed in _routing(board["routing"]):
+        console.print(f"  {failed}", markup=False)
+
+
+def _verdict(row: Mapping[str, Any]) -> Text:
+    if row["status"] == "INSUFFICIENT_EVIDENCE":
+        word = "NO EVIDENCE"
+    else:
+        word = "B+" if row["pass_Bplus"] else "B" if row["pass_B"] else "FAIL"
+    return Text(word, style=VERDICTS[word])
+
+
+def _guards(console: Console, guards: Sequence[Mapping[str, Any]]) -> None:
+    failed = [str(g["guard_id"]) for g in guards if not g["pass"]]
+    held = len(guards) - len(failed)
+    text = f"Guards  {held} of {len(guards)} hold"
+    console.print(text + (f"; not: {', '.join(failed)}" if failed else ""), markup=False)
+
+
+def _routing(routing: object) -> Iterable[str]:
+    if isinstance(routing, Mapping):
+        return [f"{what} → {owner}" for what, owner in routing.items()]
+    if isinstance(routing, Sequence) and not isinstance(routing, str):
+        return [str(item) for item in routing]
+    return [str(routing)]
+
+
+class ProgressLines:
+    """One line per state on stderr; on a terminal the running step is shown meanwhile."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._console = err()
+        self._status = (
+            None
+            if quiet or not self._console.is_terminal
+            else self._console.status("starting", spinner="line")
+        )
+
+    def __enter__(self) -> ProgressLines:
+        if self._status is not None:
+            self._status.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._status is not None:
+            self._status.stop()
+
+    def __call__(self, at: Progress) -> None:
+        """Take one report of the pipeline."""
+        if self._quiet:
+            return
+        if at.done >= at.total:
+            self._console.print(state_line(at), markup=False)
+        elif self._status is not None:
+            self._status.update(f"{at.state} {escape(at.step)} ({at.done} of {at.total})")
+
+
+def state_line(at: Progress) -> str:
+    """`S2  accounts & holdings   1 234 567 rows   0.84 s   1.47 M rows/s`."""
+    name = STATE_NAMES.get(at.state, at.step)
+    line = f"{at.state:<8}{name:<22}"
+    if not at.rows:
+        return f"{line}{'':>18}{at.elapsed_s:>8.2f} s"
+    line += f"{figure(at.rows):>13} rows{at.elapsed_s:>8.2f} s"
+    rate = at.rows / at.elapsed_s / 1e6 if at.elapsed_s > 0 else 0.0
+    return line + (f"{rate:>8.2f} M rows/s" if rate else "")
+
+
+def error_block(error: FraudworldError) -> None:
+    """A refusal in four lines: what, where, code, what to do."""
+    console = err()
+    console.print(Text("error ", style="bold red") + Text(error.what.rstrip()))
+    for label, text in (("where", error.where), ("code", error.code), ("do", error.remedy)):
+        console.print(f"{label:>6} {text}", markup=False)
+
+
+def warn(text: str) -> None:
+    """A line to the user on stderr."""
+    err().print(text, markup=False)

@@ -1,0 +1,271 @@
+"""`fraudworld run`, `gates` and `certify`: make worlds and judge them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fraudworld import cli_options as opt
+from fraudworld import cli_output as show
+from fraudworld.errors import InputError
+from fraudworld.request import RUNS_ROOT, RunRequest, SummaryTable
+
+if TYPE_CHECKING:
+    from fraudworld.pipeline import RunOutcome
+
+SEEDS = "42,7,101,202"
+
+
+def run(
+    profile: opt.Profile = "demo",
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=opt.LARGEST_SEED,
+            metavar="INT",
+            help="The realisation: another seed, another world under the same policy.",
+            rich_help_panel=opt.WHAT,
+        ),
+    ] = 42,
+    scale: opt.Scale = 1.0,
+    policy: opt.PolicyDir = None,
+    overlay: opt.Overlays = None,
+    upstream: opt.UpstreamDir = None,
+    runs_root: opt.RunsRoot = RUNS_ROOT,
+    role: Annotated[
+        str,
+        typer.Option(
+            help="none, baseline, candidate, last_good or witness:SEED; pruning keeps roles.",
+            rich_help_panel=opt.WHERE,
+        ),
+    ] = "none",
+    workers: opt.Workers = None,
+    shard_parties: opt.ShardParties = 50_000,
+    engine: opt.Engine = "local",
+    quiet: opt.Quiet = False,
+    as_json: opt.AsJson = False,
+) -> None:
+    """Build a world S0–S5, judge it by T1–T8, seal and publish it.
+
+    The same request twice finds the same place and changes nothing. A world that fails its
+    gates is published without its flag, for study, and the exit status is 1.
+
+    Examples:
+
+        fraudworld run
+
+        fraudworld run --profile small --seed 7
+
+        fraudworld run --overlay published_baseline --role baseline
+
+        fraudworld run --json --quiet | python -m json.tool
+    """
+    from fraudworld import pipeline
+
+    request = RunRequest(
+        profile=profile,
+        seed=seed,
+        runs_root=runs_root,
+        policy_dir=policy,
+        overlays=tuple(overlay or ()),
+        upstream_dir=upstream,
+        scale=scale,
+        shard_parties=shard_parties,
+        workers=_threads(workers),
+        role=role,
+        engine=engine,
+    )
+    with show.ProgressLines(quiet=quiet) as progress:
+        outcome = pipeline.run(request, progress)
+    if as_json:
+        show.json_document(_plain(outcome))
+    else:
+        _summary(outcome)
+    if not outcome.passed:
+        raise typer.Exit(1)
+
+
+def gates(
+    run: opt.Run,
+    runs_root: opt.RunsRoot = RUNS_ROOT,
+    as_json: opt.AsJson = False,
+) -> None:
+    """Judge a published run again, from its Parquet files and sealed policy alone.
+
+    Examples:
+
+        fraudworld gates 3f2a
+
+        fraudworld gates runs/fix-data-engine/segment_6A/<run_id> --json
+    """
+    from fraudworld import api
+
+    board = api.find_run(run, runs_root).gates()
+    if as_json:
+        show.json_document(board)
+    else:
+        show.gateboard(board)
+    if board["grade"] not in ("B", "B+"):
+        raise typer.Exit(1)
+
+
+def certify(
+    seeds: Annotated[
+        str,
+        typer.Option(
+            metavar="LIST",
+            help="Seeds, apart by commas: at least the four required ones.",
+            rich_help_panel=opt.WHAT,
+        ),
+    ] = SEEDS,
+    profile: opt.Profile = "demo",
+    scale: opt.Scale = 1.0,
+    policy: opt.PolicyDir = None,
+    overlay: opt.Overlays = None,
+    upstream: opt.UpstreamDir = None,
+    runs_root: opt.RunsRoot = RUNS_ROOT,
+    workers: opt.Workers = None,
+    shard_parties: opt.ShardParties = 50_000,
+    engine: opt.Engine = "local",
+    quiet: opt.Quiet = False,
+    as_json: opt.AsJson = False,
+) -> None:
+    """Run the full chain once per seed, T1–T10, and decide.
+
+    PASS_B, PASS_BPLUS or HOLD_REMEDIATE; with HOLD_REMEDIATE the exit status is 1. After an
+    interruption finished seeds are not made again.
+
+    Examples:
+
+        fraudworld certify
+
+        fraudworld certify --profile authority --seeds 42,7,101,202,303
+    """
+    from fraudworld import api
+
+    chosen = _seeds(seeds)
+    request = RunRequest(
+        profile=profile,
+        seed=chosen[0],
+        runs_root=runs_root,
+        policy_dir=policy,
+        overlays=tuple(overlay or ()),
+        upstream_dir=upstream,
+        scale=scale,
+        shard_parties=shard_parties,
+        workers=_threads(workers),
+        engine=engine,
+    )
+    with show.ProgressLines(quiet=quiet) as progress:
+        summary = api.certify(request, chosen, progress)
+    if as_json:
+        show.json_document(summary)
+    else:
+        _certificate(summary)
+    if summary["decision"] == "HOLD_REMEDIATE":
+        raise typer.Exit(1)
+
+
+def _threads(workers: int | None) -> int:
+    return (os.cpu_count() or 1) if workers is None else workers
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    try:
+        seeds = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        seeds = ()
+    if (
+        not seeds
+        or len(set(seeds)) != len(seeds)
+        or min(seeds) < 0
+        or max(seeds) > opt.LARGEST_SEED
+    ):
+        raise InputError(
+            "6A.CLI.ARGUMENT_INVALID",
+            f"{text!r} is no list of different seeds",
+            where="--seeds",
+            remedy=f"give whole numbers apart by commas, for example {SEEDS}",
+        )
+    return seeds
+
+
+def _plain(outcome: RunOutcome) -> dict[str, Any]:
+    identity = outcome.identity
+    return {
+        "run_id": outcome.run_id,
+        "path": str(outcome.place.root),
+        "seed": identity.seed,
+        "parameter_hash": identity.parameter_hash,
+        "manifest_fingerprint": identity.manifest_fingerprint,
+        "grade": outcome.grade,
+        "passed": outcome.passed,
+        "reused": outcome.reused,
+        "rows": outcome.rows,
+        "summary": [t.as_dict() for t in outcome.summary],
+        "gateboard": outcome.gateboard,
+    }
+
+
+def _summary(outcome: RunOutcome) -> None:
+    """What a newcomer wants to know: what there is, is it good, where is it, what next."""
+    from fraudworld.contracts import BY_NAME
+
+    total = sum(outcome.rows.values())
+    rows = tuple(
+        (name, BY_NAME[name].meaning.split(":")[0].rstrip("."), count)
+        for name, count in outcome.rows.items()
+    )
+    show.table(
+        SummaryTable("Tables", ("dataset", "one row for", "rows"), rows, f"{total:,} rows in all")
+    )
+    for shown in outcome.summary:
+        show.table(shown)
+    show.gateboard(outcome.gateboard)
+    state = "found again, unchanged" if outcome.reused else "published"
+    verdict = (
+        "passes B, sealed with its flag"
+        if outcome.passed
+        else "does NOT pass B: published for study, without flag"
+    )
+    short = outcome.run_id[:8]
+    show.lines(
+        (
+            "",
+            f"World {short} {state}; {verdict}.",
+            f"  it is in  {outcome.place.root}",
+            f"  tables    {outcome.place.layer}",
+            f"  evidence  {outcome.place.validation}",
+            "",
+            "Next:",
+            f"  fraudworld gates {short}         judge it again from its files alone",
+            f"  fraudworld perf show {short}     where the time went",
+            "  fraudworld certify               four seeds, one decision",
+            '  python -c "import fraudworld as fw;'
+            f" print(fw.open_run('{outcome.place.root}').tables)\"",
+        )
+    )
+
+
+def _certificate(summary: Mapping[str, Any]) -> None:
+    grades = tuple(
+        (int(seed), str(board["grade"]), str(board["run_id"])[:8])
+        for seed, board in summary["seeds"].items()
+    )
+    show.table(SummaryTable("Seeds", ("seed", "grade", "run"), grades))
+    stability = tuple(
+        (str(row["metric_name"]), row["value"], row["status"]) for row in summary["stability"]
+    )
+    show.table(SummaryTable("T9 stability", ("metric", "value", "status"), stability))
+    show.lines(
+        (
+            "",
+            f"Eligible grade {summary['eligible_grade']}",
+            f"Decision {summary['decision']}",
+            *(f"  fails: {item}" for item in summary["fails"]),
+        )
+    )
