@@ -59,7 +59,7 @@ def run(
         devices = linked.devices
         context.emit(DEVICE_LINKS, tables.device_links(pack, linked.links, merchants))
     with context.step("S4", "plan_ip_counts"):
-        ips = build_ips(pack, seed, geo, merchants, devices, context.engine)
+        ips = build_ips(pack, seed, geo, merchants, parties, devices, context.engine)
     with context.step("S4", "emit_ip_base"):
         context.emit(IP_BASE, tables.ip_base(ips.ips, geo))
     with context.step("S4", "merge_parts"):

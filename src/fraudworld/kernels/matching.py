@@ -1,0 +1,140 @@
+"""Dealing stubs to nodes: a random bipartite graph with given degrees and no double edge.
+
+Configuration model inside one unit (a country and endpoint type): device stubs are
+shuffled and dealt to nodes of drawn degrees; a device dealt twice to one node is swapped
+with a partner so that neither side doubles. What no swap repairs is handed back.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True, nogil=True)
+def counting_order(key, n_keys):  # type: ignore[no-untyped-def]
+    """Stable order of `key` (0 … n_keys − 1), and the first row of every key."""
+    start = np.zeros(n_keys + 1, dtype=np.int64)
+    for i in range(key.size):
+        start[key[i] + 1] += 1
+    for k in range(n_keys):
+        start[k + 1] += start[k]
+    order = np.empty(key.size, dtype=np.uint32)
+    at = start[:-1].copy()
+    for i in range(key.size):
+        k = key[i]
+        order[at[k]] = i
+        at[k] += 1
+    return order, start
+
+
+@njit(cache=True, nogil=True)
+def degrees(draws, cuts, minimum, cap, total):  # type: ignore[no-untyped-def]
+    """Degrees drawn from `cuts` (P(k ≤ minimum + j), 63 bits) until they sum to `total`.
+
+    The last is trimmed; if that leaves less than the minimum it is spread over the others
+    below the cap, and kept as it is only where no room is left. Returns (degrees, 1 if kept).
+    """
+    out = np.empty(draws.size + 1, dtype=np.int64)
+    n, used = 0, 0
+    while used < total:
+        low, high = 0, cuts.size - 1
+        d = draws[n] >> np.uint64(1)
+        while low < high:
+            middle = (low + high) // 2
+            if cuts[middle] <= d:
+                low = middle + 1
+            else:
+                high = middle
+        out[n] = min(minimum + low, total - used)
+        used += out[n]
+        n += 1
+    if n > 1 and out[n - 1] < minimum:
+        rest = out[n - 1]
+        room = 0
+        for i in range(n - 1):
+            room += cap - out[i]
+        if room < rest:
+            return out[:n].copy(), 1
+        n -= 1
+        i = 0
+        while rest > 0:
+            if out[i] < cap:
+                out[i] += 1
+                rest -= 1
+            i = (i + 1) % n
+    return out[:n].copy(), 0
+
+
+@njit(inline="always")
+def _on_node(stub, start, node, device):  # type: ignore[no-untyped-def]
+    for i in range(start[node], start[node + 1]):
+        if stub[i] >> 1 == device:
+            return True
+    return False
+
+
+@njit(cache=True, nogil=True)
+def deal(stub, draws, degree, attempts):  # type: ignore[no-untyped-def]
+    """Shuffle `stub` (device · 2 + typical) over nodes; repair doubles by swaps, in place.
+
+    Returns (start of every node, slots handed back, swaps made). Handed-back slots are
+    set to −1; of a double the copy that is not typical goes.
+    """
+    n = stub.size
+    for i in range(n - 1, 0, -1):
+        j = np.int64((draws[i] >> np.uint64(32)) * np.uint64(i + 1) >> np.uint64(32))
+        stub[i], stub[j] = stub[j], stub[i]
+    start = np.zeros(degree.size + 1, dtype=np.int64)
+    for k in range(degree.size):
+        start[k + 1] = start[k] + degree[k]
+    node_of = np.empty(n, dtype=np.int32)
+    for k in range(degree.size):
+        for i in range(start[k], start[k + 1]):
+            node_of[i] = k
+        stub[start[k] : start[k + 1]].sort()
+    returned = 0
+    swaps = 0
+    doubles = np.empty(n, dtype=np.int64)
+    found = 0
+    for i in range(1, n):
+        if node_of[i] == node_of[i - 1] and stub[i] >> 1 == stub[i - 1] >> 1:
+            # Sorted: the typical copy is the later one, so give up the earlier.
+            doubles[found] = i - 1
+            found += 1
+    for f in range(found):
+        i = doubles[f]
+        node, device = node_of[i], stub[i] >> 1
+        done = False
+        mixed = draws[i]
+        for _ in range(attempts):
+            mixed = (mixed ^ (mixed >> np.uint64(31))) * np.uint64(0xD6E8FEB86659FD93)
+            j = np.int64((mixed >> np.uint64(32)) * np.uint64(n) >> np.uint64(32))
+            other, partner = node_of[j], stub[j]
+            if partner < 0 or other == node:
+                continue
+            if _on_node(stub, start, other, device) or _on_node(stub, start, node, partner >> 1):
+                continue
+            stub[i], stub[j] = partner, stub[i]
+            swaps += 1
+            done = True
+            break
+        if not done:
+            # Systematic search, so that what can be repaired in a small unit is.
+            for j in range(n):
+                other, partner = node_of[j], stub[j]
+                if partner < 0 or other == node:
+                    continue
+                if _on_node(stub, start, other, device) or _on_node(
+                    stub, start, node, partner >> 1
+                ):
+                    continue
+                stub[i], stub[j] = partner, stub[i]
+                swaps += 1
+                done = True
+                break
+        if not done:
+            doubles[returned] = stub[i]
+            returned += 1
+            stub[i] = -1
+    return start, doubles[:returned].copy(), swaps

@@ -1,0 +1,334 @@
+"""The law of S4's endpoints, address side: nodes, degrees, matching, attributes.
+
+Homes make residential endpoints, at most twelve devices a lease. Every other (country,
+type) is one unit: degrees from a truncated discrete power law are drawn until they use up
+the unit's stubs, stubs are dealt at random, doubles repaired by swaps (`kernels/matching`).
+What cannot be repaired moves to another type of the country, and is counted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fraudworld.engine.local import Engine
+from fraudworld.kernels import expand
+from fraudworld.kernels.discrete import choices, thresholds, zero_inflated_poisson
+from fraudworld.kernels.matching import counting_order, deal, degrees
+from fraudworld.policy.pack import PolicyPack
+from fraudworld.rng import Stream, StreamUse
+from fraudworld.stages.columns import (
+    Devices,
+    Geography,
+    IpEdges,
+    Ips,
+    MerchantEndpoints,
+    Merchants,
+    Parties,
+)
+from fraudworld.stages.network.demand import Demand, device_demand, home_edges
+
+COUNTS = "ip_count_realisation"
+ALLOCATION = "ip_allocation_sampling"
+ATTRIBUTES = "ip_attribute_sampling"
+NODE_SPACE = 1 << 32
+"""Draws set aside per country for the degrees of one type."""
+
+
+@dataclass(frozen=True)
+class IpOutcome:
+    """Endpoints, their links, and what the construction had to count."""
+
+    ips: Ips
+    edges: IpEdges
+    endpoints: MerchantEndpoints
+    plans: dict[str, Any]
+    rng: tuple[StreamUse, ...]
+
+
+@dataclass
+class _Unit:
+    """Endpoints of one (country, type): devices per slot, first slot of every node."""
+
+    slots: NDArray[np.int64]  # device · 2 + typical
+    start: NDArray[np.int64]
+    returned: NDArray[np.int64]
+    swaps: int = 0
+    kept_short: int = 0
+
+
+def build_ips(
+    pack: PolicyPack,
+    seed: int,
+    geo: Geography,
+    merchants: Merchants,
+    parties: Parties,
+    devices: Devices,
+    engine: Engine,
+) -> IpOutcome:
+    """All endpoints and device–IP links of a world."""
+    demand = device_demand(pack, seed, parties, devices)
+    types = pack.codes("ip_type")
+    home_type = types.index("RESIDENTIAL")
+    n_countries, n_types = len(geo.countries), len(types)
+
+    units, uses = _deal_units(pack, seed, devices, demand, n_countries, engine)
+    homes = _home_units(pack, devices, demand, n_countries)
+    for country, unit in enumerate(homes):
+        units[country * n_types + home_type] = unit
+    moved, lost = _rehouse(pack, devices, units, n_types)
+
+    sizes = np.array([u.start.size - 1 for u in units])
+    slots = np.concatenate([u.slots for u in units])
+    degree = np.concatenate([np.diff(u.start) for u in units])
+    start = expand.starts(degree)
+    ip = np.repeat(np.arange(degree.size, dtype=np.uint32), degree)
+    country = np.repeat(np.repeat(np.arange(n_countries, dtype=np.uint8), n_types), sizes)
+    kind = np.repeat(np.tile(np.arange(n_types, dtype=np.uint8), n_countries), sizes)
+    edges, role_use = _roles(pack, seed, kind, ip, slots, start)
+    ips, attribute_use = _attributes(pack, seed, kind, country)
+    endpoints, endpoint_use = _merchant_endpoints(pack, seed, merchants, sizes, n_types)
+
+    region_of = devices.region[edges.device].astype(np.int64)
+    realised = np.bincount(region_of * n_types + kind[ip], minlength=demand.quotas.size)
+    plans = {
+        "edge_quotas": demand.quotas.tolist(),
+        "edge_rows": realised.reshape(demand.quotas.shape).tolist(),
+        "regions": list(pack.codes("region")),
+        "types": list(types),
+        "swaps": sum(u.swaps for u in units),
+        "retyped": moved,
+        "unplaced": lost,
+        "degree_backoffs": sum(u.kept_short for u in units),
+        "ips": int(degree.size),
+        "rows": int(slots.size),
+    }
+    return IpOutcome(
+        ips, edges, endpoints, plans, (*demand.rng, *uses, role_use, attribute_use, *endpoint_use)
+    )
+
+
+def _degree_cuts(minimum: int, cap: int, alpha: float) -> NDArray[np.uint64]:
+    """Thresholds of P(k) ∝ k^−alpha on minimum … cap."""
+    p = np.arange(minimum, cap + 1, dtype=np.float64) ** -alpha
+    return thresholds(p / p.sum())
+
+
+def _deal_units(
+    pack: PolicyPack,
+    seed: int,
+    devices: Devices,
+    demand: Demand,
+    n_countries: int,
+    engine: Engine,
+) -> tuple[list[_Unit], list[StreamUse]]:
+    """Every (country, type) but homes, in order of country, then type."""
+    priors = pack.ip_count_priors
+    types = pack.codes("ip_type")
+    n_types = len(types)
+    key = devices.country[demand.stub_device].astype(np.int64) * n_types + demand.stub_type
+    order, start = counting_order(key, n_countries * n_types)
+    stub = demand.stub_device.astype(np.int64) * 2 + demand.stub_typical
+    stub = stub[order]
+    size = np.diff(start).reshape(n_countries, n_types)
+    before = np.cumsum(size, axis=0) - size  # stubs of the type in earlier countries
+
+    def one(unit: int) -> tuple[_Unit, list[StreamUse]]:
+        country, t = divmod(unit, n_types)
+        mine = stub[start[unit] : start[unit + 1]].copy()
+        nothing = np.empty(0, dtype=np.int64)
+        if mine.size == 0:
+            return _Unit(nothing, np.zeros(1, dtype=np.int64), nothing), []
+        law = priors.degree_laws[types[t]]
+        distinct = 1 + int((np.diff(mine >> 1) != 0).sum())
+        limit = distinct if priors.degree_model == "unbounded" else priors.degree_cap
+        cap = min(limit, distinct)
+        minimum = min(law.minimum, cap)
+        nodes = Stream(seed, f"s4/ip_degree/{types[t]}", COUNTS)
+        most = -(-mine.size // minimum) + 1
+        degree, short = degrees(
+            nodes.flat(country * NODE_SPACE, most),
+            _degree_cuts(minimum, cap, law.alpha),
+            minimum,
+            cap,
+            mine.size,
+        )
+        matching = Stream(seed, f"s4/ip_matching/{types[t]}", ALLOCATION)
+        first = int(before[country, t])
+        draws = matching.flat(first, mine.size)
+        slot_start, returned, swaps = deal(
+            mine, draws, degree, pack.graph_linkage_rules.repair_attempts
+        )
+        cell = f"country {country}"
+        used = [
+            nodes.use(cell, country * NODE_SPACE, degree.size),
+            matching.use(cell, first, mine.size),
+        ]
+        return _Unit(mine, slot_start, returned, swaps, short), used
+
+    results = engine.map(one, range(n_countries * n_types))
+    return [u for u, _ in results], [use for _, used in results for use in used]
+
+
+def _home_units(
+    pack: PolicyPack, devices: Devices, demand: Demand, n_countries: int
+) -> list[_Unit]:
+    """Residential endpoints per country: leases cut into balanced nodes of ≤ 12 devices."""
+    most = pack.ip_count_priors.homes.max_devices_per_lease
+    home_country = np.zeros(devices.homes, dtype=np.uint8)
+    home_country[devices.home] = devices.country
+    device, lease_start, order = home_edges(devices, demand.home_lease, home_country)
+    size = np.diff(lease_start)
+    chunks = -(-size // most)
+    # Node j of a lease of m devices in c chunks holds m // c devices, the first m % c one more.
+    lease_of = np.repeat(np.arange(size.size), chunks)
+    within = np.arange(lease_of.size) - expand.starts(chunks)[lease_of]
+    degree = size[lease_of] // chunks[lease_of] + (within < size[lease_of] % chunks[lease_of])
+    lease_of_edge = np.repeat(np.arange(size.size), size)
+    typical = demand.home_typical[device] & (lease_of_edge % 2 == 0)
+    slots = device.astype(np.int64) * 2 + typical
+    node_country = home_country[order][lease_of // 2]
+    node_start = expand.starts(degree)
+    bounds = np.searchsorted(node_country, np.arange(n_countries + 1))
+    units = []
+    nothing = np.empty(0, dtype=np.int64)
+    for low, high in zip(bounds, bounds[1:], strict=False):
+        rows = slice(int(node_start[low]), int(node_start[high]))
+        units.append(_Unit(slots[rows], node_start[low : high + 1] - node_start[low], nothing))
+    return units
+
+
+def _rehouse(
+    pack: PolicyPack, devices: Devices, units: list[_Unit], n_types: int
+) -> tuple[int, int]:
+    """Close the slots that were handed back; re-type their links where a node has room.
+
+    Few by construction (small units only). Returns (links re-typed, links given up).
+    """
+    types, groups = pack.codes("ip_type"), pack.codes("device_group")
+    rules = pack.graph_linkage_rules.eligible_ip_types
+    cap = pack.ip_count_priors.degree_cap
+    waiting: list[tuple[int, int]] = []
+    for number, unit in enumerate(units):
+        if unit.returned.size == 0:
+            continue
+        keep = unit.slots >= 0
+        degree = np.add.reduceat(keep.astype(np.int64), unit.start[:-1])
+        unit.slots, unit.start = unit.slots[keep], expand.starts(degree[degree > 0])
+        waiting += [(number, int(s)) for s in np.sort(unit.returned)]
+    moved = lost = 0
+    for number, stub in waiting:
+        country, own = divmod(number, n_types)
+        device = stub >> 1
+        choices_ = [
+            types.index(t)
+            for t in rules[groups[devices.group[device]]]
+            if t != "RESIDENTIAL" and types.index(t) != own
+        ]
+        choices_.sort(key=lambda t: -units[country * n_types + t].slots.size)
+        if any(_insert(units[country * n_types + t], device, cap) for t in choices_):
+            moved += 1
+        else:
+            lost += 1
+    return moved, lost
+
+
+def _insert(unit: _Unit, device: int, cap: int) -> bool:
+    """Put a link of `device` on the first node of the unit that has room and lacks it."""
+    degree = np.diff(unit.start)
+    node_of = np.repeat(np.arange(degree.size), degree)
+    open_ = degree < cap
+    open_[node_of[unit.slots >> 1 == device]] = False
+    if not open_.any():
+        return False
+    node = int(np.argmax(open_))
+    unit.slots = np.insert(unit.slots, unit.start[node], device * 2)
+    unit.start = unit.start + (np.arange(unit.start.size) > node)
+    return True
+
+
+def _roles(
+    pack: PolicyPack,
+    seed: int,
+    kind: NDArray[np.uint8],
+    ip: NDArray[np.uint32],
+    slots: NDArray[np.int64],
+    start: NDArray[np.int64],
+) -> tuple[IpEdges, StreamUse]:
+    """Order links inside every IP by device, and give each its role."""
+    order = np.lexsort((slots, ip)) if not _sorted(ip, slots) else slice(None)
+    slots = slots[order]
+    roles, types = pack.codes("ip_link_role"), pack.codes("ip_type")
+    public = np.zeros((len(types), 2))
+    for t, name in enumerate(types):
+        share = pack.graph_linkage_rules.public_access_share.get(name, 0.0)
+        public[t] = 1.0 - share, share
+    stream = Stream(seed, "s4/public_access", ALLOCATION)
+    is_public = choices(stream.flat(0, slots.size), kind[ip], thresholds(public)) == 1
+    role = np.where(is_public, roles.index("SHARED_PUBLIC_WIFI"), roles.index("RECENT_LOGIN_IP"))
+    role[(slots & 1) == 1] = roles.index("TYPICAL_DEVICE_IP")
+    edges = IpEdges(ip, (slots >> 1).astype(np.uint32), role.astype(np.uint8), start)
+    return edges, stream.use("links", 0, slots.size)
+
+
+def _sorted(ip: NDArray[np.uint32], slots: NDArray[np.int64]) -> bool:
+    same = ip[1:] == ip[:-1]
+    return bool((slots[1:][same] > slots[:-1][same]).all())
+
+
+def _attributes(
+    pack: PolicyPack, seed: int, kind: NDArray[np.uint8], country: NDArray[np.uint8]
+) -> tuple[Ips, StreamUse]:
+    """Operator class and IP version, drawn per endpoint given its type."""
+    priors = pack.ip_count_priors
+    types, classes = pack.codes("ip_type"), pack.codes("asn_class")
+    versions = pack.codes("ip_version")
+    asn = thresholds([[priors.asn_mix[t].get(a, 0.0) for a in classes] for t in types])
+    six = versions.index("IPV6")
+    split = [[priors.ipv6_share[t] if v == six else 1 - priors.ipv6_share[t] for v in range(2)] for t in types]
+    stream = Stream(seed, "s4/ip_attributes", ATTRIBUTES, 2)
+    draws = stream.draws(0, kind.size)
+    first, second = (np.ascontiguousarray(draws[:, i]) for i in range(2))
+    ips = Ips(kind, choices(first, kind, asn), choices(second, kind, thresholds(split)), country)
+    return ips, stream.use("world", 0, kind.size)
+
+
+def _merchant_endpoints(
+    pack: PolicyPack,
+    seed: int,
+    merchants: Merchants,
+    sizes: NDArray[np.int64],
+    n_types: int,
+) -> tuple[MerchantEndpoints, tuple[StreamUse, ...]]:
+    """Endpoints that are a merchant's own: neighbours on corporate or data-centre nodes."""
+    rules = pack.graph_linkage_rules
+    types = pack.codes("ip_type")
+    law = rules.merchant_endpoints
+    stream = Stream(seed, "s4/merchant_endpoint", ALLOCATION, 3)
+    draws = stream.draws(0, merchants.n)
+    nothing = np.zeros(merchants.n, dtype=np.uint8)
+    cuts = thresholds([zero_inflated_poisson(law.zero_share, law.mean, law.maximum)])
+    wanted = choices(np.ascontiguousarray(draws[:, 0]), nothing, cuts).astype(np.int64)
+    shares = thresholds([[rules.merchant_endpoint_types.get(t, 0.0) for t in types]])
+    kind = choices(np.ascontiguousarray(draws[:, 1]), nothing, shares).astype(np.int64)
+    first_node = expand.starts(sizes)
+    unit = merchants.home_country.astype(np.int64) * n_types + kind
+    room = sizes[unit]
+    # A country without nodes of the drawn type lends those of the other one.
+    names = sorted(rules.merchant_endpoint_types)
+    for name in names:
+        other = merchants.home_country.astype(np.int64) * n_types + types.index(name)
+        unit = np.where(room == 0, other, unit)
+        room = sizes[unit]
+    count = np.minimum(wanted, room)
+    begin = ((draws[:, 2] >> np.uint64(32)) * room.astype(np.uint64)) >> np.uint64(32)
+    merchant = np.repeat(np.arange(merchants.n), count)
+    within = np.arange(merchant.size) - expand.starts(count)[merchant]
+    node = (begin.astype(np.int64)[merchant] + within) % np.maximum(room[merchant], 1)
+    ip = first_node[unit[merchant]] + node
+    order = np.lexsort((merchant, ip))
+    endpoints = MerchantEndpoints(ip[order].astype(np.uint32), merchant[order].astype(np.uint32))
+    return endpoints, (stream.use("merchants", 0, merchants.n),)
