@@ -1,0 +1,1 @@
+"""S5: the static fraud posture — scores, tiers, roles, and how risk spreads."""

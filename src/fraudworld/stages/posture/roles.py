@@ -1,0 +1,359 @@
+"""Roles drawn from the policy's tables, and propagation along ownership and links.
+
+A role is drawn, not ranked: a tier informs it and does not decide it. Before the draw the
+log-odds of being risky are raised where the owner (or a linked device) is risky; each
+stratum's intercept is solved again, so its expected role shares stay exactly on the prior.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from fraudworld.errors import InputError
+from fraudworld.kernels.propagate import implied_odds_ratio, intercept, sigmoid, solve_uplift
+from fraudworld.policy.models import RolePriors
+from fraudworld.policy.pack import PolicyPack
+from fraudworld.rng import Stream, StreamUse
+from fraudworld.stages.columns import (
+    Accounts,
+    Devices,
+    Instruments,
+    IpEdges,
+    Ips,
+    Merchants,
+    Parties,
+)
+from fraudworld.stages.posture import scores
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Posture of one entity kind; arrays are codes, one per entity."""
+
+    entity: str
+    raw: NDArray[np.uint8]
+    family: NDArray[np.uint8]
+    tier: NDArray[np.uint8]
+    risky: NDArray[np.bool_]  # canonical family is not the clean one
+    signal: NDArray[np.float64]
+    rng: tuple[StreamUse, ...]
+    diagnostics: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Table:
+    """Role figures of one entity as arrays, roles in order of codes, remainder last."""
+
+    roles: tuple[str, ...]  # raw roles of the entity, sorted: the codes
+    shares: NDArray[np.float64]  # (groups, tiers, roles), rows sum to 1
+    remainder: NDArray[np.int64]  # (groups,) code of the remainder role
+
+
+def _table(pack: PolicyPack, entity: str, priors: RolePriors, groups: tuple[str, ...]) -> _Table:
+    roles = pack.codes(f"{entity}_raw_role")
+    tiers = len(pack.fraud_role_taxonomy.risk_tiers)
+    shares = np.zeros((len(groups), tiers, len(roles)))
+    rest = np.zeros(len(groups), dtype=np.int64)
+    for g, group in enumerate(groups):
+        if group not in priors.roles:
+            raise InputError(
+                "6A.S5.TAXONOMY_COMPATIBILITY_FAILED",
+                f"{entity} group {group} has no role figures",
+                where=f"{entity}_role_priors_6A.v1.yaml: roles",
+                remedy=f"add roles.{group} (an empty mapping makes the group clean)",
+            )
+        rest[g] = roles.index(priors.remainder[group])
+        for role, figures in priors.roles[group].items():
+            shares[g, :, roles.index(role)] = np.array(figures) / 10_000
+        shares[g, :, rest[g]] = 1.0 - shares[g].sum(axis=1)
+    return _Table(roles, shares, rest)
+
+
+@njit(cache=True, nogil=True)
+def _draw(draws, cell, cuts, order, out):  # type: ignore[no-untyped-def]
+    """Role of every entity: thresholds of its cell, roles in the order drawn."""
+    for i in range(out.size):
+        c = cell[i]
+        d = draws[i] >> np.uint64(1)
+        j = 0
+        while cuts[c, j] <= d:
+            j += 1
+        out[i] = order[c, j]
+
+
+def _assign(
+    pack: PolicyPack,
+    entity: str,
+    stream: Stream,
+    ranked: scores.Ranked,
+    table: _Table,
+    group: NDArray[np.uint8],
+    stratum: NDArray[np.int64],
+    probability: NDArray[np.float64],
+    focus: NDArray[np.bool_],
+    diagnostics: dict[str, object],
+    rng: tuple[StreamUse, ...],
+) -> Roles:
+    """Draw roles given P(role in focus) per stratum, other roles in proportion.
+
+    stratum: per entity, an index into `probability`, whose last axis is exposure; strata
+    are (group, tier, …) with group · tiers + tier recoverable by integer division.
+    focus: (groups, roles) roles the propagation acts on.
+    """
+    n_groups, n_tiers, n_roles = table.shares.shape
+    per_cell = probability.shape[0] // (n_groups * n_tiers)
+    cuts = np.zeros((probability.shape[0], n_roles), dtype=np.uint64)
+    order = np.zeros((probability.shape[0], n_roles), dtype=np.uint8)
+    for c in range(probability.shape[0]):
+        g, t = divmod(c // per_cell, n_tiers)
+        base, inside = table.shares[g, t], focus[g]
+        share = base.copy()
+        mass = base[inside].sum()
+        if mass > 0:
+            share[inside] = base[inside] / mass * probability[c]
+            others = base[~inside].sum()
+            share[~inside] = base[~inside] / others * (1.0 - probability[c])
+        # Roles in focus first: a larger uplift only widens what the same draws select.
+        sequence = np.concatenate([np.flatnonzero(inside), np.flatnonzero(~inside)])
+        order[c] = sequence
+        running = np.minimum(np.cumsum(share[sequence]), 1.0)
+        cuts[c] = (running * 2.0**63).astype(np.uint64)
+        last = int(np.flatnonzero(share[sequence] > 0)[-1])
+        cuts[c, last:] = np.uint64(2**63)
+    raw = np.empty(group.size, dtype=np.uint8)
+    _draw(stream.flat(0, group.size), stratum, cuts, order, raw)
+
+    vocabulary = pack.fraud_role_taxonomy.entities[entity]
+    families = pack.codes(f"{entity}_family")
+    unmapped = pack.risk_propagation_coeffs.role_mapping == "none" and entity in ("device", "ip")
+    to_family = np.array(
+        [families.index("UNMAPPED" if unmapped else vocabulary.mapping[r]) for r in table.roles],
+        dtype=np.uint8,
+    )
+    is_risky = np.array([vocabulary.mapping[r] != vocabulary.clean_family for r in table.roles])
+    uses = (*rng, stream.use("world", 0, group.size))
+    return Roles(
+        entity, raw, to_family[raw], ranked.tier, is_risky[raw], ranked.signal, uses, diagnostics
+    )
+
+
+def _plain(
+    pack: PolicyPack,
+    seed: int,
+    entity: str,
+    priors: RolePriors,
+    features: scores.Features,
+    group: NDArray[np.uint8],
+    groups: tuple[str, ...],
+) -> Roles:
+    """Roles of an entity nothing propagates to."""
+    noise, role = _streams(seed, entity)
+    ranked = scores.rank(pack, noise, priors, features, group, len(groups))
+    table = _table(pack, entity, priors, groups)
+    n_tiers = table.shares.shape[1]
+    focus = np.ones(table.shares.shape[::2], dtype=np.bool_)
+    focus[np.arange(len(groups)), table.remainder] = False
+    probability = (table.shares * focus[:, None, :]).sum(axis=2).ravel()
+    stratum = group.astype(np.int64) * n_tiers + ranked.tier
+    use = noise.use("world", 0, group.size)
+    return _assign(
+        pack, entity, role, ranked, table, group, stratum, probability, focus, {}, (use,)
+    )
+
+
+def _streams(seed: int, entity: str) -> tuple[Stream, Stream]:
+    family = f"fraud_role_sampling_{entity}"
+    return Stream(seed, f"s5/{entity}/score", family, 2), Stream(seed, f"s5/{entity}/role", family)
+
+
+def assign_party_roles(
+    pack: PolicyPack, seed: int, parties: Parties, accounts: Accounts
+) -> Roles:
+    """Roles of parties; the root of propagation."""
+    features = scores.party_features(pack, parties, accounts)
+    groups = pack.codes("party_type")
+    return _plain(pack, seed, "party", pack.party_role_priors, features, parties.type, groups)
+
+
+def assign_merchant_roles(pack: PolicyPack, seed: int, merchants: Merchants) -> Roles:
+    """Roles of merchants by class; nothing propagates to them."""
+    risk = pack.merchant_role_priors.class_risk
+    by_class = np.array([risk[c] for c in pack.codes("merchant_class")], np.float32)
+    order = np.argsort(np.argsort(merchants.weekly_volume, kind="stable"), kind="stable")
+    features = {
+        "class_risk": by_class[merchants.risk_class],
+        "cross_border": merchants.cross_border.astype(np.float32),
+        "size": (order / max(merchants.n - 1, 1)).astype(np.float32),
+    }
+    groups = pack.codes("merchant_class")
+    return _plain(
+        pack, seed, "merchant", pack.merchant_role_priors, features, merchants.risk_class, groups
+    )
+
+
+def _owned(
+    pack: PolicyPack,
+    seed: int,
+    entity: str,
+    priors: RolePriors,
+    features: scores.Features,
+    group: NDArray[np.uint8],
+    groups: tuple[str, ...],
+    owner: NDArray[np.int64],
+    parties: Parties,
+    owners: Roles,
+    target: float,
+) -> Roles:
+    """Roles of an asset whose owner's risk raises its own; owner −1: no uplift."""
+    noise, role = _streams(seed, entity)
+    ranked = scores.rank(pack, noise, priors, features, group, len(groups))
+    table = _table(pack, entity, priors, groups)
+    n_tiers = table.shares.shape[1]
+    kinds = len(pack.codes("party_type")) + 1  # the last: no owner
+    has_owner = owner >= 0
+    safe_owner = np.where(has_owner, owner, 0)
+    kind = np.where(has_owner, parties.type[safe_owner], kinds - 1)
+    exposed = has_owner & owners.risky[safe_owner]
+    stratum = ((group.astype(np.int64) * n_tiers + ranked.tier) * kinds + kind) * 2 + exposed
+
+    focus = np.ones(table.shares.shape[::2], dtype=np.bool_)
+    focus[np.arange(len(groups)), table.remainder] = False
+    prior = np.repeat((table.shares * focus[:, None, :]).sum(axis=2).ravel(), kinds)
+    sizes = np.bincount(stratum, minlength=prior.size * 2).reshape(-1, 2)
+    owned = np.arange(prior.size) % kinds != kinds - 1
+    coefficients = pack.risk_propagation_coeffs
+    uplift = 0.0
+    if coefficients.propagation == "on":
+        uplift = solve_uplift(
+            prior[owned], sizes[owned], target, coefficients.max_abs_log_odds
+        )
+    probability = np.zeros((prior.size, 2))
+    for c, p in enumerate(prior):
+        if p > 0:
+            b = intercept(float(p), sizes[c], np.array([0.0, uplift]))
+            probability[c] = sigmoid(b), sigmoid(b + uplift)
+    signal_owner = owners.signal[safe_owner[has_owner]]
+    correlation = float(np.corrcoef(ranked.signal[has_owner], signal_owner)[0, 1])
+    diagnostics: dict[str, object] = {
+        "target_odds_ratio": target,
+        "uplift_log_odds": uplift,
+        "clamped": bool(abs(uplift) >= coefficients.max_abs_log_odds),
+        "rows_touched": int(exposed.sum()) if uplift else 0,
+        "implied_odds_ratio": round(implied_odds_ratio(prior[owned], sizes[owned], uplift), 6),
+        "owner_signal_correlation": round(correlation, 6),
+    }
+    done = _assign(
+        pack, entity, role, ranked, table, group, stratum, probability.ravel(), focus,
+        diagnostics, (noise.use("world", 0, group.size),),
+    )  # fmt: skip
+    diagnostics["realised_odds_ratio"] = round(_odds(exposed[has_owner], done.risky[has_owner]), 6)
+    return done
+
+
+def _odds(exposed: NDArray[np.bool_], risky: NDArray[np.bool_]) -> float:
+    """Odds ratio with Haldane's half added to every cell."""
+    a, b = (exposed & risky).sum() + 0.5, (exposed & ~risky).sum() + 0.5
+    c, d = (~exposed & risky).sum() + 0.5, (~exposed & ~risky).sum() + 0.5
+    return float(a * d / (b * c))
+
+
+def assign_account_roles(
+    pack: PolicyPack,
+    seed: int,
+    accounts: Accounts,
+    instruments: Instruments,
+    parties: Parties,
+    party_roles: Roles,
+) -> Roles:
+    """Roles of accounts, raised where the owner is risky."""
+    groups = pack.codes("account_group")
+    declared = pack.account_taxonomy.account_types
+    group_of = np.array([groups.index(declared[a].group) for a in pack.codes("account_type")], np.uint8)
+    return _owned(
+        pack, seed, "account", pack.account_role_priors,
+        scores.account_features(pack, accounts, instruments), group_of[accounts.type], groups,
+        accounts.owner.astype(np.int64), parties, party_roles,
+        pack.risk_propagation_coeffs.owner_to_account.target_odds_ratio,
+    )  # fmt: skip
+
+
+def assign_device_roles(
+    pack: PolicyPack,
+    seed: int,
+    devices: Devices,
+    ips: Ips,
+    edges: IpEdges,
+    parties: Parties,
+    party_roles: Roles,
+) -> Roles:
+    """Roles of devices, raised where the owner is risky; terminals have no owner."""
+    return _owned(
+        pack, seed, "device", pack.device_role_priors,
+        scores.device_features(pack, devices, ips, edges), devices.group,
+        pack.codes("device_group"), devices.owner.astype(np.int64), parties, party_roles,
+        pack.risk_propagation_coeffs.owner_to_device.target_odds_ratio,
+    )  # fmt: skip
+
+
+def assign_ip_roles(
+    pack: PolicyPack,
+    seed: int,
+    ips: Ips,
+    edges: IpEdges,
+    devices: Devices,
+    device_roles: Roles,
+) -> Roles:
+    """Roles of endpoints; HIGH_RISK_IP is raised by risky devices and by high sharing."""
+    groups = pack.codes("ip_group")
+    mapping = pack.fraud_role_taxonomy.ip_groups
+    group_of = np.array(
+        [[groups.index(mapping[t][a]) for a in pack.codes("asn_class")] for t in pack.codes("ip_type")],
+        dtype=np.uint8,
+    )
+    group = group_of[ips.type, ips.asn]
+    noise, role = _streams(seed, "ip")
+    ranked = scores.rank(
+        pack, noise, pack.ip_role_priors, scores.ip_features(pack, ips, edges, devices), group, len(groups)
+    )
+    table = _table(pack, "ip", pack.ip_role_priors, groups)
+    n_tiers = table.shares.shape[1]
+    law = pack.risk_propagation_coeffs.device_to_ip
+    risky_device = np.zeros(ips.n, dtype=np.bool_)
+    risky_device[edges.ip[device_roles.risky[edges.device]]] = True
+    shared = np.diff(edges.start) >= law.high_sharing_min_devices
+    exposure = risky_device.astype(np.int64) + 2 * shared
+    limit = pack.risk_propagation_coeffs.max_abs_log_odds
+    lift = np.array(
+        [0.0, law.risky_device_log_odds, law.high_sharing_log_odds,
+         law.risky_device_log_odds + law.high_sharing_log_odds]
+    )  # fmt: skip
+    if pack.risk_propagation_coeffs.propagation == "off":
+        lift[:] = 0.0
+    lift = np.clip(lift, -limit, limit)
+    stratum = (group.astype(np.int64) * n_tiers + ranked.tier) * 4 + exposure
+    high = table.roles.index("HIGH_RISK_IP")
+    prior = table.shares[:, :, high].ravel()
+    sizes = np.bincount(stratum, minlength=prior.size * 4).reshape(-1, 4)
+    probability = np.zeros((prior.size, 4))
+    for c, p in enumerate(prior):
+        if p > 0:
+            b = intercept(float(p), sizes[c], lift)
+            probability[c] = [sigmoid(b + u) for u in lift]
+    focus = np.zeros(table.shares.shape[::2], dtype=np.bool_)
+    focus[:, high] = True
+    diagnostics: dict[str, object] = {
+        "uplift_log_odds": {"risky_device": float(lift[1]), "high_sharing": float(lift[2])},
+        "rows_touched": int((exposure > 0).sum()) if lift.any() else 0,
+        "with_risky_device": int(risky_device.sum()),
+        "with_high_sharing": int(shared.sum()),
+    }
+    done = _assign(
+        pack, "ip", role, ranked, table, group, stratum, probability.ravel(), focus,
+        diagnostics, (noise.use("world", 0, ips.n),),
+    )  # fmt: skip
+    diagnostics["realised_crude_odds_ratio"] = round(_odds(risky_device, done.raw == high), 6)
+    return done
