@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+BENCH := build/bench
 
-.PHONY: demo test test-full check bench lock clean
+.PHONY: demo test test-full lint check bench lock clean
 
 demo: $(READY)            ## build, judge and seal a world of about 100 000 parties
 	$(BIN)/fraudworld run --profile demo
@@ -15,24 +16,32 @@ test: $(READY)            ## fast tests: laws, units, faults
 test-full: $(READY)       ## everything, with the slow statistical, fault and scale tests
 	$(BIN)/python -m pytest -n 2 -m "full or not full"
 
-check: $(READY)           ## format, lint, types, import contracts, fast tests
+lint: $(READY)            ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n 2
 
-bench: $(READY)           ## timings; see benches/
-	$(BIN)/python benches/authority.py
+check: lint test          ## everything a change must pass
+
+bench: $(READY)           ## the authority world from nothing, then seconds per state
+	rm -rf $(BENCH)
+	$(BIN)/fraudworld run --profile authority --runs-root $(BENCH)
+	$(BIN)/fraudworld perf show $(BENCH)/*/
 
 lock:                     ## refresh requirements.lock from pyproject.toml
-	uv pip compile pyproject.toml --group dev --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-annotate --no-header --output-file requirements.lock
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install --quiet uv
+	build/lock/bin/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet \
+	  --output-file requirements.lock
 
-clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean:                    ## remove what the targets made, except worlds under runs/
+	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(READY): requirements.lock pyproject.toml
+	$(PYTHON) -c "import sys; sys.exit('Python 3.11 or newer is needed: make PYTHON=python3.11') \
+	  if sys.version_info < (3, 11) else None"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
