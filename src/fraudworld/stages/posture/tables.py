@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fraudworld.stages.batches import Batch, ids, spans
-from fraudworld.stages.columns import Merchants
 from fraudworld.stages.posture.roles import Roles
 
 
-def fraud_roles(roles: Roles, merchants: Merchants) -> Iterator[Batch]:
-    """`s5_<entity>_fraud_roles_6A`, in order of id; merchants keep upstream's ids."""
-    key = f"{roles.entity}_id"
+def role_rows(roles: Roles, published: NDArray[np.int64] | None = None) -> Iterator[Batch]:
+    """`s5_<entity>_fraud_roles_6A`, in order of entity; ids are `published` or dense."""
     for low, high in spans(roles.raw.size):
+        rows = slice(low, high)
         yield {
-            key: merchants.id[low:high] if roles.entity == "merchant" else ids(low, high),
-            "raw_role": roles.raw[low:high],
-            "canonical_role_family": roles.family[low:high],
-            "risk_tier": roles.tier[low:high],
+            f"{roles.entity}_id": ids(low, high) if published is None else published[rows],
+            "raw_role": roles.raw[rows],
+            "canonical_role_family": roles.family[rows],
+            "risk_tier": roles.tier[rows],
         }
