@@ -3,14 +3,21 @@
 In a stratum with prior p, entities exposed to `u` more log-odds are risky with probability
 σ(b + u), the others with σ(b). The intercept b is solved so that the expected number of
 risky entities is exactly p · n: the uplift moves risk, it never adds any.
+
+With two exposure classes and x = e^b, r = e^u the condition is a quadratic in x, so nothing
+is searched and only + − × ÷ √ are used: every machine finds the same bits.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fraudworld.kernels import normal
+
+F64 = NDArray[np.float64]
 
 
 def sigmoid(x: float) -> float:
@@ -18,14 +25,14 @@ def sigmoid(x: float) -> float:
     return 1.0 / (1.0 + normal.exp(-min(max(x, -500.0), 500.0)))
 
 
-def intercept(prior: float, sizes: NDArray[np.int64], uplifts: NDArray[np.float64]) -> float:
+def intercept(prior: float, sizes: NDArray[np.int64], uplifts: F64) -> float:
     """b with Σ sizes · σ(b + uplift) = prior · Σ sizes, by bisection to the last bit.
 
-    prior in (0, 1); sizes and uplifts have one entry per exposure class.
+    prior in (0, 1); sizes and uplifts have one entry per exposure class, any number of them.
     """
     total = float(sizes.sum())
     if total == 0:
-        return normal.log(prior / (1.0 - prior))
+        return float(normal.log(prior / (1.0 - prior)))
     low, high = -60.0, 60.0
     for _ in range(100):
         middle = 0.5 * (low + high)
@@ -39,31 +46,49 @@ def intercept(prior: float, sizes: NDArray[np.int64], uplifts: NDArray[np.float6
     return high
 
 
-def implied_odds_ratio(
-    priors: NDArray[np.float64], sizes: NDArray[np.int64], uplift: float
-) -> float:
+def exposed_probabilities(priors: F64, sizes: NDArray[np.int64], uplift: float) -> F64:
+    """P(risky) of the unexposed and of the exposed: shape (strata, 2).
+
+    priors: (strata,) in 0 … 1; sizes: (strata, 2). In every stratum that has entities,
+    Σ sizes · result = prior · Σ sizes; priors of 0 and of 1 stay what they are.
+    """
+    ratio = float(normal.exp(uplift))
+    open_ = (priors > 0.0) & (priors < 1.0)
+    p = np.where(open_, priors, 0.5)
+    n0, n1 = sizes[:, 0].astype(np.float64), sizes[:, 1].astype(np.float64)
+    empty = n0 + n1 == 0.0
+    n0 = np.where(empty, 1.0, n0)  # nobody is there: any size gives a usable law
+    wanted = p * (n0 + n1)
+    a = ratio * (n0 + n1 - wanted)
+    b = n0 + ratio * n1 - wanted * (1.0 + ratio)
+    root = np.sqrt(b * b + 4.0 * a * wanted)
+    # The positive root of a x² + b x − wanted, in the form that does not cancel.
+    x = np.where(b > 0.0, 2.0 * wanted / (b + root), (root - b) / (2.0 * a))
+    out = np.stack([x / (1.0 + x), ratio * x / (1.0 + ratio * x)], axis=1)
+    return np.where(open_[:, None], out, priors[:, None])
+
+
+def implied_odds_ratio(priors: F64, sizes: NDArray[np.int64], uplift: float) -> float:
     """Crude odds ratio the strata imply in expectation at one uplift.
 
-    priors: (strata,); sizes: (strata, 2) entities of clean and of risky owners.
+    priors: (strata,); sizes: (strata, 2) entities unexposed and exposed. Not a number where
+    nobody is exposed, nobody is unexposed, or nobody can be risky.
     """
-    risky = np.zeros(2)
-    for prior, pair in zip(priors, sizes, strict=True):
-        if prior <= 0.0 or pair.sum() == 0:
-            continue
-        b = intercept(float(prior), pair, np.array([0.0, uplift]))
-        risky += pair * np.array([sigmoid(b), sigmoid(b + uplift)])
-    safe = sizes.sum(axis=0) - risky
-    return float(risky[1] * safe[0] / (risky[0] * safe[1]))
+    risky_of = sizes * exposed_probabilities(priors, sizes, uplift)
+    r0, r1 = math.fsum(risky_of[:, 0]), math.fsum(risky_of[:, 1])
+    s0, s1 = math.fsum(sizes[:, 0]) - r0, math.fsum(sizes[:, 1]) - r1
+    return r1 * s0 / (r0 * s1) if r0 * s1 > 0.0 else math.nan
 
 
-def solve_uplift(
-    priors: NDArray[np.float64], sizes: NDArray[np.int64], target: float, limit: float
-) -> float:
+def solve_uplift(priors: F64, sizes: NDArray[np.int64], target: float, limit: float) -> float:
     """Uplift whose implied crude odds ratio is `target`, within ± limit.
 
-    The implied ratio rises with the uplift; beyond the limit the limit is returned. The
-    result is rounded to 1e-6, so that nobody depends on the last bit of a search.
+    The implied ratio rises with the uplift; beyond the limit the limit is returned, and 0
+    where there is no odds ratio to aim at. The result is rounded to 1e-6, so that nobody
+    depends on the last bit of a search.
     """
+    if math.isnan(implied_odds_ratio(priors, sizes, 0.0)):
+        return 0.0
     low, high = -limit, limit
     if implied_odds_ratio(priors, sizes, high) <= target:
         return limit

@@ -97,7 +97,9 @@ def run_checks(pack: PolicyPack, world: World) -> tuple[Check, ...]:
     roles = policy.role_distribution_checks
     for entity, band in roles.non_clean_fraction.items():
         share = float(world.roles[entity].risky.mean())
-        found.append(within(f"{entity}_non_clean_fraction", "role_distribution", share, band.low, band.high))
+        found.append(
+            within(f"{entity}_non_clean_fraction", "role_distribution", share, band.low, band.high)
+        )
     high = pack.codes("ip_raw_role").index("HIGH_RISK_IP")
     risky = float((world.roles["ip"].raw == high).mean())
     found.append(
@@ -106,7 +108,9 @@ def run_checks(pack: PolicyPack, world: World) -> tuple[Check, ...]:
     for entity in ("account", "device"):
         correlation = abs(float(str(world.roles[entity].diagnostics["owner_signal_correlation"])))
         bound = roles.max_owner_asset_score_correlation
-        found.append(at_most(f"{entity}_owner_score_correlation", "role_distribution", correlation, bound))
+        found.append(
+            at_most(f"{entity}_owner_score_correlation", "role_distribution", correlation, bound)
+        )
     unmapped = sum(
         int((r.family == pack.codes(f"{e}_family").index("UNMAPPED")).sum())
         for e, r in world.roles.items()
@@ -114,7 +118,9 @@ def run_checks(pack: PolicyPack, world: World) -> tuple[Check, ...]:
     total = sum(r.raw.size for r in world.roles.values())
     found.append(at_most("unmapped_roles", "role_mapping", unmapped, roles.max_unmapped_count))
     found.append(
-        within("mapped_fraction", "role_mapping", 1 - unmapped / total, roles.min_mapped_fraction, 1.0)
+        within(
+            "mapped_fraction", "role_mapping", 1 - unmapped / total, roles.min_mapped_fraction, 1.0
+        )
     )
     found += _distributions(pack, world)
     return tuple(found)
@@ -144,7 +150,9 @@ def _most_devices(pack: PolicyPack, world: World) -> int:
 def _structure(pack: PolicyPack, world: World) -> Iterator[tuple[str, int]]:
     roles, ip_roles = pack.codes("device_link_role"), pack.codes("ip_link_role")
     links, edges, devices = world.links, world.edges, world.devices
-    owners = np.bincount(links.device[links.role == roles.index("PRIMARY_OWNER")], minlength=devices.n)
+    owners = np.bincount(
+        links.device[links.role == roles.index("PRIMARY_OWNER")], minlength=devices.n
+    )
     yield "devices_without_one_owner", int((owners != (devices.owner >= 0)).sum())
     terminal = np.bincount(
         links.device[links.role == roles.index("MERCHANT_TERMINAL")], minlength=devices.n
@@ -205,10 +213,7 @@ def _distributions(pack: PolicyPack, world: World) -> list[Check]:
         cell + world.ips.type[world.edges.ip], minlength=len(types) * len(regions)
     ).reshape(len(regions), len(types))
     shares = np.array(
-        [
-            [pack.ip_count_priors.edge_shares.get(r, {}).get(t, 0.0) for t in types]
-            for r in regions
-        ]
+        [[pack.ip_count_priors.edge_shares.get(r, {}).get(t, 0.0) for t in types] for r in regions]
     )
     error = np.abs(observed / np.maximum(observed.sum(axis=1, keepdims=True), 1) - shares)
     linked = np.zeros(world.devices.n, dtype=np.bool_)
@@ -221,8 +226,20 @@ def _distributions(pack: PolicyPack, world: World) -> list[Check]:
         bounds.ip_degree_tail,
     )
     rows = (
-        ("ip_type_error_pp", "ip_prior_alignment", 100 * float(error.max()), align.max_abs_error_pp, True),
-        ("linked_device_fraction", "device_ip_coverage", float(linked.mean()), cover.min_fraction, False),
+        (
+            "ip_type_error_pp",
+            "ip_prior_alignment",
+            100 * float(error.max()),
+            align.max_abs_error_pp,
+            True,
+        ),
+        (
+            "linked_device_fraction",
+            "device_ip_coverage",
+            float(linked.mean()),
+            cover.min_fraction,
+            False,
+        ),
         ("p99_devices_per_ip", "ip_degree_tail", p99, tail.p99_max, True),
         ("max_devices_per_ip", "ip_degree_tail", float(degree.max()), tail.max_max, True),
     )

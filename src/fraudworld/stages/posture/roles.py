@@ -7,6 +7,7 @@ stratum's intercept is solved again, so its expected role shares stay exactly on
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,7 +15,13 @@ from numba import njit
 from numpy.typing import NDArray
 
 from fraudworld.errors import InputError
-from fraudworld.kernels.propagate import implied_odds_ratio, intercept, sigmoid, solve_uplift
+from fraudworld.kernels.propagate import (
+    exposed_probabilities,
+    implied_odds_ratio,
+    intercept,
+    sigmoid,
+    solve_uplift,
+)
 from fraudworld.policy.models import RolePriors
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import Stream, StreamUse
@@ -28,6 +35,7 @@ from fraudworld.stages.columns import (
     Parties,
 )
 from fraudworld.stages.posture import scores
+from fraudworld.stages.posture.groups import account_group, ip_group
 
 
 @dataclass(frozen=True)
@@ -91,8 +99,7 @@ def _assign(
     stream: Stream,
     ranked: scores.Ranked,
     table: _Table,
-    group: NDArray[np.uint8],
-    stratum: NDArray[np.int64],
+    stratum: NDArray[np.int32],
     probability: NDArray[np.float64],
     focus: NDArray[np.bool_],
     diagnostics: dict[str, object],
@@ -116,7 +123,8 @@ def _assign(
         if mass > 0:
             share[inside] = base[inside] / mass * probability[c]
             others = base[~inside].sum()
-            share[~inside] = base[~inside] / others * (1.0 - probability[c])
+            if others > 0:
+                share[~inside] = base[~inside] / others * (1.0 - probability[c])
         # Roles in focus first: a larger uplift only widens what the same draws select.
         sequence = np.concatenate([np.flatnonzero(inside), np.flatnonzero(~inside)])
         order[c] = sequence
@@ -124,8 +132,8 @@ def _assign(
         cuts[c] = (running * 2.0**63).astype(np.uint64)
         last = int(np.flatnonzero(share[sequence] > 0)[-1])
         cuts[c, last:] = np.uint64(2**63)
-    raw = np.empty(group.size, dtype=np.uint8)
-    _draw(stream.flat(0, group.size), stratum, cuts, order, raw)
+    raw = np.empty(stratum.size, dtype=np.uint8)
+    _draw(stream.flat(0, stratum.size), stratum, cuts, order, raw)
 
     vocabulary = pack.fraud_role_taxonomy.entities[entity]
     families = pack.codes(f"{entity}_family")
@@ -135,7 +143,7 @@ def _assign(
         dtype=np.uint8,
     )
     is_risky = np.array([vocabulary.mapping[r] != vocabulary.clean_family for r in table.roles])
-    uses = (*rng, stream.use("world", 0, group.size))
+    uses = (*rng, stream.use("world", 0, stratum.size))
     return Roles(
         entity, raw, to_family[raw], ranked.tier, is_risky[raw], ranked.signal, uses, diagnostics
     )
@@ -158,11 +166,9 @@ def _plain(
     focus = np.ones(table.shares.shape[::2], dtype=np.bool_)
     focus[np.arange(len(groups)), table.remainder] = False
     probability = (table.shares * focus[:, None, :]).sum(axis=2).ravel()
-    stratum = group.astype(np.int64) * n_tiers + ranked.tier
+    stratum = group.astype(np.int32) * n_tiers + ranked.tier
     use = noise.use("world", 0, group.size)
-    return _assign(
-        pack, entity, role, ranked, table, group, stratum, probability, focus, {}, (use,)
-    )
+    return _assign(pack, entity, role, ranked, table, stratum, probability, focus, {}, (use,))
 
 
 def _streams(seed: int, entity: str) -> tuple[Stream, Stream]:
@@ -170,9 +176,7 @@ def _streams(seed: int, entity: str) -> tuple[Stream, Stream]:
     return Stream(seed, f"s5/{entity}/score", family, 2), Stream(seed, f"s5/{entity}/role", family)
 
 
-def assign_party_roles(
-    pack: PolicyPack, seed: int, parties: Parties, accounts: Accounts
-) -> Roles:
+def assign_party_roles(pack: PolicyPack, seed: int, parties: Parties, accounts: Accounts) -> Roles:
     """Roles of parties; the root of propagation."""
     features = scores.party_features(pack, parties, accounts)
     groups = pack.codes("party_type")
@@ -203,7 +207,7 @@ def _owned(
     features: scores.Features,
     group: NDArray[np.uint8],
     groups: tuple[str, ...],
-    owner: NDArray[np.int64],
+    owner: NDArray[np.int32],
     parties: Parties,
     owners: Roles,
     target: float,
@@ -214,11 +218,13 @@ def _owned(
     table = _table(pack, entity, priors, groups)
     n_tiers = table.shares.shape[1]
     kinds = len(pack.codes("party_type")) + 1  # the last: no owner
-    has_owner = owner >= 0
-    safe_owner = np.where(has_owner, owner, 0)
-    kind = np.where(has_owner, parties.type[safe_owner], kinds - 1)
-    exposed = has_owner & owners.risky[safe_owner]
-    stratum = ((group.astype(np.int64) * n_tiers + ranked.tier) * kinds + kind) * 2 + exposed
+    stratum = np.empty(group.size, dtype=np.int32)
+    exposed = np.empty(group.size, dtype=np.bool_)
+    moments = np.zeros(6)
+    _expose(
+        group, ranked.tier, owner, parties.type, owners.risky, ranked.signal, owners.signal,
+        n_tiers, kinds, stratum, exposed, moments,
+    )  # fmt: skip
 
     focus = np.ones(table.shares.shape[::2], dtype=np.bool_)
     focus[np.arange(len(groups)), table.remainder] = False
@@ -226,39 +232,82 @@ def _owned(
     sizes = np.bincount(stratum, minlength=prior.size * 2).reshape(-1, 2)
     owned = np.arange(prior.size) % kinds != kinds - 1
     coefficients = pack.risk_propagation_coeffs
+    limit = coefficients.max_abs_log_odds
     uplift = 0.0
     if coefficients.propagation == "on":
-        uplift = solve_uplift(
-            prior[owned], sizes[owned], target, coefficients.max_abs_log_odds
-        )
-    probability = np.zeros((prior.size, 2))
-    for c, p in enumerate(prior):
-        if p > 0:
-            b = intercept(float(p), sizes[c], np.array([0.0, uplift]))
-            probability[c] = sigmoid(b), sigmoid(b + uplift)
-    signal_owner = owners.signal[safe_owner[has_owner]]
-    correlation = float(np.corrcoef(ranked.signal[has_owner], signal_owner)[0, 1])
+        uplift = solve_uplift(prior[owned], sizes[owned], target, limit)
+    probability = exposed_probabilities(prior, sizes, uplift)
     diagnostics: dict[str, object] = {
         "target_odds_ratio": target,
         "uplift_log_odds": uplift,
-        "clamped": bool(abs(uplift) >= coefficients.max_abs_log_odds),
+        "clamped": abs(uplift) >= limit,
         "rows_touched": int(exposed.sum()) if uplift else 0,
-        "implied_odds_ratio": round(implied_odds_ratio(prior[owned], sizes[owned], uplift), 6),
-        "owner_signal_correlation": round(correlation, 6),
+        "implied_odds_ratio": _shown(implied_odds_ratio(prior[owned], sizes[owned], uplift)),
+        "owner_signal_correlation": _shown(_correlation(moments)),
     }
     done = _assign(
-        pack, entity, role, ranked, table, group, stratum, probability.ravel(), focus,
+        pack, entity, role, ranked, table, stratum, probability.ravel(), focus,
         diagnostics, (noise.use("world", 0, group.size),),
     )  # fmt: skip
-    diagnostics["realised_odds_ratio"] = round(_odds(exposed[has_owner], done.risky[has_owner]), 6)
+    has_owner = owner >= 0
+    diagnostics["realised_odds_ratio"] = _shown(_odds(exposed, done.risky, has_owner))
     return done
 
 
-def _odds(exposed: NDArray[np.bool_], risky: NDArray[np.bool_]) -> float:
-    """Odds ratio with Haldane's half added to every cell."""
-    a, b = (exposed & risky).sum() + 0.5, (exposed & ~risky).sum() + 0.5
-    c, d = (~exposed & risky).sum() + 0.5, (~exposed & ~risky).sum() + 0.5
-    return float(a * d / (b * c))
+@njit(cache=True, nogil=True)
+def _expose(  # type: ignore[no-untyped-def]
+    group,
+    tier,
+    owner,
+    party_type,
+    risky_owner,
+    signal,
+    owner_signal,
+    n_tiers,
+    kinds,
+    stratum,
+    exposed,
+    moments,
+):
+    """Stratum and exposure of every asset, and the moments of its and its owner's signal."""
+    for i in range(group.size):
+        o = owner[i]
+        kind = kinds - 1
+        exposed[i] = False
+        if o >= 0:
+            kind = party_type[o]
+            exposed[i] = risky_owner[o]
+            x = signal[i]
+            y = owner_signal[o]
+            moments[0] += 1.0
+            moments[1] += x
+            moments[2] += y
+            moments[3] += x * x
+            moments[4] += y * y
+            moments[5] += x * y
+        cell = (np.int64(group[i]) * n_tiers + tier[i]) * kinds + kind
+        stratum[i] = cell * 2 + exposed[i]
+
+
+def _correlation(moments: NDArray[np.float64]) -> float:
+    """Pearson's r of the moments (n, Σx, Σy, Σx², Σy², Σxy); nan where one is constant."""
+    n, x, y, xx, yy, xy = (float(m) for m in moments)
+    spread = (n * xx - x * x) * (n * yy - y * y)
+    return (n * xy - x * y) / math.sqrt(spread) if spread > 1e-9 else math.nan
+
+
+def _shown(value: float) -> float | None:
+    """A figure for the evidence: six digits, None where there is none."""
+    return None if math.isnan(value) else round(value, 6)
+
+
+def _odds(exposed: NDArray[np.bool_], risky: NDArray[np.bool_], among: NDArray[np.bool_]) -> float:
+    """Odds ratio over the rows `among`, with Haldane's half added to every cell."""
+    cells = np.bincount(
+        exposed.view(np.uint8)[among] * 2 + risky.view(np.uint8)[among], minlength=4
+    )
+    safe0, risky0, safe1, risky1 = (float(c) + 0.5 for c in cells)
+    return risky1 * safe0 / (safe1 * risky0)
 
 
 def assign_account_roles(
@@ -271,12 +320,10 @@ def assign_account_roles(
 ) -> Roles:
     """Roles of accounts, raised where the owner is risky."""
     groups = pack.codes("account_group")
-    declared = pack.account_taxonomy.account_types
-    group_of = np.array([groups.index(declared[a].group) for a in pack.codes("account_type")], np.uint8)
     return _owned(
         pack, seed, "account", pack.account_role_priors,
-        scores.account_features(pack, accounts, instruments), group_of[accounts.type], groups,
-        accounts.owner.astype(np.int64), parties, party_roles,
+        scores.account_features(pack, accounts, instruments), account_group(pack, accounts), groups,
+        accounts.owner.astype(np.int32), parties, party_roles,
         pack.risk_propagation_coeffs.owner_to_account.target_odds_ratio,
     )  # fmt: skip
 
@@ -294,7 +341,7 @@ def assign_device_roles(
     return _owned(
         pack, seed, "device", pack.device_role_priors,
         scores.device_features(pack, devices, ips, edges), devices.group,
-        pack.codes("device_group"), devices.owner.astype(np.int64), parties, party_roles,
+        pack.codes("device_group"), devices.owner, parties, party_roles,
         pack.risk_propagation_coeffs.owner_to_device.target_odds_ratio,
     )  # fmt: skip
 
@@ -309,23 +356,17 @@ def assign_ip_roles(
 ) -> Roles:
     """Roles of endpoints; HIGH_RISK_IP is raised by risky devices and by high sharing."""
     groups = pack.codes("ip_group")
-    mapping = pack.fraud_role_taxonomy.ip_groups
-    group_of = np.array(
-        [[groups.index(mapping[t][a]) for a in pack.codes("asn_class")] for t in pack.codes("ip_type")],
-        dtype=np.uint8,
-    )
-    group = group_of[ips.type, ips.asn]
+    group = ip_group(pack, ips)
     noise, role = _streams(seed, "ip")
-    ranked = scores.rank(
-        pack, noise, pack.ip_role_priors, scores.ip_features(pack, ips, edges, devices), group, len(groups)
-    )
+    features = scores.ip_features(pack, ips, edges, devices)
+    ranked = scores.rank(pack, noise, pack.ip_role_priors, features, group, len(groups))
     table = _table(pack, "ip", pack.ip_role_priors, groups)
     n_tiers = table.shares.shape[1]
     law = pack.risk_propagation_coeffs.device_to_ip
     risky_device = np.zeros(ips.n, dtype=np.bool_)
     risky_device[edges.ip[device_roles.risky[edges.device]]] = True
     shared = np.diff(edges.start) >= law.high_sharing_min_devices
-    exposure = risky_device.astype(np.int64) + 2 * shared
+    exposure = risky_device.astype(np.int32) + 2 * shared.astype(np.int32)
     limit = pack.risk_propagation_coeffs.max_abs_log_odds
     lift = np.array(
         [0.0, law.risky_device_log_odds, law.high_sharing_log_odds,
@@ -334,7 +375,7 @@ def assign_ip_roles(
     if pack.risk_propagation_coeffs.propagation == "off":
         lift[:] = 0.0
     lift = np.clip(lift, -limit, limit)
-    stratum = (group.astype(np.int64) * n_tiers + ranked.tier) * 4 + exposure
+    stratum = (group.astype(np.int32) * n_tiers + ranked.tier) * 4 + exposure
     high = table.roles.index("HIGH_RISK_IP")
     prior = table.shares[:, :, high].ravel()
     sizes = np.bincount(stratum, minlength=prior.size * 4).reshape(-1, 4)
@@ -352,8 +393,11 @@ def assign_ip_roles(
         "with_high_sharing": int(shared.sum()),
     }
     done = _assign(
-        pack, "ip", role, ranked, table, group, stratum, probability.ravel(), focus,
+        pack, "ip", role, ranked, table, stratum, probability.ravel(), focus,
         diagnostics, (noise.use("world", 0, ips.n),),
     )  # fmt: skip
-    diagnostics["realised_crude_odds_ratio"] = round(_odds(risky_device, done.raw == high), 6)
+    everywhere = np.ones(ips.n, dtype=np.bool_)
+    diagnostics["realised_crude_odds_ratio"] = _shown(
+        _odds(risky_device, done.raw == high, everywhere)
+    )
     return done

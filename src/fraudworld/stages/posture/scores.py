@@ -22,16 +22,21 @@ from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import Stream
 from fraudworld.stages.columns import Accounts, Devices, Instruments, IpEdges, Ips, Parties
 
+CHUNK = 1 << 18
+"""Entities whose draws are held at once."""
+
 F32 = NDArray[np.float32]
 Features = Mapping[str, F32]
 
 
 @njit(cache=True, nogil=True)
-def _keys(signal, noise, ties, sigma, out):  # type: ignore[no-untyped-def]
+def _keys(signal, draws, sigma, out):  # type: ignore[no-untyped-def]
+    """Score in the high half, a tie draw in the low half; draws: (noise, tie) a row."""
     for i in range(out.size):
-        score = signal[i] + sigma * normal.deviate(noise[i])
+        score = signal[i] + sigma * normal.deviate(draws[i, 0])
         score = min(max(score, 0.0), 1.0)
-        out[i] = (np.uint64(score * 4294967295.0) << np.uint64(32)) | (ties[i] >> np.uint64(32))
+        high = np.uint64(score * 4294967295.0) << np.uint64(32)
+        out[i] = high | (draws[i, 1] >> np.uint64(32))
 
 
 @dataclass(frozen=True)
@@ -59,9 +64,11 @@ def rank(
     signal = np.full(n, priors.score.base)
     for name, weight in priors.score.weights.items():
         signal += weight * features[name]
-    draws = stream.draws(0, n)
     key = np.empty(n, dtype=np.uint64)
-    _keys(signal, np.ascontiguousarray(draws[:, 0]), np.ascontiguousarray(draws[:, 1]), priors.score.noise_sigma, key)
+    for low in range(0, n, CHUNK):
+        part = slice(low, min(low + CHUNK, n))
+        draws = stream.draws(low, part.stop - low)
+        _keys(signal[part], draws, priors.score.noise_sigma, key[part])
     sizes = np.bincount(group, minlength=n_groups)
     shares = pack.fraud_role_taxonomy.tier_shares
     plan = np.array([largest_remainder(int(s), shares) for s in sizes])
@@ -90,9 +97,7 @@ def party_features(pack: PolicyPack, parties: Parties, accounts: Accounts) -> Fe
     }
 
 
-def account_features(
-    pack: PolicyPack, accounts: Accounts, instruments: Instruments
-) -> Features:
+def account_features(pack: PolicyPack, accounts: Accounts, instruments: Instruments) -> Features:
     """What sits on the account: a card, a virtual card, how much, a foreign handle."""
     declared = [pack.instrument_taxonomy.instrument_types[k] for k in pack.codes("instrument_type")]
 
@@ -121,9 +126,7 @@ def _device_context(edge_device, edge_ip, degree, hidden, most, anonymous):  # t
             anonymous[d] = 1.0
 
 
-def device_features(
-    pack: PolicyPack, devices: Devices, ips: Ips, edges: IpEdges
-) -> Features:
+def device_features(pack: PolicyPack, devices: Devices, ips: Ips, edges: IpEdges) -> Features:
     """Hides behind proxies or hosting; users; its busiest endpoint; its type."""
     kinds = pack.codes("ip_type")
     hidden = np.array([k in ("VPN_PROXY", "DATACENTRE") for k in kinds])[ips.type]
@@ -155,9 +158,7 @@ def _ip_context(start, device, role, owner, typical, parties, passing):  # type:
                 passing[p] += 1
 
 
-def ip_features(
-    pack: PolicyPack, ips: Ips, edges: IpEdges, devices: Devices
-) -> Features:
+def ip_features(pack: PolicyPack, ips: Ips, edges: IpEdges, devices: Devices) -> Features:
     """How many devices, what kind of place, how much of it passes by, how many owners."""
     typical = pack.codes("ip_link_role").index("TYPICAL_DEVICE_IP")
     degree = np.diff(edges.start)
