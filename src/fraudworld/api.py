@@ -165,8 +165,9 @@ def find_run(run: str, runs_root: Path = RUNS_ROOT) -> World:
     """A run by folder, by id, or by the first digits of its id below `runs_root`."""
     if RunPlace(Path(run)).receipt.is_file():
         return World(Path(run))
-    found = [w for w in list_runs(runs_root) if w.root.name.startswith(run)]
-    if len(run) >= SHORTEST_PREFIX and len(found) == 1:
+    prefix = run if len(run) >= SHORTEST_PREFIX else None
+    found = [w for w in list_runs(runs_root) if prefix and w.root.name.startswith(prefix)]
+    if len(found) == 1:
         return found[0]
     what = f"{len(found)} runs begin with {run!r}" if len(found) > 1 else f"there is no run {run!r}"
     raise InputError(

@@ -31,7 +31,7 @@ STATE_NAMES = {
     "GATES": "realism gates",
     "PUBLISH": "seal and publish",
 }
-VERDICTS = {"B+": "green", "B": "green", "ok": "green", "FAIL": "red", "NO EVIDENCE": "red"}
+VERDICTS = {"B+": "green", "B": "green", "FAIL": "red", "UNKNOWN": "red"}
 
 
 def out() -> Console:
@@ -62,7 +62,7 @@ def lines(texts: Iterable[str]) -> None:
 
 def table(shown: SummaryTable) -> None:
     """A small table: text to the left, numbers to the right, its note below."""
-    grid = Table(box=box.SIMPLE_HEAD, title=None, pad_edge=False, padding=(0, 1))
+    grid = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     numeric = [
         all(isinstance(row[i], int | float | None) for row in shown.rows)
         for i in range(len(shown.columns))
@@ -96,7 +96,7 @@ def figure(cell: Cell) -> str:
 
 def gateboard(board: Mapping[str, Any]) -> None:
     """The gateboard of one run: every test row, every guard, grade and routing."""
-    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    grid = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for name, side in (
         ("test", "left"),
         ("metric", "left"),
@@ -112,10 +112,10 @@ def gateboard(board: Mapping[str, Any]) -> None:
         grid.add_row(
             str(row["test_id"]).split("_", 1)[0],
             escape(str(row["metric_name"])),
-            figure(row["value"]),
-            figure(row["threshold_B"]),
-            figure(row["threshold_Bplus"]),
-            "" if low is None or high is None else f"{figure(low)} … {figure(high)}",
+            _short(row["value"]),
+            _short(row["threshold_B"]),
+            _short(row["threshold_Bplus"]),
+            "" if low is None or high is None else f"{_short(low)}–{_short(high)}",
             _verdict(row),
         )
     console = out()
@@ -128,9 +128,18 @@ def gateboard(board: Mapping[str, Any]) -> None:
         console.print(f"  {failed}", markup=False)
 
 
+def _short(value: Cell) -> str:
+    """A figure of the gateboard: four decimals below one, three digits above."""
+    if isinstance(value, float) and abs(value) < 1:
+        return f"{value:.4f}".rstrip("0").rstrip(".")
+    if isinstance(value, float) and abs(value) < 1_000:
+        return f"{value:.3g}"
+    return figure(round(value) if isinstance(value, float) else value)
+
+
 def _verdict(row: Mapping[str, Any]) -> Text:
     if row["status"] == "INSUFFICIENT_EVIDENCE":
-        word = "NO EVIDENCE"
+        word = "UNKNOWN"
     else:
         word = "B+" if row["pass_Bplus"] else "B" if row["pass_B"] else "FAIL"
     return Text(word, style=VERDICTS[word])

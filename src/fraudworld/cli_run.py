@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -215,38 +216,41 @@ def _summary(outcome: RunOutcome) -> None:
     """What a newcomer wants to know: what there is, is it good, where is it, what next."""
     from fraudworld.contracts import BY_NAME
 
-    total = sum(outcome.rows.values())
+    root = outcome.place.root
     rows = tuple(
-        (name, BY_NAME[name].meaning.split(":")[0].rstrip("."), count)
+        (name, re.split("[:;.]", BY_NAME[name].meaning)[0], count)
         for name, count in outcome.rows.items()
     )
-    show.table(
-        SummaryTable("Tables", ("dataset", "one row for", "rows"), rows, f"{total:,} rows in all")
-    )
+    total = f"{show.figure(sum(outcome.rows.values()))} rows in all."
+    show.table(SummaryTable("Tables", ("dataset", "what it holds", "rows"), rows, total))
     for shown in outcome.summary:
         show.table(shown)
     show.gateboard(outcome.gateboard)
-    state = "found again, unchanged" if outcome.reused else "published"
     verdict = (
-        "passes B, sealed with its flag"
+        "passes B and is sealed with its flag"
         if outcome.passed
-        else "does NOT pass B: published for study, without flag"
+        else "does NOT pass B: kept for study, without flag"
     )
-    short = outcome.run_id[:8]
+    # An id is enough in the default root; elsewhere only the folder says which run.
+    run = outcome.run_id[:8] if root.parent == RUNS_ROOT else str(root)
     show.lines(
         (
             "",
-            f"World {short} {state}; {verdict}.",
-            f"  it is in  {outcome.place.root}",
+            f"World {outcome.run_id[:8]} {'found again, unchanged' if outcome.reused else 'made'}; "
+            f"it {verdict}.",
+            f"  folder    {root}",
             f"  tables    {outcome.place.layer}",
             f"  evidence  {outcome.place.validation}",
             "",
-            "Next:",
-            f"  fraudworld gates {short}         judge it again from its files alone",
-            f"  fraudworld perf show {short}     where the time went",
-            "  fraudworld certify               four seeds, one decision",
-            '  python -c "import fraudworld as fw;'
-            f" print(fw.open_run('{outcome.place.root}').tables)\"",
+            "Next",
+            f"  fraudworld gates {run}",
+            "    judges it again, from its files alone",
+            f"  fraudworld perf show {run}",
+            "    says where the time went",
+            f'  python: import fraudworld as fw; world = fw.open_run("{root}")',
+            '    world.table("s1_party_base_6A"), world.duckdb()',
+            "  fraudworld certify",
+            "    runs four seeds and decides whether this policy can be certified",
         )
     )
 

@@ -1,0 +1,58 @@
+"""What all tests share: one demo world per session, and a way to call the command line."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+
+class Said(NamedTuple):
+    """What a call of the program left: exit status, stdout, stderr."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def fraudworld(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Said]:
+    """Call the program in this process: `fraudworld("policy", "lint")`."""
+    from fraudworld import cli
+
+    def call(*words: object) -> Said:
+        monkeypatch.setattr(sys, "argv", ["fraudworld", *(str(w) for w in words)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        said = capsys.readouterr()
+        code = stop.value.code
+        return Said(code if isinstance(code, int) else int(code is not None), said.out, said.err)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def demo_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a published demo run, seed 42: for reading only.
+
+    Made once, whatever the number of test processes: they share a root, and the first to
+    hold the lock runs.
+    """
+    from fraudworld import pipeline
+    from fraudworld.request import RunRequest
+
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    root = shared / "demo-runs"
+    with (shared / "demo-runs.lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        outcome = pipeline.run(RunRequest(profile="demo", seed=42, runs_root=root))
+    return outcome.place.root

@@ -1,0 +1,121 @@
+"""Pages keep their word: links lead somewhere, commands and make targets exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from fraudworld.cli import app
+from repo import repository as repo
+
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+PAGES = [repo.name(p) for p in repo.pages()]
+SHELL = {"|", ">", "<", "&&", ";", "\\"}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_to_files_of_this_repository(page: str) -> None:
+    path = repo.ROOT / page
+    lost = [
+        target
+        for target in LINK.findall(path.read_text("utf-8"))
+        if "://" not in target
+        and not target.startswith("#")
+        and not (path.parent / target.split("#")[0]).exists()
+    ]
+    assert lost == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_on_pages_exist(page: str) -> None:
+    text = (repo.ROOT / page).read_text("utf-8")
+    wrong = [w for line in repo.commands(text) for w in wrong_words(line)]
+    assert wrong == []
+
+
+def test_examples_of_the_help_exist() -> None:
+    examples = [
+        line.strip()
+        for command in leaves(typer.main.get_command(app))
+        for line in (command.help or "").splitlines()
+        if line.strip().startswith("fraudworld ")
+    ]
+    assert len(examples) >= 8
+    assert [w for line in examples for w in wrong_words(line)] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_make_targets_on_pages_exist(page: str) -> None:
+    targets = set(re.findall(r"^([\w-]+):", (repo.ROOT / "Makefile").read_text(), re.MULTILINE))
+    text = (repo.ROOT / page).read_text("utf-8")
+    named = {line.split()[1] for line in repo.commands(text) if re.match(r"make [\w-]+", line)}
+    assert named <= targets
+
+
+@pytest.mark.parametrize(
+    ("line", "wrong"),
+    [
+        ("fraudworld run --profile demo", []),
+        ("fraudworld policy lint --overlay x | head", []),
+        ("fraudworld fly", ["fly"]),
+        ("fraudworld run --colour", ["--colour"]),
+    ],
+)
+def test_wrong_words_are_found(line: str, wrong: list[str]) -> None:
+    assert wrong_words(line) == wrong
+
+
+def test_every_guide_and_decision_is_in_its_index() -> None:
+    for index in (repo.ROOT / "docs/index.md", repo.ROOT / "docs/decisions/README.md"):
+        linked = set(LINK.findall(index.read_text("utf-8")))
+        beside = {p.name for p in index.parent.glob("*.md")} - {index.name}
+        assert beside <= linked
+
+
+def test_every_test_folder_is_on_the_map() -> None:
+    here = repo.ROOT / "tests"
+    page = (here / "README.md").read_text("utf-8")
+    folders = [p.name for p in here.iterdir() if p.is_dir() and any(p.rglob("test_*.py"))]
+    assert [f for f in folders if f"`{f}/`" not in page] == []
+
+
+def wrong_words(line: str) -> list[str]:
+    """Words of a `fraudworld …` line that are neither a command nor an option of it."""
+    if not line.startswith("fraudworld "):
+        return []
+    words = shlex.split(line.replace("…", ""))[1:]
+    command: Any = typer.main.get_command(app)
+    wrong = []
+    while words and hasattr(command, "commands"):
+        word = words.pop(0)
+        if word not in command.commands:
+            return [word] if not word.startswith("-") else []
+        command = command.commands[word]
+    options = {o for p in command.params for o in p.opts} | {"--help", "-h"}
+    for word in words:
+        if word in SHELL:
+            break
+        if word.startswith("-") and word.split("=")[0] not in options:
+            wrong.append(word)
+    return wrong
+
+
+def leaves(command: Any) -> list[Any]:
+    """Every command that does something, groups resolved."""
+    children = getattr(command, "commands", None)
+    return [command] if children is None else [x for c in children.values() for x in leaves(c)]
+
+
+def test_the_lock_pins_every_dependency_by_hash_and_names_no_place() -> None:
+    text = (repo.ROOT / "requirements.lock").read_text("utf-8")
+    pins = re.findall(r"^([\w.-]+)==\S+.*\\\n((?:    --hash=sha256:[0-9a-f]{64}.*\n)+)", text, re.M)
+    named = {name.lower().replace("_", "-") for name, _ in pins}
+    project = Path(repo.ROOT / "pyproject.toml").read_text("utf-8")
+    wanted = re.findall(r'^    "([\w-]+)[<>=]', project, re.MULTILINE)
+    assert {w.lower() for w in wanted} <= named
+    assert len(pins) == len(re.findall("^[a-z]", text, re.MULTILINE))
