@@ -9,3 +9,286 @@ it in a staging folder that is renamed into place at the very end.
 """
 
 from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fraudworld import __version__, gates, upstream
+from fraudworld.contracts import CONTRACT_VERSION, Kind, Table
+from fraudworld.engine.local import LocalEngine
+from fraudworld.errors import RefusedError
+from fraudworld.perf.recorder import REQUIRED_STEPS, Recorder, write_evidence
+from fraudworld.policy.lint import require_lint
+from fraudworld.policy.loader import LoadedPack, canonical, load_pack
+from fraudworld.request import Progress, RunRequest, SummaryTable
+from fraudworld.rng import RNG_LAW_VERSION
+from fraudworld.stages import intake
+from fraudworld.stages.accounts import stage as accounts
+from fraudworld.stages.batches import Batch
+from fraudworld.stages.context import Context
+from fraudworld.stages.instruments import stage as instruments
+from fraudworld.stages.network import stage as network
+from fraudworld.stages.network.tables import METRICS
+from fraudworld.stages.parties import stage as parties
+from fraudworld.stages.posture import stage as posture
+from fraudworld.stages.posture.checks import Check, passed
+from fraudworld.store.evidence import write_rng_logs
+from fraudworld.store.identity import Identity, manifest_fingerprint, run_id
+from fraudworld.store.layout import RunPlace
+from fraudworld.store.publish import publish, staging
+from fraudworld.store.seal import check_run, seal_run, write_run_index
+from fraudworld.store.tables import DatasetRecord, DatasetWriter, write_all
+
+Report = Callable[[Progress], None]
+ENCODERS = 2
+"""Threads that turn rows into Parquet while stages compute."""
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """How a run ended and where it is."""
+
+    place: RunPlace
+    run_id: str
+    identity: Identity
+    grade: str
+    passed: bool
+    gateboard: dict[str, Any]
+    rows: dict[str, int]
+    reused: bool
+    summary: tuple[SummaryTable, ...]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """S0's outcome: verified inputs and who the run is."""
+
+    loaded: LoadedPack
+    sealed: intake.SealedInputs
+    world: intake.Upstream
+    identity: Identity
+
+
+def run(request: RunRequest, progress: Report | None = None) -> RunOutcome:
+    """Build, judge, seal and publish one world.
+
+    The same request finds the same place: if that run is there and intact, nothing is done.
+    Raises InputError for bad input and RefusedError where sealed input or a published run
+    differs from what it should be; nothing is published then.
+    """
+    recorder = Recorder()
+    with recorder.step("S0", "verify_and_seal_inputs"):
+        ready = prepare(request)
+    name = request.run_id or run_id(ready.identity, request.role)
+    place = RunPlace(request.runs_root / name)
+    if place.root.exists():
+        return _reuse(place, name, ready.identity)
+    with staging(request.runs_root, name) as folder:
+        staged = RunPlace(folder)
+        records, checks = _generate(request, ready, staged, recorder, progress)
+        with recorder.step("S5", "bundle_publish"):
+            board = gates.judge(folder).as_dict()
+            _write_json(staged.validation / "realism_gate_6A.json", board)
+            good = passed(checks) and board["grade"] in ("B", "B+")
+            seal_run(staged, records, passed=good)
+        rows = {record.table: record.rows for _, record in records}
+        _receipt(request, ready, staged, name, rows, board, good)
+        write_evidence(staged.perf(ready.identity), ready.identity, recorder, cold=True)
+        write_run_index(staged)
+        publish(folder, place.root, staged.bundle_index.relative_to(folder).as_posix())
+    return RunOutcome(
+        place, name, ready.identity, board["grade"], good, board, rows, False, _summary(rows, recorder)
+    )
+
+
+def prepare(request: RunRequest) -> Prepared:
+    """S0: verify the upstream, lint and load the policy, seal both, name the run."""
+    loaded = load_pack(request.policy_dir, request.overlays)
+    require_lint(loaded.pack)
+    root = request.upstream_dir or upstream.ensure_embedded(
+        request.runs_root / ".upstream", request.volume_scale
+    )
+    sealed = intake.seal_inputs(root, loaded)
+    pack = loaded.pack
+    world = intake.load_upstream(root, sealed, pack.codes("region"), pack.codes("merchant_class"))
+    fingerprint = manifest_fingerprint(
+        loaded.parameter_hash, sealed.digest, CONTRACT_VERSION, RNG_LAW_VERSION
+    )
+    return Prepared(loaded, sealed, world, Identity(request.seed, loaded.parameter_hash, fingerprint))
+
+
+def _generate(
+    request: RunRequest,
+    ready: Prepared,
+    staged: RunPlace,
+    recorder: Recorder,
+    progress: Report | None,
+) -> tuple[list[tuple[Path, DatasetRecord]], tuple[Check, ...]]:
+    """S1–S5: every table and document of the run, written into the staging folder."""
+    pack = ready.loaded.pack
+    records: list[tuple[Path, DatasetRecord]] = []
+    with LocalEngine(request.workers) as engine, ThreadPoolExecutor(ENCODERS) as encoders:
+
+        def emit(table: Table, batches: Iterable[Batch]) -> int:
+            folder = staged.dataset(table.name, ready.identity)
+            codes = _codes(table, ready)
+            writer = DatasetWriter(table, folder, ready.identity, codes, encoders)
+            record = write_all(writer, batches)
+            records.append((folder, record))
+            recorder.rows += record.rows
+            return record.rows
+
+        context = Context(
+            pack=pack,
+            seed=request.seed,
+            geo=ready.world.geo,
+            merchants=ready.world.merchants,
+            outlet_scale=request.volume_scale,
+            parties_per_shard=request.parties_per_shard,
+            engine=engine,
+            step=_steps(recorder, progress),
+            emit=emit,
+        )
+        people = parties.run(context)
+        held = accounts.run(context, people)
+        carried = instruments.run(context, people, held)
+        graph = network.run(context, people, held, carried)
+        checks = posture.run(
+            context, people, held, carried, graph.devices, graph.links, graph.ips, graph.edges
+        )
+    documents = {
+        **intake.documents(ready.sealed, ready.loaded),
+        "resolved_policy_6A": {
+            "parameter_hash": ready.loaded.parameter_hash,
+            "pack": json.loads(canonical(pack)),
+        },
+    }
+    for name, document in documents.items():
+        _write_json(staged.layer / f"{name}.json", document)
+    for name, document in {**context.documents, "integer_plans_6A": context.plans}.items():
+        _write_json(staged.validation / f"{name}.json", document)
+    _issue_table(staged.validation / "s5_issue_table_6A.parquet", checks)
+    write_rng_logs(staged.rng_logs, request.seed, context.evidence)
+    return records, checks
+
+
+def _codes(table: Table, ready: Prepared) -> Mapping[str, Sequence[str]]:
+    """The code list of every code column of a table."""
+    geo = ready.world.geo
+    known: dict[str, Sequence[str]] = {"country": geo.countries, "currency": geo.currencies}
+    return {
+        c.name: known.get(c.codes) or ready.loaded.pack.codes(c.codes) if c.codes else sorted(METRICS)
+        for c in table.columns
+        if c.kind is Kind.CODE
+    }
+
+
+def _steps(recorder: Recorder, progress: Report | None) -> Callable[[str, str], Any]:
+    """Time every step, and tell `progress` when it has ended."""
+
+    @contextmanager
+    def step(state: str, name: str) -> Any:
+        with recorder.step(state, name):
+            yield
+        if progress:
+            mine = [e for e in recorder.events if e.state == state]
+            rows = sum(e.rows for e in mine)
+            total = len(REQUIRED_STEPS[state])
+            progress(Progress(state, name, len(mine), total, rows, recorder.seconds(state)))
+
+    return step
+
+
+def _reuse(place: RunPlace, name: str, identity: Identity) -> RunOutcome:
+    """The run that is already here, if it is this one and intact."""
+    sealed = check_run(place)
+    receipt = json.loads(place.receipt.read_text("utf-8"))
+    theirs = (receipt["seed"], receipt["parameter_hash"], receipt["manifest_fingerprint"])
+    ours = (identity.seed, identity.parameter_hash, identity.manifest_fingerprint)
+    if theirs != ours:
+        raise RefusedError(
+            "6A.S5.OUTPUT_CONFLICT",
+            "another run is already published here: its seed, policy or inputs differ",
+            where=str(place.root),
+            remedy="choose another --run-id or --runs-root; a published run is never overwritten",
+        )
+    board = json.loads((place.validation / "realism_gate_6A.json").read_text("utf-8"))
+    rows = {str(k): int(v) for k, v in receipt["tables"].items()}
+    return RunOutcome(
+        place, name, identity, board["grade"], sealed.passed, board, rows, True, _key_means(rows)
+    )
+
+
+def _receipt(
+    request: RunRequest,
+    ready: Prepared,
+    staged: RunPlace,
+    name: str,
+    rows: dict[str, int],
+    board: dict[str, Any],
+    good: bool,
+) -> None:
+    identity = ready.identity
+    _write_json(
+        staged.receipt,
+        {
+            "tool": "fraudworld",
+            "run_id": name,
+            "role": request.role,
+            "profile": request.profile,
+            "scale": request.scale,
+            "seed": identity.seed,
+            "parameter_hash": identity.parameter_hash,
+            "manifest_fingerprint": identity.manifest_fingerprint,
+            "overlays": list(ready.loaded.overlays),
+            "posture": ready.loaded.pack.posture,
+            "versions": {
+                "fraudworld": __version__,
+                "contract": CONTRACT_VERSION,
+                "rng_law": RNG_LAW_VERSION,
+            },
+            "grade": board["grade"],
+            "passed": good,
+            "tables": rows,
+        },
+    )
+
+
+def _issue_table(path: Path, checks: tuple[Check, ...]) -> None:
+    """One row per check that does not hold."""
+    failing = [c.as_dict() for c in checks if not c.holds]
+    names = ("check_id", "family", "severity", "bound", "status")
+    columns = {n: pa.array([str(c[n]) for c in failing], pa.string()) for n in names}
+    columns["observed"] = pa.array([c["observed"] for c in failing], pa.float64())
+    pq.write_table(pa.table(columns), path, store_schema=False)
+
+
+def _summary(rows: dict[str, int], recorder: Recorder) -> tuple[SummaryTable, ...]:
+    times = tuple((state, round(recorder.seconds(state), 2)) for state in ("S0", *REQUIRED_STEPS))
+    return (*_key_means(rows), SummaryTable("Time", ("state", "seconds"), times))
+
+
+def _key_means(rows: dict[str, int]) -> tuple[SummaryTable, ...]:
+    n = rows["s1_party_base_6A"]
+    means = (
+        ("accounts per party", rows["s2_account_base_6A"] / n),
+        ("instruments per account", rows["s3_instrument_base_6A"] / rows["s2_account_base_6A"]),
+        ("devices per party", rows["s4_device_base_6A"] / n),
+        ("IP links per party", rows["s4_ip_links_6A"] / n),
+    )
+    shown = tuple((what, round(value, 3)) for what, value in means)
+    return (SummaryTable("Key means", ("what", "observed"), shown),)
+
+
+def _write_json(path: Path, document: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", "utf-8")

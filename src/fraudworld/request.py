@@ -15,6 +15,7 @@ PROFILES = {"demo": 100_000, "small": 300_000, "authority": 3_510_000}
 
 ENGINES = ("local",)
 RUNS_ROOT = Path("runs/fix-data-engine/segment_6A")
+RUN_ID = re.compile(r"[0-9a-f]{32}")
 ROLE = re.compile(r"none|baseline|candidate|last_good|witness:[0-9]+")
 
 
@@ -25,7 +26,7 @@ class RunRequest:
     `policy_dir` and `upstream_dir` default to what the package brings along. `scale`
     multiplies the profile's size. `shard_parties` and `workers` say how the work is cut and
     on how many threads it runs; neither can change a row. `shard_parties=0` makes every
-    country one shard.
+    country one shard. `run_id` names a place; by default it follows from the request.
     """
 
     profile: str = "demo"
@@ -39,6 +40,7 @@ class RunRequest:
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
     role: str = "none"
     engine: str = "local"
+    run_id: str | None = None
 
     def __post_init__(self) -> None:
         _require(
@@ -70,6 +72,12 @@ class RunRequest:
             "--engine",
             f"there is no engine {self.engine!r}",
             f"choose one of {', '.join(ENGINES)}",
+        )
+        _require(
+            self.run_id is None or RUN_ID.fullmatch(self.run_id) is not None,
+            "--run-id",
+            f"{self.run_id!r} is no run id",
+            "give 32 hex digits, or leave it out: it follows from the request",
         )
         _require(
             ROLE.fullmatch(self.role) is not None,

@@ -1,0 +1,121 @@
+"""Sealing a run: the validation bundle index, the flag, and checking them again.
+
+Order: S5 checks → gates T1–T8 → index → flag. The index lists every dataset part, the RNG
+logs and all validation evidence with size and SHA-256, and per dataset its content digest.
+A run that fails is sealed by its index all the same, without flag.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from fraudworld.errors import RefusedError
+from fraudworld.store.bundle import (
+    Member,
+    bundle_digest,
+    flag_line,
+    index_document,
+    sha256_file,
+)
+from fraudworld.store.identity import canonical_json
+from fraudworld.store.layout import LAYER, RunPlace
+from fraudworld.store.tables import DatasetRecord
+
+OUTSIDE = ("run_receipt.json", "run_index.json", "reports")
+"""What the bundle does not cover; `run_index.json` does."""
+
+
+def seal_run(
+    place: RunPlace, folders: Iterable[tuple[Path, DatasetRecord]], *, passed: bool
+) -> str:
+    """Write index (and flag, if `passed`) of a staged run; returns the bundle digest.
+
+    folders: each dataset's folder and record; parts are not read back, their hashes were
+    taken while they were in memory.
+    """
+    members: list[Member] = []
+    digests: dict[str, str] = {}
+    for folder, record in folders:
+        relative = folder.relative_to(place.root).as_posix()
+        members += [Member(f"{relative}/{p.name}", p.bytes, p.sha256) for p in record.parts]
+        digests[record.table] = record.content_digest
+    known = {m.path for m in members}
+    for path in sorted(place.root.rglob("*")):
+        name = path.relative_to(place.root).as_posix()
+        if path.is_file() and name not in known and _covered(name):
+            members.append(Member(name, path.stat().st_size, sha256_file(path)))
+    document = index_document(members, content_digests=digests)
+    digest = bundle_digest(document)
+    place.bundle_index.write_bytes(canonical_json(document) + b"\n")
+    if passed:
+        place.flag.write_text(flag_line(digest), "ascii")
+    return digest
+
+
+def _covered(name: str) -> bool:
+    bundle_files = (
+        (LAYER / "validation" / "validation_bundle_index_6A.json").as_posix(),
+        (LAYER / "validation" / "_passed.flag").as_posix(),
+    )
+    return (
+        name.split("/")[0] not in OUTSIDE and name not in bundle_files and not name.startswith(".")
+    )
+
+
+def write_run_index(place: RunPlace) -> None:
+    """`run_index.json`: SHA-256 of what the bundle does not cover."""
+    names = [place.receipt, *sorted(p for p in place.reports.rglob("*") if p.is_file())]
+    members = [
+        Member(p.relative_to(place.root).as_posix(), p.stat().st_size, sha256_file(p))
+        for p in names
+    ]
+    (place.root / "run_index.json").write_bytes(canonical_json(index_document(members)) + b"\n")
+
+
+@dataclass(frozen=True)
+class SealedRun:
+    """A published run whose bytes agree with its index."""
+
+    digest: str
+    passed: bool
+    content_digests: dict[str, str]
+
+
+def check_run(place: RunPlace) -> SealedRun:
+    """Check a published run against its own index, every byte of it.
+
+    Raises RefusedError `6A.S5.OUTPUT_CONFLICT` naming the first file that differs.
+    """
+    try:
+        document = json.loads(place.bundle_index.read_text("utf-8"))
+        rows = [(str(m["path"]), str(m["sha256_hex"])) for m in document["members"]]
+        digests = dict(document["content_digests"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _conflict(place.bundle_index, f"its index cannot be read: {error}") from error
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda row: _digest_of(place.root / row[0]), rows))
+    for (name, stated), actual in zip(rows, found, strict=True):
+        if actual != stated:
+            raise _conflict(place.root / name, f"{name} is {actual or 'missing'}, sealed as {stated}")
+    digest = bundle_digest(document)
+    passed = place.flag.is_file()
+    if passed and place.flag.read_text("ascii", errors="replace") != flag_line(digest):
+        raise _conflict(place.flag, "the flag does not belong to the index")
+    return SealedRun(digest, passed, digests)
+
+
+def _digest_of(path: Path) -> str | None:
+    return sha256_file(path) if path.is_file() else None
+
+
+def _conflict(path: Path, what: str) -> RefusedError:
+    return RefusedError(
+        "6A.S5.OUTPUT_CONFLICT",
+        f"a run is published here, but {what}",
+        where=str(path),
+        remedy="move the folder away; a published run is never overwritten",
+    )
