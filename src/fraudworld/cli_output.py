@@ -161,34 +161,40 @@ def _routing(routing: object) -> Iterable[str]:
 
 
 class ProgressLines:
-    """One line per state on stderr; on a terminal the running step is shown meanwhile."""
+    """One line per finished state on stderr; a terminal also shows the running step."""
 
     def __init__(self, *, quiet: bool) -> None:
-        self._quiet = quiet
-        self._console = err()
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True, quiet=quiet)
         self._status = (
-            None
-            if quiet or not self._console.is_terminal
-            else self._console.status("starting", spinner="line")
+            self._console.status("S0 sealed inputs", spinner="line")
+            if self._console.is_terminal and not quiet
+            else None
         )
+        self._last: Progress | None = None
 
     def __enter__(self) -> ProgressLines:
         if self._status is not None:
             self._status.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._status is not None:
             self._status.stop()
+        if kind is None:
+            self._finish()
 
     def __call__(self, at: Progress) -> None:
-        """Take one report of the pipeline."""
-        if self._quiet:
-            return
-        if at.done >= at.total:
-            self._console.print(state_line(at), markup=False)
-        elif self._status is not None:
+        """Take one report of the pipeline; a state is finished when another one begins."""
+        if self._last is not None and at.state != self._last.state:
+            self._finish()
+        self._last = at
+        if self._status is not None:
             self._status.update(f"{at.state} {escape(at.step)} ({at.done} of {at.total})")
+
+    def _finish(self) -> None:
+        if self._last is not None:
+            self._console.print(state_line(self._last), markup=False)
+        self._last = None
 
 
 def state_line(at: Progress) -> str:

@@ -44,6 +44,15 @@ def run(
             rich_help_panel=opt.WHERE,
         ),
     ] = "none",
+    run_id: Annotated[
+        str | None,
+        typer.Option(
+            "--run-id",
+            metavar="HEX32",
+            help="Another place than the one this request finds by itself.",
+            rich_help_panel=opt.WHERE,
+        ),
+    ] = None,
     workers: opt.Workers = None,
     shard_parties: opt.ShardParties = 50_000,
     engine: opt.Engine = "local",
@@ -78,6 +87,7 @@ def run(
         shard_parties=shard_parties,
         workers=_threads(workers),
         role=role,
+        run_id=run_id,
         engine=engine,
     )
     with show.ProgressLines(quiet=quiet) as progress:

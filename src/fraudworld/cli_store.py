@@ -44,7 +44,7 @@ def show_(run: opt.Run, runs_root: opt.RunsRoot = RUNS_ROOT, as_json: opt.AsJson
         (key, _cell(value)) for key, value in receipt.items() if not isinstance(value, dict | list)
     )
     show.table(SummaryTable(f"Run {world.root}", ("fact", "value"), facts))
-    counts = tuple((name, rows) for name, rows in receipt["rows"].items())
+    counts = tuple((name, rows) for name, rows in receipt["tables"].items())
     show.table(SummaryTable("Tables", ("dataset", "rows"), counts))
 
 

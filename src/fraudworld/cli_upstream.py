@@ -9,7 +9,7 @@ import typer
 
 from fraudworld import cli_options as opt
 from fraudworld import cli_output as show
-from fraudworld.request import RunRequest
+from fraudworld.request import RunRequest, SummaryTable
 
 app = typer.Typer(no_args_is_help=True, help="The frozen upstream 1A–5B: build it, check it.")
 
@@ -32,4 +32,50 @@ def build(
     upstream.build(folder, volume_scale=request.volume_scale)
     show.lines(
         (f"Eight sealed segments in {folder}. Use them: fraudworld run --upstream {folder}",)
+    )
+
+
+@app.command("check")
+def check(
+    folder: Annotated[Path, typer.Argument(help="Folder with the segments 1A … 5B.")],
+    policy: opt.PolicyDir = None,
+    as_json: opt.AsJson = False,
+) -> None:
+    """Verify an upstream by content and schema, and measure its shape.
+
+    What `fraudworld run` would refuse is refused here, with the same code.
+
+    Example:
+
+        fraudworld upstream check my-upstream
+    """
+    from fraudworld import upstream
+    from fraudworld.policy.loader import load_pack
+    from fraudworld.stages import intake
+
+    loaded = load_pack(policy)
+    pack = loaded.pack
+    sealed = intake.seal_inputs(folder, loaded)
+    intake.load_upstream(folder, sealed, pack.codes("region"), pack.codes("merchant_class"))
+    figures = upstream.measure(folder)
+    if as_json:
+        show.json_document(
+            {
+                "segments": sealed.segments,
+                "sealed_inputs_digest": sealed.digest,
+                "shape": [
+                    {"what": f.what, "published": f.target, "here": f.measured} for f in figures
+                ],
+            }
+        )
+        return
+    segments = tuple(sealed.segments.items())
+    show.table(SummaryTable("Segments", ("segment", "bundle digest"), segments))
+    show.table(
+        SummaryTable(
+            "Shape",
+            ("figure", "published", "here"),
+            tuple((f.what, f.target, f.measured) for f in figures),
+            "Published: at authority scale. Volumes follow --profile and --scale.",
+        )
     )

@@ -16,6 +16,7 @@ PROFILES = {"demo": 100_000, "small": 300_000, "authority": 3_510_000}
 ENGINES = ("local",)
 RUNS_ROOT = Path("runs/fix-data-engine/segment_6A")
 RUN_ID = re.compile(r"[0-9a-f]{32}")
+RUN_ID = re.compile(r"[0-9a-f]{32}")
 ROLE = re.compile(r"none|baseline|candidate|last_good|witness:[0-9]+")
 
 
@@ -39,6 +40,7 @@ class RunRequest:
     shard_parties: int = 50_000
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
     role: str = "none"
+    run_id: str | None = None
     engine: str = "local"
     run_id: str | None = None
 
@@ -84,6 +86,12 @@ class RunRequest:
             "--role",
             f"{self.role!r} is no role of a run",
             "use none, baseline, candidate, last_good or witness:<seed>",
+        )
+        _require(
+            self.run_id is None or RUN_ID.fullmatch(self.run_id) is not None,
+            "--run-id",
+            f"{self.run_id!r} is no id of a run",
+            "give 32 digits of 0-9 a-f, or leave it out",
         )
 
     @property

@@ -31,6 +31,7 @@ Call = Callable[..., Said]
         "run --shard-parties -1",
         "run --engine dask",
         "run --role best",
+        "run --run-id ../x",
         "run --colour red",
         "run surplus",
         "fly",

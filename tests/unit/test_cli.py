@@ -69,7 +69,7 @@ def piped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[RunRequest]:
         asked.append(request)
         progress(Progress("S1", "plan_counts", 1, 2, 0, 0.1))
         progress(Progress("S1", "emit_party_base", 2, 2, 2_000_000, 0.5))
-        progress(Progress("S2", "emit_summary", 1, 1, 0, 0.25))
+        progress(Progress("S2", "emit_summary", 1, 3, 0, 0.25))
         return outcome(tmp_path, passed=request.seed != 13, reused=request.seed == 7)
 
     monkeypatch.setattr(pipeline, "run", run, raising=False)
@@ -221,6 +221,20 @@ def test_policy_diff_shows_what_an_overlay_changes(fraudworld: Call) -> None:
     assert changed["posture"] == ("certifiable", "baseline_replay")
     said = fraudworld("policy", "diff", "published_baseline")
     assert f"{len(changed)} figure(s) differ" in said.out
+
+
+def test_upstream_is_built_and_checked(fraudworld: Call, tmp_path: Path) -> None:
+    folder = tmp_path / "up"
+    assert fraudworld("upstream", "build", folder, "--profile", "demo").status == 0
+    document = json.loads(fraudworld("upstream", "check", folder, "--json").out)
+    assert list(document["segments"]) == ["1A", "1B", "2A", "2B", "3A", "3B", "5A", "5B"]
+    assert {f["what"]: f["here"] for f in document["shape"]}["merchants"] == 1_238
+    said = fraudworld("upstream", "check", folder)
+    assert max(map(len, said.out.splitlines())) <= 80
+    (folder / "3B" / "_passed.flag").unlink()
+    refused = fraudworld("upstream", "check", folder)
+    assert refused.status == 3
+    assert "6A.S0.UPSTREAM_HASHGATE_MISSING" in refused.err
 
 
 def test_runs_list_of_an_empty_root_says_how_to_make_one(fraudworld: Call, tmp_path: Path) -> None:
