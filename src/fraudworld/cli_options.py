@@ -64,4 +64,7 @@ AsJson = Annotated[
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="No progress lines.", rich_help_panel=HOW)
 ]
-Run = Annotated[str, typer.Argument(help="A run's folder, its id, or the first digits of its id.")]
+Run = Annotated[
+    str,
+    typer.Argument(metavar="RUN", help="A run's folder, its id, or the first digits of its id."),
+]

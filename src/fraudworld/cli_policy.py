@@ -52,7 +52,9 @@ def lint(
 
 @app.command("show")
 def show_(
-    key: Annotated[str, typer.Argument(help="Dotted key; everything if left out.")] = "",
+    key: Annotated[
+        str, typer.Argument(metavar="KEY", help="Dotted key; everything if left out.")
+    ] = "",
     policy: opt.PolicyDir = None,
     overlay: opt.Overlays = None,
     as_json: opt.AsJson = False,
@@ -83,7 +85,8 @@ def show_(
 @app.command("diff")
 def diff(
     overlay: Annotated[
-        list[str], typer.Argument(help="Overlays put on the second pack, in order.")
+        list[str],
+        typer.Argument(metavar="NAME", help="Overlays put on the second pack, in order."),
     ],
     policy: opt.PolicyDir = None,
     base_overlay: Annotated[

@@ -16,7 +16,7 @@ app = typer.Typer(no_args_is_help=True, help="The frozen upstream 1A–5B: build
 
 @app.command("build")
 def build(
-    folder: Annotated[Path, typer.Argument(help="New folder to build into.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="New folder to build into.")],
     profile: opt.Profile = "authority",
     scale: opt.Scale = 1.0,
 ) -> None:
@@ -37,7 +37,9 @@ def build(
 
 @app.command("check")
 def check(
-    folder: Annotated[Path, typer.Argument(help="Folder with the segments 1A … 5B.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder with the segments 1A … 5B.")
+    ],
     policy: opt.PolicyDir = None,
     as_json: opt.AsJson = False,
 ) -> None:

@@ -1,0 +1,72 @@
+"""Worlds as Python objects, and the commands that look at one, on a published demo run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import fraudworld as fw
+from conftest import Said
+from fraudworld.contracts import BY_NAME, TABLES
+from fraudworld.errors import InputError
+
+Call = Callable[..., Said]
+
+
+def test_a_table_has_the_columns_of_its_contract(demo_world: Path) -> None:
+    world = fw.open_run(demo_world)
+    assert world.tables == tuple(t.name for t in TABLES)
+    for name in ("s1_party_base_6A", "s2_account_summary_6A"):
+        assert world.table(name).column_names == [c.name for c in BY_NAME[name].all_columns]
+    some = world.table("s1_party_base_6A", ["party_id", "country_iso"])
+    assert some.column_names == ["party_id", "country_iso"]
+
+
+def test_a_column_that_is_not_there_is_named(demo_world: Path) -> None:
+    with pytest.raises(InputError, match="no column colour, size"):
+        fw.open_run(demo_world).table("s1_party_base_6A", ["party_id", "size", "colour"])
+
+
+def test_duckdb_has_one_view_per_dataset_with_the_rows_of_the_receipt(demo_world: Path) -> None:
+    world = fw.open_run(demo_world)
+    connection = world.duckdb()
+    counted = {
+        name: connection.sql(f'select count(*) from "{name}"').fetchone() for name in world.tables
+    }
+    assert {name: row[0] for name, row in counted.items() if row} == world.receipt["tables"]
+
+
+def test_gates_computed_again_equal_the_published_gateboard(
+    demo_world: Path, fraudworld: Call
+) -> None:
+    published = json.loads(
+        (demo_world / "data/layer3/6A/validation/realism_gate_6A.json").read_text("utf-8")
+    )
+    assert fw.open_run(demo_world).gates() == published
+    said = fraudworld("gates", demo_world)
+    assert said.status == 0
+    assert max(map(len, said.out.splitlines())) <= 80
+    assert said.out.count("\nT") == len(published["tests"])
+
+
+def test_runs_and_timings_of_a_published_world(demo_world: Path, fraudworld: Call) -> None:
+    root = ("--runs-root", demo_world.parent)
+    listed = json.loads(fraudworld("runs", "list", *root, "--json").out)
+    assert [r["run_id"] for r in listed] == [demo_world.name]
+    assert demo_world.name in fraudworld("runs", "list", *root).out
+    shown = fraudworld("runs", "show", demo_world.name[:6], *root)
+    assert shown.status == 0
+    assert "s5_ip_fraud_roles_6A" in shown.out
+    timed = json.loads(fraudworld("perf", "show", demo_world.name[:6], *root, "--json").out)
+    assert timed["budgets"]["segment"]["pass"] is True
+    assert fraudworld("perf", "show", demo_world.name, *root).status == 0
+
+
+def test_generate_finds_the_same_world_again(demo_world: Path) -> None:
+    before = {p: p.stat().st_mtime_ns for p in demo_world.rglob("*")}
+    again = fw.generate(profile="demo", seed=42, runs_root=str(demo_world.parent))
+    assert again.root == demo_world
+    assert {p: p.stat().st_mtime_ns for p in demo_world.rglob("*")} == before
