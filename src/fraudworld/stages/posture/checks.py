@@ -1,17 +1,21 @@
 """S5's validation: what must hold in any world, counted on whole columns in few passes.
 
-Checks return records; nothing raises. REQUIRED checks that fail close the run's flag.
+Checks return records; nothing raises. A check whose figure cannot be computed does not
+hold. REQUIRED checks that do not hold close the run's flag.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fraudworld.kernels.apportion import largest_remainder
 from fraudworld.policy.pack import PolicyPack
+from fraudworld.policy.rules.endpoints import node_shares
 from fraudworld.stages.columns import (
     Accounts,
     DeviceLinks,
@@ -21,7 +25,8 @@ from fraudworld.stages.columns import (
     Ips,
     Parties,
 )
-from fraudworld.stages.posture.roles import Roles
+from fraudworld.stages.posture import scans
+from fraudworld.stages.posture.roles import Roles, role_table
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class World:
     links: DeviceLinks
     ips: Ips
     edges: IpEdges
-    roles: dict[str, Roles]
+    roles: dict[str, Roles]  # by entity
 
 
 @dataclass(frozen=True)
@@ -43,87 +48,58 @@ class Check:
     """One check: what was observed, what is allowed, and whether it holds."""
 
     check_id: str
-    family: str
+    family: str  # key of validation_policy: severity
     severity: str
+    where: str  # dataset that would have to change
     observed: float
     bound: str
     holds: bool
 
     def as_dict(self) -> dict[str, object]:
-        """Plain data for the report."""
+        """Plain data for the report; an observation that is no number becomes null."""
         return {
             "check_id": self.check_id,
             "family": self.family,
             "severity": self.severity,
-            "observed": self.observed,
+            "where": self.where,
+            "observed": None if math.isnan(self.observed) else self.observed,
             "bound": self.bound,
             "status": "PASS" if self.holds else "FAIL",
         }
 
 
+@dataclass(frozen=True)
+class Evidence:
+    """The world as the scans saw it."""
+
+    world: World
+    holdings: scans.HoldingsScan
+    links: scans.LinksScan
+    edges: scans.EdgesScan
+    role_cells: dict[str, scans.I64]  # entity → (groups, tiers, raw roles)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A figure and its bounds, before the policy's severity is known."""
+
+    check_id: str
+    family: str
+    where: str
+    observed: float
+    low: float = -math.inf
+    high: float = math.inf
+
+
+def none_of(check_id: str, family: str, where: str, count: float) -> Finding:
+    """A count of violations, of which there may be none."""
+    return Finding(check_id, family, where, float(count), high=0.0)
+
+
 def run_checks(pack: PolicyPack, world: World) -> tuple[Check, ...]:
-    """All checks, in order of family."""
-    policy = pack.validation_policy
-
-    def at_most(name: str, family: str, value: float, bound: float) -> Check:
-        return Check(
-            name, family, policy.severity[family], float(value), f"<= {bound:g}", value <= bound
-        )
-
-    def within(name: str, family: str, value: float, low: float, high: float) -> Check:
-        return Check(
-            name, family, policy.severity[family], float(value),
-            f"{low:g} .. {high:g}", bool(low <= value <= high),
-        )  # fmt: skip
-
-    found: list[Check] = []
-    found += [at_most(n, "structure", v, 0) for n, v in _structure(pack, world)]
-    found += [at_most(n, "account_caps", v, 0) for n, v in _caps(pack, world)]
-    limits = policy.linkage_checks
-    found += [
-        at_most(n, "linkage", v, b)
-        for n, v, b in (
-            ("max_devices_per_party", _most_devices(pack, world), limits.max_devices_per_party),
-            ("max_parties_per_device", world.devices.users.max(), limits.max_parties_per_device),
-            ("max_ips_per_device", _most(world.edges.device), limits.max_ips_per_device),
-            ("max_devices_per_ip", _degree(world).max(), limits.ip_links.max_devices_per_ip),
-            (
-                "max_instruments_per_account",
-                np.diff(world.instruments.start).max(),
-                limits.max_instruments_per_account,
-            ),
-        )
-    ]
-    roles = policy.role_distribution_checks
-    for entity, band in roles.non_clean_fraction.items():
-        share = float(world.roles[entity].risky.mean())
-        found.append(
-            within(f"{entity}_non_clean_fraction", "role_distribution", share, band.low, band.high)
-        )
-    high = pack.codes("ip_raw_role").index("HIGH_RISK_IP")
-    risky = float((world.roles["ip"].raw == high).mean())
-    found.append(
-        at_most("ip_risky_fraction", "role_distribution", risky, roles.ip_roles.max_risky_fraction)
-    )
-    for entity in ("account", "device"):
-        correlation = abs(float(str(world.roles[entity].diagnostics["owner_signal_correlation"])))
-        bound = roles.max_owner_asset_score_correlation
-        found.append(
-            at_most(f"{entity}_owner_score_correlation", "role_distribution", correlation, bound)
-        )
-    unmapped = sum(
-        int((r.family == pack.codes(f"{e}_family").index("UNMAPPED")).sum())
-        for e, r in world.roles.items()
-    )
-    total = sum(r.raw.size for r in world.roles.values())
-    found.append(at_most("unmapped_roles", "role_mapping", unmapped, roles.max_unmapped_count))
-    found.append(
-        within(
-            "mapped_fraction", "role_mapping", 1 - unmapped / total, roles.min_mapped_fraction, 1.0
-        )
-    )
-    found += _distributions(pack, world)
-    return tuple(found)
+    """All checks, in the order of `CHECKS`."""
+    evidence = _scan(pack, world)
+    return tuple(_judge(pack, f) for check in CHECKS for f in check(pack, evidence))
 
 
 def passed(checks: tuple[Check, ...]) -> bool:
@@ -131,126 +107,260 @@ def passed(checks: tuple[Check, ...]) -> bool:
     return all(c.holds for c in checks if c.severity == "REQUIRED")
 
 
-def _most(ids: NDArray[np.uint32]) -> int:
-    return int(np.bincount(ids).max(initial=0))
-
-
-def _degree(world: World) -> NDArray[np.int64]:
-    return np.diff(world.edges.start)
-
-
-def _most_devices(pack: PolicyPack, world: World) -> int:
-    roles = pack.codes("device_link_role")
-    party = (world.links.role == roles.index("PRIMARY_OWNER")) | (
-        world.links.role == roles.index("SECONDARY_USER")
+def _judge(pack: PolicyPack, found: Finding) -> Check:
+    low, high = found.low, found.high
+    bound = (
+        f"<= {high:g}"
+        if math.isinf(low)
+        else f">= {low:g}"
+        if math.isinf(high)
+        else f"{low:g} .. {high:g}"
     )
-    return _most(world.links.target[party])
+    # NaN compares false with everything: what is unknown does not hold.
+    observed = float(found.observed)
+    holds = low <= observed <= high
+    severity = pack.validation_policy.severity[found.family]
+    return Check(found.check_id, found.family, severity, found.where, observed, bound, holds)
 
 
-def _structure(pack: PolicyPack, world: World) -> Iterator[tuple[str, int]]:
-    roles, ip_roles = pack.codes("device_link_role"), pack.codes("ip_link_role")
-    links, edges, devices = world.links, world.edges, world.devices
-    owners = np.bincount(
-        links.device[links.role == roles.index("PRIMARY_OWNER")], minlength=devices.n
-    )
-    yield "devices_without_one_owner", int((owners != (devices.owner >= 0)).sum())
-    terminal = np.bincount(
-        links.device[links.role == roles.index("MERCHANT_TERMINAL")], minlength=devices.n
-    )
-    yield "terminals_without_one_merchant", int((terminal != (devices.merchant >= 0)).sum())
-    linked = np.zeros(devices.n, dtype=np.bool_)
-    linked[edges.device] = True
-    typical = np.bincount(
-        edges.device[edges.role == ip_roles.index("TYPICAL_DEVICE_IP")], minlength=devices.n
-    )
-    yield "linked_devices_without_one_typical_ip", int((typical != linked).sum())
-    same = edges.ip[1:] == edges.ip[:-1]
-    yield "duplicate_ip_device_pairs", int((same & (edges.device[1:] <= edges.device[:-1])).sum())
-    yield (
-        "links_across_countries",
-        int((world.ips.country[edges.ip] != devices.country[edges.device]).sum()),
-    )
-    yield "account_owner_orphans", int((world.accounts.owner >= world.parties.n).sum())
-    yield "instrument_account_orphans", int((world.instruments.account >= world.accounts.n).sum())
-    user = links.role == roles.index("SECONDARY_USER")
-    owner = devices.owner[links.device[user]]
-    other = links.target[user]
-    home, firm = world.parties.household, world.parties.business_group
-    together = ((home[owner] == home[other]) & (home[owner] >= 0)) | (
-        (firm[owner] == firm[other]) & (firm[owner] >= 0)
-    )
-    yield "co_users_from_elsewhere", int((~together).sum())
-
-
-def _caps(pack: PolicyPack, world: World) -> Iterator[tuple[str, int]]:
-    codes = pack.codes("account_type")
-    caps = np.array([pack.account_per_party_priors.counts[c].cap for c in codes])
-    key = world.accounts.owner.astype(np.int64) * len(codes) + world.accounts.type
-    # Accounts are in order of owner and product, so equal keys are neighbours.
-    first = np.flatnonzero(np.append(True, key[1:] != key[:-1]))
-    count = np.diff(np.append(first, key.size))
-    yield "holdings_above_kmax", int((count > caps[world.accounts.type[first]]).sum())
-    kinds = pack.instrument_taxonomy.instrument_types
-    legal = np.array(
-        [
-            [
-                pack.account_taxonomy.account_types[a].ledger in kinds[k].ledgers
-                for k in pack.codes("instrument_type")
-            ]
-            for a in codes
-        ]
-    )
-    on = world.accounts.type[world.instruments.account]
-    yield "illegal_instruments", int((~legal[on, world.instruments.type]).sum())
-
-
-def _distributions(pack: PolicyPack, world: World) -> list[Check]:
-    policy = pack.validation_policy
-    bounds = policy.distribution_checks
-    types, regions = pack.codes("ip_type"), pack.codes("region")
-    cell = world.devices.region[world.edges.device].astype(np.int64) * len(types)
-    observed = np.bincount(
-        cell + world.ips.type[world.edges.ip], minlength=len(types) * len(regions)
-    ).reshape(len(regions), len(types))
-    shares = np.array(
-        [[pack.ip_count_priors.edge_shares.get(r, {}).get(t, 0.0) for t in types] for r in regions]
-    )
-    error = np.abs(observed / np.maximum(observed.sum(axis=1, keepdims=True), 1) - shares)
-    linked = np.zeros(world.devices.n, dtype=np.bool_)
-    linked[world.edges.device] = True
-    degree = _degree(world)
-    p99 = float(np.quantile(degree, 0.99, method="inverted_cdf"))
-    align, cover, tail = (
-        bounds.ip_prior_alignment,
-        bounds.device_ip_coverage,
-        bounds.ip_degree_tail,
-    )
-    rows = (
-        (
-            "ip_type_error_pp",
-            "ip_prior_alignment",
-            100 * float(error.max()),
-            align.max_abs_error_pp,
-            True,
+def _scan(pack: PolicyPack, world: World) -> Evidence:
+    merchants = world.roles["merchant"].raw.size
+    return Evidence(
+        world,
+        scans.scan_holdings(pack, world.parties, world.accounts, world.instruments),
+        scans.scan_links(
+            pack,
+            world.parties,
+            world.accounts,
+            world.instruments,
+            world.devices,
+            world.links,
+            merchants,
         ),
-        (
-            "linked_device_fraction",
-            "device_ip_coverage",
-            float(linked.mean()),
-            cover.min_fraction,
-            False,
-        ),
-        ("p99_devices_per_ip", "ip_degree_tail", p99, tail.p99_max, True),
-        ("max_devices_per_ip", "ip_degree_tail", float(degree.max()), tail.max_max, True),
+        scans.scan_edges(pack, world.devices, world.ips, world.edges),
+        {entity: _role_cells(pack, roles) for entity, roles in world.roles.items()},
     )
-    return [
-        Check(
-            name,
-            family,
-            policy.severity[family],
-            value,
-            f"{'<=' if upper else '>='} {bound:g}",
-            value <= bound if upper else value >= bound,
-        )
-        for name, family, value, bound, upper in rows
-    ]
+
+
+def _role_cells(pack: PolicyPack, roles: Roles) -> scans.I64:
+    shape = role_table(pack, roles.entity).shares.shape
+    cell = roles.group.astype(np.int32)
+    for codes, size in ((roles.tier, shape[1]), (roles.raw, shape[2])):
+        cell *= size
+        cell += codes
+    return np.bincount(cell, minlength=math.prod(shape)).reshape(shape)
+
+
+def holdings(pack: PolicyPack, evidence: Evidence) -> Iterator[Finding]:
+    """Accounts under their K_max, of the owner's kind; instruments legal and complete."""
+    s = evidence.holdings
+    accounts, instruments = "s2_account_base_6A", "s3_instrument_base_6A"
+    for name, where, count in (
+        ("accounts_out_of_order", accounts, s.accounts_out_of_order),
+        ("products_of_another_party_type", accounts, s.products_of_another_party_type),
+        ("instruments_out_of_order", instruments, s.instruments_out_of_order),
+        ("illegal_instruments", instruments, s.illegal_instruments),
+        ("instruments_above_cap", instruments, s.instruments_above_cap),
+        ("tokens_without_card", instruments, s.tokens_without_card),
+        ("accounts_without_floor", instruments, s.accounts_without_floor),
+    ):
+        yield none_of(name, "structure", where, count)
+    yield none_of("holdings_above_kmax", "account_caps", accounts, s.holdings_above_kmax)
+    limit = pack.validation_policy.linkage_checks.max_instruments_per_account
+    yield Finding(
+        "max_instruments_per_account", "linkage", instruments, s.most_instruments, high=limit
+    )
+
+
+def device_links(pack: PolicyPack, evidence: Evidence) -> Iterator[Finding]:
+    """One owner or one merchant; company and access follow homes, firms and ownership."""
+    s, where = evidence.links, "s4_device_links_6A"
+    for name, count in (
+        ("device_links_out_of_order", s.out_of_order),
+        ("duplicate_device_links", s.doubles),
+        ("device_link_orphans", s.orphans),
+        ("devices_without_one_owner", s.devices_without_one_owner),
+        ("terminals_without_one_merchant", s.terminals_without_one_merchant),
+        ("co_users_from_elsewhere", s.co_users_from_elsewhere),
+        ("accounts_of_strangers", s.accounts_of_strangers),
+        ("instruments_not_reached", s.instruments_not_reached),
+        ("users_misstated", s.users_misstated),
+    ):
+        yield none_of(name, "structure", where, count)
+    limits, rules = pack.validation_policy.linkage_checks, pack.device_linkage_rules
+    for name, value, bound in (
+        ("max_devices_per_party", s.most_devices_of_party, limits.max_devices_per_party),
+        ("max_parties_per_device", s.most_parties, limits.max_parties_per_device),
+        ("max_devices_per_account", s.most_devices_of_account, rules.max_devices_per_account),
+        (
+            "max_devices_per_instrument",
+            s.most_devices_of_instrument,
+            rules.max_devices_per_instrument,
+        ),
+        ("max_devices_per_merchant", s.most_devices_of_merchant, rules.max_devices_per_merchant),
+    ):
+        yield Finding(name, "linkage", where, value, high=bound)
+
+
+def ip_links(pack: PolicyPack, evidence: Evidence) -> Iterator[Finding]:
+    """No double, no orphan, no border crossed; one typical endpoint per linked device."""
+    s, where = evidence.edges, "s4_ip_links_6A"
+    for name, count in (
+        ("ip_links_out_of_order", s.out_of_order),
+        ("duplicate_ip_device_pairs", s.doubles),
+        ("ip_link_orphans", s.orphans),
+        ("links_across_countries", s.across_countries),
+        ("merchant_roles_on_devices", s.merchant_roles),
+        ("linked_devices_without_one_typical_ip", s.linked_without_one_typical),
+    ):
+        yield none_of(name, "structure", where, count)
+    limits = pack.validation_policy.linkage_checks
+    yield Finding(
+        "max_ips_per_device",
+        "linkage",
+        where,
+        s.most_ips_of_device,
+        high=limits.max_ips_per_device,
+    )
+    yield Finding(
+        "max_devices_per_ip",
+        "linkage",
+        where,
+        s.degrees.size - 1,
+        high=limits.ip_links.max_devices_per_ip,
+    )
+
+
+def roles(pack: PolicyPack, evidence: Evidence) -> Iterator[Finding]:
+    """One role a row, drawn from the policy's table; tiers exact; fractions in their bands."""
+    taxonomy, policy = pack.fraud_role_taxonomy, pack.validation_policy.role_distribution_checks
+    world = evidence.world
+    rows = {
+        "party": world.parties.n,
+        "account": world.accounts.n,
+        "device": world.devices.n,
+        "ip": world.ips.n,
+    }
+    for entity, cells in evidence.role_cells.items():
+        where, table = f"s5_{entity}_fraud_roles_6A", role_table(pack, entity)
+        if entity in rows:
+            missing = abs(rows[entity] - int(cells.sum()))
+            yield none_of(f"{entity}_role_rows_missing", "structure", where, missing)
+        stray = int(cells[table.shares <= 0.0].sum())
+        yield none_of(f"{entity}_roles_outside_policy", "structure", where, stray)
+        sizes = cells.sum(axis=2)
+        plan = [largest_remainder(int(n), taxonomy.tier_shares) for n in sizes.sum(axis=1)]
+        off = int(np.abs(sizes - np.array(plan)).sum()) // 2
+        yield none_of(f"{entity}_tiers_off_plan", "structure", where, off)
+        of_role = cells.sum(axis=(0, 1))
+        if entity in policy.non_clean_fraction:
+            band, vocabulary = policy.non_clean_fraction[entity], taxonomy.entities[entity]
+            clean = [vocabulary.mapping[r] == vocabulary.clean_family for r in table.roles]
+            yield Finding(
+                f"{entity}_non_clean_fraction",
+                "role_distribution",
+                where,
+                _share(of_role[~np.array(clean)].sum(), of_role.sum()),
+                band.low,
+                band.high,
+            )
+        if entity == "ip":
+            risky = of_role[table.roles.index("HIGH_RISK_IP")]
+            yield Finding(
+                "ip_risky_fraction",
+                "role_distribution",
+                where,
+                _share(risky, of_role.sum()),
+                high=policy.ip_roles.max_risky_fraction,
+            )
+        correlation = world.roles[entity].diagnostics.get("owner_signal_correlation", 0.0)
+        if entity in ("account", "device"):
+            yield Finding(
+                f"{entity}_owner_score_correlation",
+                "role_distribution",
+                where,
+                abs(correlation) if isinstance(correlation, float) else math.nan,
+                high=policy.max_owner_asset_score_correlation,
+            )
+
+
+def role_mapping(pack: PolicyPack, evidence: Evidence) -> Iterator[Finding]:
+    """Every raw role is reported under the family the taxonomy names, none unmapped."""
+    policy = pack.validation_policy.role_distribution_checks
+    unmapped = wrong = total = 0
+    for entity, found in evidence.world.roles.items():
+        families = pack.codes(f"{entity}_family")
+        mapping = pack.fraud_role_taxonomy.entities[entity].mapping
+        pairs = np.bincount(
+            found.raw.astype(np.int16) * len(families) + found.family,
+            minlength=len(mapping) * len(families),
+        ).reshape(-1, len(families))
+        unmapped += int(pairs[:, families.index("UNMAPPED")].sum())
+        right = [families.index(mapping[r]) for r in pack.codes(f"{entity}_raw_role")]
+        wrong += int(pairs.sum() - pairs[np.arange(len(right)), right].sum())
+        total += found.raw.size
+    where = "s5_*_fraud_roles_6A"
+    yield Finding("unmapped_roles", "role_mapping", where, unmapped, high=policy.max_unmapped_count)
+    yield Finding(
+        "mapped_fraction",
+        "role_mapping",
+        where,
+        _share(total - wrong, total),
+        policy.min_mapped_fraction,
+        1.0,
+    )
+
+
+def distributions(pack: PolicyPack, evidence: Evidence) -> Iterator[Finding]:
+    """Endpoint types on their prior, devices seen at all, a tail that ends."""
+    s, where = evidence.edges, "s4_ip_links_6A"
+    bounds = pack.validation_policy.distribution_checks
+    edge_prior, node_prior = np.zeros(s.edge_cells.shape), np.zeros(s.edge_cells.shape)
+    types, priors = pack.codes("ip_type"), pack.ip_count_priors
+    for r, region in enumerate(pack.codes("region")):
+        if region in priors.edge_shares:
+            nodes = node_shares(pack, region)
+            edge_prior[r] = [priors.edge_shares[region].get(t, 0.0) for t in types]
+            node_prior[r] = [nodes.get(t, 0.0) for t in types]
+    family, limit = "ip_prior_alignment", bounds.ip_prior_alignment.max_abs_error_pp
+    for name, base, cells, prior in (
+        ("ip_type_error_pp_links", where, s.edge_cells, edge_prior),
+        ("ip_type_error_pp_ips", "s4_ip_base_6A", s.node_cells, node_prior),
+    ):
+        yield Finding(name, family, base, _worst_error(cells, prior), high=limit)
+    yield Finding(
+        "linked_device_fraction",
+        "device_ip_coverage",
+        where,
+        _share(s.linked_devices, evidence.world.devices.n),
+        low=bounds.device_ip_coverage.min_fraction,
+    )
+    running = np.cumsum(s.degrees)
+    p99 = float(np.searchsorted(running, 0.99 * running[-1])) if running.any() else math.nan
+    tail = bounds.ip_degree_tail
+    yield Finding("p99_devices_per_ip", "ip_degree_tail", where, p99, high=tail.p99_max)
+    worst = s.degrees.size - 1
+    yield Finding("worst_devices_per_ip", "ip_degree_tail", where, worst, high=tail.max_max)
+
+
+def _worst_error(cells: scans.I64, prior: NDArray[np.float64]) -> float:
+    """Largest |observed − prior| in percentage points, over rows that have anything."""
+    totals = cells.sum(axis=1)
+    seen = totals > 0
+    if not seen.any():
+        return math.nan
+    return 100.0 * float(np.abs(cells[seen] / totals[seen, None] - prior[seen]).max())
+
+
+def _share(part: int | np.integer, whole: int | np.integer) -> float:
+    return float(part) / float(whole) if whole > 0 else math.nan
+
+
+CHECKS: tuple[Callable[[PolicyPack, Evidence], Iterator[Finding]], ...] = (
+    holdings,
+    device_links,
+    ip_links,
+    roles,
+    role_mapping,
+    distributions,
+)

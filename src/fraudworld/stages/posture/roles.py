@@ -43,6 +43,7 @@ class Roles:
     """Posture of one entity kind; arrays are codes, one per entity."""
 
     entity: str
+    group: NDArray[np.uint8]
     raw: NDArray[np.uint8]
     family: NDArray[np.uint8]
     tier: NDArray[np.uint8]
@@ -53,7 +54,7 @@ class Roles:
 
 
 @dataclass(frozen=True)
-class _Table:
+class RoleTable:
     """Role figures of one entity as arrays, roles in order of codes, remainder last."""
 
     roles: tuple[str, ...]  # raw roles of the entity, sorted: the codes
@@ -61,10 +62,24 @@ class _Table:
     remainder: NDArray[np.int64]  # (groups,) code of the remainder role
 
 
-def _table(pack: PolicyPack, entity: str, priors: RolePriors, groups: tuple[str, ...]) -> _Table:
-    roles = pack.codes(f"{entity}_raw_role")
-    tiers = len(pack.fraud_role_taxonomy.risk_tiers)
-    shares = np.zeros((len(groups), tiers, len(roles)))
+GROUPS = {
+    "party": "party_type",
+    "account": "account_group",
+    "merchant": "merchant_class",
+    "device": "device_group",
+    "ip": "ip_group",
+}
+"""Entity → code list of the groups its roles are drawn in."""
+
+
+def role_table(pack: PolicyPack, entity: str) -> RoleTable:
+    """The policy's role figures of an entity, groups in order of codes.
+
+    Raises InputError `6A.S5.TAXONOMY_COMPATIBILITY_FAILED` if a group has no figures.
+    """
+    priors: RolePriors = getattr(pack, f"{entity}_role_priors")
+    groups, roles = pack.codes(GROUPS[entity]), pack.codes(f"{entity}_raw_role")
+    shares = np.zeros((len(groups), len(pack.fraud_role_taxonomy.risk_tiers), len(roles)))
     rest = np.zeros(len(groups), dtype=np.int64)
     for g, group in enumerate(groups):
         if group not in priors.roles:
@@ -78,7 +93,7 @@ def _table(pack: PolicyPack, entity: str, priors: RolePriors, groups: tuple[str,
         for role, figures in priors.roles[group].items():
             shares[g, :, roles.index(role)] = np.array(figures) / 10_000
         shares[g, :, rest[g]] = 1.0 - shares[g].sum(axis=1)
-    return _Table(roles, shares, rest)
+    return RoleTable(roles, shares, rest)
 
 
 @njit(cache=True, nogil=True)
@@ -98,7 +113,7 @@ def _assign(
     entity: str,
     stream: Stream,
     ranked: scores.Ranked,
-    table: _Table,
+    table: RoleTable,
     stratum: NDArray[np.int32],
     probability: NDArray[np.float64],
     focus: NDArray[np.bool_],
@@ -145,7 +160,15 @@ def _assign(
     is_risky = np.array([vocabulary.mapping[r] != vocabulary.clean_family for r in table.roles])
     uses = (*rng, stream.use("world", 0, stratum.size))
     return Roles(
-        entity, raw, to_family[raw], ranked.tier, is_risky[raw], ranked.signal, uses, diagnostics
+        entity,
+        ranked.group,
+        raw,
+        to_family[raw],
+        ranked.tier,
+        is_risky[raw],
+        ranked.signal,
+        uses,
+        diagnostics,
     )
 
 
@@ -161,7 +184,7 @@ def _plain(
     """Roles of an entity nothing propagates to."""
     noise, role = _streams(seed, entity)
     ranked = scores.rank(pack, noise, priors, features, group, len(groups))
-    table = _table(pack, entity, priors, groups)
+    table = role_table(pack, entity)
     n_tiers = table.shares.shape[1]
     focus = np.ones(table.shares.shape[::2], dtype=np.bool_)
     focus[np.arange(len(groups)), table.remainder] = False
@@ -215,7 +238,7 @@ def _owned(
     """Roles of an asset whose owner's risk raises its own; owner −1: no uplift."""
     noise, role = _streams(seed, entity)
     ranked = scores.rank(pack, noise, priors, features, group, len(groups))
-    table = _table(pack, entity, priors, groups)
+    table = role_table(pack, entity)
     n_tiers = table.shares.shape[1]
     kinds = len(pack.codes("party_type")) + 1  # the last: no owner
     stratum = np.empty(group.size, dtype=np.int32)
@@ -360,7 +383,7 @@ def assign_ip_roles(
     noise, role = _streams(seed, "ip")
     features = scores.ip_features(pack, ips, edges, devices)
     ranked = scores.rank(pack, noise, pack.ip_role_priors, features, group, len(groups))
-    table = _table(pack, "ip", pack.ip_role_priors, groups)
+    table = role_table(pack, "ip")
     n_tiers = table.shares.shape[1]
     law = pack.risk_propagation_coeffs.device_to_ip
     risky_device = np.zeros(ips.n, dtype=np.bool_)

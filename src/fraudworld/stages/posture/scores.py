@@ -41,11 +41,11 @@ def _keys(signal, draws, sigma, out):  # type: ignore[no-untyped-def]
 
 @dataclass(frozen=True)
 class Ranked:
-    """Tier of every entity (position in codes("risk_tier")) and its deterministic signal."""
+    """Group and tier of every entity (positions in codes) and its deterministic signal."""
 
+    group: NDArray[np.uint8]
     tier: NDArray[np.uint8]
     signal: NDArray[np.float64]
-    key: NDArray[np.uint64]
 
 
 def rank(
@@ -76,13 +76,15 @@ def rank(
     tier = np.zeros(n, dtype=np.uint8)
     for t in range(len(shares) - 1):
         tier += ~smallest(key, group, upto[:, t])
-    return Ranked(tier, signal, key)
+    return Ranked(group, tier, signal)
 
 
 def _log_scale(values: NDArray[np.integer], top: int) -> F32:
     """log(1 + v) / log(1 + top), clipped to 1, from a table."""
     table = np.array([normal.log(1.0 + v) for v in range(top + 1)])
-    return (table / table[-1])[np.minimum(values, top)].astype(np.float32)
+    scaled: F32 = (table / table[-1]).astype(np.float32)
+    out: F32 = scaled[np.minimum(values, top)]
+    return out
 
 
 def party_features(pack: PolicyPack, parties: Parties, accounts: Accounts) -> Features:
