@@ -1,0 +1,9 @@
+"""The judge: realism gates T1–T9, guards, evidence, certification.
+
+Gates read published tables and the sealed policy, nothing of the generator's. One missing
+input, one NaN, one stratum without support: the gate does not pass.
+"""
+
+from fraudworld.gates.board import Gateboard, judge
+
+__all__ = ["Gateboard", "judge"]

@@ -1,0 +1,91 @@
+"""What a gate says: one row per metric, never an average, never a default."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from fraudworld.policy.models import Threshold
+
+Status = Literal["PASS", "FAIL", "INSUFFICIENT_EVIDENCE"]
+Interval = tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One metric of one test; `status` is about B, `pass_Bplus` about B+."""
+
+    test_id: str
+    metric_name: str
+    value: float | None
+    threshold_B: float  # noqa: N815 - binding field names
+    threshold_Bplus: float  # noqa: N815
+    pass_B: bool  # noqa: N815
+    pass_Bplus: bool  # noqa: N815
+    ci_low: float | None
+    ci_high: float | None
+    seed: int | None
+    status: Status
+    owner_state: str
+    support: float
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for the gateboard."""
+        return {**self.__dict__}
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A property beside the tests; one that does not hold blocks B+."""
+
+    guard_id: str
+    holds: bool
+    value: float | None
+    bound: str
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for the gateboard."""
+        return {**self.__dict__}
+
+
+def at_most(
+    test: str, metric: str, value: float, bounds: Threshold, *, owner: str, seed: int,
+    support: float, interval: Interval = None, minimum_support: float = 1.0, **details: Any,
+) -> Row:  # fmt: skip
+    """A metric that must not exceed its thresholds."""
+    return _row(
+        test, metric, value, bounds, value <= bounds.B, value <= bounds.Bplus, owner, seed,
+        support, interval, minimum_support, details,
+    )  # fmt: skip
+
+
+def at_least(
+    test: str, metric: str, value: float, bounds: Threshold, *, owner: str, seed: int,
+    support: float, interval: Interval = None, minimum_support: float = 1.0,
+    floor_of_interval: float | None = None, **details: Any,
+) -> Row:  # fmt: skip
+    """A metric that must reach its thresholds, its interval staying above a floor if given."""
+    clear = floor_of_interval is None or (interval is not None and interval[0] > floor_of_interval)
+    return _row(
+        test, metric, value, bounds, clear and value >= bounds.B, clear and value >= bounds.Bplus,
+        owner, seed, support, interval, minimum_support, details,
+    )  # fmt: skip
+
+
+def _row(
+    test: str, metric: str, value: float, bounds: Threshold, good: bool, better: bool, owner: str,
+    seed: int, support: float, interval: Interval, minimum: float, details: dict[str, Any],
+) -> Row:  # fmt: skip
+    known = math.isfinite(value) and support >= minimum
+    if not known:
+        details = {**details, "why": f"support {support:g} of {minimum:g} needed"}
+    status: Status = "INSUFFICIENT_EVIDENCE" if not known else "PASS" if good else "FAIL"
+    low, high = interval if interval is not None else (None, None)
+    return Row(
+        test, metric, value if math.isfinite(value) else None, bounds.B, bounds.Bplus,
+        known and good, known and better, low, high, seed, status, owner, support,
+        {**details, "minimum_support": minimum},
+    )  # fmt: skip

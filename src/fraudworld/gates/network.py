@@ -1,0 +1,96 @@
+"""T3–T5: IP types on their prior, devices linked, endpoints shared but bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fraudworld.gates.evidence import Evidence
+from fraudworld.gates.gate import Row, at_least, at_most
+from fraudworld.gates.statistics import generator, resampled
+from fraudworld.policy.rules.endpoints import node_shares
+
+Floats = NDArray[np.float64]
+
+
+def t3_ip_prior_alignment(seen: Evidence) -> Iterator[Row]:
+    """T3: worst cell of region × type, in percentage points, over links and over IPs."""
+    pack = seen.pack
+    types, regions = pack.codes("ip_type"), pack.codes("region")
+    mix = pack.ip_count_priors.edge_shares
+    edge = np.array([[mix.get(r, {}).get(t, 0.0) for t in types] for r in regions])
+    lenses = [("max_abs_error_pp_links", seen.link_types, edge)]
+    if all(r in mix for r in regions):
+        node = np.array([[node_shares(pack, r)[t] for t in types] for r in regions])
+        lenses.append(("max_abs_error_pp_ips", seen.node_types, node))
+    for metric, counts, prior in lenses:
+        yield _alignment(seen, metric, counts, prior)
+
+
+def _alignment(seen: Evidence, metric: str, counts: NDArray[np.int64], prior: Floats) -> Row:
+    support = seen.pack.validation_policy.support
+    total = counts.sum(axis=1)
+    present = total > 0
+    error = 100 * np.abs(counts[present] / total[present, None] - prior[present])
+
+    def worst(drawn: Floats) -> Floats:
+        shaped = drawn.reshape(-1, int(present.sum()), counts.shape[1])
+        share = shaped / np.maximum(shaped.sum(axis=2, keepdims=True), 1)
+        return np.asarray(100 * np.abs(share - prior[present]).max(axis=(1, 2)))
+
+    interval = resampled(
+        counts[present].ravel(), worst, support.bootstrap_resamples,
+        generator(seen.seed, metric), support.confidence,
+    )  # fmt: skip
+    r, t = np.unravel_index(int(error.argmax()), error.shape)
+    region = np.array(seen.pack.codes("region"))[present][r]
+    return at_most(
+        "T3_IP_PRIOR_ALIGNMENT", metric, float(error.max()),
+        seen.pack.validation_policy.gates["T3_max_abs_error_pp"],
+        owner="S4", seed=seen.seed, support=float(total.min()), interval=interval,
+        minimum_support=support.min_rows_per_region,
+        worst_cell=f"{region} {seen.pack.codes('ip_type')[t]}",
+    )  # fmt: skip
+
+
+def t4_device_ip_coverage(seen: Evidence) -> Iterator[Row]:
+    """T4: share of devices with at least one IP."""
+    linked, devices = seen.coverage
+    support = seen.pack.validation_policy.support
+    interval = resampled(
+        np.array([linked, devices - linked]), lambda d: d[:, 0] / devices,
+        support.bootstrap_resamples, generator(seen.seed, "T4"), support.confidence,
+    )  # fmt: skip
+    yield at_least(
+        "T4_DEVICE_IP_COVERAGE", "linked_device_fraction", linked / devices,
+        seen.pack.validation_policy.gates["T4_linked_device_fraction"],
+        owner="S4", seed=seen.seed, support=devices, interval=interval,
+    )  # fmt: skip
+
+
+def quantile(values: NDArray[np.int64], counts: Floats, q: float) -> Floats:
+    """Discrete quantile of counted values, along the last axis of counts."""
+    running = np.cumsum(counts, axis=-1)
+    at = (running < q * running[..., -1:]).sum(axis=-1)
+    return np.asarray(values[np.minimum(at, values.size - 1)], dtype=np.float64)
+
+
+def t5_ip_reuse_tail_bounds(seen: Evidence) -> Iterator[Row]:
+    """T5: 99th percentile and maximum of distinct devices per linked IP."""
+    value, count = seen.degrees.T
+    support = seen.pack.validation_policy.support
+    gates = seen.pack.validation_policy.gates
+    for metric, key, statistic in (
+        ("p99_devices_per_ip", "T5_p99_devices_per_ip", lambda c: quantile(value, c, 0.99)),
+        ("max_devices_per_ip", "T5_max_devices_per_ip", lambda c: (value * (c > 0)).max(axis=-1)),
+    ):
+        interval = resampled(
+            count, statistic, support.bootstrap_resamples,
+            generator(seen.seed, metric), support.confidence,
+        )  # fmt: skip
+        yield at_most(
+            "T5_IP_REUSE_TAIL_BOUNDS", metric, float(statistic(count.astype(np.float64))),
+            gates[key], owner="S4", seed=seen.seed, support=float(count.sum()), interval=interval,
+        )  # fmt: skip

@@ -1,0 +1,29 @@
+"""T7: risk travels from owners to their accounts and devices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fraudworld.gates.evidence import Evidence
+from fraudworld.gates.gate import Row, at_least
+from fraudworld.gates.statistics import clustered_odds, generator, mantel_haenszel
+
+
+def t7_risk_propagation_effect(seen: Evidence) -> Iterator[Row]:
+    """T7: odds ratio of a risky asset given a risky owner; owners are resampled, not rows."""
+    policy = seen.pack.validation_policy
+    for asset in ("account", "device"):
+        patterns, owners = seen.patterns(asset)
+        value, interval, by_row = clustered_odds(
+            patterns, owners, policy.support.bootstrap_resamples,
+            generator(seen.seed, f"T7_{asset}"), policy.support.confidence,
+        )  # fmt: skip
+        common, low, high = mantel_haenszel(seen.strata(asset))
+        yield at_least(
+            "T7_RISK_PROPAGATION_EFFECT", f"or_{asset}", value, policy.gates["T7_odds_ratio"],
+            owner="S5", seed=seen.seed, interval=interval, floor_of_interval=1.0,
+            support=float(owners[patterns[:, 0] == 1].sum()),
+            minimum_support=policy.support.min_risky_owners,
+            row_wise_interval=list(by_row), mantel_haenszel=common,
+            mantel_haenszel_interval=[low, high],
+        )  # fmt: skip

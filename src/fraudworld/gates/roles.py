@@ -1,0 +1,194 @@
+"""T6, T8: every role mapped, every distribution on the policy's prior.
+
+Priors are computed from the policy and from group sizes; realised tiers and roles are not
+looked at, so drift in either shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fraudworld.gates.evidence import Evidence
+from fraudworld.gates.gate import Row, at_least, at_most
+from fraudworld.gates.statistics import generator, jsd, resampled
+
+Floats = NDArray[np.float64]
+ENTITIES = ("party", "account", "merchant", "device", "ip")
+
+
+@dataclass(frozen=True)
+class RoleCounts:
+    """Observed and expected counts of raw roles per region; the last row is the world."""
+
+    roles: tuple[str, ...]
+    observed: Floats  # (regions + 1, roles)
+    expected: Floats
+
+
+def role_counts(seen: Evidence, entity: str) -> RoleCounts:
+    """Raw roles against the prior Σ group share × tier share × figures, per region.
+
+    Merchants' classes and regions are not published, so theirs is the world row only, its
+    group shares the policy's class mix.
+    """
+    pack = seen.pack
+    roles, regions = pack.codes(f"{entity}_raw_role"), pack.codes("region")
+    observed = np.zeros((len(regions) + 1, len(roles)))
+    expected = np.zeros_like(observed)
+    priors = getattr(pack, f"{entity}_role_priors")
+    tiers = np.array(pack.fraud_role_taxonomy.tier_shares)
+
+    def share(group: str) -> Floats:
+        out = np.zeros(len(roles))
+        for role, figures in priors.roles[group].items():
+            out[roles.index(role)] = tiers @ np.array(figures) / 10_000
+        out[roles.index(priors.remainder[group])] += 1.0 - out.sum()
+        return out
+
+    if entity == "merchant":
+        rows = seen.sql.execute(
+            "SELECT raw_role, count(*) FROM s5_merchant_fraud_roles GROUP BY ALL"
+        ).fetchall()
+        for role, n in rows:
+            observed[-1, roles.index(role)] = n
+        for group, part in priors.class_mix.items():
+            expected[-1] += part * share(group) * observed[-1].sum()
+        return RoleCounts(roles, observed, expected)
+    source = {
+        "party": "SELECT region_id, party_type AS g, raw_role FROM s1_party_base"
+        " JOIN s5_party_fraud_roles USING (party_id)"
+    }.get(entity, f"SELECT region_id, role_group AS g, raw_role FROM {entity}")
+    rows = seen.sql.execute(f"SELECT region_id, g, raw_role, count(*) FROM ({source}) GROUP BY ALL").fetchall()
+    for region, group, role, n in rows:
+        observed[regions.index(region), roles.index(role)] += n
+        expected[regions.index(region)] += n * share(group)
+    observed[-1], expected[-1] = observed[:-1].sum(axis=0), expected[:-1].sum(axis=0)
+    return RoleCounts(roles, observed, expected)
+
+
+def t6_role_mapping_coverage(seen: Evidence) -> Iterator[Row]:
+    """T6: rows of the five role tables whose raw role maps to the family they state."""
+    total = bad = 0
+    for entity in ENTITIES:
+        mapping = seen.pack.fraud_role_taxonomy.entities[entity].mapping
+        rows = seen.sql.execute(
+            f"SELECT raw_role, canonical_role_family, count(*) FROM s5_{entity}_fraud_roles GROUP BY ALL"
+        ).fetchall()
+        total += sum(n for _, _, n in rows)
+        bad += sum(n for raw, family, n in rows if mapping.get(raw) != family)
+    gates = seen.pack.validation_policy.gates
+    why = {"no_interval": "an exact count over the whole world has no sampling interval"}
+    yield at_least(
+        "T6_ROLE_MAPPING_COVERAGE", "mapped_role_fraction", 1 - bad / total,
+        gates["T6_mapped_role_fraction"], owner="S5", seed=seen.seed, support=total, **why,
+    )  # fmt: skip
+    yield at_most(
+        "T6_ROLE_MAPPING_COVERAGE", "unmapped_role_count", bad,
+        gates["T6_unmapped_role_count"], owner="S5", seed=seen.seed, support=total, **why,
+    )  # fmt: skip
+
+
+def t8_distribution_alignment(seen: Evidence) -> Iterator[Row]:
+    """T8: divergence of IP types and of role families from the prior, pooled and by region."""
+    pack = seen.pack
+    types, regions = pack.codes("ip_type"), pack.codes("region")
+    mix = pack.ip_count_priors.edge_shares
+    shares = np.array([[mix.get(r, {}).get(t, 0.0) for t in types] for r in regions])
+    links = seen.link_types.astype(np.float64)
+    expected = links.sum(axis=1, keepdims=True) * shares
+    pooled = np.vstack([links, links.sum(axis=0)]), np.vstack([expected, expected.sum(axis=0)])
+    yield from _rows(seen, "jsd_ip_type", *pooled, "S4", np.zeros(len(types), dtype=bool))
+    for entity in ENTITIES:
+        counts = role_counts(seen, entity)
+        observed, prior, clean = _families(seen, entity, counts)
+        yield from _rows(seen, f"jsd_role_{entity}", observed, prior, "S5", clean)
+
+
+def _families(
+    seen: Evidence, entity: str, counts: RoleCounts
+) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """Raw roles gathered into canonical families as published; UNMAPPED is one of them."""
+    vocabulary = seen.pack.fraud_role_taxonomy.entities[entity]
+    families = seen.pack.codes(f"{entity}_family")
+    regions = seen.pack.codes("region")
+    to_family = np.array([families.index(vocabulary.mapping[r]) for r in counts.roles])
+    expected = np.zeros((len(regions) + 1, len(families)))
+    for i, f in enumerate(to_family):
+        expected[:, f] += counts.expected[:, i]
+    observed = np.zeros_like(expected)
+    if entity == "merchant":
+        query = "SELECT NULL, canonical_role_family, count(*) FROM s5_merchant_fraud_roles GROUP BY ALL"
+    elif entity == "party":
+        query = (
+            "SELECT region_id, canonical_role_family, count(*) FROM s1_party_base"
+            " JOIN s5_party_fraud_roles USING (party_id) GROUP BY ALL"
+        )
+    else:
+        query = f"SELECT region_id, family, count(*) FROM {entity} GROUP BY ALL"
+    for region, family, n in seen.sql.execute(query).fetchall():
+        observed[-1, families.index(family)] += n
+        if region is not None:
+            observed[regions.index(region), families.index(family)] += n
+    return observed, expected, np.array([f == vocabulary.clean_family for f in families])
+
+
+def _merge_rare(
+    observed: Floats, expected: Floats, clean: NDArray[np.bool_], least: float
+) -> tuple[Floats, Floats, bool]:
+    """Merge categories expecting fewer than `least`, rarest first, into "not clean".
+
+    Returns merged counts and whether every category left has the support.
+    """
+    order = np.argsort(np.where(clean, np.inf, expected), kind="stable")
+    merged_o = merged_e = 0.0
+    keep = np.ones(expected.size, dtype=bool)
+    for c in order:
+        if clean[c] or (expected[c] >= least and (merged_e == 0 or merged_e >= least)):
+            break
+        keep[c] = False
+        merged_o, merged_e = merged_o + observed[c], merged_e + expected[c]
+    o, e = observed[keep], expected[keep]
+    if merged_e > 0 or merged_o > 0:
+        o, e = np.append(o, merged_o), np.append(e, merged_e)
+    return o, e, bool(e.size > 1 and (e >= least).all())
+
+
+def _rows(
+    seen: Evidence,
+    metric: str,
+    observed: Floats,
+    expected: Floats,
+    owner: str,
+    clean: NDArray[np.bool_],
+) -> Iterator[Row]:
+    policy = seen.pack.validation_policy
+    support, bounds = policy.support, policy.gates["T8_jsd"]
+    least = support.min_expected_per_category
+    regions = seen.pack.codes("region")
+    found = []
+    for r in range(observed.shape[0]):
+        o, e, enough = _merge_rare(observed[r], expected[r], clean, least)
+        enough = enough and observed[r].sum() >= support.min_rows_per_region
+        found.append((o, e, enough))
+    pooled_o, pooled_e, pooled_ok = found[-1]
+    candidates = [(regions[r], o, e) for r, (o, e, ok) in enumerate(found[:-1]) if ok]
+    left = [regions[r] for r, (_, _, ok) in enumerate(found[:-1]) if not ok]
+    worst = max(candidates, key=lambda c: float(jsd(c[1], c[2])), default=("world", pooled_o, pooled_e))
+    for name, o, e, note in (
+        (metric, pooled_o, pooled_e, {}),
+        (f"{metric}_worst_region", worst[1], worst[2], {"region": worst[0], "pooled_into_world": left}),
+    ):
+        interval = resampled(
+            o.astype(np.int64), lambda d, e=e: jsd(d, e), support.bootstrap_resamples,
+            generator(seen.seed, name), support.confidence,
+        ) if o.sum() > 0 else None  # fmt: skip
+        yield at_most(
+            "T8_DISTRIBUTION_ALIGNMENT_JSD", name,
+            float(jsd(o, e)) if o.sum() > 0 else float("nan"), bounds, owner=owner, seed=seen.seed,
+            support=float(o.sum()) if pooled_ok else 0.0, interval=interval,
+            minimum_support=support.min_rows_per_region, categories=int(o.size), **note,
+        )  # fmt: skip
