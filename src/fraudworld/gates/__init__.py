@@ -5,5 +5,6 @@ input, one NaN, one stratum without support: the gate does not pass.
 """
 
 from fraudworld.gates.board import Gateboard, judge
+from fraudworld.gates.certify import certify
 
-__all__ = ["Gateboard", "judge"]
+__all__ = ["Gateboard", "certify", "judge"]

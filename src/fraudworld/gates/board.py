@@ -43,6 +43,7 @@ class Gateboard:
     identity: dict[str, Any]
     tests: tuple[Row, ...]
     guards: tuple[Guard, ...]
+    measures: dict[str, float]
 
     @property
     def grade(self) -> str:
@@ -68,6 +69,7 @@ class Gateboard:
             "contract_version": CONTRACT_VERSION,
             "tests": [r.as_dict() for r in self.tests],
             "guards": [g.as_dict() for g in self.guards],
+            "measures": self.measures,
             "grade": self.grade,
             "routing": self.routing,
         }
@@ -85,7 +87,7 @@ def judge(run: Path) -> Gateboard:
     seen = Evidence(world, int(identity["seed"]))
     tests = tuple(row for gate in GATES for row in gate(seen))
     guards = tuple(guard for check in GUARDS for guard in check(seen, tests))
-    return Gateboard(identity, tests, guards)
+    return Gateboard(identity, tests, guards, seen.measures())
 
 
 def _identity(world: PublishedWorld) -> dict[str, Any]:

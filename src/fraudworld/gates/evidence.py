@@ -91,6 +91,25 @@ class Evidence:
         ).fetchall()
         return np.array(rows, dtype=np.float64).reshape(-1, 2, 2)
 
+    def measures(self) -> dict[str, float]:
+        """What T9 follows over the seeds beside the gates: means, non-clean and link shares."""
+        value = self.world.value
+        parties, accounts = value("SELECT count(*) FROM party"), value("SELECT count(*) FROM account")
+        out = {
+            "accounts_per_party": accounts / parties,
+            "instruments_per_account": value("SELECT count(*) FROM s3_instrument_base") / accounts,
+            "devices_per_party": value("SELECT count(*) FROM device WHERE owner IS NOT NULL") / parties,
+            "high_risk_ip_share": value("SELECT avg((raw_role = 'HIGH_RISK_IP')::INT) FROM ip"),
+        }
+        for entity in ("party", "account", "device"):
+            out[f"non_clean_{entity}"] = value(f"SELECT avg(risky::INT) FROM {entity}")
+        links = self.link_types.sum(axis=0)
+        policy = self.pack.ip_count_priors.edge_shares.values()
+        for t, kind in enumerate(self.pack.codes("ip_type")):
+            if min(mix.get(kind, 0.0) for mix in policy) >= 0.02:
+                out[f"link_share_{kind}"] = float(links[t] / links.sum())
+        return out
+
     def _matrix(self, query: str) -> NDArray[np.int64]:
         regions, types = self.pack.codes("region"), self.pack.codes("ip_type")
         out = np.zeros((len(regions), len(types)), dtype=np.int64)
