@@ -124,8 +124,8 @@ def gateboard(board: Mapping[str, Any]) -> None:
     console.print(grid)
     _guards(console, board["guards"])
     console.print(f"Grade {board['grade']}", markup=False)
-    for failed in _routing(board["routing"]):
-        console.print(f"  {failed}", markup=False)
+    for item in board["routing"]:
+        console.print(f"  {item['test_id']} {item['metric_name']} → {item['owner']}", markup=False)
 
 
 def _short(value: Cell) -> str:
@@ -146,18 +146,11 @@ def _verdict(row: Mapping[str, Any]) -> Text:
 
 
 def _guards(console: Console, guards: Sequence[Mapping[str, Any]]) -> None:
-    failed = [str(g["guard_id"]) for g in guards if not g["pass"]]
-    held = len(guards) - len(failed)
-    text = f"Guards  {held} of {len(guards)} hold"
-    console.print(text + (f"; not: {', '.join(failed)}" if failed else ""), markup=False)
-
-
-def _routing(routing: object) -> Iterable[str]:
-    if isinstance(routing, Mapping):
-        return [f"{what} → {owner}" for what, owner in routing.items()]
-    if isinstance(routing, Sequence) and not isinstance(routing, str):
-        return [str(item) for item in routing]
-    return [str(routing)]
+    broken = [g for g in guards if not g["holds"]]
+    console.print(f"Guards  {len(guards) - len(broken)} of {len(guards)} hold", markup=False)
+    for guard in broken:
+        line = f"  {guard['guard_id']}: {_short(guard['value'])}, must be {guard['bound']}"
+        console.print(line, markup=False)
 
 
 class ProgressLines:

@@ -40,9 +40,12 @@ BOARD: dict[str, Any] = {
         {**TEST_ROW, "pass_B": False, "pass_Bplus": False, "status": "FAIL"},
         {**TEST_ROW, "value": None, "pass_B": False, "status": "INSUFFICIENT_EVIDENCE"},
     ],
-    "guards": [{"guard_id": "or_ip", "pass": True}, {"guard_id": "leakage", "pass": False}],
+    "guards": [
+        {"guard_id": "or_ip", "holds": True, "value": 1.4, "bound": ">= 1.2"},
+        {"guard_id": "leakage", "holds": False, "value": 0.81, "bound": "<= 0.75"},
+    ],
     "grade": "<C",
-    "routing": {"T8_DISTRIBUTION_ALIGNMENT_JSD": "S5"},
+    "routing": [{"test_id": "T8_X", "metric_name": "jsd", "owner": "S5"}],
 }
 
 
@@ -93,7 +96,7 @@ def test_summary_of_a_run_is_for_newcomers_and_fits_80_columns(
     assert said.status == 0
     for expected in ("100 000", "s1_party_base_6A", "λ", "B+", str(tmp_path), "fraudworld gates"):
         assert expected in said.out
-    assert "1 of 2 hold; not: leakage" in said.out
+    assert "1 of 2 hold\n  leakage: 0.81, must be <= 0.75" in said.out
     tables = [line for line in said.out.splitlines() if str(tmp_path) not in line]
     assert max(map(len, tables)) <= 80
 
@@ -135,7 +138,7 @@ def test_gateboard_shows_every_verdict_as_a_word(capsys: pytest.CaptureFixture[s
     assert [row[-1] for row in rows] == ["B+", "B", "FAIL", "UNKNOWN"]
     assert "0.0123 " in out
     assert "0.0101–0.0146" in out
-    assert "T8_DISTRIBUTION_ALIGNMENT_JSD → S5" in out
+    assert "T8_X jsd → S5" in out
     assert max(map(len, out.splitlines())) <= 80
 
 
