@@ -56,14 +56,22 @@ class Event:
 
 @dataclass
 class Recorder:
-    """Collects events; `rows` written inside a step are counted to it."""
+    """Collects events; `rows` written inside a step are counted to it.
+
+    With `enabled` off nothing is measured, which is how its own cost is found. Peak memory
+    is the process's high-water mark when the step ended.
+    """
 
     events: list[Event] = field(default_factory=list)
     rows: int = 0
+    enabled: bool = True
 
     @contextmanager
     def step(self, state: str, name: str) -> Iterator[None]:
         """Time a substep; a failure is recorded with its type and raised on."""
+        if not self.enabled:
+            yield
+            return
         wall, cpu, rows = time.perf_counter(), time.process_time(), self.rows
         error: str | None = None
         try:
@@ -93,10 +101,16 @@ class Recorder:
 
 
 def summary(events: list[Event], *, cold: bool) -> dict[str, object]:
-    """Totals per state and step, hottest first."""
+    """Totals per state and step, hottest first.
+
+    `cold`: a new process, a fresh run folder, kernels compiled and cached before.
+    """
     states: dict[str, float] = {}
+    steps: dict[str, dict[str, float]] = {}
     for event in events:
         states[event.state] = states.get(event.state, 0.0) + event.elapsed_s
+        mine = steps.setdefault(event.state, {})
+        mine[event.step] = round(mine.get(event.step, 0.0) + event.elapsed_s, 6)
     hot = sorted(events, key=lambda e: -e.elapsed_s)
     return {
         "start": "cold" if cold else "warm",
@@ -104,6 +118,7 @@ def summary(events: list[Event], *, cold: bool) -> dict[str, object]:
         "segment_cpu_s": round(sum(e.cpu_s for e in events if e.state in REQUIRED_STEPS), 6),
         "peak_rss_mib": max((e.peak_rss_mib for e in events), default=0.0),
         "states": {s: round(v, 6) for s, v in states.items()},
+        "steps": steps,
         "hotspots": [
             {"state": e.state, "step": e.step, "elapsed_s": e.elapsed_s, "rows": e.rows}
             for e in hot[:10]
@@ -112,11 +127,16 @@ def summary(events: list[Event], *, cold: bool) -> dict[str, object]:
 
 
 def budget_check(events: list[Event]) -> dict[str, object]:
-    """Per state and segment: elapsed, budget, pass. Missing evidence fails."""
+    """Per state and segment: elapsed, budget, pass.
+
+    A state fails whose evidence is missing or incomplete, or one of whose steps failed;
+    S1 has no budget of its own.
+    """
     checks: list[dict[str, object]] = []
     for state, steps in REQUIRED_STEPS.items():
         mine = [e for e in events if e.state == state]
         missing = sorted(set(steps) - {e.step for e in mine})
+        failed = sorted({e.step for e in mine if e.status != "PASS"})
         elapsed = sum(e.elapsed_s for e in mine)
         budget = BUDGETS_S.get(state)
         checks.append(
@@ -125,7 +145,8 @@ def budget_check(events: list[Event]) -> dict[str, object]:
                 "elapsed_s": round(elapsed, 6),
                 "budget_s": budget,
                 "missing_steps": missing,
-                "pass": not missing and (budget is None or elapsed <= budget),
+                "failed_steps": failed,
+                "pass": not missing and not failed and (budget is None or elapsed <= budget),
             }
         )
     total = sum(e.elapsed_s for e in events if e.state in REQUIRED_STEPS)
@@ -143,8 +164,8 @@ def write_evidence(folder: Path, identity: Identity, recorder: Recorder, *, cold
     """Write `perf_events_6A.jsonl`, `perf_summary_6A.json`, `perf_budget_check_6A.json`."""
     folder.mkdir(parents=True, exist_ok=True)
     who = asdict(identity)
-    lines = [json.dumps({**asdict(e), **who}, sort_keys=True) for e in recorder.events]
-    (folder / "perf_events_6A.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
+    lines = [json.dumps({**asdict(e), **who}, sort_keys=True) + "\n" for e in recorder.events]
+    (folder / "perf_events_6A.jsonl").write_text("".join(lines), "utf-8")
     for name, document in (
         ("perf_summary_6A", summary(recorder.events, cold=cold)),
         ("perf_budget_check_6A", budget_check(recorder.events)),

@@ -8,6 +8,9 @@ from pathlib import Path
 from fraudworld.store.identity import Identity
 
 LAYER = Path("data/layer3/6A")
+RNG_LOGS = Path("logs/layer3/6A/rng")
+PERF = Path("reports/layer3/6A/perf")
+BUNDLE_INDEX = LAYER / "validation/validation_bundle_index_6A.json"
 
 
 @dataclass(frozen=True)
@@ -15,6 +18,11 @@ class RunPlace:
     """A run folder, published or staged; every method is a path inside it."""
 
     root: Path
+
+    @staticmethod
+    def of(runs_root: Path, run_id: str) -> RunPlace:
+        """The published place of a run below its runs root."""
+        return RunPlace(runs_root / run_id)
 
     @staticmethod
     def partition(identity: Identity) -> str:
@@ -30,35 +38,81 @@ class RunPlace:
 
     @property
     def layer(self) -> Path:
+        """Datasets and the documents of S0."""
         return self.root / LAYER
+
+    @property
+    def gate_receipt(self) -> Path:
+        """What S0 verified before anything else was opened."""
+        return self.layer / "s0_gate_receipt_6A.json"
+
+    @property
+    def sealed_inputs(self) -> Path:
+        """Every sealed input by content."""
+        return self.layer / "sealed_inputs_6A.json"
+
+    @property
+    def resolved_policy(self) -> Path:
+        """The policy pack after overlays, as judged by the gates."""
+        return self.layer / "resolved_policy_6A.json"
 
     @property
     def validation(self) -> Path:
         """Gateboard, counters, plans, S5 report, bundle index and flag."""
         return self.layer / "validation"
 
-    @property
-    def rng_logs(self) -> Path:
-        return self.root / "logs/layer3/6A/rng"
+    def document(self, name: str) -> Path:
+        """A JSON document of the validation folder, `integer_plans_6A` for example."""
+        return self.validation / f"{name}.json"
 
     @property
-    def reports(self) -> Path:
-        return self.root / "reports"
-
-    def perf(self, identity: Identity) -> Path:
-        return self.reports / "layer3/6A/perf" / self.partition(identity)
+    def gateboard(self) -> Path:
+        """Every gate's verdict."""
+        return self.document("realism_gate_6A")
 
     @property
-    def receipt(self) -> Path:
-        return self.root / "run_receipt.json"
+    def issue_table(self) -> Path:
+        """Failed S5 checks as rows."""
+        return self.validation / "s5_issue_table_6A.parquet"
 
     @property
     def bundle_index(self) -> Path:
-        return self.validation / "validation_bundle_index_6A.json"
+        """What the run sealed."""
+        return self.root / BUNDLE_INDEX
 
     @property
     def flag(self) -> Path:
+        """Present only where every required check and hard gate passed."""
         return self.validation / "_passed.flag"
+
+    @property
+    def rng_logs(self) -> Path:
+        """Folder of the audit, trace and event logs."""
+        return self.root / RNG_LOGS
+
+    @property
+    def reports(self) -> Path:
+        """Timings and the report: evidence no digest of the data depends on."""
+        return self.root / "reports"
+
+    @property
+    def report(self) -> Path:
+        """The report for people."""
+        return self.reports / "report.html"
+
+    def perf(self, identity: Identity) -> Path:
+        """Folder of the three files of performance evidence."""
+        return self.root / PERF / self.partition(identity)
+
+    @property
+    def receipt(self) -> Path:
+        """Who the run is and how it ended."""
+        return self.root / "run_receipt.json"
+
+    @property
+    def run_index(self) -> Path:
+        """Digests of what the validation bundle does not cover."""
+        return self.root / "run_index.json"
 
 
 def part_name(number: int) -> str:

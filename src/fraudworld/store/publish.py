@@ -1,124 +1,158 @@
 """Staged, then renamed: a reader never sees half a run.
 
-A run is assembled under `<runs_root>/.staging/`, flushed to disk, and renamed into place.
-An existing place with the same bundle is left alone and counts as success; another one is
-refused. A lock per place keeps two racing runs apart, and staging folders whose process is
-gone are removed, recognised by a marker of ours.
+A run is assembled in `<runs_root>/.staging/<run_id>-<pid>-<nonce>/run`, flushed to disk and
+renamed into place. An existing place with the same bundle is left alone and counts as
+success; another one is refused. A lock per run id keeps two racing runs apart, and tells the
+living from the dead: the system drops it with its process, so a staging folder whose lock is
+free belongs to nobody and is removed.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
+import re
+import secrets
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 from fraudworld.errors import InputError, RefusedError
+from fraudworld.store.bundle import FLAG
 
-MARKER = ".fraudworld-staging.json"
+AREA = ".staging"
+MARKER = "fraudworld-staging.json"
+_FOLDER = re.compile(r"(?P<run>.+)-[0-9]+-[0-9a-f]{8}")
+_FLUSHERS = 8
+_NOT_WRITTEN = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EIO,
+    errno.EFBIG,
+}
 
 
 @contextmanager
-def staging(runs_root: Path, name: str) -> Iterator[Path]:
-    """A fresh staging folder for run `name`; removed again unless it was published.
+def staging(runs_root: Path, run_id: str) -> Iterator[Path]:
+    """A fresh folder to assemble run `run_id` in; gone afterwards unless it was published.
 
-    Raises InputError `6A.S0.IO_WRITE_FAILED` where the disk is full or not writable.
+    Waits while another process assembles the same run. Raises InputError
+    `6A.S0.IO_WRITE_FAILED` where the disk is full or `runs_root` cannot be written.
     """
-    area = runs_root / ".staging"
-    folder = area / f"{name}-{os.getpid()}"
+    area = runs_root / AREA
     try:
         area.mkdir(parents=True, exist_ok=True)
-        with _lock(area / f"{name}.lock"):
-            _sweep(area)
-            folder.mkdir()
-            (folder / MARKER).write_text(json.dumps({"pid": os.getpid(), "run_id": name}))
-            yield folder
+        with _lock(area / f"{run_id}.lock"):
+            sweep(area, mine=run_id)
+            folder = area / f"{run_id}-{os.getpid()}-{secrets.token_hex(4)}"
+            try:
+                folder.mkdir()
+                marker = {"tool": "fraudworld", "run_id": run_id, "pid": os.getpid()}
+                (folder / MARKER).write_text(json.dumps(marker), "ascii")
+                (folder / "run").mkdir()
+                yield folder / "run"
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
+        if error.errno not in _NOT_WRITTEN and not _within(error.filename, runs_root):
+            raise
         raise InputError(
             "6A.S0.IO_WRITE_FAILED",
             f"writing failed: {error.strerror or error}",
             where=str(error.filename or runs_root),
             remedy="free space or choose a writable --runs-root; nothing was published",
         ) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def publish(staged: Path, place: Path, index: str) -> bool:
-    """Rename `staged` to `place`; True if it is new, False if an identical run is there.
+    """Rename `staged` to `place`; True if it is new, False if the same bundle is there.
 
-    `index` is the relative path of the validation bundle index, which two runs are
-    compared by. Raises RefusedError `6A.S5.OUTPUT_CONFLICT` and touches nothing where the
-    place holds another run.
+    Two runs are the same where bundle index (at `index`, run-relative) and flag agree byte
+    for byte. Raises RefusedError `6A.S5.OUTPUT_CONFLICT`, and touches nothing, where the
+    place holds anything else. To be called inside `staging`, which holds the run's lock.
     """
-    if place.exists():
-        theirs, ours = place / index, staged / index
-        if theirs.is_file() and theirs.read_bytes() == ours.read_bytes():
+    if os.path.lexists(place):
+        theirs = _sealed(place / index)
+        if theirs is not None and theirs == _sealed(staged / index):
             return False
         raise RefusedError(
             "6A.S5.OUTPUT_CONFLICT",
-            "another run is already published here, and it differs",
+            "something else is already here: another run, or a folder that is none",
             where=str(place),
-            remedy="choose another --run-id or --runs-root; a published run is never overwritten",
+            remedy="choose another --run-id or --runs-root; what is published is never overwritten",
         )
-    (staged / MARKER).unlink()
-    _flush(staged)
-    os.rename(staged, place)
-    _flush_folder(place.parent)
+    _flush_tree(staged)
+    staged.rename(place)
+    _flush(place.parent)
     return True
+
+
+def sweep(area: Path, *, mine: str) -> None:
+    """Remove what dead runs left in the staging area; the lock of `mine` is held already.
+
+    Only folders of ours are touched: named as `staging` names them, and carrying its
+    marker or nothing at all.
+    """
+    for folder in sorted(area.iterdir()):
+        named = _FOLDER.fullmatch(folder.name)
+        if named is None or folder.is_symlink() or not folder.is_dir():
+            continue
+        if not (folder / MARKER).is_file() and any(folder.iterdir()):
+            continue
+        if named["run"] == mine:
+            shutil.rmtree(folder, ignore_errors=True)
+            continue
+        try:
+            with _lock(area / f"{named['run']}.lock", wait=False):
+                shutil.rmtree(folder, ignore_errors=True)
+        except BlockingIOError:
+            continue  # its run is alive
 
 
 @contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    with path.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+def _lock(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold the lock file `path`; BlockingIOError where it is taken and `wait` is off."""
+    with path.open("a") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         yield
 
 
-def _sweep(area: Path) -> None:
-    """Remove staging folders of ours whose process is gone."""
-    for folder in area.iterdir():
-        marker = folder / MARKER
-        if folder.is_symlink() or not marker.is_file():
-            continue
-        try:
-            pid = int(json.loads(marker.read_text())["pid"])
-        except (ValueError, KeyError, TypeError):
-            continue
-        if pid == os.getpid() or not _alive(pid):
-            shutil.rmtree(folder, ignore_errors=True)
+def _sealed(index: Path) -> tuple[bytes, bytes | None] | None:
+    """Bundle index and the flag beside it; None where there is no index."""
+    if not index.is_file():
+        return None
+    flag = index.with_name(FLAG)
+    return index.read_bytes(), flag.read_bytes() if flag.is_file() else None
 
 
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+def _within(filename: object, root: Path) -> bool:
+    if not isinstance(filename, str):
         return False
-    except PermissionError:
-        return True
-    return True
+    path = Path(os.path.abspath(filename))
+    return path == root.absolute() or path.is_relative_to(root.absolute() / AREA)
 
 
-def _flush(folder: Path) -> None:
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            handle = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
-    for path in [folder, *(p for p in sorted(folder.rglob("*")) if p.is_dir())]:
-        _flush_folder(path)
+def _flush_tree(folder: Path) -> None:
+    """Ask the disk to keep every file and folder below `folder`; files before folders."""
+    found = [folder, *folder.rglob("*")]
+    with ThreadPoolExecutor(_FLUSHERS) as pool:
+        for _ in pool.map(_flush, [p for p in found if not p.is_dir()]):
+            pass
+    for path in found:
+        if path.is_dir():
+            _flush(path)
 
 
-def _flush_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,55 +14,120 @@ from numpy.typing import NDArray
 
 from fraudworld.contracts import Column, Kind, Table
 from fraudworld.errors import InputError
-from fraudworld.store.tables import PART_ROWS, content_digest
+from fraudworld.store.tables import DTYPES, PART_ROWS, content_digest
+
+Codes = Mapping[str, Sequence[str]]
 
 
 def parts(folder: Path) -> list[Path]:
-    """The parts of a dataset below `folder`, in order."""
-    return sorted(folder.rglob("part-*.parquet"))
+    """The parts of a dataset below `folder`, in order.
+
+    Raises InputError `6A.S5.DATASET_SCHEMA_OR_KEY_INVALID` where there is none.
+    """
+    found = sorted(folder.rglob("part-*.parquet"))
+    if not found:
+        raise _invalid("dataset", "there is no part here", folder)
+    return found
 
 
 def read_columns(
-    folder: Path, table: Table, names: Sequence[str], codes: Mapping[str, Sequence[str]]
+    folder: Path, table: Table, names: Sequence[str], codes: Codes
 ) -> dict[str, NDArray[np.generic]]:
-    """Columns of a dataset: ids as int64 (null = 0), codes as u8 positions."""
-    by_name = {c.name: c for c in table.columns}
-    data = pa.concat_tables(pq.read_table(p, columns=list(names), partitioning=None) for p in parts(folder))
-    return {n: canonical(by_name[n], data[n], codes.get(n, ()), table.name) for n in names}
+    """Columns of a dataset: ids and counts as int64 (null = 0), codes as u8 positions.
+
+    `codes` maps the code columns among `names` to their lists. Raises InputError for a
+    missing column, a null that may not be, or a code outside its list.
+    """
+    blocks = [block for path in parts(folder) for block in _blocks(path, table, names, codes)]
+    return {name: np.concatenate([block[name] for block in blocks]) for name in names}
 
 
-def canonical(
-    column: Column, values: pa.ChunkedArray, codes: Sequence[str], table: str
+def recompute_digest(folder: Path, table: Table, codes: Codes) -> str:
+    """The content digest of a dataset from its Parquet values, however it is cut into parts.
+
+    Holds one row group at a time.
+    """
+    names = [c.name for c in table.columns]
+    leaves: list[list[str]] = []
+    hashes = [hashlib.sha256() for _ in names]
+    rows = 0
+    for path in parts(folder):
+        for block in _blocks(path, table, names, codes):
+            low, high = 0, len(block[names[0]])
+            while low < high:
+                step = min(high - low, PART_ROWS - rows % PART_ROWS)
+                for name, running in zip(names, hashes, strict=True):
+                    running.update(block[name][low : low + step].data)
+                low += step
+                rows += step
+                if rows % PART_ROWS == 0:
+                    leaves.append([running.hexdigest() for running in hashes])
+                    hashes = [hashlib.sha256() for _ in names]
+    if rows % PART_ROWS or not rows:
+        leaves.append([running.hexdigest() for running in hashes])
+    lists = {c.name: tuple(codes[c.name]) for c in table.columns if c.kind is Kind.CODE}
+    return content_digest(table, rows, leaves, lists)
+
+
+def _blocks(
+    path: Path, table: Table, names: Sequence[str], codes: Codes
+) -> Iterator[dict[str, NDArray[np.generic]]]:
+    """Canonical values of one part, a row group at a time; an empty part is one empty block."""
+    columns = [c for c in table.columns if c.name in set(names)]
+    try:
+        with pq.ParquetFile(
+            path, read_dictionary=[c.name for c in columns if c.kind is Kind.CODE]
+        ) as file:
+            missing = {c.name for c in columns} - set(file.schema_arrow.names)
+            if missing:
+                raise _invalid(table.name, f"column {min(missing)} is missing", path)
+            for group in range(file.num_row_groups):
+                data = file.read_row_group(group, columns=[c.name for c in columns])
+                yield {c.name: _canonical(c, data[c.name], codes, table, path) for c in columns}
+            if not file.num_row_groups:
+                yield {c.name: np.empty(0, DTYPES[c.kind]) for c in columns}
+    except pa.ArrowInvalid as error:
+        raise _invalid(table.name, f"this is no readable Parquet: {error}", path) from error
+
+
+def _canonical(
+    column: Column, values: pa.ChunkedArray, codes: Codes, table: Table, path: Path
 ) -> NDArray[np.generic]:
-    """A column's canonical values; raises InputError for a value outside the code list."""
+    if values.null_count and not column.nullable:
+        raise _invalid(table.name, f"{column.name} holds a null", path)
     if column.kind is Kind.CODE:
-        found = pc.index_in(values.cast(pa.string()), value_set=pa.array(list(codes), pa.string()))
-        if found.null_count:
-            raise InputError(
-                "6A.S5.TAXONOMY_COMPATIBILITY_FAILED",
-                f"{table}.{column.name} holds a value outside its taxonomy",
-                where=table,
-                remedy="the table was changed after publishing, or the policy is not the run's",
-            )
-        return found.to_numpy().astype(np.uint8)
+        return _positions(column, values, codes[column.name], table, path)
     if column.kind is Kind.REAL:
         return np.asarray(values.to_numpy(), dtype=np.float64)
-    return np.asarray(pc.fill_null(values, 0).to_numpy(), dtype=np.int64)
+    if values.null_count:
+        if pc.any(pc.equal(values, 0)).as_py():
+            raise _invalid(table.name, f"{column.name} holds 0, which is no id", path)
+        values = pc.fill_null(values, 0)
+    return np.asarray(values.to_numpy(), dtype=np.int64)
 
 
-def recompute_digest(folder: Path, table: Table, codes: Mapping[str, Sequence[str]]) -> str:
-    """The content digest from Parquet values alone, whatever the parts."""
-    data = pa.concat_tables(pq.read_table(p, partitioning=None) for p in parts(folder))
-    leaves = []
-    for low in range(0, max(data.num_rows, 1), PART_ROWS):
-        block = data.slice(low, PART_ROWS)
-        leaves.append(
-            [
-                hashlib.sha256(
-                    np.ascontiguousarray(canonical(c, block[c.name], codes.get(c.name, ()), table.name))
-                ).hexdigest()
-                for c in table.columns
-            ]
-        )
-    lists = {c.name: tuple(codes[c.name]) for c in table.columns if c.kind is Kind.CODE}
-    return content_digest(table, data.num_rows, leaves, lists)
+def _positions(
+    column: Column, values: pa.ChunkedArray, codes: Sequence[str], table: Table, path: Path
+) -> NDArray[np.generic]:
+    known = pa.array(list(codes), pa.string())
+    pieces = [np.empty(0, np.uint8)]
+    for chunk in values.chunks:
+        place = pc.index_in(chunk.dictionary.cast(pa.string()), value_set=known)
+        if place.null_count:
+            raise InputError(
+                "6A.S5.TAXONOMY_COMPATIBILITY_FAILED",
+                f"{table.name}.{column.name} holds a value outside its taxonomy",
+                where=str(path),
+                remedy="the table was changed after publishing, or the policy is not the run's",
+            )
+        pieces.append(place.to_numpy().astype(np.uint8)[chunk.indices.to_numpy()])
+    return np.concatenate(pieces)
+
+
+def _invalid(table: str, what: str, path: Path) -> InputError:
+    return InputError(
+        f"6A.S5.{table.removesuffix('_6A').upper()}_SCHEMA_OR_KEY_INVALID",
+        f"{table}: {what}",
+        where=str(path),
+        remedy="generate the run again; a published dataset is never partial",
+    )
