@@ -209,6 +209,17 @@ def test_risky_devices_raise_their_endpoints_at_equal_crowding(world):
     assert _mantel_haenszel(seen, risky, stratum) > 1.5
 
 
+def test_endpoint_diagnostics_say_what_happened(world, flat):
+    """Null: realised odds scatter around the implied ones; false alarm below 1e-4."""
+    seen, risky = _risky_line(world)
+    value, error = _log_odds_ratio(seen, risky)
+    told = world.roles["ip"].diagnostics
+    assert abs(value - np.log(told["implied_crude_odds_ratio"])) < 4 * error
+    assert told["with_risky_device"] == seen.sum()
+    assert flat.roles["ip"].diagnostics["rows_touched"] == 0
+    assert flat.roles["ip"].diagnostics["implied_crude_odds_ratio"] < np.exp(value)
+
+
 def test_crowded_endpoints_are_riskier_than_most(world):
     _, risky = _risky_line(world)
     degree = np.diff(world.edges.start)

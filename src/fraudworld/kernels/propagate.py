@@ -28,11 +28,12 @@ def sigmoid(x: float) -> float:
 def intercept(prior: float, sizes: NDArray[np.int64], uplifts: F64) -> float:
     """b with Σ sizes · σ(b + uplift) = prior · Σ sizes, by bisection to the last bit.
 
-    prior in (0, 1); sizes and uplifts have one entry per exposure class, any number of them.
+    prior in (0, 1]; sizes and uplifts have one entry per exposure class, any number of them.
+    Where nobody is, any b will do: 0.
     """
     total = float(sizes.sum())
     if total == 0:
-        return float(normal.log(prior / (1.0 - prior)))
+        return 0.0
     low, high = -60.0, 60.0
     for _ in range(100):
         middle = 0.5 * (low + high)

@@ -333,6 +333,15 @@ def _odds(exposed: NDArray[np.bool_], risky: NDArray[np.bool_], among: NDArray[n
     return risky1 * safe0 / (safe1 * risky0)
 
 
+def _crude_odds(sizes: NDArray[np.int64], probability: NDArray[np.float64]) -> float:
+    """Odds ratio expected given a risky device, the odd exposure classes, over all strata."""
+    expected = (sizes * probability).sum(axis=0)
+    counts = sizes.sum(axis=0)
+    risky0, risky1 = (float(expected[k::2].sum()) for k in (0, 1))
+    safe0, safe1 = float(counts[0::2].sum()) - risky0, float(counts[1::2].sum()) - risky1
+    return risky1 * safe0 / (safe1 * risky0) if safe1 * risky0 > 0 else math.nan
+
+
 def assign_account_roles(
     pack: PolicyPack,
     seed: int,
@@ -397,6 +406,7 @@ def assign_ip_roles(
     )  # fmt: skip
     if pack.risk_propagation_coeffs.propagation == "off":
         lift[:] = 0.0
+    clamped = bool((np.abs(lift) > limit).any())
     lift = np.clip(lift, -limit, limit)
     stratum = (group.astype(np.int32) * n_tiers + ranked.tier) * 4 + exposure
     high = table.roles.index("HIGH_RISK_IP")
@@ -411,7 +421,9 @@ def assign_ip_roles(
     focus[:, high] = True
     diagnostics: dict[str, object] = {
         "uplift_log_odds": {"risky_device": float(lift[1]), "high_sharing": float(lift[2])},
+        "clamped": clamped,
         "rows_touched": int((exposure > 0).sum()) if lift.any() else 0,
+        "implied_crude_odds_ratio": _shown(_crude_odds(sizes, probability)),
         "with_risky_device": int(risky_device.sum()),
         "with_high_sharing": int(shared.sum()),
     }
