@@ -7,8 +7,11 @@ one JSON document and nothing else. Eighty columns are enough for every line.
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich import box
@@ -51,6 +54,16 @@ def err() -> Console:
 def json_document(value: object) -> None:
     """The machine output: one JSON document on stdout."""
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def program() -> str:
+    """How this program is called from here: its name, or its path if the shell would not
+    find the name.
+    """
+    if shutil.which("fraudworld"):
+        return "fraudworld"
+    called = Path(sys.argv[0])
+    return os.path.relpath(called) if called.name == "fraudworld" else "python -m fraudworld"
 
 
 def lines(texts: Iterable[str]) -> None:

@@ -237,29 +237,30 @@ def _summary(outcome: RunOutcome) -> None:
         show.table(shown)
     show.gateboard(outcome.gateboard)
     verdict = (
-        "passes B and is sealed with its flag"
+        f"grade {outcome.grade}, sealed with its flag"
         if outcome.passed
-        else "does NOT pass B: kept for study, without flag"
+        else f"grade {outcome.grade}: does NOT pass B, kept for study without flag"
     )
     # An id is enough in the default root; elsewhere only the folder says which run.
+    call = show.program()
     run = outcome.run_id[:8] if root.parent == RUNS_ROOT else str(root)
     show.lines(
         (
             "",
             f"World {outcome.run_id[:8]} {'found again, unchanged' if outcome.reused else 'made'}; "
-            f"it {verdict}.",
+            f"{verdict}.",
             f"  folder    {root}",
             f"  tables    {outcome.place.layer}",
             f"  evidence  {outcome.place.validation}",
             "",
             "Next",
-            f"  fraudworld gates {run}",
+            f"  {call} gates {run}",
             "    judges it again, from its files alone",
-            f"  fraudworld perf show {run}",
+            f"  {call} perf show {run}",
             "    says where the time went",
             f'  python: import fraudworld as fw; world = fw.open_run("{root}")',
             '    world.table("s1_party_base_6A"), world.duckdb()',
-            "  fraudworld certify",
+            f"  {call} certify",
             "    runs four seeds and decides whether this policy can be certified",
         )
     )

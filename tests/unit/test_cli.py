@@ -94,7 +94,14 @@ def test_summary_of_a_run_is_for_newcomers_and_fits_80_columns(
 ) -> None:
     said = fraudworld("run")
     assert said.status == 0
-    for expected in ("100 000", "s1_party_base_6A", "λ", "B+", str(tmp_path), "fraudworld gates"):
+    for expected in (
+        "100 000",
+        "s1_party_base_6A",
+        "λ",
+        "grade B+",
+        str(tmp_path),
+        "fraudworld gates",
+    ):
         assert expected in said.out
     assert "1 of 2 hold\n  leakage: 0.81, must be <= 0.75" in said.out
     tables = [line for line in said.out.splitlines() if str(tmp_path) not in line]
