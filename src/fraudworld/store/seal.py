@@ -22,7 +22,7 @@ from fraudworld.store.bundle import (
     sha256_file,
 )
 from fraudworld.store.identity import canonical_json
-from fraudworld.store.layout import LAYER, RunPlace
+from fraudworld.store.layout import RunPlace
 from fraudworld.store.tables import DatasetRecord
 
 OUTSIDE = ("run_receipt.json", "run_index.json", "reports")
@@ -44,10 +44,9 @@ def seal_run(
         members += [Member(f"{relative}/{p.name}", p.bytes, p.sha256) for p in record.parts]
         digests[record.table] = record.content_digest
     known = {m.path for m in members}
-    for path in sorted(place.root.rglob("*")):
-        name = path.relative_to(place.root).as_posix()
-        if path.is_file() and name not in known and _covered(name):
-            members.append(Member(name, path.stat().st_size, sha256_file(path)))
+    for name in sorted(_files(place.root) - known):
+        path = place.root / name
+        members.append(Member(name, path.stat().st_size, sha256_file(path)))
     document = index_document(members, content_digests=digests)
     digest = bundle_digest(document)
     place.bundle_index.write_bytes(canonical_json(document) + b"\n")
@@ -56,14 +55,23 @@ def seal_run(
     return digest
 
 
-def _covered(name: str) -> bool:
-    bundle_files = (
-        (LAYER / "validation" / "validation_bundle_index_6A.json").as_posix(),
-        (LAYER / "validation" / "_passed.flag").as_posix(),
+def _files(root: Path) -> set[str]:
+    """Run-relative paths of what the bundle covers: every file but index, flag and OUTSIDE."""
+    place = RunPlace(root)
+    own = {p.relative_to(root).as_posix() for p in (place.bundle_index, place.flag)}
+    found = (
+        path.relative_to(root).as_posix()
+        for top in root.iterdir()
+        if top.name not in OUTSIDE
+        for path in (top, *top.rglob("*"))
+        if path.is_symlink() or not path.is_dir()
     )
-    return (
-        name.split("/")[0] not in OUTSIDE and name not in bundle_files and not name.startswith(".")
-    )
+    return set(found) - own
+
+
+def _inside(root: Path, name: str) -> bool:
+    path = root / name
+    return not path.is_symlink() and path.resolve().is_relative_to(root.resolve())
 
 
 def write_run_index(place: RunPlace) -> None:
@@ -73,7 +81,7 @@ def write_run_index(place: RunPlace) -> None:
         Member(p.relative_to(place.root).as_posix(), p.stat().st_size, sha256_file(p))
         for p in names
     ]
-    (place.root / "run_index.json").write_bytes(canonical_json(index_document(members)) + b"\n")
+    place.run_index.write_bytes(canonical_json(index_document(members)) + b"\n")
 
 
 @dataclass(frozen=True)
@@ -88,7 +96,8 @@ class SealedRun:
 def check_run(place: RunPlace) -> SealedRun:
     """Check a published run against its own index, every byte of it.
 
-    Raises RefusedError `6A.S5.OUTPUT_CONFLICT` naming the first file that differs.
+    Raises RefusedError `6A.S5.OUTPUT_CONFLICT` naming the first file that differs, is
+    missing, is not in the index, or lies outside the run.
     """
     try:
         document = json.loads(place.bundle_index.read_text("utf-8"))
@@ -96,11 +105,18 @@ def check_run(place: RunPlace) -> SealedRun:
         digests = dict(document["content_digests"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _conflict(place.bundle_index, f"its index cannot be read: {error}") from error
+    for name, _ in rows:
+        if not _inside(place.root, name):
+            raise _conflict(place.root / name, f"{name} leads out of it")
+    strangers = _files(place.root) - {name for name, _ in rows}
+    if strangers:
+        raise _conflict(place.root / min(strangers), f"{min(strangers)} is not in its index")
     with ThreadPoolExecutor(2) as pool:
         found = list(pool.map(lambda row: _digest_of(place.root / row[0]), rows))
     for (name, stated), actual in zip(rows, found, strict=True):
         if actual != stated:
-            raise _conflict(place.root / name, f"{name} is {actual or 'missing'}, sealed as {stated}")
+            found_as = actual or "missing"
+            raise _conflict(place.root / name, f"{name} is {found_as}, sealed as {stated}")
     digest = bundle_digest(document)
     passed = place.flag.is_file()
     if passed and place.flag.read_text("ascii", errors="replace") != flag_line(digest):

@@ -1,0 +1,105 @@
+"""`run_receipt.json`: who a run is, what it was asked for and how it ended.
+
+The receipt lies outside the bundle, so it alone may name a moment. Everything that removes
+or reuses runs recognises ours by it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fraudworld.errors import InputError
+from fraudworld.store.identity import Identity
+from fraudworld.store.layout import RunPlace
+
+TOOL = "fraudworld"
+LARGEST = 1 << 20
+"""Bytes beyond which a receipt is not ours and is not read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """One run. `tables` maps datasets to rows; `grade` and `passed` are its decision."""
+
+    run_id: str
+    role: str
+    profile: str
+    scale: float
+    seed: int
+    parameter_hash: str
+    manifest_fingerprint: str
+    overlays: tuple[str, ...]
+    posture: str
+    versions: dict[str, str]
+    grade: str
+    passed: bool
+    bundle_digest: str
+    tables: dict[str, int]
+    created_at: str
+
+    @property
+    def identity(self) -> Identity:
+        """The three columns of the run's rows."""
+        return Identity(self.seed, self.parameter_hash, self.manifest_fingerprint)
+
+
+def now() -> str:
+    """The present moment as receipts state it: UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def write_receipt(place: RunPlace, receipt: Receipt) -> None:
+    """Write the receipt of a staged run."""
+    document = {"tool": TOOL, **asdict(receipt)}
+    text = json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    place.receipt.write_text(text + "\n", "utf-8")
+
+
+def read_receipt(place: RunPlace) -> Receipt:
+    """The receipt of a run, every field present and of its type.
+
+    Raises InputError `6A.S0.RECEIPT_INVALID` where it is missing, damaged or another tool's.
+    """
+    path = place.receipt
+    try:
+        if path.is_symlink() or path.stat().st_size > LARGEST:
+            raise _invalid(path, "it is a link or too large")
+        document = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise _invalid(path, str(error)) from error
+    if not isinstance(document, dict) or document.pop("tool", None) != TOOL:
+        raise _invalid(path, f"it does not say that {TOOL} made it")
+    wanted = {f.name: _TYPES[str(f.type)] for f in fields(Receipt)}
+    if set(document) != set(wanted):
+        strange = sorted(set(document) ^ set(wanted))
+        raise _invalid(path, f"fields missing or unknown: {', '.join(strange)}")
+    for name, kinds in wanted.items():
+        # A bool is an int to Python, but a seed of `true` is nobody's seed.
+        if not isinstance(document[name], kinds) or (
+            isinstance(document[name], bool) and kinds is not bool
+        ):
+            raise _invalid(path, f"{name} is {document[name]!r}")
+    return Receipt(**(document | {"overlays": tuple(document["overlays"])}))
+
+
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "str": str,
+    "int": int,
+    "bool": bool,
+    "float": (int, float),
+    "tuple[str, ...]": list,
+    "dict[str, str]": dict,
+    "dict[str, int]": dict,
+}
+
+
+def _invalid(path: Path, why: str) -> InputError:
+    return InputError(
+        "6A.S0.RECEIPT_INVALID",
+        f"this folder has no usable run receipt: {why}",
+        where=str(path),
+        remedy="name the folder of a run of ours; `fraudworld runs list` shows those there are",
+    )
