@@ -133,17 +133,19 @@ def generate(*, progress: Callable[[Progress], None] | None = None, **request: A
 def certify(
     request: RunRequest,
     seeds: Sequence[int],
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[int], Callable[[Progress], None]] | None = None,
 ) -> dict[str, Any]:
     """Run the full chain once per seed, judge T1–T10 and decide; finished seeds are reused.
 
+    `progress` is called with every seed as its turn comes, for what is to be told of its run.
     Returns `realism_gate_summary_6A.json`, written below the runs root. Raises RefusedError
     where required seeds are missing.
     """
     from fraudworld import gates, pipeline
 
     def runner(seed: int) -> Path:
-        return pipeline.run(replace(request, seed=seed), progress).place.root
+        report = progress(seed) if progress is not None else None
+        return pipeline.run(replace(request, seed=seed), report).place.root
 
     return gates.certify(request, seeds, runner)
 

@@ -197,6 +197,12 @@ class ProgressLines:
         if self._status is not None:
             self._status.update(f"{at.state} {escape(at.step)} ({at.done} of {at.total})")
 
+    def section(self, seed: int) -> ProgressLines:
+        """Close what runs and begin the lines of another seed."""
+        self._finish()
+        self._console.print(f"seed {seed}", markup=False)
+        return self
+
     def _finish(self) -> None:
         if self._last is not None:
             self._console.print(state_line(self._last), markup=False)

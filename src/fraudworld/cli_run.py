@@ -172,7 +172,7 @@ def certify(
         engine=engine,
     )
     with show.ProgressLines(quiet=quiet) as progress:
-        summary = api.certify(request, chosen, progress)
+        summary = api.certify(request, chosen, progress.section)
     if as_json:
         show.json_document(summary)
     else:
@@ -267,20 +267,22 @@ def _summary(outcome: RunOutcome) -> None:
 
 
 def _certificate(summary: Mapping[str, Any]) -> None:
+    """Seeds, stability, and the decision with what stands in the way of a better one."""
     grades = tuple(
-        (int(seed), str(board["grade"]), str(board["run_id"])[:8])
-        for seed, board in summary["seeds"].items()
+        (seed, str(one["grade"]), sum(not g["holds"] for g in one["guards"]), str(one["run_id"]))
+        for seed, one in summary["seeds"].items()
     )
-    show.table(SummaryTable("Seeds", ("seed", "grade", "run"), grades))
+    show.table(SummaryTable("Seeds", ("seed", "grade", "guards broken", "run"), grades))
     stability = tuple(
-        (str(row["metric_name"]), row["value"], row["status"]) for row in summary["stability"]
+        (str(row["metric_name"]), row["value"], str(row["status"])) for row in summary["stability"]
     )
-    show.table(SummaryTable("T9 stability", ("metric", "value", "status"), stability))
+    show.table(SummaryTable("T9 stability", ("metric", "spread", "status"), stability))
+    owners = ", ".join(summary["routing"]) or "nobody"
     show.lines(
         (
             "",
-            f"Eligible grade {summary['eligible_grade']}",
-            f"Decision {summary['decision']}",
-            *(f"  fails: {item}" for item in summary["fails"]),
+            *(f"fails B: {item}" for item in summary["fails"]),
+            f"Decision {summary['decision']}, eligible grade {summary['eligible_grade']}; "
+            f"work for {owners}.",
         )
     )

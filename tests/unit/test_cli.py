@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from conftest import Said
-from fraudworld import cli_output, pipeline
+from fraudworld import cli_output, gates, pipeline
 from fraudworld.errors import InternalError, RefusedError
 from fraudworld.request import Progress, RunRequest, SummaryTable
 
@@ -287,3 +287,33 @@ def test_help_loads_nothing_heavy() -> None:
         cwd=Path(__file__).parents[2],
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_a_certificate_names_seeds_spread_and_decision(
+    fraudworld: Call, piped: list[RunRequest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def certify(
+        request: RunRequest, seeds: tuple[int, ...], runner: Callable[[int], Path]
+    ) -> dict[str, Any]:
+        made = {seed: runner(seed).name for seed in seeds}
+        return {
+            "decision": "HOLD_REMEDIATE",
+            "eligible_grade": "<C",
+            "seeds": {
+                str(s): {"grade": "B", "run_id": run, "guards": [{"holds": False}]}
+                for s, run in made.items()
+            },
+            "stability": [{"metric_name": "or_account", "value": 0.087, "status": "PASS"}],
+            "fails": ["T10_X non_regression"],
+            "routing": ["cross-layer review"],
+        }
+
+    monkeypatch.setattr(gates, "certify", certify)
+    said = fraudworld("certify", "--seeds", "42,7,101,202", "--profile", "small")
+    assert said.status == 1
+    assert [(r.seed, r.profile) for r in piped] == [(s, "small") for s in (42, 7, 101, 202)]
+    assert [line for line in said.err.splitlines() if line.startswith("seed")] == [
+        "seed 42", "seed 7", "seed 101", "seed 202",
+    ]  # fmt: skip
+    for expected in ("or_account", "0.087", "fails B: T10_X", "HOLD_REMEDIATE", "cross-layer"):
+        assert expected in said.out
