@@ -52,7 +52,7 @@ def _party_types(world: PublishedWorld) -> Iterator[Line]:
     mix = world.pack.population_priors.party_type_mix
     rows = world.sql.execute(
         "SELECT region_id, party_type, sum(party_count) / sum(sum(party_count)) OVER (PARTITION BY region_id)"
-        " FROM s1_party_summary GROUP BY ALL ORDER BY ALL"
+        " FROM s1_party_summary GROUP BY region_id, party_type ORDER BY ALL"
     ).fetchall()
     for region, kind, share in rows:
         yield Line(f"{region} {kind}", mix[region][kind], float(share))
@@ -63,7 +63,7 @@ def _segments(world: PublishedWorld) -> Iterator[Line]:
     rows = world.sql.execute(
         "SELECT region_id, party_type, segment_id,"
         " sum(party_count) / sum(sum(party_count)) OVER (PARTITION BY region_id, party_type)"
-        " FROM s1_party_summary GROUP BY ALL ORDER BY ALL"
+        " FROM s1_party_summary GROUP BY region_id, party_type, segment_id ORDER BY ALL"
     ).fetchall()
     for region, kind, segment, share in rows:
         yield Line(f"{region} {segment}", mix[region][kind][segment], float(share))
@@ -95,7 +95,8 @@ def _instruments(world: PublishedWorld) -> Iterator[Line]:
 def _devices(world: PublishedWorld) -> Iterator[Line]:
     rows = world.sql.execute(
         "SELECT party_type, device_type, count(*) / sum(count(*)) OVER (PARTITION BY party_type)"
-        " FROM s4_device_base JOIN s1_party_base ON party_id = primary_party_id GROUP BY ALL ORDER BY ALL"
+        " FROM s4_device_base JOIN s1_party_base ON party_id = primary_party_id"
+        " GROUP BY party_type, device_type ORDER BY ALL"
     ).fetchall()
     mix = world.pack.device_count_priors.type_mix
     for kind, device, share in rows:
@@ -107,7 +108,7 @@ def _edges(world: PublishedWorld) -> Iterator[Line]:
     rows = world.sql.execute(
         "SELECT home_region_id, ip_type, count(*) / sum(count(*)) OVER (PARTITION BY home_region_id)"
         " FROM s4_ip_links JOIN s4_device_base USING (device_id) JOIN s4_ip_base USING (ip_id)"
-        " GROUP BY ALL ORDER BY ALL"
+        " GROUP BY home_region_id, ip_type ORDER BY ALL"
     ).fetchall()
     for region, kind, share in rows:
         yield Line(f"{region} {kind}", mix[region][kind], float(share))

@@ -30,7 +30,7 @@ def t2_kmax_tail_sanity(seen: Evidence) -> Iterator[Row]:
     rows = seen.sql.execute(
         "SELECT account_type, quantile_disc(account_count, 0.99) - coalesce(any_value(cap), 0),"
         " max(account_count) - coalesce(any_value(cap), 0), count(*)"
-        " FROM s2_party_product_holdings LEFT JOIN kmax USING (account_type) GROUP BY account_type"
+        " FROM s2_party_product_holdings LEFT JOIN kmax USING (account_type) GROUP BY account_type ORDER BY account_type"
     ).fetchall()
     for metric, column in (("worst_p99_over_kmax", 1), ("worst_max_over_kmax", 2)):
         worst = max(rows, key=lambda r: r[column])

@@ -88,6 +88,7 @@ class Evidence:
             f" count(*) FILTER (p.risky AND NOT a.risky), count(*) FILTER (p.risky AND a.risky)"
             f" FROM {asset} a JOIN party p ON p.party_id = a.owner"
             f" GROUP BY p.party_type, p.region_id, a.role_group"
+            f" ORDER BY p.party_type, p.region_id, a.role_group"
         ).fetchall()
         return np.array(rows, dtype=np.float64).reshape(-1, 2, 2)
 

@@ -97,7 +97,7 @@ def or_ip(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
             " count(*) FILTER (n_risky > 0 AND NOT h), count(*) FILTER (n_risky > 0 AND h) FROM"
             " (SELECT *, raw_role = 'HIGH_RISK_IP' AS h,"
             "  floor(10 * percent_rank() OVER (PARTITION BY role_group ORDER BY k)) AS decile"
-            "  FROM ip WHERE k > 0) GROUP BY role_group, decile"
+            "  FROM ip WHERE k > 0) GROUP BY role_group, decile ORDER BY role_group, decile"
         ).fetchall(),
         dtype=np.float64,
     ).reshape(-1, 2, 2)
@@ -152,7 +152,7 @@ def instrument_means(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
         (a, k): n
         for a, k, n in seen.sql.execute(
             "SELECT account_type, instrument_type, count(*) FROM s3_instrument_base"
-            " JOIN account USING (account_id) GROUP BY ALL"
+            " JOIN account USING (account_id) GROUP BY ALL ORDER BY ALL"
         ).fetchall()
     }
     worst, where, holds = 0.0, "", True
@@ -228,7 +228,7 @@ def conservation(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
         f"{a}/{k}": n
         for a, k, n in seen.sql.execute(
             "SELECT account_type, instrument_type, count(*) FROM s3_instrument_base"
-            " JOIN account USING (account_id) GROUP BY ALL"
+            " JOIN account USING (account_id) GROUP BY ALL ORDER BY ALL"
         ).fetchall()
     }
     broken += [

@@ -62,7 +62,7 @@ def role_counts(seen: Evidence, entity: str) -> RoleCounts:
         "party": "SELECT region_id, party_type AS g, raw_role FROM s1_party_base"
         " JOIN s5_party_fraud_roles USING (party_id)"
     }.get(entity, f"SELECT region_id, role_group AS g, raw_role FROM {entity}")
-    rows = seen.sql.execute(f"SELECT region_id, g, raw_role, count(*) FROM ({source}) GROUP BY ALL").fetchall()
+    rows = seen.sql.execute(f"SELECT region_id, g, raw_role, count(*) FROM ({source}) GROUP BY ALL ORDER BY ALL").fetchall()
     for region, group, role, n in rows:
         observed[regions.index(region), roles.index(role)] += n
         expected[regions.index(region)] += n * share(group)

@@ -1,0 +1,134 @@
+"""A published world, seen from outside: every invariant, and what may and may not change it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fraudworld import pipeline
+from fraudworld.audit import fidelity, invariants
+from fraudworld.audit.world import open_world
+from fraudworld.errors import InputError, RefusedError
+from fraudworld.request import RunRequest
+
+SMALL = {"profile": "demo", "scale": 0.6, "workers": 1}
+
+
+def _run(root: Path, **changes: object) -> pipeline.RunOutcome:
+    return pipeline.run(RunRequest(**{**SMALL, "runs_root": root, **changes}))
+
+
+def _digests(outcome: pipeline.RunOutcome) -> dict[str, str]:
+    return json.loads(outcome.place.bundle_index.read_text())["content_digests"]
+
+
+def _files(outcome: pipeline.RunOutcome) -> dict[str, bytes]:
+    root = outcome.place.root
+    return {
+        str(p.relative_to(root)): p.read_bytes()
+        for top in ("data", "logs")
+        for p in sorted((root / top).rglob("*"))
+        if p.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory) -> pipeline.RunOutcome:
+    return _run(tmp_path_factory.mktemp("world"))
+
+
+def test_every_invariant_holds(published):
+    """All of them, by SQL over the published Parquet."""
+    world = open_world(published.place.root)
+    outcomes = invariants.check(world)
+    assert len(outcomes) > 60
+    assert [o for o in outcomes if not o.holds] == []
+
+
+def test_invariants_can_fail(published):
+    """A world with one account re-owned breaks exactly the laws about ownership."""
+    world = open_world(published.place.root)
+    world.sql.execute(
+        "CREATE OR REPLACE TEMP VIEW s2_account_base AS SELECT * REPLACE"
+        " (CASE WHEN account_id = 1 THEN 999999999 ELSE owner_party_id END AS owner_party_id)"
+        f" FROM read_parquet('{published.place.layer}/s2_account_base_6A/**/*.parquet',"
+        " hive_partitioning=false)"
+    )
+    broken = {o.name for o in invariants.check(world) if not o.holds}
+    assert "s2_account_base.owner_party_id exists in s1_party_base" in broken
+    assert "holdings equal accounts grouped by owner and product" in broken
+    assert not any("device" in name and "PRIMARY_OWNER" in name for name in broken)
+
+
+def test_fidelity_tables_compare_policy_and_world(published):
+    tables = {t.title: t for t in fidelity.compare(open_world(published.place.root))}
+    links = tables["IP types by region of the device"].lines
+    assert len(links) == 40
+    assert max(abs(line.observed - line.policy) for line in links) < 0.01
+    kinds = tables["Party types by region"].lines
+    assert max(abs(line.observed - line.policy) for line in kinds) < 0.001
+    means = tables["Instruments by account type"].lines
+    assert max(abs(line.observed / line.policy - 1) for line in means if line.policy > 0.05) < 0.03
+
+
+def test_the_same_request_is_a_no_op(published):
+    before = {p: p.stat().st_mtime_ns for p in published.place.root.rglob("*")}
+    again = _run(published.place.root.parent)
+    assert again.reused
+    assert again.rows == published.rows
+    assert {p: p.stat().st_mtime_ns for p in published.place.root.rglob("*")} == before
+
+
+def test_the_same_seed_elsewhere_gives_the_same_bytes(published, tmp_path):
+    assert _files(_run(tmp_path)) == _files(published)
+
+
+@pytest.mark.parametrize("cut", [{"shard_parties": 0}, {"shard_parties": 5_000, "workers": 2}])
+def test_shards_and_workers_never_change_a_value(published, tmp_path, cut):
+    other = _run(tmp_path, **cut)
+    assert _digests(other) == _digests(published)
+    assert _files(other) == _files(published)
+
+
+def test_another_seed_differs_wherever_randomness_acts(published, tmp_path):
+    ours, theirs = _digests(published), _digests(_run(tmp_path, seed=43))
+    assert [name for name in ours if ours[name] == theirs[name]] == []
+
+
+def test_seal_covers_every_file_of_data_and_logs(published):
+    index = json.loads(published.place.bundle_index.read_text())
+    listed = {m["path"] for m in index["members"]}
+    own = {
+        str(p.relative_to(published.place.root))
+        for p in (published.place.bundle_index, published.place.flag)
+    }
+    assert set(_files(published)) - own == listed
+    assert published.passed
+    assert published.place.flag.read_text().startswith("sha256_hex = ")
+
+
+def test_a_tampered_run_is_refused_and_left_alone(tmp_path):
+    outcome = _run(tmp_path)
+    victim = next(outcome.place.layer.rglob("part-00000.parquet"))
+    data = bytearray(victim.read_bytes())
+    data[len(data) // 2] ^= 1
+    victim.write_bytes(data)
+    with pytest.raises(RefusedError, match="OUTPUT_CONFLICT"):
+        _run(tmp_path)
+    assert victim.read_bytes() == bytes(data)
+
+
+def test_another_policy_in_the_same_place_is_refused(tmp_path):
+    place = "0123456789abcdef" * 2
+    _run(tmp_path, run_id=place)
+    with pytest.raises(RefusedError, match="another run is already published"):
+        _run(tmp_path, run_id=place, seed=8)
+
+
+def test_nothing_is_published_where_the_world_cannot_be_built(tmp_path):
+    with pytest.raises(InputError, match="PARTY_TARGETS_INCONSISTENT"):
+        _run(tmp_path, scale=0.05)
+    assert [p.name for p in tmp_path.iterdir() if not p.name.startswith(".")] == []
+    assert not any(p.is_dir() for p in (tmp_path / ".staging").iterdir())
