@@ -7,17 +7,10 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-
-class Said(NamedTuple):
-    """What a call of the program left: exit status, stdout, stderr."""
-
-    status: int
-    out: str
-    err: str
+from calling import Said
 
 
 @pytest.fixture

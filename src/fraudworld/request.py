@@ -42,7 +42,6 @@ class RunRequest:
     role: str = "none"
     run_id: str | None = None
     engine: str = "local"
-    run_id: str | None = None
 
     def __post_init__(self) -> None:
         _require(

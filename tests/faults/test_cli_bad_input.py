@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Said
+from calling import Said
 from fraudworld import api
 from fraudworld.errors import InputError
 from fraudworld.request import RunRequest

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import fraudworld as fw
-from conftest import Said
+from calling import Said
 from fraudworld.contracts import BY_NAME, TABLES
 from fraudworld.errors import InputError
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from conftest import Said
+from calling import Said
 from fraudworld import cli_output, gates, pipeline
 from fraudworld.errors import InternalError, RefusedError
 from fraudworld.request import Progress, RunRequest, SummaryTable
