@@ -105,7 +105,15 @@ def run(request: RunRequest, progress: Report | None = None) -> RunOutcome:
         write_run_index(staged)
         publish(folder, place.root, staged.bundle_index.relative_to(folder).as_posix())
     return RunOutcome(
-        place, name, ready.identity, board["grade"], good, board, rows, False, _summary(rows, recorder)
+        place,
+        name,
+        ready.identity,
+        board["grade"],
+        good,
+        board,
+        rows,
+        False,
+        _summary(rows, recorder),
     )
 
 
@@ -122,7 +130,9 @@ def prepare(request: RunRequest) -> Prepared:
     fingerprint = manifest_fingerprint(
         loaded.parameter_hash, sealed.digest, CONTRACT_VERSION, RNG_LAW_VERSION
     )
-    return Prepared(loaded, sealed, world, Identity(request.seed, loaded.parameter_hash, fingerprint))
+    return Prepared(
+        loaded, sealed, world, Identity(request.seed, loaded.parameter_hash, fingerprint)
+    )
 
 
 def _generate(
@@ -185,7 +195,9 @@ def _codes(table: Table, ready: Prepared) -> Mapping[str, Sequence[str]]:
     geo = ready.world.geo
     known: dict[str, Sequence[str]] = {"country": geo.countries, "currency": geo.currencies}
     return {
-        c.name: known.get(c.codes) or ready.loaded.pack.codes(c.codes) if c.codes else sorted(METRICS)
+        c.name: known.get(c.codes) or ready.loaded.pack.codes(c.codes)
+        if c.codes
+        else sorted(METRICS)
         for c in table.columns
         if c.kind is Kind.CODE
     }

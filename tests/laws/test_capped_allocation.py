@@ -46,7 +46,9 @@ def test_plan_is_conserved_or_counted_and_no_cap_is_broken(n, cells, cap, zero, 
 
 def test_zero_share_is_an_exact_count():
     cell, gate, weight = _case(10_000, 1, 0.0)
-    done = allocate(cell, gate, weight, np.array([20_000]), 0.4, np.full(10_000, 9, np.int32), _slots(9))
+    done = allocate(
+        cell, gate, weight, np.array([20_000]), 0.4, np.full(10_000, 9, np.int32), _slots(9)
+    )
     assert (done.counts > 0).sum() == 6_000
 
 

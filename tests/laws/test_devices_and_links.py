@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import worlds
 
+import worlds
 from fraudworld.engine.local import LocalEngine, cut
 from fraudworld.policy.loader import load_pack
 from fraudworld.stages.accounts.draw import (
@@ -99,7 +99,9 @@ def test_shared_devices_are_shared_at_home_or_in_the_firm(world):
     device, other = _targets(linked, "SECONDARY_USER")
     owner = linked.devices.owner[device]
     assert (other != owner).all()
-    same_home = (parties.household[owner] == parties.household[other]) & (parties.household[owner] >= 0)
+    same_home = (parties.household[owner] == parties.household[other]) & (
+        parties.household[owner] >= 0
+    )
     same_firm = (parties.business_group[owner] == parties.business_group[other]) & (
         parties.business_group[owner] >= 0
     )
@@ -140,9 +142,18 @@ def test_access_stays_with_the_users_and_their_accounts(world):
 
 def test_rows_are_sorted_by_device_then_role_then_target(world):
     links = world[5].links
-    order = {name: i for i, name in enumerate(
-        ("PRIMARY_OWNER", "SECONDARY_USER", "ASSOCIATED_ACCOUNT_ACCESS", "ASSOCIATED_INSTRUMENT_ACCESS", "MERCHANT_TERMINAL")
-    )}
+    order = {
+        name: i
+        for i, name in enumerate(
+            (
+                "PRIMARY_OWNER",
+                "SECONDARY_USER",
+                "ASSOCIATED_ACCOUNT_ACCESS",
+                "ASSOCIATED_INSTRUMENT_ACCESS",
+                "MERCHANT_TERMINAL",
+            )
+        )
+    }
     rank = np.array([order[r] for r in ROLES])[links.role]
     key = (links.device.astype(np.int64) * 8 + rank) * 2**32 + links.target
     assert (np.diff(key) > 0).all()

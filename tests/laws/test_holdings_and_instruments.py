@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import worlds
 
+import worlds
 from fraudworld.engine.local import LocalEngine, cut
 from fraudworld.policy.loader import load_pack
 from fraudworld.stages.accounts.draw import (
@@ -69,7 +69,9 @@ def test_means_are_the_lambdas_of_the_policy(world):
 
 def test_no_holding_is_above_its_cap_and_the_pass_had_work_to_do(world):
     _, _, _, held, accounts, *_ = world
-    caps = np.array([PACK.account_per_party_priors.counts[a].cap for a in PACK.codes("account_type")])
+    caps = np.array(
+        [PACK.account_per_party_priors.counts[a].cap for a in PACK.codes("account_type")]
+    )
     pair = accounts.owner.astype(np.int64) * len(caps) + accounts.type
     values, counts = np.unique(pair, return_counts=True)
     assert (counts <= caps[values % len(caps)]).all()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import worlds
 
+import worlds
 from fraudworld.engine.local import ATOM, LocalEngine, cut
 from fraudworld.errors import InputError
 from fraudworld.kernels.apportion import largest_remainder
@@ -41,7 +41,11 @@ def test_region_mix_is_the_policy_by_largest_remainder(population):
         mix = PACK.population_priors.party_type_mix[region]
         by_type = largest_remainder(int(per_segment.sum()), [mix[t] for t in types])
         for t, party_type in enumerate(types):
-            inside = [s for s in range(len(segments)) if PACK.party_taxonomy.segments[segments[s]] == party_type]
+            inside = [
+                s
+                for s in range(len(segments))
+                if PACK.party_taxonomy.segments[segments[s]] == party_type
+            ]
             shares = PACK.segmentation_priors.segment_mix[region][party_type]
             expected = largest_remainder(int(by_type[t]), [shares[segments[s]] for s in inside])
             assert (per_segment[inside] == expected).all()
@@ -123,7 +127,9 @@ def test_id_says_nothing_about_the_segment(population):
     segment = parties.segment[inside].astype(float)
     assert abs(np.corrcoef(np.arange(segment.size), segment)[0, 1]) < 0.02
     same_next = (segment[1:] == segment[:-1]).mean()
-    assert same_next == pytest.approx(((np.bincount(segment.astype(int)) / segment.size) ** 2).sum(), abs=0.01)
+    assert same_next == pytest.approx(
+        ((np.bincount(segment.astype(int)) / segment.size) ** 2).sum(), abs=0.01
+    )
 
 
 def test_shards_are_whole_atoms_that_cover_everything():

@@ -44,7 +44,9 @@ def open_world(run: Path, *, threads: int = 2, memory: str = "4GB") -> Published
         )
     pack = PolicyPack.model_validate(json.loads(policy.read_text("utf-8"))["pack"])
     sql = duckdb.connect()
-    sql.execute(f"SET threads={threads}; SET memory_limit='{memory}'; SET preserve_insertion_order=false")
+    sql.execute(
+        f"SET threads={threads}; SET memory_limit='{memory}'; SET preserve_insertion_order=false"
+    )
     for table in TABLES:
         folder = run / "data/layer3/6A" / table.name
         if not any(folder.rglob("part-*.parquet")):

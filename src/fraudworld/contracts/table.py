@@ -69,7 +69,9 @@ class Table:
     @cached_property
     def schema(self) -> pa.Schema:
         """Arrow schema as published: codes are dictionaries of strings."""
-        return pa.schema([pa.field(c.name, _arrow(c), nullable=c.nullable) for c in self.all_columns])
+        return pa.schema(
+            [pa.field(c.name, _arrow(c), nullable=c.nullable) for c in self.all_columns]
+        )
 
 
 def _arrow(column: Column) -> pa.DataType:

@@ -23,7 +23,9 @@ PARTY_BASE = Table(
         REGION,
         COUNTRY,
         integer("household_id", "home shared by retail parties; null for others", nullable=True),
-        integer("business_group_id", "firm shared by business parties; null for others", nullable=True),
+        integer(
+            "business_group_id", "firm shared by business parties; null for others", nullable=True
+        ),
     ),
     key=("party_id",),
     sort=("party_id",),

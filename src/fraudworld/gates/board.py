@@ -57,7 +57,11 @@ class Gateboard:
     def routing(self) -> list[dict[str, str]]:
         """What failed B, and the state that owns it."""
         return [
-            {"test_id": r.test_id, "metric_name": r.metric_name, "owner": ROUTING[r.test_id.split("_")[0]]}
+            {
+                "test_id": r.test_id,
+                "metric_name": r.metric_name,
+                "owner": ROUTING[r.test_id.split("_")[0]],
+            }
             for r in self.tests
             if not r.pass_B
         ]

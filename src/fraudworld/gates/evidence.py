@@ -95,11 +95,15 @@ class Evidence:
     def measures(self) -> dict[str, float]:
         """What T9 follows over the seeds beside the gates: means, non-clean and link shares."""
         value = self.world.value
-        parties, accounts = value("SELECT count(*) FROM party"), value("SELECT count(*) FROM account")
+        parties, accounts = (
+            value("SELECT count(*) FROM party"),
+            value("SELECT count(*) FROM account"),
+        )
         out = {
             "accounts_per_party": accounts / parties,
             "instruments_per_account": value("SELECT count(*) FROM s3_instrument_base") / accounts,
-            "devices_per_party": value("SELECT count(*) FROM device WHERE owner IS NOT NULL") / parties,
+            "devices_per_party": value("SELECT count(*) FROM device WHERE owner IS NOT NULL")
+            / parties,
             "high_risk_ip_share": value("SELECT avg((raw_role = 'HIGH_RISK_IP')::INT) FROM ip"),
         }
         for entity in ("party", "account", "device"):

@@ -166,7 +166,11 @@ def instrument_means(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
             if error / expected > worst:
                 worst, where = error / expected, f"{account} {kind}"
     yield Guard(
-        "instrument_means", holds, worst, f"relative error <= {tolerance:g} or 3 instruments", {"worst": where}
+        "instrument_means",
+        holds,
+        worst,
+        f"relative error <= {tolerance:g} or 3 instruments",
+        {"worst": where},
     )
 
 
@@ -280,9 +284,7 @@ def leakage(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
                 areas.append(_tree_auc(features[inside], bad[inside], good[inside]))
                 weights.append(bad[inside].sum())
         value = float(np.average(areas, weights=weights)) if areas else float("nan")
-        yield Guard(
-            f"leakage_{entity}", value <= bound, value if areas else None, f"<= {bound:g}"
-        )
+        yield Guard(f"leakage_{entity}", value <= bound, value if areas else None, f"<= {bound:g}")
 
 
 def _numbered(values: tuple[object, ...]) -> NDArray[np.float64]:

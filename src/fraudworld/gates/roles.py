@@ -62,7 +62,9 @@ def role_counts(seen: Evidence, entity: str) -> RoleCounts:
         "party": "SELECT region_id, party_type AS g, raw_role FROM s1_party_base"
         " JOIN s5_party_fraud_roles USING (party_id)"
     }.get(entity, f"SELECT region_id, role_group AS g, raw_role FROM {entity}")
-    rows = seen.sql.execute(f"SELECT region_id, g, raw_role, count(*) FROM ({source}) GROUP BY ALL ORDER BY ALL").fetchall()
+    rows = seen.sql.execute(
+        f"SELECT region_id, g, raw_role, count(*) FROM ({source}) GROUP BY ALL ORDER BY ALL"
+    ).fetchall()
     for region, group, role, n in rows:
         observed[regions.index(region), roles.index(role)] += n
         expected[regions.index(region)] += n * share(group)
@@ -121,7 +123,9 @@ def _families(
         expected[:, f] += counts.expected[:, i]
     observed = np.zeros_like(expected)
     if entity == "merchant":
-        query = "SELECT NULL, canonical_role_family, count(*) FROM s5_merchant_fraud_roles GROUP BY ALL"
+        query = (
+            "SELECT NULL, canonical_role_family, count(*) FROM s5_merchant_fraud_roles GROUP BY ALL"
+        )
     elif entity == "party":
         query = (
             "SELECT region_id, canonical_role_family, count(*) FROM s1_party_base"
@@ -177,10 +181,17 @@ def _rows(
     pooled_o, pooled_e, pooled_ok = found[-1]
     candidates = [(regions[r], o, e) for r, (o, e, ok) in enumerate(found[:-1]) if ok]
     left = [regions[r] for r, (_, _, ok) in enumerate(found[:-1]) if not ok]
-    worst = max(candidates, key=lambda c: float(jsd(c[1], c[2])), default=("world", pooled_o, pooled_e))
+    worst = max(
+        candidates, key=lambda c: float(jsd(c[1], c[2])), default=("world", pooled_o, pooled_e)
+    )
     for name, o, e, note in (
         (metric, pooled_o, pooled_e, {}),
-        (f"{metric}_worst_region", worst[1], worst[2], {"region": worst[0], "pooled_into_world": left}),
+        (
+            f"{metric}_worst_region",
+            worst[1],
+            worst[2],
+            {"region": worst[0], "pooled_into_world": left},
+        ),
     ):
         interval = resampled(
             o.astype(np.int64), lambda d, e=e: jsd(d, e), support.bootstrap_resamples,

@@ -13,7 +13,9 @@ Floats = NDArray[np.float64]
 
 def generator(seed: int, metric: str) -> np.random.Generator:
     """The bootstrap's own stream, a function of the run's seed and the metric's name."""
-    key = int.from_bytes(hashlib.sha256(f"gates\0{seed}\0{metric}".encode()).digest()[:16], "little")
+    key = int.from_bytes(
+        hashlib.sha256(f"gates\0{seed}\0{metric}".encode()).digest()[:16], "little"
+    )
     return np.random.Generator(np.random.Philox(key=key))
 
 

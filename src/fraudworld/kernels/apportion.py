@@ -29,7 +29,7 @@ def largest_remainder(total: int, weights: ArrayLike) -> NDArray[np.int64]:
         order = order[flat[order] > 0]
         counts[order[:rest]] += 1
     else:  # the floor of a sum rounded up by one ulp
-        counts[order[::-1][: -rest]] -= 1
+        counts[order[::-1][:-rest]] -= 1
     return counts.reshape(w.shape)
 
 

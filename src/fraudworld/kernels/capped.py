@@ -193,7 +193,9 @@ def _hand_out(
     draws = slot_draws(takers)
     # A draw beyond this bound cannot be among the smallest: six deviations of the count.
     share = handed / np.maximum(slots, 1)
-    bound = np.minimum(share + 6.0 * np.sqrt(share / np.maximum(slots, 1)) + 4.0 / np.maximum(slots, 1), 1.0)
+    bound = np.minimum(
+        share + 6.0 * np.sqrt(share / np.maximum(slots, 1)) + 4.0 / np.maximum(slots, 1), 1.0
+    )
     limit = np.where(slots > 0, np.minimum(bound * 2.0**64, 2.0**64 - 2048), 0).astype(np.uint64)
     limit[bound >= 1.0] = np.uint64(2**64 - 1)
     is_slot = np.arange(draws.shape[1])[None, :] < free[takers][:, None]

@@ -214,7 +214,9 @@ def load_upstream(
     home = _positions(sites["home_country_iso"], countries, "outlet_catalogue.home_country_iso")
     outlets = np.bincount(merchant)
     known = np.searchsorted(ids, profile["merchant_id"])
-    if (known >= ids.size).any() or (ids[np.minimum(known, ids.size - 1)] != profile["merchant_id"]).any():
+    if (known >= ids.size).any() or (
+        ids[np.minimum(known, ids.size - 1)] != profile["merchant_id"]
+    ).any():
         raise RefusedError(
             INVALID,
             "merchant_zone_profile_5A names a merchant that outlet_catalogue does not",

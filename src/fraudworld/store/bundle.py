@@ -96,7 +96,9 @@ def verify(folder: Path, name: str) -> Bundle:
     flag, index = folder / FLAG, folder / INDEX
     for path in (index, flag):
         if path.is_symlink() or not path.is_file():
-            raise RefusedError(MISSING, f"{name} has no {path.name}", where=str(path), remedy=_REBUILD)
+            raise RefusedError(
+                MISSING, f"{name} has no {path.name}", where=str(path), remedy=_REBUILD
+            )
     document = _read_index(index, name)
     line = _FLAG_LINE.fullmatch(flag.read_text("ascii", errors="replace"))
     digest = bundle_digest(document)
@@ -117,7 +119,9 @@ def verify(folder: Path, name: str) -> Bundle:
 
 def _read_index(index: Path, name: str) -> dict[str, object]:
     if index.stat().st_size > LARGEST_INDEX:
-        raise RefusedError(INVALID, f"{name}: index beyond 16 MiB", where=str(index), remedy=_REBUILD)
+        raise RefusedError(
+            INVALID, f"{name}: index beyond 16 MiB", where=str(index), remedy=_REBUILD
+        )
     try:
         document = json.loads(index.read_text("utf-8"))
     except (ValueError, RecursionError) as error:
@@ -125,7 +129,9 @@ def _read_index(index: Path, name: str) -> dict[str, object]:
             INVALID, f"{name}: index is not JSON: {error}", where=str(index), remedy=_REBUILD
         ) from error
     if not isinstance(document, dict) or not isinstance(document.get("members"), list):
-        raise RefusedError(INVALID, f"{name}: index lists no members", where=str(index), remedy=_REBUILD)
+        raise RefusedError(
+            INVALID, f"{name}: index lists no members", where=str(index), remedy=_REBUILD
+        )
     return document
 
 

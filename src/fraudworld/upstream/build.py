@@ -52,9 +52,13 @@ def build(folder: Path, *, volume_scale: float) -> None:
             target = folder / segment
             target.mkdir(parents=True)
             for name, table in tables.items():
-                pq.write_table(table, target / f"{name}.parquet", compression="zstd", store_schema=False)
+                pq.write_table(
+                    table, target / f"{name}.parquet", compression="zstd", store_schema=False
+                )
             if segment == "5B":
-                (target / "arrival_law.json").write_text(json.dumps(ARRIVAL_LAW, sort_keys=True) + "\n")
+                (target / "arrival_law.json").write_text(
+                    json.dumps(ARRIVAL_LAW, sort_keys=True) + "\n"
+                )
             bundle.seal(target, [p.name for p in target.iterdir()])
     except OSError as error:
         raise InputError(
@@ -215,9 +219,15 @@ def _zones(
     country = np.repeat(legal, sizes[legal])
     tzid = np.concatenate([names[c] for c in legal])
     number = {
-        (m, c, z): i for i, (m, c, z) in enumerate(zip(merchant.tolist(), country.tolist(), tzid.tolist(), strict=True))
+        (m, c, z): i
+        for i, (m, c, z) in enumerate(
+            zip(merchant.tolist(), country.tolist(), tzid.tolist(), strict=True)
+        )
     }
-    rows = [number[k] for k in zip(site_merchant.tolist(), site_country.tolist(), site_tzid.tolist(), strict=True)]
+    rows = [
+        number[k]
+        for k in zip(site_merchant.tolist(), site_country.tolist(), site_tzid.tolist(), strict=True)
+    ]
     count = np.bincount(rows, minlength=merchant.size)
     per_merchant = np.bincount(merchant, count)
     return {

@@ -54,7 +54,7 @@ class Country:
 
 
 WESTERN_AND_CENTRAL_ASIA = frozenset(
-    "AE AM AZ BH CY GE IL IQ JO KW LB OM PS QA SA SY TR YE KG KZ TJ TM UZ".split()
+    ["AE", "AM", "AZ", "BH", "CY", "GE", "IL", "IQ", "JO", "KW", "LB", "OM", "PS", "QA", "SA", "SY", "TR", "YE", "KG", "KZ", "TJ", "TM", "UZ"]
 )
 """UN M49 subregions 145 and 143."""
 

@@ -116,7 +116,9 @@ def portfolio(places: tuple[Country, ...], random: np.random.Generator) -> Portf
     home = random.choice(len(places), MERCHANTS, p=market / market.sum())
     steps = np.array([s for s, _ in COUNTRY_STEPS])
     reach = np.array([k for _, k in COUNTRY_STEPS])[
-        np.searchsorted(steps, (np.argsort(np.argsort(outlets + random.random(MERCHANTS))) + 0.5) / MERCHANTS)
+        np.searchsorted(
+            steps, (np.argsort(np.argsort(outlets + random.random(MERCHANTS))) + 0.5) / MERCHANTS
+        )
     ]
     reach = np.minimum(reach, outlets)
     risk = _exact(CLASS_SHARES, MERCHANTS, random)
@@ -124,11 +126,18 @@ def portfolio(places: tuple[Country, ...], random: np.random.Generator) -> Portf
     return Portfolio(
         home=home,
         risk_class=risk,
-        mcc=np.array([MCC[c][i] for c, i in zip(risk, (random.integers(len(MCC[c])) for c in risk), strict=True)]),
+        mcc=np.array(
+            [
+                MCC[c][i]
+                for c, i in zip(risk, (random.integers(len(MCC[c])) for c in risk), strict=True)
+            ]
+        ),
         demand_class=_exact(DEMAND_SHARES, MERCHANTS, random),
         outlets=outlets,
         weekly_volume=volume,
-        is_virtual=np.isin(np.arange(MERCHANTS), random.permutation(MERCHANTS)[: round(VIRTUAL * MERCHANTS)]),
+        is_virtual=np.isin(
+            np.arange(MERCHANTS), random.permutation(MERCHANTS)[: round(VIRTUAL * MERCHANTS)]
+        ),
         legal=legal,
         legal_outlets=legal_outlets,
     )

@@ -24,7 +24,9 @@ def measure(root: Path) -> tuple[Figure, ...]:
     merchant = np.array(sites["merchant_id"])
     home, legal = np.array(sites["home_country_iso"]), np.array(sites["legal_country_iso"])
     outlets = np.unique(merchant, return_counts=True)[1]
-    reach = np.unique(np.unique(np.stack([merchant.astype(str), legal]), axis=1)[0], return_counts=True)[1]
+    reach = np.unique(
+        np.unique(np.stack([merchant.astype(str), legal]), axis=1)[0], return_counts=True
+    )[1]
     zones = pq.read_table(root / "3A/zone_alloc.parquet", columns=["merchant_id"]).num_rows
     virtual = np.array(pq.read_table(root / "3B/virtual_classification.parquet")["is_virtual"])
     profile = pq.read_table(root / "5A/merchant_zone_profile_5A.parquet")

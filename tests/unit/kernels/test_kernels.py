@@ -23,7 +23,9 @@ def test_stream_is_numpys_philox_bit_for_bit(width, first):
     assert (stream.draws(first, 50).ravel() == raw).all()
     entities = np.array([first + 49, first, first + 13])
     for index in range(width):
-        assert (stream.at(entities, index) == stream.draws(first, 50)[entities - first, index]).all()
+        assert (
+            stream.at(entities, index) == stream.draws(first, 50)[entities - first, index]
+        ).all()
 
 
 def test_streams_differ_by_seed_and_label_and_by_nothing_else():
@@ -40,7 +42,9 @@ def test_unknown_family_is_refused():
 
 def test_normal_quantile_log_and_exp_match_scipy_and_numpy():
     u = np.concatenate([np.linspace(1e-9, 1 - 1e-9, 20_001), [1e-300, 1e-15, 1 - 1e-15]])
-    assert np.array([normal.quantile(v) for v in u]) == pytest.approx(norm.ppf(u), abs=1e-9, rel=1e-12)
+    assert np.array([normal.quantile(v) for v in u]) == pytest.approx(
+        norm.ppf(u), abs=1e-9, rel=1e-12
+    )
     x = np.linspace(-40, 40, 4_001)
     assert np.array([normal.exp(v) for v in x]) == pytest.approx(np.exp(x), rel=1e-14)
     y = np.exp(x)
@@ -147,5 +151,8 @@ def test_merge_is_a_stable_sort_with_the_right_side_first(left, right, rows):
         for at, value in zip(batch.right_at, rhs[batch.right], strict=True):
             rows_out[at] = (int(value), "right")
         out += rows_out
-    expected = sorted([(v, "left") for v in left] + [(v, "right") for v in right], key=lambda t: (t[0], t[1] == "left"))
+    expected = sorted(
+        [(v, "left") for v in left] + [(v, "right") for v in right],
+        key=lambda t: (t[0], t[1] == "left"),
+    )
     assert out == expected

@@ -90,7 +90,9 @@ class Holdings:
 def products_of(pack: PolicyPack, party_type: str) -> list[int]:
     """Products a party type may hold, in code order."""
     types = pack.account_taxonomy.account_types
-    return [i for i, a in enumerate(pack.codes("account_type")) if types[a].party_type == party_type]
+    return [
+        i for i, a in enumerate(pack.codes("account_type")) if types[a].party_type == party_type
+    ]
 
 
 def cell_lambda(pack: PolicyPack, product: str, segment: str) -> float:
@@ -139,7 +141,9 @@ def allocate_accounts(
     factor_stream = Stream(seed, "s2/party_factor", COUNTS, 2)
     factor = np.empty((parties.n, 2))
     engine.map(
-        lambda s: _deviates(factor_stream.draws(s.first, s.last - s.first), factor[s.first : s.last]),
+        lambda s: _deviates(
+            factor_stream.draws(s.first, s.last - s.first), factor[s.first : s.last]
+        ),
         shards,
     )
     cell_of = parties.region.astype(np.uint16) * np.uint16(len(pack.codes("segment")))
@@ -158,7 +162,12 @@ def allocate_accounts(
             own = members[part]
             draws = stream.draws(int(own[0]), int(own[-1] - own[0]) + 1)[own - own[0]]
             gate_and_weight(
-                factor[own], draws, priors.party_factor_correlation, law.sigma, gate[part], weight[part]
+                factor[own],
+                draws,
+                priors.party_factor_correlation,
+                law.sigma,
+                gate[part],
+                weight[part],
             )
         made = draft(
             cell_of[members], gate, weight, plans[product].cells.ravel(), law.zero_share, law.cap
@@ -231,7 +240,9 @@ def enforce_kmax_per_party_account_type(
     return Holdings(counts, products, counters, dropped), tuple(use for _, use in results)
 
 
-def accounts_of(holdings: Holdings, parties: Parties, shards: tuple[Shard, ...], engine: Engine) -> Accounts:
+def accounts_of(
+    holdings: Holdings, parties: Parties, shards: tuple[Shard, ...], engine: Engine
+) -> Accounts:
     """One row per account, in order of owner, then product."""
     start = expand.starts(holdings.counts.sum(axis=0, dtype=np.int64))
     owner = np.empty(int(start[-1]), dtype=np.uint32)

@@ -89,7 +89,9 @@ def allocate_instruments(
     taxonomy = pack.instrument_taxonomy.instrument_types
     all_codes = pack.codes("instrument_type")
     account_codes = pack.codes("account_type")
-    by_type = {t: sorted(p.instrument_type for p in plans if p.account_type == t) for t in account_codes}
+    by_type = {
+        t: sorted(p.instrument_type for p in plans if p.account_type == t) for t in account_codes
+    }
     slots = max(map(len, by_type.values()))
     table = np.full((len(account_codes), slots), 255, dtype=np.uint8)
     for t, names in enumerate(by_type.values()):
@@ -178,11 +180,15 @@ def _floors(
     order = sorted(shares)
     stream = Stream(seed, f"s3/floor/{code}", COUNTS)
     pick = choices(
-        stream.at(members), np.zeros(members.size, dtype=np.uint8), thresholds([[shares[n] for n in order]])
+        stream.at(members),
+        np.zeros(members.size, dtype=np.uint8),
+        thresholds([[shares[n] for n in order]]),
     )
     for i, name in enumerate(order):
         held[names.index(name)] = pick == i
-    return [stream.use(code, int(members[0]), int(members[-1] - members[0]) + 1, entities=members.size)]
+    return [
+        stream.use(code, int(members[0]), int(members[-1] - members[0]) + 1, entities=members.size)
+    ]
 
 
 def instruments_of(
@@ -203,7 +209,14 @@ def instruments_of(
     spans = list(zip(bounds, bounds[1:], strict=False))
     engine.map(
         lambda span: expand.fill(
-            wallets.counts, wallets.instruments, accounts.type, start, span[0], span[1], account, kind
+            wallets.counts,
+            wallets.instruments,
+            accounts.type,
+            start,
+            span[0],
+            span[1],
+            account,
+            kind,
         ),
         spans,
     )
@@ -221,9 +234,7 @@ def instruments_of(
     return Instruments(account, kind, scheme, start), (stream.use("world", 0, n),)
 
 
-def scheme_table(
-    pack: PolicyPack, geo: Geography
-) -> tuple[NDArray[np.int32], NDArray[np.uint64]]:
+def scheme_table(pack: PolicyPack, geo: Geography) -> tuple[NDArray[np.int32], NDArray[np.uint64]]:
     """Row per (instrument type, country), and the scheme thresholds of every row.
 
     Raises InputError where a family has no mix for a region: there is no first available.

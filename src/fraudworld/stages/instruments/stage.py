@@ -39,9 +39,7 @@ def run(context: Context, parties: Parties, accounts: Accounts) -> Instruments:
         context.plans["s3_instruments"] = {
             f"{p.account_type}/{p.instrument_type}": {
                 "plan": int(p.cells.sum()),
-                "rows": int(
-                    rows[products.index(p.account_type), kinds.index(p.instrument_type)]
-                ),
+                "rows": int(rows[products.index(p.account_type), kinds.index(p.instrument_type)]),
                 "floor": wallets.floors[f"{p.account_type}/{p.instrument_type}"],
                 "floor_excess": wallets.floor_excess[f"{p.account_type}/{p.instrument_type}"],
                 "dropped": wallets.dropped[f"{p.account_type}/{p.instrument_type}"],

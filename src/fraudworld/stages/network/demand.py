@@ -46,9 +46,7 @@ class Demand:
     rng: tuple[StreamUse, ...]
 
 
-def device_demand(
-    pack: PolicyPack, seed: int, parties: Parties, devices: Devices
-) -> Demand:
+def device_demand(pack: PolicyPack, seed: int, parties: Parties, devices: Devices) -> Demand:
     """Draw endpoints per device and fill the regional quotas exactly.
 
     Raises InputError `6A.S4.IP_TARGETS_INCONSISTENT` where a region has no edge shares and
@@ -237,9 +235,7 @@ def _proxies(
 ) -> NDArray[np.int16]:
     """Proxy stubs per device, from prone owners only; takes from `spare` and `left`."""
     kind = pack.codes("ip_type").index("VPN_PROXY")
-    mine = np.flatnonzero(
-        (devices.owner >= 0) & eligible[devices.group, kind] & (spare > 0)
-    )
+    mine = np.flatnonzero((devices.owner >= 0) & eligible[devices.group, kind] & (spare > 0))
     mine = mine[prone[devices.owner[mine]]]
     stub = np.repeat(mine, spare[mine])
     region = devices.region[stub]
@@ -256,7 +252,23 @@ def _proxies(
 
 
 @njit(cache=True, nogil=True)
-def _emit(region, group, typical, home_type, proxy, proxy_type, spare, offsets, sizes, cuts, keys, n_groups, device, kind, is_typical):  # type: ignore[no-untyped-def]
+def _emit(
+    region,
+    group,
+    typical,
+    home_type,
+    proxy,
+    proxy_type,
+    spare,
+    offsets,
+    sizes,
+    cuts,
+    keys,
+    n_groups,
+    device,
+    kind,
+    is_typical,
+):  # type: ignore[no-untyped-def]
     """Stubs of every device that are not at home: typical, proxies, then placed ones."""
     at = 0
     for d in range(region.size):
@@ -303,9 +315,13 @@ def _other_stubs(
     proxy_type = pack.codes("ip_type").index("VPN_PROXY")
     open_types = eligible.copy()
     open_types[:, [home_type, proxy_type]] = False
-    rows = np.bincount(
-        devices.region.astype(np.int64) * n_groups + devices.group, spare, n_regions * n_groups
-    ).astype(np.int64).reshape(n_regions, n_groups)
+    rows = (
+        np.bincount(
+            devices.region.astype(np.int64) * n_groups + devices.group, spare, n_regions * n_groups
+        )
+        .astype(np.int64)
+        .reshape(n_regions, n_groups)
+    )
     cuts = np.zeros((n_regions * n_groups, n_types), dtype=np.int64)
     for r in range(n_regions):
         wanted = np.maximum(left[r], 0) * open_types.any(axis=0)

@@ -82,7 +82,11 @@ def plan_devices(
         total = int(np.floor(expected[:, :, t].sum() + 0.5))
         if total:
             cells[:, :, t] = largest_remainder(total, expected[:, :, t])
-    wanted = round(pack.device_count_priors.terminals_per_outlet * float(merchants.outlets.sum()) * outlet_scale)
+    wanted = round(
+        pack.device_count_priors.terminals_per_outlet
+        * float(merchants.outlets.sum())
+        * outlet_scale
+    )
     terminals = largest_remainder(wanted, merchants.outlets)
     cap = pack.device_linkage_rules.max_devices_per_merchant
     clamped = np.minimum(terminals, cap)
@@ -152,9 +156,7 @@ def draw_devices(
             lambda at: np.stack([spare.at(members[at], i) for i in range(spare.width)], axis=1),
         )
         counts[g, members] = done.counts
-        return int(done.dropped.sum()), [
-            stream.use(groups[g], 0, parties.n, entities=members.size)
-        ]
+        return int(done.dropped.sum()), [stream.use(groups[g], 0, parties.n, entities=members.size)]
 
     results = engine.map(allocate_group, owned)
     dropped = {groups[g]: lost for g, (lost, _) in zip(owned, results, strict=True)}
@@ -170,7 +172,9 @@ def draw_devices(
         lambda s: expand.fill(counts, identity, zero, start, s.first, s.last, owner, group), shards
     )
     kind, type_use = _assign_types(pack, seed, owner, group, cell_of, by_cell, type_group)
-    devices, attribute_uses = _attributes(pack, seed, parties, merchants, geo, plan, owner, kind, type_group)
+    devices, attribute_uses = _attributes(
+        pack, seed, parties, merchants, geo, plan, owner, kind, type_group
+    )
     return DeviceOutcome(devices, dropped, (*uses, type_use, *attribute_uses))
 
 

@@ -288,7 +288,10 @@ def _attributes(
     versions = pack.codes("ip_version")
     asn = thresholds([[priors.asn_mix[t].get(a, 0.0) for a in classes] for t in types])
     six = versions.index("IPV6")
-    split = [[priors.ipv6_share[t] if v == six else 1 - priors.ipv6_share[t] for v in range(2)] for t in types]
+    split = [
+        [priors.ipv6_share[t] if v == six else 1 - priors.ipv6_share[t] for v in range(2)]
+        for t in types
+    ]
     stream = Stream(seed, "s4/ip_attributes", ATTRIBUTES, 2)
     draws = stream.draws(0, kind.size)
     first, second = (np.ascontiguousarray(draws[:, i]) for i in range(2))

@@ -42,10 +42,32 @@ class LinkOutcome:
 
 @njit(cache=True, nogil=True)
 def _draw_links(  # type: ignore[no-untyped-def]
-    low, high, owner, group, shared, share_draws, access, user_cuts,
-    unit, unit_start, unit_member, account_start, instrument_start,
-    account_cuts, instrument_cuts, roles, max_used, max_per_account, max_per_instrument,
-    used, account_load, instrument_load, users_out, out_device, out_role, out_target,
+    low,
+    high,
+    owner,
+    group,
+    shared,
+    share_draws,
+    access,
+    user_cuts,
+    unit,
+    unit_start,
+    unit_member,
+    account_start,
+    instrument_start,
+    account_cuts,
+    instrument_cuts,
+    roles,
+    max_used,
+    max_per_account,
+    max_per_instrument,
+    used,
+    account_load,
+    instrument_load,
+    users_out,
+    out_device,
+    out_role,
+    out_target,
 ):
     """Links of devices low … high − 1 into the out buffers; returns how many rows."""
     at = 0
@@ -68,7 +90,9 @@ def _draw_links(  # type: ignore[no-untyped-def]
             want = 2
             while user_cuts[g, want - 2] <= draw:
                 want += 1
-            begin = np.int64((share_draws[d - low, 1] >> np.uint64(32)) * np.uint64(size) >> np.uint64(32))
+            begin = np.int64(
+                (share_draws[d - low, 1] >> np.uint64(32)) * np.uint64(size) >> np.uint64(32)
+            )
             for k in range(size):
                 if n_users >= want:
                     break
@@ -191,7 +215,9 @@ def draw_links(
     n_party = int((devices.owner >= 0).sum())
     owner = devices.owner[:n_party].astype(np.int64)
     unit, unit_start, unit_member = _units(parties)
-    shared, wanted, rank_stream = _choose_shared(pack, seed, devices, n_party, owner, unit, unit_start)
+    shared, wanted, rank_stream = _choose_shared(
+        pack, seed, devices, n_party, owner, unit, unit_start
+    )
     user_cuts = _user_cuts(pack)
     account_cuts = _poisson_cuts(rules.accounts_per_device, groups)
     instrument_cuts = _poisson_cuts(rules.instruments_per_device, groups)
@@ -273,7 +299,10 @@ def _choose_shared(
     groups = pack.codes("device_group")
     n_regions = len(pack.codes("region"))
     stream = Stream(seed, "s4/device_sharing_rank", ALLOCATION)
-    cell = devices.region[:n_party].astype(np.uint16) * np.uint16(len(groups)) + devices.group[:n_party]
+    cell = (
+        devices.region[:n_party].astype(np.uint16) * np.uint16(len(groups))
+        + devices.group[:n_party]
+    )
     share = np.zeros(len(groups))
     for name, rule in pack.device_linkage_rules.sharing.items():
         share[groups.index(name)] = rule.share

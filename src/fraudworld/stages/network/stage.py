@@ -64,7 +64,9 @@ def run(
         context.emit(IP_BASE, tables.ip_base(ips.ips, geo))
     with context.step("S4", "merge_parts"):
         context.emit(IP_LINKS, tables.ip_links(pack, ips.edges, ips.endpoints, merchants))
-        context.emit(NETWORK_SUMMARY, tables.network_summary(pack, devices, ips.ips, ips.edges, geo))
+        context.emit(
+            NETWORK_SUMMARY, tables.network_summary(pack, devices, ips.ips, ips.edges, geo)
+        )
     with context.step("S4", "rng_publish"):
         context.evidence += [*made.rng, *linked.rng, *ips.rng]
         context.plans["s4_devices"] = {

@@ -51,7 +51,9 @@ def _units(member, shuffle, size_draw, cuts, atom, out):  # type: ignore[no-unty
                 count += 1
         for k in range(count - 1, 0, -1):
             # The high half of draw × (k + 1): uniform on 0 … k but for 2**-54.
-            pick = np.int64((shuffle[order[k]] >> np.uint64(32)) * np.uint64(k + 1) >> np.uint64(32))
+            pick = np.int64(
+                (shuffle[order[k]] >> np.uint64(32)) * np.uint64(k + 1) >> np.uint64(32)
+            )
             order[k], order[pick] = order[pick], order[k]
         k = 0
         while k < count:

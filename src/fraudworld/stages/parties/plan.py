@@ -51,7 +51,8 @@ def plan_counts(pack: PolicyPack, seed: int, geo: Geography) -> PopulationPlan:
     w = priors.country_weight
     weight = np.array(
         [
-            (o + w.outlet_offset) ** w.outlet_exponent * (a + w.arrival_offset) ** w.arrival_exponent
+            (o + w.outlet_offset) ** w.outlet_exponent
+            * (a + w.arrival_offset) ** w.arrival_exponent
             for o, a in zip(geo.outlets.tolist(), geo.weekly_arrivals.tolist(), strict=True)
         ]
     )
