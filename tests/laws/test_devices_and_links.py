@@ -71,7 +71,7 @@ def test_device_plans_are_conserved_cell_by_cell(world):
 
 
 def test_size_and_caps(world):
-    parties, _, _, _, made, linked = world
+    parties, _, _, _, _made, linked = world
     devices = linked.devices
     owned = np.bincount(devices.owner[devices.owner >= 0], minlength=parties.n)
     assert owned.sum() / parties.n == pytest.approx(2.21, rel=0.02)
@@ -95,7 +95,7 @@ def test_every_device_has_one_owner_or_one_merchant(world):
 
 
 def test_shared_devices_are_shared_at_home_or_in_the_firm(world):
-    parties, _, _, _, made, linked = world
+    parties, _, _, _, _made, linked = world
     device, other = _targets(linked, "SECONDARY_USER")
     owner = linked.devices.owner[device]
     assert (other != owner).all()
@@ -117,7 +117,7 @@ def test_shared_devices_are_shared_at_home_or_in_the_firm(world):
 
 
 def test_access_stays_with_the_users_and_their_accounts(world):
-    parties, accounts, instruments, _, _, linked = world
+    _parties, accounts, instruments, _, _, linked = world
     users = {}
     for role in ("PRIMARY_OWNER", "SECONDARY_USER"):
         for d, p in zip(*_targets(linked, role), strict=True):
@@ -177,7 +177,7 @@ def test_systems_and_browsers_fit(world):
 
 @pytest.mark.parametrize(("shard", "workers"), [(None, 1), (1_000, 2), (50_000, 2)])
 def test_shards_and_workers_do_not_matter(world, shard, workers):
-    _, _, _, _, made, linked = build(shard, workers)
+    _, _, _, _, _made, linked = build(shard, workers)
     for name in ("device", "role", "target"):
         assert (getattr(linked.links, name) == getattr(world[5].links, name)).all(), name
     for name in ("type", "os", "ua", "owner", "home", "users"):

@@ -52,7 +52,7 @@ def test_region_mix_is_the_policy_by_largest_remainder(population):
 
 
 def test_every_country_reaches_its_floor(population):
-    geo, plan, _, _ = population
+    _geo, plan, _, _ = population
     assert plan.counts.sum(axis=1).min() >= PACK.population_priors.country_floor.minimum
 
 

@@ -51,7 +51,8 @@ def compare(world: PublishedWorld) -> tuple[FidelityTable, ...]:
 def _party_types(world: PublishedWorld) -> Iterator[Line]:
     mix = world.pack.population_priors.party_type_mix
     rows = world.sql.execute(
-        "SELECT region_id, party_type, sum(party_count) / sum(sum(party_count)) OVER (PARTITION BY region_id)"
+        "SELECT region_id, party_type, sum(party_count) / sum(sum(party_count)) OVER (PARTITION"
+        " BY region_id)"
         " FROM s1_party_summary GROUP BY region_id, party_type ORDER BY ALL"
     ).fetchall()
     for region, kind, share in rows:
@@ -83,9 +84,11 @@ def _accounts(world: PublishedWorld) -> Iterator[Line]:
 def _instruments(world: PublishedWorld) -> Iterator[Line]:
     mix = world.pack.instrument_mix_priors
     rows = world.sql.execute(
-        "WITH n AS (SELECT account_type, sum(account_count) AS n FROM s2_account_summary GROUP BY ALL)"
+        "WITH n AS (SELECT account_type, sum(account_count) AS n FROM s2_account_summary GROUP BY"
+        " ALL)"
         " SELECT account_type, instrument_type, count(*) / any_value(n) FROM s3_instrument_base"
-        " JOIN s2_account_base USING (account_id) JOIN n USING (account_type) GROUP BY ALL ORDER BY ALL"
+        " JOIN s2_account_base USING (account_id) JOIN n USING (account_type) GROUP BY ALL ORDER"
+        " BY ALL"
     ).fetchall()
     for account, kind, mean in rows:
         expected = mix.lambda_per_account[account] * mix.shares[account][kind]
@@ -106,7 +109,8 @@ def _devices(world: PublishedWorld) -> Iterator[Line]:
 def _edges(world: PublishedWorld) -> Iterator[Line]:
     mix = world.pack.ip_count_priors.edge_shares
     rows = world.sql.execute(
-        "SELECT home_region_id, ip_type, count(*) / sum(count(*)) OVER (PARTITION BY home_region_id)"
+        "SELECT home_region_id, ip_type, count(*) / sum(count(*)) OVER (PARTITION BY"
+        " home_region_id)"
         " FROM s4_ip_links JOIN s4_device_base USING (device_id) JOIN s4_ip_base USING (ip_id)"
         " GROUP BY home_region_id, ip_type ORDER BY ALL"
     ).fetchall()

@@ -102,7 +102,8 @@ def _no_nulls() -> Iterator[Invariant]:
 def _orphan(child: str, column: str, parent: str, key: str) -> Invariant:
     return Invariant(
         f"{child}.{column} exists in {parent}",
-        f"SELECT count(*) FROM (SELECT DISTINCT {column} AS k FROM {child} WHERE {column} IS NOT NULL)"
+        f"SELECT count(*) FROM (SELECT DISTINCT {column} AS k FROM {child} WHERE {column} IS NOT"
+        f" NULL)"
         f" ANTI JOIN {parent} ON k = {parent}.{key}",
     )
 
@@ -125,7 +126,8 @@ _ORPHANS = (
         Invariant(
             f"every {entity} has exactly one role row",
             f"SELECT count(*) FROM {base} b FULL JOIN s5_{entity}_fraud_roles r"
-            f" ON b.{entity}_id = r.{entity}_id WHERE b.{entity}_id IS NULL OR r.{entity}_id IS NULL",
+            f" ON b.{entity}_id = r.{entity}_id WHERE b.{entity}_id IS NULL OR r.{entity}_id IS"
+            f" NULL",
         )
         for entity, base in (
             ("party", "s1_party_base"),
@@ -139,8 +141,10 @@ _ORPHANS = (
 _COUNTS = (
     Invariant(
         "holdings equal accounts grouped by owner and product",
-        "SELECT count(*) FROM (SELECT owner_party_id, account_type, count(*) AS n FROM s2_account_base"
-        " GROUP BY ALL) a FULL JOIN s2_party_product_holdings h USING (owner_party_id, account_type)"
+        "SELECT count(*) FROM (SELECT owner_party_id, account_type, count(*) AS n FROM"
+        " s2_account_base"
+        " GROUP BY ALL) a FULL JOIN s2_party_product_holdings h USING (owner_party_id,"
+        " account_type)"
         " WHERE a.n IS DISTINCT FROM h.account_count",
     ),
     Invariant(
@@ -152,14 +156,16 @@ _COUNTS = (
     ),
     Invariant(
         "account summary equals its group-by",
-        "SELECT count(*) FROM (SELECT country_iso, region_id, party_type, account_type, count(*) AS n"
+        "SELECT count(*) FROM (SELECT country_iso, region_id, party_type, account_type, count(*)"
+        " AS n"
         " FROM s2_account_base GROUP BY ALL) a FULL JOIN s2_account_summary s"
         " USING (country_iso, region_id, party_type, account_type)"
         " WHERE a.n IS DISTINCT FROM s.account_count",
     ),
     Invariant(
         "account attributes are the owner's",
-        "SELECT count(*) FROM s2_account_base a JOIN s1_party_base p ON a.owner_party_id = p.party_id"
+        "SELECT count(*) FROM s2_account_base a JOIN s1_party_base p ON a.owner_party_id ="
+        " p.party_id"
         " WHERE (a.party_type, a.segment_id, a.region_id, a.country_iso)"
         " IS DISTINCT FROM (p.party_type, p.segment_id, p.region_id, p.country_iso)",
     ),
@@ -207,7 +213,8 @@ _INSTRUMENTS = (
     ),
     Invariant(
         "wallet tokens sit on accounts with a card",
-        "SELECT count(*) FROM (SELECT DISTINCT account_id FROM s3_instrument_base i WHERE instrument_type IN"
+        "SELECT count(*) FROM (SELECT DISTINCT account_id FROM s3_instrument_base i WHERE"
+        " instrument_type IN"
         " (SELECT instrument_type FROM instrument_law WHERE needs_card)) ANTI JOIN"
         " (SELECT DISTINCT account_id FROM s3_instrument_base WHERE instrument_type IN"
         "  (SELECT instrument_type FROM instrument_law WHERE family = 'CARD')) USING (account_id)",
@@ -222,14 +229,16 @@ _INSTRUMENTS = (
 _DEVICES = (
     Invariant(
         "every party device has exactly one PRIMARY_OWNER, who is its primary party",
-        "SELECT count(*) FROM (SELECT device_id, count(*) AS n, any_value(party_id) AS p FROM s4_device_links"
+        "SELECT count(*) FROM (SELECT device_id, count(*) AS n, any_value(party_id) AS p FROM"
+        " s4_device_links"
         " WHERE link_role = 'PRIMARY_OWNER' GROUP BY device_id) l FULL JOIN"
         " (SELECT * FROM s4_device_base WHERE primary_party_id IS NOT NULL) d USING (device_id)"
         " WHERE n IS DISTINCT FROM 1 OR p IS DISTINCT FROM primary_party_id",
     ),
     Invariant(
         "every terminal has exactly one MERCHANT_TERMINAL link, to its merchant",
-        "SELECT count(*) FROM (SELECT device_id, count(*) AS n, any_value(merchant_id) AS m FROM s4_device_links"
+        "SELECT count(*) FROM (SELECT device_id, count(*) AS n, any_value(merchant_id) AS m FROM"
+        " s4_device_links"
         " WHERE link_role = 'MERCHANT_TERMINAL' GROUP BY device_id) l FULL JOIN"
         " (SELECT * FROM s4_device_base WHERE primary_merchant_id IS NOT NULL) d USING (device_id)"
         " WHERE n IS DISTINCT FROM 1 OR m IS DISTINCT FROM primary_merchant_id",
@@ -250,7 +259,8 @@ _DEVICES = (
     Invariant(
         "accounts a device reaches belong to its users",
         "SELECT count(*) FROM (SELECT l.device_id, a.owner_party_id FROM s4_device_links l"
-        " JOIN s2_account_base a USING (account_id) WHERE link_role = 'ASSOCIATED_ACCOUNT_ACCESS') x"
+        " JOIN s2_account_base a USING (account_id) WHERE link_role ="
+        " 'ASSOCIATED_ACCOUNT_ACCESS') x"
         " ANTI JOIN (SELECT device_id, party_id FROM s4_device_links WHERE party_id IS NOT NULL) u"
         " ON x.device_id = u.device_id AND x.owner_party_id = u.party_id",
     ),
@@ -259,7 +269,8 @@ _DEVICES = (
         "SELECT count(*) FROM (SELECT l.device_id, i.account_id FROM s4_device_links l"
         " JOIN s3_instrument_base i USING (instrument_id)"
         " WHERE link_role = 'ASSOCIATED_INSTRUMENT_ACCESS') x"
-        " ANTI JOIN (SELECT device_id, account_id FROM s4_device_links WHERE account_id IS NOT NULL) u"
+        " ANTI JOIN (SELECT device_id, account_id FROM s4_device_links WHERE account_id IS NOT"
+        " NULL) u"
         " ON x.device_id = u.device_id AND x.account_id = u.account_id",
     ),
 )
@@ -267,7 +278,8 @@ _DEVICES = (
 _ADDRESSES = (
     Invariant(
         "every linked device has exactly one TYPICAL_DEVICE_IP",
-        "SELECT count(*) FROM (SELECT device_id, count(*) FILTER (link_role = 'TYPICAL_DEVICE_IP') AS n"
+        "SELECT count(*) FROM (SELECT device_id, count(*) FILTER (link_role ="
+        " 'TYPICAL_DEVICE_IP') AS n"
         " FROM s4_ip_links WHERE device_id IS NOT NULL GROUP BY device_id) WHERE n <> 1",
     ),
     Invariant(
@@ -277,7 +289,8 @@ _ADDRESSES = (
     ),
     Invariant(
         "an IP link has a device or a merchant, by its role",
-        "SELECT count(*) FROM s4_ip_links WHERE (link_role = 'MERCHANT_ENDPOINT') <> (merchant_id IS NOT NULL)"
+        "SELECT count(*) FROM s4_ip_links WHERE (link_role = 'MERCHANT_ENDPOINT') <> (merchant_id"
+        " IS NOT NULL)"
         " OR (device_id IS NULL) = (merchant_id IS NULL)",
     ),
     Invariant(

@@ -71,7 +71,8 @@ def _policy_tables(sql: duckdb.DuckDBPyConnection, pack: PolicyPack) -> None:
     sql.execute("CREATE TABLE kmax(account_type VARCHAR, cap BIGINT)")
     sql.executemany("INSERT INTO kmax VALUES (?, ?)", [(t, law.cap) for t, law in caps.items()])
     sql.execute(
-        "CREATE TABLE account_taxonomy(account_type VARCHAR, party_type VARCHAR, ledger VARCHAR, role_group VARCHAR)"
+        "CREATE TABLE account_taxonomy(account_type VARCHAR, party_type VARCHAR, ledger VARCHAR,"
+        " role_group VARCHAR)"
     )
     sql.executemany(
         "INSERT INTO account_taxonomy VALUES (?, ?, ?, ?)",

@@ -6,6 +6,7 @@ without copying. Nothing a stage computes may depend on how many threads there a
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -68,7 +69,7 @@ def cut(country_start: Iterable[int], parties_per_shard: int | None) -> tuple[Sh
     """
     bounds = [int(b) for b in country_start]
     shards = []
-    for country, (low, high) in enumerate(zip(bounds, bounds[1:], strict=False)):
+    for country, (low, high) in enumerate(itertools.pairwise(bounds)):
         size = high - low if parties_per_shard is None else -(-parties_per_shard // ATOM) * ATOM
         shards += [
             Shard(first, min(first + size, high), country)

@@ -14,7 +14,8 @@ def t1_kmax_hard_invariant(seen: Evidence) -> Iterator[Row]:
     """T1: largest excess over K_max; a product without a rule counts as one."""
     value = seen.world.value(
         "SELECT coalesce(max(CASE WHEN cap IS NULL THEN n ELSE greatest(n - cap, 0) END), 0) FROM"
-        " (SELECT account_type, count(*) AS n FROM s2_account_base GROUP BY owner_party_id, account_type)"
+        " (SELECT account_type, count(*) AS n FROM s2_account_base GROUP BY owner_party_id,"
+        " account_type)"
         " LEFT JOIN kmax USING (account_type)"
     )
     n = seen.world.value("SELECT count(*) FROM s2_account_base")
@@ -30,7 +31,8 @@ def t2_kmax_tail_sanity(seen: Evidence) -> Iterator[Row]:
     rows = seen.sql.execute(
         "SELECT account_type, quantile_disc(account_count, 0.99) - coalesce(any_value(cap), 0),"
         " max(account_count) - coalesce(any_value(cap), 0), count(*)"
-        " FROM s2_party_product_holdings LEFT JOIN kmax USING (account_type) GROUP BY account_type ORDER BY account_type"
+        " FROM s2_party_product_holdings LEFT JOIN kmax USING (account_type) GROUP BY"
+        " account_type ORDER BY account_type"
     ).fetchall()
     for metric, column in (("worst_p99_over_kmax", 1), ("worst_max_over_kmax", 2)):
         worst = max(rows, key=lambda r: r[column])

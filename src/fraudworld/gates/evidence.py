@@ -75,7 +75,8 @@ class Evidence:
         """Owners by (risky?, assets, risky assets), and how many of each there are."""
         rows = self.sql.execute(
             f"SELECT p.risky::INT, n, bad, count(*) FROM (SELECT owner, count(*) AS n,"
-            f" count(*) FILTER (risky) AS bad FROM {asset} WHERE owner IS NOT NULL GROUP BY owner) a"
+            f" count(*) FILTER (risky) AS bad FROM {asset} WHERE owner IS NOT NULL GROUP BY"
+            f" owner) a"
             f" JOIN party p ON p.party_id = a.owner GROUP BY ALL ORDER BY ALL"
         ).fetchall()
         table = np.array(rows, dtype=np.int64).reshape(-1, 4)
@@ -84,7 +85,8 @@ class Evidence:
     def strata(self, asset: str) -> NDArray[np.float64]:
         """2×2 tables per party type × region × asset group: (strata, owner risky, asset risky)."""
         rows = self.sql.execute(
-            f"SELECT count(*) FILTER (NOT p.risky AND NOT a.risky), count(*) FILTER (NOT p.risky AND a.risky),"
+            f"SELECT count(*) FILTER (NOT p.risky AND NOT a.risky), count(*) FILTER (NOT p.risky"
+            f" AND a.risky),"
             f" count(*) FILTER (p.risky AND NOT a.risky), count(*) FILTER (p.risky AND a.risky)"
             f" FROM {asset} a JOIN party p ON p.party_id = a.owner"
             f" GROUP BY p.party_type, p.region_id, a.role_group"

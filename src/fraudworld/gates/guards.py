@@ -35,17 +35,21 @@ def separability(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
     )
     features = {
         "accounts": "SELECT owner AS id, count(*) AS v FROM account GROUP BY owner",
-        "risky_accounts": "SELECT owner AS id, count(*) FILTER (risky) AS v FROM account GROUP BY owner",
+        "risky_accounts": "SELECT owner AS id, count(*) FILTER (risky) AS v"
+        " FROM account GROUP BY owner",
         "devices": "SELECT owner AS id, count(*) AS v FROM device GROUP BY owner",
-        "risky_devices": "SELECT owner AS id, count(*) FILTER (risky) AS v FROM device GROUP BY owner",
-        "instruments": "SELECT owner_party_id AS id, count(*) AS v FROM s3_instrument_base GROUP BY ALL",
+        "risky_devices": "SELECT owner AS id, count(*) FILTER (risky) AS v"
+        " FROM device GROUP BY owner",
+        "instruments": "SELECT owner_party_id AS id, count(*) AS v"
+        " FROM s3_instrument_base GROUP BY ALL",
     }
     areas = {}
     for name, query in features.items():
         counts = np.array(
             seen.sql.execute(
                 f"SELECT count(*) FILTER (risky), count(*) FILTER (NOT risky) FROM party"
-                f" LEFT JOIN ({query}) f ON f.id = party_id GROUP BY coalesce(v, 0) ORDER BY coalesce(v, 0)"
+                f" LEFT JOIN ({query}) f ON f.id = party_id GROUP BY coalesce(v, 0) ORDER BY"
+                f" coalesce(v, 0)"
             ).fetchall(),
             dtype=np.float64,
         )
@@ -180,11 +184,15 @@ def country_heterogeneity(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Gua
     distances = [
         float(d)
         for (d,) in seen.sql.execute(
-            "WITH s AS (SELECT country_iso, region_id, segment_id, sum(party_count) AS n FROM s1_party_summary"
-            " GROUP BY ALL), c AS (SELECT country_iso, region_id, sum(n) AS size FROM s GROUP BY ALL),"
-            " r AS (SELECT region_id, segment_id, sum(n) / sum(sum(n)) OVER (PARTITION BY region_id) AS q"
+            "WITH s AS (SELECT country_iso, region_id, segment_id, sum(party_count) AS n FROM"
+            " s1_party_summary"
+            " GROUP BY ALL), c AS (SELECT country_iso, region_id, sum(n) AS size FROM s GROUP BY"
+            " ALL),"
+            " r AS (SELECT region_id, segment_id, sum(n) / sum(sum(n)) OVER (PARTITION BY"
+            " region_id) AS q"
             "       FROM s GROUP BY region_id, segment_id)"
-            " SELECT 0.5 * sum(abs(coalesce(s.n, 0) / c.size - r.q)) FROM c JOIN r USING (region_id)"
+            " SELECT 0.5 * sum(abs(coalesce(s.n, 0) / c.size - r.q)) FROM c JOIN r USING"
+            " (region_id)"
             " LEFT JOIN s ON s.country_iso = c.country_iso AND s.segment_id = r.segment_id"
             f" WHERE c.size >= {rule.min_parties} GROUP BY c.country_iso ORDER BY 1"
         ).fetchall()
@@ -256,9 +264,11 @@ LEAKAGE_SOURCES = {
         "SELECT role_group AS g, risky, a.account_type, b.segment_id, b.region_id, b.currency"
         " FROM account a JOIN s2_account_base b USING (account_id)"
     ),
-    "device": "SELECT role_group AS g, risky, device_type, os_family, ua_family, region_id FROM device",
+    "device": "SELECT role_group AS g, risky, device_type, os_family, ua_family, region_id"
+    " FROM device",
     "ip": (
-        "SELECT role_group AS g, raw_role = 'HIGH_RISK_IP' AS risky, ip_type, asn_class, ip_version,"
+        "SELECT role_group AS g, raw_role = 'HIGH_RISK_IP' AS risky, ip_type, asn_class,"
+        " ip_version,"
         " region_id FROM ip"
     ),
 }
@@ -308,7 +318,8 @@ def _tree_auc(
     tree.fit(rows, label, sample_weight=weight)
     score = tree.predict_proba(hot)[:, 1]
     values, at = np.unique(score, return_inverse=True)
-    return auc(np.bincount(at, bad, values.size), np.bincount(at, good, values.size))
+    positive, negative = (np.bincount(at, w, values.size).astype(float) for w in (bad, good))
+    return auc(positive, negative)
 
 
 GUARDS: tuple[GuardCheck, ...] = (

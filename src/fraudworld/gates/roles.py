@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,19 +79,21 @@ def t6_role_mapping_coverage(seen: Evidence) -> Iterator[Row]:
     for entity in ENTITIES:
         mapping = seen.pack.fraud_role_taxonomy.entities[entity].mapping
         rows = seen.sql.execute(
-            f"SELECT raw_role, canonical_role_family, count(*) FROM s5_{entity}_fraud_roles GROUP BY ALL"
+            f"SELECT raw_role, canonical_role_family, count(*) FROM s5_{entity}_fraud_roles GROUP"
+            f" BY ALL"
         ).fetchall()
         total += sum(n for _, _, n in rows)
         bad += sum(n for raw, family, n in rows if mapping.get(raw) != family)
     gates = seen.pack.validation_policy.gates
-    why = {"no_interval": "an exact count over the whole world has no sampling interval"}
+    why = "an exact count over the whole world has no sampling interval"
     yield at_least(
         "T6_ROLE_MAPPING_COVERAGE", "mapped_role_fraction", 1 - bad / total,
-        gates["T6_mapped_role_fraction"], owner="S5", seed=seen.seed, support=total, **why,
+        gates["T6_mapped_role_fraction"], owner="S5", seed=seen.seed, support=total,
+        no_interval=why,
     )  # fmt: skip
     yield at_most(
         "T6_ROLE_MAPPING_COVERAGE", "unmapped_role_count", bad,
-        gates["T6_unmapped_role_count"], owner="S5", seed=seen.seed, support=total, **why,
+        gates["T6_unmapped_role_count"], owner="S5", seed=seen.seed, support=total, no_interval=why,
     )  # fmt: skip
 
 
@@ -194,7 +197,7 @@ def _rows(
         ),
     ):
         interval = resampled(
-            o.astype(np.int64), lambda d, e=e: jsd(d, e), support.bootstrap_resamples,
+            o.astype(np.int64), partial(jsd, expected=e), support.bootstrap_resamples,
             generator(seen.seed, name), support.confidence,
         ) if o.sum() > 0 else None  # fmt: skip
         yield at_most(

@@ -30,7 +30,7 @@ def largest_remainder(total: int, weights: ArrayLike) -> NDArray[np.int64]:
         counts[order[:rest]] += 1
     else:  # the floor of a sum rounded up by one ulp
         counts[order[::-1][:-rest]] -= 1
-    return counts.reshape(w.shape)
+    return np.asarray(counts.reshape(w.shape), dtype=np.int64)
 
 
 def bounded(total: int, weights: ArrayLike, floor: ArrayLike) -> NDArray[np.int64]:

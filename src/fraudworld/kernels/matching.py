@@ -68,7 +68,7 @@ def degrees(draws, cuts, minimum, cap, total):  # type: ignore[no-untyped-def]
 
 @njit(inline="always")
 def _on_node(stub, start, node, device):  # type: ignore[no-untyped-def]
-    for i in range(start[node], start[node + 1]):
+    for i in range(start[node], start[node + 1]):  # noqa: SIM110 - compiled: no generators
         if stub[i] >> 1 == device:
             return True
     return False
@@ -104,7 +104,8 @@ def deal(stub, draws, degree, attempts):  # type: ignore[no-untyped-def]
             found += 1
     for f in range(found):
         i = doubles[f]
-        node, device = node_of[i], stub[i] >> 1
+        node = node_of[i]
+        device = stub[i] >> 1
         done = False
         mixed = draws[i]
         for _ in range(attempts):
@@ -121,7 +122,7 @@ def deal(stub, draws, degree, attempts):  # type: ignore[no-untyped-def]
             break
         if not done:
             # Systematic search, so that what can be repaired in a small unit is.
-            for j in range(n):
+            for j in range(n):  # type: ignore[assignment]
                 other, partner = node_of[j], stub[j]
                 if partner < 0 or other == node:
                     continue

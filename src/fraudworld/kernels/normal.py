@@ -38,7 +38,7 @@ def exp(x: float) -> float:
     for i in range(1, 15):
         term = term * r / i
         total += term
-    return total * _power_of_two(k)
+    return total * _power_of_two(k)  # type: ignore[arg-type]
 
 
 @njit(cache=True, nogil=True)
@@ -191,7 +191,7 @@ def quantile(u: float) -> float:
             * r
             + 0.59983220655588793769
         ) * r + 1.0
-    return -num / den if q < 0.0 else num / den
+    return -num / den if q < 0.0 else num / den  # type: ignore[no-any-return]
 
 
 @njit(inline="always")
@@ -203,4 +203,4 @@ def unit(bits: np.uint64) -> float:
 @njit(inline="always")
 def deviate(bits: np.uint64) -> float:
     """A standard normal deviate from one draw."""
-    return quantile(unit(bits))
+    return float(quantile(unit(bits)))

@@ -22,7 +22,7 @@ _W0 = np.uint64(0x9E3779B97F4A7C15)
 _W1 = np.uint64(0xBB67AE8584CAA73B)
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def mul_high(typing_context: Any, a: Any, b: Any) -> Any:
     """High 64 bits of the 128-bit product of two u64: one machine instruction."""
     signature = types.uint64(types.uint64, types.uint64)
@@ -43,7 +43,7 @@ def block(k0: np.uint64, k1: np.uint64, number: np.uint64) -> tuple:  # type: ig
     c2 = np.uint64(0)
     c3 = np.uint64(0)
     for _ in range(10):
-        h0 = mul_high(_M0, c0)
+        h0 = mul_high(_M0, c0)  # type: ignore[call-arg, var-annotated]
         l0 = _M0 * c0
         h1 = mul_high(_M1, c2)
         l1 = _M1 * c2

@@ -112,7 +112,7 @@ def parse(raw: bytes, name: str, faults: list[Fault]) -> dict[str, object] | Non
     if problem:
         faults.append(Fault(name, "", problem))
         return None
-    loader = yaml.CSafeLoader(text)  # type: ignore[no-untyped-call]
+    loader = yaml.CSafeLoader(text)
     try:
         node = loader.get_single_node()
     except yaml.YAMLError as error:

@@ -45,7 +45,8 @@ SCHEMAS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "5B": {
         "arrival_events_5B": (
-            "scenario_id", "merchant_id", "arrival_seq", "ts_utc", "tzid", "channel_group", "is_virtual",
+            "scenario_id", "merchant_id", "arrival_seq", "ts_utc", "tzid", "channel_group",
+            "is_virtual",
         ),
     },
 }  # fmt: skip
@@ -208,7 +209,7 @@ def load_upstream(
         _positions(places["currency"][order], currencies, "country_geography.currency"),
         currencies,
         np.bincount(legal, minlength=len(countries)).astype(np.int64),
-        np.bincount(busy, volume, len(countries)),
+        np.bincount(busy, volume, len(countries)).astype(np.float64),
     )
     ids, first, merchant = np.unique(sites["merchant_id"], return_index=True, return_inverse=True)
     home = _positions(sites["home_country_iso"], countries, "outlet_catalogue.home_country_iso")
@@ -231,7 +232,7 @@ def load_upstream(
             _positions(sites["merchant_class"], classes, "outlet_catalogue.merchant_class")[first],
             outlets.astype(np.int64),
             np.bincount(merchant, legal != home) / outlets,
-            np.bincount(known, volume, ids.size),
+            np.bincount(known, volume, ids.size).astype(np.float64),
         ),
     )
 

@@ -12,19 +12,85 @@ import datetime
 from dataclasses import dataclass
 from functools import cache
 
-COUNTRIES = (
-    # Europe, Western and Central Asia
-    "AE AT BE BG CH CY CZ DE DK EE ES FI FR GB GR HR HU IE IL IS IT KZ LT LU LV MT NL NO PL PT"
-    " RO SA SE SI SK TR"
-    # Africa
-    " BW EG GH KE MA MU NG RW SN TN TZ UG ZA"
-    # Asia and the Pacific
-    " AU BD HK ID IN JP KR LK MY NZ PH SG TH VN"
-    # United States and Canada
-    " CA US"
-    # Latin America and the Caribbean
-    " AR BR CL CO CR DO EC GT MX PA PE UY"
-).split()
+COUNTRIES = [
+    "AE",
+    "AT",
+    "BE",
+    "BG",
+    "CH",
+    "CY",
+    "CZ",
+    "DE",
+    "DK",
+    "EE",
+    "ES",
+    "FI",
+    "FR",
+    "GB",
+    "GR",
+    "HR",
+    "HU",
+    "IE",
+    "IL",
+    "IS",
+    "IT",
+    "KZ",
+    "LT",
+    "LU",
+    "LV",
+    "MT",
+    "NL",
+    "NO",
+    "PL",
+    "PT",
+    "RO",
+    "SA",
+    "SE",
+    "SI",
+    "SK",
+    "TR",
+    "BW",
+    "EG",
+    "GH",
+    "KE",
+    "MA",
+    "MU",
+    "NG",
+    "RW",
+    "SN",
+    "TN",
+    "TZ",
+    "UG",
+    "ZA",
+    "AU",
+    "BD",
+    "HK",
+    "ID",
+    "IN",
+    "JP",
+    "KR",
+    "LK",
+    "MY",
+    "NZ",
+    "PH",
+    "SG",
+    "TH",
+    "VN",
+    "CA",
+    "US",
+    "AR",
+    "BR",
+    "CL",
+    "CO",
+    "CR",
+    "DO",
+    "EC",
+    "GT",
+    "MX",
+    "PA",
+    "PE",
+    "UY",
+]
 """The 77 countries of the default bank (authored)."""
 
 AS_OF = datetime.date(2026, 1, 1)
@@ -54,7 +120,31 @@ class Country:
 
 
 WESTERN_AND_CENTRAL_ASIA = frozenset(
-    ["AE", "AM", "AZ", "BH", "CY", "GE", "IL", "IQ", "JO", "KW", "LB", "OM", "PS", "QA", "SA", "SY", "TR", "YE", "KG", "KZ", "TJ", "TM", "UZ"]
+    [
+        "AE",
+        "AM",
+        "AZ",
+        "BH",
+        "CY",
+        "GE",
+        "IL",
+        "IQ",
+        "JO",
+        "KW",
+        "LB",
+        "OM",
+        "PS",
+        "QA",
+        "SA",
+        "SY",
+        "TR",
+        "YE",
+        "KG",
+        "KZ",
+        "TJ",
+        "TM",
+        "UZ",
+    ]
 )
 """UN M49 subregions 145 and 143."""
 

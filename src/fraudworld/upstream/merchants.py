@@ -89,7 +89,7 @@ def quantile_curve(
 
     def curve(bend: float) -> NDArray[np.float64]:
         shape = np.where(at[segment] >= 0.9, t**bend, t)
-        return np.exp(low + (high - low) * shape)
+        return np.asarray(np.exp(low + (high - low) * shape))
 
     flat, steep = 0.05, 50.0
     for _ in range(60):

@@ -7,7 +7,9 @@ gated, weighted, capped law. Wallet tokens go only to accounts that hold a card.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -137,9 +139,7 @@ def allocate_instruments(
                 np.maximum(rest, 0),
                 law.zero_share,
                 law.cap - base,
-                lambda at, w=who, s=spare: np.stack(
-                    [s.at(w[at], i) for i in range(s.width)], axis=1
-                ),
+                partial(_slots, spare, who),
             )
             held[slot, inside] += done.counts
             dropped[f"{code}/{name}"] = int(done.dropped.sum())
@@ -151,6 +151,11 @@ def allocate_instruments(
     for used in engine.map(account_type, range(len(account_codes))):
         uses += used
     return Wallets(counts, table, dropped, placed, excess, tuple(uses))
+
+
+def _slots(stream: Stream, who: NDArray[np.int64], at: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """One draw per free slot of entities who[at]: u64 (len(at), width)."""
+    return np.stack([stream.at(who[at], i) for i in range(stream.width)], axis=1)
 
 
 def _floors(
@@ -206,7 +211,7 @@ def instruments_of(
     account = np.empty(n, dtype=np.uint32)
     kind = np.empty(n, dtype=np.uint8)
     bounds = np.linspace(0, accounts.n, 9).astype(np.int64)
-    spans = list(zip(bounds, bounds[1:], strict=False))
+    spans = list(itertools.pairwise(bounds))
     engine.map(
         lambda span: expand.fill(
             wallets.counts,

@@ -152,8 +152,8 @@ def _draw_counts(
     first, second, third = (np.ascontiguousarray(draws[:, i]) for i in range(3))
     asleep_now = choices(first, devices.group, thresholds(dormant)) == 1
     spare = choices(second, devices.group, thresholds(counts)).astype(np.int16)
-    owner = np.where(devices.owner_type == NONE, len(owners) - 1, devices.owner_type)
-    row = owner.astype(np.int32) * len(groups) + devices.group
+    owned_by = np.where(devices.owner_type == NONE, len(owners) - 1, devices.owner_type)
+    row = owned_by.astype(np.int32) * len(groups) + devices.group
     typical = choices(third, row, thresholds(shares.reshape(-1, len(types))))
     spare[asleep_now] = 0
     typical[asleep_now] = NONE
@@ -214,7 +214,7 @@ def _home_leases(
     lease[take & ~retail] |= 1
     spare[take] -= 1
     left[:, home_type] -= np.bincount(devices.region[take], minlength=n_regions)
-    return lease
+    return np.asarray(lease)
 
 
 def _prone(pack: PolicyPack, stream: Stream, parties: Parties) -> NDArray[np.bool_]:
@@ -252,7 +252,7 @@ def _proxies(
 
 
 @njit(cache=True, nogil=True)
-def _emit(
+def _emit(  # type: ignore[no-untyped-def]
     region,
     group,
     typical,
@@ -268,7 +268,7 @@ def _emit(
     device,
     kind,
     is_typical,
-):  # type: ignore[no-untyped-def]
+):
     """Stubs of every device that are not at home: typical, proxies, then placed ones."""
     at = 0
     for d in range(region.size):
@@ -374,7 +374,7 @@ def _flow(
     capacity[1 : n + 1, n + 1 : n + m + 1] = np.where(allowed, np.minimum(rows.sum(), 2**30), 0)
     capacity[n + 1 : n + m + 1, n + m + 1] = columns
     flow = maximum_flow(csr_array(capacity), 0, n + m + 1).flow.toarray()
-    return flow[1 : n + 1, n + 1 : n + m + 1].astype(np.int64)
+    return np.asarray(flow[1 : n + 1, n + 1 : n + m + 1], dtype=np.int64)
 
 
 def home_edges(

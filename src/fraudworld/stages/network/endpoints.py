@@ -8,6 +8,7 @@ What cannot be repaired moves to another type of the country, and is counted.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,8 +78,8 @@ def build_ips(
 
     units, uses = _deal_units(pack, seed, devices, demand, n_countries, engine)
     homes = _home_units(pack, devices, demand, n_countries)
-    for country, unit in enumerate(homes):
-        units[country * n_types + home_type] = unit
+    for place, unit in enumerate(homes):
+        units[place * n_types + home_type] = unit
     moved, lost = _rehouse(pack, devices, units, n_types)
 
     sizes = np.array([u.start.size - 1 for u in units])
@@ -195,7 +196,7 @@ def _home_units(
     bounds = np.searchsorted(node_country, np.arange(n_countries + 1))
     units = []
     nothing = np.empty(0, dtype=np.int64)
-    for low, high in zip(bounds, bounds[1:], strict=False):
+    for low, high in itertools.pairwise(bounds):
         rows = slice(int(node_start[low]), int(node_start[high]))
         units.append(_Unit(slots[rows], node_start[low : high + 1] - node_start[low], nothing))
     return units

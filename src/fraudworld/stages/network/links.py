@@ -20,6 +20,7 @@ from fraudworld.engine.local import Engine, Shard
 from fraudworld.kernels import expand
 from fraudworld.kernels.discrete import thresholds, zero_inflated_poisson
 from fraudworld.kernels.select import smallest
+from fraudworld.policy.models import ZeroInflatedPoisson
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import Stream, StreamUse
 from fraudworld.stages.columns import Accounts, DeviceLinks, Devices, Instruments, Parties
@@ -248,7 +249,8 @@ def draw_links(
             rules.max_devices_per_account, rules.max_devices_per_instrument,
             used, account_load, instrument_load, users, *buffers,
         )  # fmt: skip
-        return DeviceLinks(*(b[:rows].copy() for b in buffers))
+        device, role, target = buffers
+        return DeviceLinks(device[:rows].copy(), role[:rows].copy(), target[:rows].copy())
 
     parts = engine.map(one, shards)
     terminals = np.arange(n_party, devices.n, dtype=np.uint32)
@@ -325,12 +327,14 @@ def _user_cuts(pack: PolicyPack) -> NDArray[np.uint64]:
     return thresholds(shares)
 
 
-def _poisson_cuts(laws: dict[str, object], groups: tuple[str, ...]) -> NDArray[np.uint64]:
+def _poisson_cuts(
+    laws: dict[str, ZeroInflatedPoisson], groups: tuple[str, ...]
+) -> NDArray[np.uint64]:
     """Thresholds of the access counts per group; groups without a law reach nothing."""
     shares = np.zeros((len(groups), 9))
     shares[:, 0] = 1.0
     for name, law in laws.items():
-        p = zero_inflated_poisson(law.zero_share, law.mean, law.maximum)  # type: ignore[attr-defined]
+        p = zero_inflated_poisson(law.zero_share, law.mean, law.maximum)
         shares[groups.index(name), :] = 0.0
         shares[groups.index(name), : p.size] = p
     return thresholds(shares)
