@@ -44,8 +44,9 @@ from fraudworld.store.evidence import write_rng_logs
 from fraudworld.store.identity import Identity, manifest_fingerprint, run_id
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.publish import publish, staging
+from fraudworld.store.receipt import Receipt, now, read_receipt, write_receipt
 from fraudworld.store.seal import check_run, seal_run, write_run_index
-from fraudworld.store.tables import DatasetRecord, DatasetWriter, write_all
+from fraudworld.store.tables import DatasetRecord, DatasetWriter
 
 Report = Callable[[Progress], None]
 ENCODERS = 2
@@ -98,9 +99,10 @@ def run(request: RunRequest, progress: Report | None = None) -> RunOutcome:
             board = gates.judge(folder).as_dict()
             _write_json(staged.validation / "realism_gate_6A.json", board)
             good = passed(checks) and board["grade"] in ("B", "B+")
-            seal_run(staged, records, passed=good)
+            bundle_digest = seal_run(staged, records, passed=good)
         rows = {record.table: record.rows for _, record in records}
-        _receipt(request, ready, staged, name, rows, board, good)
+        receipt = _receipt(request, ready, name, rows, board["grade"], good, bundle_digest)
+        write_receipt(staged, receipt)
         write_evidence(staged.perf(ready.identity), ready.identity, recorder, cold=True)
         write_run_index(staged)
         publish(folder, place.root, staged.bundle_index.relative_to(folder).as_posix())
@@ -144,17 +146,20 @@ def _generate(
 ) -> tuple[list[tuple[Path, DatasetRecord]], tuple[Check, ...]]:
     """S1–S5: every table and document of the run, written into the staging folder."""
     pack = ready.loaded.pack
-    records: list[tuple[Path, DatasetRecord]] = []
+    writers: list[tuple[Path, DatasetWriter]] = []
     with LocalEngine(request.workers) as engine, ThreadPoolExecutor(ENCODERS) as encoders:
 
         def emit(table: Table, batches: Iterable[Batch]) -> int:
             folder = staged.dataset(table.name, ready.identity)
             codes = _codes(table, ready)
             writer = DatasetWriter(table, folder, ready.identity, codes, encoders)
-            record = write_all(writer, batches)
-            records.append((folder, record))
-            recorder.rows += record.rows
-            return record.rows
+            for batch in batches:
+                writer.append(batch)
+            # Encoding goes on while the next stage computes; `close` below waits for it.
+            writer.flush()
+            writers.append((folder, writer))
+            recorder.rows += writer.rows
+            return writer.rows
 
         context = Context(
             pack=pack,
@@ -174,6 +179,8 @@ def _generate(
         checks = posture.run(
             context, people, held, carried, graph.devices, graph.links, graph.ips, graph.edges
         )
+        with recorder.step("S5", "finish_encoding"):
+            records = [(folder, writer.close()) for folder, writer in writers]
     documents = {
         **intake.documents(ready.sealed, ready.loaded),
         "resolved_policy_6A": {
@@ -222,10 +229,8 @@ def _steps(recorder: Recorder, progress: Report | None) -> Callable[[str, str], 
 def _reuse(place: RunPlace, name: str, identity: Identity) -> RunOutcome:
     """The run that is already here, if it is this one and intact."""
     sealed = check_run(place)
-    receipt = json.loads(place.receipt.read_text("utf-8"))
-    theirs = (receipt["seed"], receipt["parameter_hash"], receipt["manifest_fingerprint"])
-    ours = (identity.seed, identity.parameter_hash, identity.manifest_fingerprint)
-    if theirs != ours:
+    receipt = read_receipt(place)
+    if receipt.identity != identity:
         raise RefusedError(
             "6A.S5.OUTPUT_CONFLICT",
             "another run is already published here: its seed, policy or inputs differ",
@@ -233,7 +238,7 @@ def _reuse(place: RunPlace, name: str, identity: Identity) -> RunOutcome:
             remedy="choose another --run-id or --runs-root; a published run is never overwritten",
         )
     board = json.loads((place.validation / "realism_gate_6A.json").read_text("utf-8"))
-    rows = {str(k): int(v) for k, v in receipt["tables"].items()}
+    rows = dict(receipt.tables)
     return RunOutcome(
         place, name, identity, board["grade"], sealed.passed, board, rows, True, _key_means(rows)
     )
@@ -242,42 +247,40 @@ def _reuse(place: RunPlace, name: str, identity: Identity) -> RunOutcome:
 def _receipt(
     request: RunRequest,
     ready: Prepared,
-    staged: RunPlace,
     name: str,
     rows: dict[str, int],
-    board: dict[str, Any],
+    grade: str,
     good: bool,
-) -> None:
+    bundle_digest: str,
+) -> Receipt:
     identity = ready.identity
-    _write_json(
-        staged.receipt,
-        {
-            "tool": "fraudworld",
-            "run_id": name,
-            "role": request.role,
-            "profile": request.profile,
-            "scale": request.scale,
-            "seed": identity.seed,
-            "parameter_hash": identity.parameter_hash,
-            "manifest_fingerprint": identity.manifest_fingerprint,
-            "overlays": list(ready.loaded.overlays),
-            "posture": ready.loaded.pack.posture,
-            "versions": {
-                "fraudworld": __version__,
-                "contract": CONTRACT_VERSION,
-                "rng_law": RNG_LAW_VERSION,
-            },
-            "grade": board["grade"],
-            "passed": good,
-            "tables": rows,
+    return Receipt(
+        run_id=name,
+        role=request.role,
+        profile=request.profile,
+        scale=request.scale,
+        seed=identity.seed,
+        parameter_hash=identity.parameter_hash,
+        manifest_fingerprint=identity.manifest_fingerprint,
+        overlays=ready.loaded.overlays,
+        posture=ready.loaded.pack.posture,
+        versions={
+            "fraudworld": __version__,
+            "contract": CONTRACT_VERSION,
+            "rng_law": RNG_LAW_VERSION,
         },
+        grade=grade,
+        passed=good,
+        bundle_digest=bundle_digest,
+        tables=rows,
+        created_at=now(),
     )
 
 
 def _issue_table(path: Path, checks: tuple[Check, ...]) -> None:
     """One row per check that does not hold."""
     failing = [c.as_dict() for c in checks if not c.holds]
-    names = ("check_id", "family", "severity", "bound", "status")
+    names = ("check_id", "family", "severity", "bound", "status", "where")
     columns = {n: pa.array([str(c[n]) for c in failing], pa.string()) for n in names}
     columns["observed"] = pa.array([c["observed"] for c in failing], pa.float64())
     pq.write_table(pa.table(columns), path, store_schema=False)
