@@ -58,7 +58,9 @@ def certify(
     target = request.runs_root / SUMMARY
     target.parent.mkdir(parents=True, exist_ok=True)
     staged = target.with_suffix(".tmp")
-    staged.write_text(json.dumps(summary, indent=1, sort_keys=True) + "\n", "utf-8")
+    staged.write_text(
+        json.dumps(summary, indent=1, sort_keys=True, allow_nan=False) + "\n", "utf-8"
+    )
     staged.replace(target)
     return summary
 

@@ -66,6 +66,15 @@ class Evidence:
         return np.array(rows, dtype=np.int64).reshape(-1, 2)
 
     @cached_property
+    def instrument_pairs(self) -> dict[tuple[str, str], int]:
+        """Instruments by (account type, instrument type)."""
+        rows = self.sql.execute(
+            "SELECT account_type, instrument_type, count(*) FROM s3_instrument_base"
+            " JOIN account USING (account_id) GROUP BY ALL ORDER BY ALL"
+        ).fetchall()
+        return {(account, kind): n for account, kind, n in rows}
+
+    @cached_property
     def coverage(self) -> tuple[int, int]:
         """(linked devices, devices)."""
         linked = self.world.value("SELECT count(DISTINCT device_id) FROM s4_ip_links")

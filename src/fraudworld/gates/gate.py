@@ -80,6 +80,7 @@ def _row(
     seed: int, support: float, interval: Interval, minimum: float, details: dict[str, Any],
 ) -> Row:  # fmt: skip
     known = math.isfinite(value) and support >= minimum
+    details = {k: _finite(v) for k, v in details.items()}
     if not known:
         details = {**details, "why": f"support {support:g} of {minimum:g} needed"}
     status: Status = "INSUFFICIENT_EVIDENCE" if not known else "PASS" if good else "FAIL"
@@ -89,3 +90,10 @@ def _row(
         known and good, known and better, low, high, seed, status, owner, support,
         {**details, "minimum_support": minimum},
     )  # fmt: skip
+
+
+def _finite(value: Any) -> Any:
+    """NaN and infinities as null: JSON has no word for them, and they are no evidence."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return [_finite(v) for v in value] if isinstance(value, list) else value

@@ -152,13 +152,7 @@ def instrument_means(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
     accounts = dict(
         seen.sql.execute("SELECT account_type, count(*) FROM account GROUP BY ALL").fetchall()
     )
-    made = {
-        (a, k): n
-        for a, k, n in seen.sql.execute(
-            "SELECT account_type, instrument_type, count(*) FROM s3_instrument_base"
-            " JOIN account USING (account_id) GROUP BY ALL ORDER BY ALL"
-        ).fetchall()
-    }
+    made = seen.instrument_pairs
     worst, where, holds = 0.0, "", True
     for account, shares in mix.shares.items():
         for kind, share in shares.items():
@@ -181,22 +175,14 @@ def instrument_means(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
 def country_heterogeneity(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
     """Countries differ from their region in segment mix: noticeably, and within bounds."""
     rule = seen.pack.segmentation_priors.country_modulation
-    distances = [
-        float(d)
-        for (d,) in seen.sql.execute(
-            "WITH s AS (SELECT country_iso, region_id, segment_id, sum(party_count) AS n FROM"
-            " s1_party_summary"
-            " GROUP BY ALL), c AS (SELECT country_iso, region_id, sum(n) AS size FROM s GROUP BY"
-            " ALL),"
-            " r AS (SELECT region_id, segment_id, sum(n) / sum(sum(n)) OVER (PARTITION BY"
-            " region_id) AS q"
-            "       FROM s GROUP BY region_id, segment_id)"
-            " SELECT 0.5 * sum(abs(coalesce(s.n, 0) / c.size - r.q)) FROM c JOIN r USING"
-            " (region_id)"
-            " LEFT JOIN s ON s.country_iso = c.country_iso AND s.segment_id = r.segment_id"
-            f" WHERE c.size >= {rule.min_parties} GROUP BY c.country_iso ORDER BY 1"
-        ).fetchall()
-    ]
+    rows_ = seen.sql.execute(
+        "SELECT country_iso, region_id, segment_id, sum(party_count)::BIGINT FROM s1_party_summary"
+        " GROUP BY ALL ORDER BY ALL"
+    ).fetchall()
+    mixes: dict[str, dict[str, dict[str, int]]] = {}
+    for country, region, segment, n in rows_:
+        mixes.setdefault(region, {}).setdefault(country, {})[segment] = n
+    distances = [d for inside in mixes.values() for d in _distances(inside, rule.min_parties)]
     median = float(np.median(distances)) if distances else float("nan")
     yield Guard(
         "country_heterogeneity",
@@ -207,6 +193,15 @@ def country_heterogeneity(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Gua
         f"median {rule.median_tv_low:g} .. {rule.median_tv_high:g}, max <= {rule.max_tv:g}",
         {"countries": len(distances), "max": max(distances, default=None)},
     )
+
+
+def _distances(inside: dict[str, dict[str, int]], least: int) -> Iterator[float]:
+    """Total-variation distance of each country of one region from the region's mix."""
+    segments = sorted({s for mix in inside.values() for s in mix})
+    counts = np.array([[mix.get(s, 0) for s in segments] for mix in inside.values()], dtype=float)
+    region = counts.sum(axis=0) / counts.sum()
+    for row in counts[counts.sum(axis=1) >= least]:
+        yield float(0.5 * np.abs(row / row.sum() - region).sum())
 
 
 def enrichment(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
@@ -236,13 +231,7 @@ def conservation(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
         for code, p in plans["s2_accounts"].items()
         if made.get(code, 0) != p["plan"] - p["dropped"]
     ]
-    carried = {
-        f"{a}/{k}": n
-        for a, k, n in seen.sql.execute(
-            "SELECT account_type, instrument_type, count(*) FROM s3_instrument_base"
-            " JOIN account USING (account_id) GROUP BY ALL ORDER BY ALL"
-        ).fetchall()
-    }
+    carried = {f"{a}/{k}": n for (a, k), n in seen.instrument_pairs.items()}
     broken += [
         pair
         for pair, p in plans["s3_instruments"].items()

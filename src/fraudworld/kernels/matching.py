@@ -139,3 +139,13 @@ def deal(stub, draws, degree, attempts):  # type: ignore[no-untyped-def]
             returned += 1
             stub[i] = -1
     return start, doubles[:returned].copy(), swaps
+
+
+@njit(cache=True, nogil=True)
+def sort_nodes(stub, start):  # type: ignore[no-untyped-def]
+    """Sort the stubs of every node in place; most are sorted already, swaps moved few."""
+    for node in range(start.size - 1):
+        for i in range(start[node] + 1, start[node + 1]):
+            if stub[i] < stub[i - 1]:
+                stub[start[node] : start[node + 1]].sort()
+                break

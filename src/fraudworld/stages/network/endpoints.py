@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fraudworld.engine.local import Engine
 from fraudworld.kernels import expand
 from fraudworld.kernels.discrete import choices, thresholds, zero_inflated_poisson
-from fraudworld.kernels.matching import counting_order, deal, degrees
+from fraudworld.kernels.matching import counting_order, deal, degrees, sort_nodes
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import Stream, StreamUse
 from fraudworld.stages.columns import (
@@ -260,8 +260,7 @@ def _roles(
     start: NDArray[np.int64],
 ) -> tuple[IpEdges, StreamUse]:
     """Order links inside every IP by device, and give each its role."""
-    order = np.lexsort((slots, ip)) if not _sorted(ip, slots) else slice(None)
-    slots = slots[order]
+    sort_nodes(slots, start)
     roles, types = pack.codes("ip_link_role"), pack.codes("ip_type")
     public = np.zeros((len(types), 2))
     for t, name in enumerate(types):
@@ -273,11 +272,6 @@ def _roles(
     role[(slots & 1) == 1] = roles.index("TYPICAL_DEVICE_IP")
     edges = IpEdges(ip, (slots >> 1).astype(np.uint32), role.astype(np.uint8), start)
     return edges, stream.use("links", 0, slots.size)
-
-
-def _sorted(ip: NDArray[np.uint32], slots: NDArray[np.int64]) -> bool:
-    same = ip[1:] == ip[:-1]
-    return bool((slots[1:][same] > slots[:-1][same]).all())
 
 
 def _attributes(
