@@ -95,8 +95,9 @@ def run(request: RunRequest, progress: Report | None = None) -> RunOutcome:
     with staging(request.runs_root, name) as folder:
         staged = RunPlace(folder)
         records, checks = _generate(request, ready, staged, recorder, progress)
-        with recorder.step("S5", "bundle_publish"):
+        with recorder.step("gates", "judge"):
             board = gates.judge(folder).as_dict()
+        with recorder.step("S5", "bundle_publish"):
             _write_json(staged.validation / "realism_gate_6A.json", board)
             good = passed(checks) and board["grade"] in ("B", "B+")
             bundle_digest = seal_run(staged, records, passed=good)
@@ -287,7 +288,8 @@ def _issue_table(path: Path, checks: tuple[Check, ...]) -> None:
 
 
 def _summary(rows: dict[str, int], recorder: Recorder) -> tuple[SummaryTable, ...]:
-    times = tuple((state, round(recorder.seconds(state), 2)) for state in ("S0", *REQUIRED_STEPS))
+    states = ("S0", *REQUIRED_STEPS, "gates")
+    times = tuple((state, round(recorder.seconds(state), 2)) for state in states)
     return (*_key_means(rows), SummaryTable("Time", ("state", "seconds"), times))
 
 
