@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 from pathlib import Path
@@ -17,7 +18,7 @@ from fraudworld.upstream.geography import Country, countries
 from fraudworld.upstream.merchants import Portfolio, portfolio
 
 SEGMENTS = ("1A", "1B", "2A", "2B", "3A", "3B", "5A", "5B")
-VERSION = 1
+VERSION = 2
 """Version of the embedded upstream; part of its place in the cache."""
 
 _KEY = 0x66726175_64776F72
@@ -32,12 +33,21 @@ ARRIVAL_LAW = {
 
 
 def build(folder: Path, *, volume_scale: float) -> None:
-    """Build all segments into a new `folder`.
+    """Build all segments into a new `folder`, which appears complete or not at all.
 
-    Merchants and outlets are the same at every scale; only expected volume (5A) scales.
-    Raises InputError `6A.S0.IO_WRITE_FAILED` where the folder exists or cannot be written.
+    Merchants and outlets are the same at every scale; only expected volume (5A) scales:
+    1 is 9.59 million arrivals a week. Raises InputError `6A.S0.IO_WRITE_FAILED` where the
+    folder exists or cannot be written, `6A.S0.VOLUME_SCALE_INVALID` for a scale that is
+    not a positive number.
     """
-    if folder.exists():
+    if not (math.isfinite(volume_scale) and volume_scale > 0):
+        raise InputError(
+            "6A.S0.VOLUME_SCALE_INVALID",
+            f"{volume_scale} is no volume scale",
+            where="volume_scale",
+            remedy="give a number above 0; 1 is the authority volume",
+        )
+    if folder.exists() or folder.is_symlink():
         raise InputError(
             "6A.S0.IO_WRITE_FAILED",
             "the folder exists already",
@@ -47,51 +57,62 @@ def build(folder: Path, *, volume_scale: float) -> None:
     random = np.random.Generator(np.random.Philox(key=_KEY))
     places = countries()
     shop = portfolio(places, random)
+    segments = _segments(places, shop, random, volume_scale)
+    staged = folder.with_name(f".{folder.name}-{os.getpid()}")
     try:
-        for segment, tables in _segments(places, shop, random, volume_scale).items():
-            target = folder / segment
-            target.mkdir(parents=True)
-            for name, table in tables.items():
-                pq.write_table(
-                    table, target / f"{name}.parquet", compression="zstd", store_schema=False
-                )
-            if segment == "5B":
-                (target / "arrival_law.json").write_text(
-                    json.dumps(ARRIVAL_LAW, sort_keys=True) + "\n"
-                )
-            bundle.seal(target, [p.name for p in target.iterdir()])
+        shutil.rmtree(staged, ignore_errors=True)
+        for segment, tables in segments.items():
+            _write(staged / segment, tables)
+        os.rename(staged, folder)
     except OSError as error:
         raise InputError(
             "6A.S0.IO_WRITE_FAILED",
             f"cannot write the upstream: {error.strerror or error}",
             where=str(folder),
-            remedy="choose a writable folder with 20 MB free",
+            remedy="choose a new, writable folder with 20 MB free",
         ) from error
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
 
 
 def ensure_embedded(cache: Path, volume_scale: float) -> Path:
     """The embedded upstream of one scale, built below `cache` on first use.
 
-    A cached copy that no longer verifies is built again.
+    A cached copy that no longer verifies is set aside and built again.
     """
     place = cache / f"upstream-v{VERSION}-{volume_scale:.12g}"
-    if place.is_dir():
-        try:
-            for segment in SEGMENTS:
-                bundle.verify(place / segment, segment)
-        except FraudworldError:
-            shutil.rmtree(place)
-        else:
-            return place
-    staged = cache / f".{place.name}-{os.getpid()}"
-    shutil.rmtree(staged, ignore_errors=True)
+    if _verifies(place):
+        return place
+    if place.exists():
+        # Renamed first: whoever reads it meanwhile sees all of it or nothing.
+        ruined = cache / f".{place.name}-ruined-{os.getpid()}"
+        os.rename(place, ruined)
+        shutil.rmtree(ruined, ignore_errors=True)
     try:
-        build(staged, volume_scale=volume_scale)
-        if not place.is_dir():
-            os.rename(staged, place)
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
+        build(place, volume_scale=volume_scale)
+    except InputError:
+        # Another process may have finished the same build first.
+        if not _verifies(place):
+            raise
     return place
+
+
+def _verifies(place: Path) -> bool:
+    try:
+        for segment in SEGMENTS:
+            bundle.verify(place / segment, segment)
+    except FraudworldError:
+        return False
+    return True
+
+
+def _write(folder: Path, tables: dict[str, pa.Table]) -> None:
+    folder.mkdir(parents=True)
+    for name, table in tables.items():
+        pq.write_table(table, folder / f"{name}.parquet", compression="zstd", store_schema=False)
+    if "arrival_events_5B" in tables:
+        (folder / "arrival_law.json").write_text(json.dumps(ARRIVAL_LAW, sort_keys=True) + "\n")
+    bundle.seal(folder, [p.name for p in folder.iterdir()])
 
 
 def _segments(
@@ -115,9 +136,9 @@ def _segments(
         "legal_country_iso": iso[legal[site_row]],
         "site_order": order_in_country,
     }
-    zones = _zones(places, merchant_rows, legal, merchant, legal[site_row], tzid)
+    zones = _zones(places, merchant_rows, legal, site_row, tzid)
     volume = shop.weekly_volume * volume_scale
-    profile_volume = volume[zones["merchant"]] * zones["share"]
+    profile_volume = (volume[zones["merchant"]] * zones["share"]).round(6)
     served = zones["count"] > 0
     return {
         "1A": {
@@ -208,39 +229,35 @@ def _zones(
     places: tuple[Country, ...],
     merchant_rows: np.ndarray,
     legal: np.ndarray,
-    site_merchant: np.ndarray,
-    site_country: np.ndarray,
+    site_row: np.ndarray,
     site_tzid: np.ndarray,
 ) -> dict[str, np.ndarray]:
-    """All time zones of every country a merchant serves, with its sites in each."""
-    names = [sorted({city.tzid for city in place.cities}) for place in places]
-    sizes = np.array([len(n) for n in names])
-    merchant = np.repeat(merchant_rows, sizes[legal])
-    country = np.repeat(legal, sizes[legal])
-    tzid = np.concatenate([names[c] for c in legal])
-    number = {
-        (m, c, z): i
-        for i, (m, c, z) in enumerate(
-            zip(merchant.tolist(), country.tolist(), tzid.tolist(), strict=True)
-        )
-    }
-    rows = [
-        number[k]
-        for k in zip(site_merchant.tolist(), site_country.tolist(), site_tzid.tolist(), strict=True)
-    ]
-    count = np.bincount(rows, minlength=merchant.size)
-    per_merchant = np.bincount(merchant, count)
+    """All time zones of every country a merchant serves, with its sites in each.
+
+    `merchant_rows`, `legal`: merchant and country of every footprint (merchant, country);
+    `site_row` is the footprint of a site.
+    """
+    sizes = np.array([len(place.zones) for place in places])[legal]
+    first = np.cumsum(sizes) - sizes
+    merchant = np.repeat(merchant_rows, sizes)
+    tzid = np.concatenate([places[c].zones for c in legal])
+    number = {(c, z): i for c, place in enumerate(places) for i, z in enumerate(place.zones)}
+    within = [number[key] for key in zip(legal[site_row].tolist(), site_tzid.tolist(), strict=True)]
+    count = np.bincount(first[site_row] + within, minlength=merchant.size)
     return {
         "merchant": merchant,
-        "country": country,
+        "country": np.repeat(legal, sizes),
         "tzid": tzid,
         "count": count,
-        "share": count / per_merchant[merchant],
+        "share": count / np.bincount(merchant, count)[merchant],
     }
 
 
 def _day_effects(shop: Portfolio, random: np.random.Generator) -> pa.Table:
-    """Multiplicative day effects, mean one, per merchant over the horizon."""
+    """Multiplicative day effects, mean one, per merchant over the horizon.
+
+    Six digits, so that the last bit of some machine's exponential does not reach the file.
+    """
     days = int(str(ARRIVAL_LAW["horizon_days"]))
     n = len(shop.home)
     effect = np.exp(random.normal(0.0, 0.08, (n, days)))
@@ -250,7 +267,7 @@ def _day_effects(shop: Portfolio, random: np.random.Generator) -> pa.Table:
             "merchant_id": np.repeat(np.arange(1, n + 1), days),
             "tz_group": np.zeros(n * days, dtype=np.int64),
             "day": np.tile(np.arange(1, days + 1), n),
-            "effect": effect.ravel().round(9),
+            "effect": effect.ravel().round(6),
         }
     )
 
@@ -267,15 +284,16 @@ def _arrival_sample(
     count = np.minimum(count, 50)
     row = np.repeat(np.arange(rate.size), count)
     second = np.sort(random.integers(0, 3_600, row.size))
-    virtual = shop.is_virtual[zones["merchant"][row]]
+    merchant = zones["merchant"][row]
+    online = shop.demand_class[merchant] == "online_24h"
     return pa.table(
         {
             "scenario_id": np.full(row.size, "baseline"),
-            "merchant_id": zones["merchant"][row] + 1,
+            "merchant_id": merchant + 1,
             "arrival_seq": np.arange(1, row.size + 1),
             "ts_utc": 1_767_225_600 + second,
             "tzid": zones["tzid"][row],
-            "channel_group": np.where(virtual, "ONLINE", "POS"),
-            "is_virtual": virtual,
+            "channel_group": np.where(online, "ONLINE", "POS"),
+            "is_virtual": shop.is_virtual[merchant],
         }
     )

