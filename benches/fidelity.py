@@ -1,0 +1,25 @@
+"""Print means and shares of a published run against its policy, as Markdown.
+
+    .venv/bin/python benches/fidelity.py RUN_FOLDER
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from fraudworld.audit.fidelity import compare
+from fraudworld.audit.world import open_world
+
+
+def main(run: Path) -> None:
+    """One table per subject; `policy` is empty where the policy states no figure."""
+    for table in compare(open_world(run)):
+        print(f"\n## {table.title} ({table.unit})\n\n| what | policy | observed |\n|---|--:|--:|")
+        for line in table.lines:
+            policy = "" if line.policy is None else f"{line.policy:.5g}"
+            print(f"| {line.what} | {policy} | {line.observed:.5g} |")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
