@@ -1,6 +1,6 @@
 """Print means and shares of a published run against its policy, as Markdown.
 
-    .venv/bin/python benches/fidelity.py RUN_FOLDER
+.venv/bin/python benches/fidelity.py RUN_FOLDER
 """
 
 from __future__ import annotations
