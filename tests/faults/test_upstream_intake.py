@@ -1,157 +1,382 @@
-"""Every way an upstream can be wrong: refused with its code, the file named, nothing made."""
+"""S0 against an upstream that is damaged, incomplete, forged or changed under its hands."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from fraudworld import pipeline, upstream
-from fraudworld.errors import FraudworldError
-from fraudworld.request import RunRequest
+from fraudworld import upstream
+from fraudworld.errors import FraudworldError, InputError, RefusedError
+from fraudworld.policy.loader import LoadedPack, load_pack
 from fraudworld.stages import intake
+from fraudworld.stages.upstream_tables import SCHEMAS
 from fraudworld.store import bundle
+
+HASHGATE = "6A.S0.UPSTREAM_HASHGATE_"
+CATALOGUE, PLACES = "1A/outlet_catalogue", "1A/country_geography"
+PROFILE = "5A/merchant_zone_profile_5A"
 
 
 @pytest.fixture(scope="module")
-def pristine(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("upstream") / "frozen"
-    upstream.build(folder, volume_scale=0.02)
+def loaded() -> LoadedPack:
+    return load_pack()
+
+
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("upstream") / "pristine"
+    upstream.build(folder, volume_scale=0.03)
     return folder
 
 
 @pytest.fixture
-def copy(pristine, tmp_path) -> Path:
-    return Path(shutil.copytree(pristine, tmp_path / "up"))
+def root(pristine: Path, tmp_path: Path) -> Path:
+    """A copy to break."""
+    return Path(shutil.copytree(pristine, tmp_path / "upstream"))
 
 
-def _refused(copy: Path, tmp_path: Path) -> FraudworldError:
-    runs = tmp_path / "runs"
-    with pytest.raises(FraudworldError) as caught:
-        pipeline.run(RunRequest(upstream_dir=copy, runs_root=runs, scale=0.6))
-    assert not runs.exists() or not any(runs.iterdir()), "nothing was published"
-    return caught.value
+def take(root: Path, loaded: LoadedPack) -> intake.Upstream:
+    sealed = intake.seal_inputs(root, loaded)
+    return load(root, sealed, loaded)
 
 
-def _reseal(folder: Path) -> None:
-    names = [p.name for p in folder.iterdir() if p.name not in (bundle.INDEX, bundle.FLAG)]
-    bundle.seal(folder, names)
+def load(root: Path, sealed: intake.SealedInputs, loaded: LoadedPack) -> intake.Upstream:
+    pack = loaded.pack
+    return intake.load_upstream(root, sealed, pack.codes("region"), pack.codes("merchant_class"))
 
 
-def test_missing_flag(copy, tmp_path):
-    (copy / "3A" / "_passed.flag").unlink()
-    error = _refused(copy, tmp_path)
-    assert error.code == "6A.S0.UPSTREAM_HASHGATE_MISSING"
-    assert error.exit_code == 3
-    assert "3A" in error.what
+def edit(root: Path, name: str, change: Callable[[pa.Table], pa.Table]) -> None:
+    """Change a table and seal its segment again, as an honest but mistaken owner would."""
+    path = root / f"{name}.parquet"
+    pq.write_table(change(pq.read_table(path)), path)
+    reseal(path.parent)
 
 
-def test_flipped_bit_names_the_file_and_both_digests(copy, tmp_path):
-    victim = copy / "5A" / "merchant_zone_profile_5A.parquet"
-    sealed = bundle.sha256_file(victim)
-    data = bytearray(victim.read_bytes())
-    data[100] ^= 1
-    victim.write_bytes(data)
-    error = _refused(copy, tmp_path)
-    assert error.code == "6A.S0.UPSTREAM_HASHGATE_DIGEST_MISMATCH"
-    assert error.exit_code == 3
-    assert sealed in error.what
-    assert bundle.sha256_file(victim) in error.what
+def reseal(folder: Path) -> None:
+    for name in (bundle.FLAG, bundle.INDEX):
+        (folder / name).unlink()
+    bundle.seal(folder, [p.name for p in folder.iterdir()])
 
 
-def test_extra_file(copy, tmp_path):
-    (copy / "1B" / "more.parquet").write_bytes(b"x")
-    error = _refused(copy, tmp_path)
-    assert (error.code, error.exit_code) == ("6A.S0.UPSTREAM_HASHGATE_DIGEST_MISMATCH", 3)
-    assert "more.parquet" in error.what
+def put(name: str, row: int, value: object) -> Callable[[pa.Table], pa.Table]:
+    """A table with one value of one column replaced."""
+
+    def change(table: pa.Table) -> pa.Table:
+        field = table.schema.field(name)
+        values = table[name].to_pylist()
+        values[row] = value
+        at = table.schema.get_field_index(name)
+        return table.set_column(at, field, pa.array(values, field.type))
+
+    return change
 
 
-def test_missing_member(copy, tmp_path):
-    (copy / "2A" / "site_timezones.parquet").unlink()
-    error = _refused(copy, tmp_path)
-    assert (error.code, error.exit_code) == ("6A.S0.UPSTREAM_HASHGATE_MISSING", 3)
-
-
-@pytest.mark.parametrize("path", ["../1A/index.json", "/etc/hostname", "a/../../b"])
-def test_index_that_leaves_its_folder(copy, tmp_path, path):
-    index = copy / "2B" / "index.json"
-    document = json.loads(index.read_text())
-    document["members"][0]["path"] = path
-    index.write_text(json.dumps(document))
-    (copy / "2B" / "_passed.flag").write_text(bundle.flag_line(bundle.bundle_digest(document)))
-    error = _refused(copy, tmp_path)
-    assert (error.code, error.exit_code) == ("6A.S0.UPSTREAM_HASHGATE_SCHEMA_INVALID", 3)
-    assert "leaves the bundle" in error.what
-
-
-def test_link_out_of_the_bundle(copy, tmp_path):
-    victim = copy / "1B" / "site_locations.parquet"
-    elsewhere = tmp_path / "elsewhere.parquet"
-    victim.rename(elsewhere)
-    victim.symlink_to(elsewhere)
-    error = _refused(copy, tmp_path)
-    assert error.code == "6A.S0.UPSTREAM_HASHGATE_SCHEMA_INVALID"
-
-
-@pytest.mark.parametrize("text", ["", "not json", "[]", '{"members": 3}', '{"members": [{}]}'])
-def test_index_that_is_no_index(copy, tmp_path, text):
-    (copy / "1A" / "index.json").write_text(text)
-    error = _refused(copy, tmp_path)
-    assert error.exit_code == 3
-    assert error.code.startswith("6A.S0.UPSTREAM_HASHGATE_")
-
-
-def test_missing_column_of_a_resealed_table(copy, tmp_path):
-    path = copy / "1A" / "outlet_catalogue.parquet"
-    pq.write_table(pq.read_table(path).drop_columns(["mcc"]), path)
-    _reseal(copy / "1A")
-    error = _refused(copy, tmp_path)
-    assert (error.code, error.exit_code) == ("6A.S0.UPSTREAM_HASHGATE_SCHEMA_INVALID", 3)
-    assert "mcc" in error.what
-
-
-def test_table_without_rows(copy, tmp_path):
-    path = copy / "5A" / "merchant_zone_profile_5A.parquet"
-    pq.write_table(pq.read_table(path).slice(0, 0), path)
-    _reseal(copy / "5A")
-    assert _refused(copy, tmp_path).code == "6A.S0.SEALED_INPUTS_EMPTY"
-
-
-def test_unknown_region_is_bad_input(copy, tmp_path):
-    path = copy / "1A" / "country_geography.parquet"
-    table = pq.read_table(path)
-    strange = ["REGION_ATLANTIS", *table["region_id"].to_pylist()[1:]]
-    pq.write_table(table.set_column(1, "region_id", [strange]), path)
-    _reseal(copy / "1A")
-    error = _refused(copy, tmp_path)
-    assert error.exit_code == 2
-    assert "REGION_ATLANTIS" in error.what
-
-
-def test_change_after_sealing_is_seen_before_reading(copy):
-    from fraudworld.policy.loader import load_pack
-
-    loaded = load_pack()
-    sealed = intake.seal_inputs(copy, loaded)
-    victim = copy / "1A" / "outlet_catalogue.parquet"
-    victim.write_bytes(victim.read_bytes() + b"\0")
-    with pytest.raises(FraudworldError, match="SEALED_INPUTS_DIGEST_MISMATCH"):
-        intake.load_upstream(
-            copy, sealed, loaded.pack.codes("region"), loaded.pack.codes("merchant_class")
+def cast(name: str, kind: pa.DataType) -> Callable[[pa.Table], pa.Table]:
+    def change(table: pa.Table) -> pa.Table:
+        return table.set_column(
+            table.schema.get_field_index(name), name, pc.cast(table[name], kind)
         )
 
+    return change
 
-def test_build_is_the_same_bytes_every_time_and_has_the_published_shape(pristine, tmp_path):
-    again = tmp_path / "again"
-    upstream.build(again, volume_scale=0.02)
-    for path in sorted(p for p in pristine.rglob("*") if p.is_file()):
-        assert (again / path.relative_to(pristine)).read_bytes() == path.read_bytes()
-    shape = {f.what: f for f in upstream.measure(pristine)}
-    exact = ("merchants", "outlets", "countries", "countries per merchant p50")
-    for what in exact:
-        assert shape[what].measured == shape[what].target
-    for what in ("Gini of outlets", "outlets away from home", "outlets per merchant p50"):
-        assert shape[what].measured == pytest.approx(shape[what].target, rel=0.02)
+
+def doubled(table: pa.Table) -> pa.Table:
+    return pa.concat_tables([table, table.slice(0, 1)])
+
+
+def other_class(name: str) -> str:
+    return "TRAVEL" if name != "TRAVEL" else "HOSPITALITY"
+
+
+def many_countries(table: pa.Table) -> pa.Table:
+    codes = [f"{a}{b}" for a in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" for b in "ABCDEFGHIJ"]
+    more = sorted(set(codes) - set(table["country_iso"].to_pylist()))
+    rows = {"country_iso": more, "region_id": ["REGION_EMEA"] * len(more)}
+    return pa.concat_tables([table, pa.table({**rows, "currency": ["EUR"] * len(more)})])
+
+
+def test_an_intact_upstream_is_taken(pristine: Path, loaded: LoadedPack) -> None:
+    world = take(pristine, loaded)
+    geo, merchants = world.geo, world.merchants
+    assert len(geo.countries) == 77
+    assert list(geo.countries) == sorted(geo.countries)
+    assert geo.outlets.sum() == 31_257
+    assert geo.weekly_arrivals.sum() == pytest.approx(0.03 * 9_590_000)
+    place = geo.countries.index("JP")
+    assert loaded.pack.codes("region")[geo.region[place]] == "REGION_APAC"
+    assert geo.currencies[geo.currency[place]] == "JPY"
+    assert list(geo.currencies) == sorted(geo.currencies)
+    assert (merchants.id == np.arange(1, 1_239)).all()
+    assert merchants.outlets.sum() == 31_257
+    assert merchants.outlets.max() == 2_546
+    assert (merchants.cross_border * merchants.outlets).sum() == pytest.approx(
+        0.386 * 31_257, abs=1
+    )
+    assert merchants.weekly_volume.sum() == pytest.approx(geo.weekly_arrivals.sum())
+    risky = loaded.pack.codes("merchant_class").index("MONEY_SERVICES")
+    assert (merchants.risk_class == risky).mean() == pytest.approx(0.03, abs=0.002)
+
+
+def test_order_of_rows_and_encodings_do_not_matter(
+    pristine: Path, root: Path, loaded: LoadedPack
+) -> None:
+    """Rows reversed, text dictionary encoded, integers narrow: the same world."""
+    for name in (CATALOGUE, PLACES, PROFILE):
+        edit(root, name, lambda t: t.take(np.arange(t.num_rows)[::-1].copy()))
+    edit(root, CATALOGUE, cast("merchant_class", pa.dictionary(pa.int8(), pa.string())))
+    edit(root, CATALOGUE, cast("merchant_id", pa.uint16()))
+    edit(root, PLACES, cast("region_id", pa.large_string()))
+    one, other = take(pristine, loaded), take(root, loaded)
+    for part in ("geo", "merchants"):
+        a, b = vars(getattr(one, part)), vars(getattr(other, part))
+        for name in a:
+            if isinstance(a[name], np.ndarray):
+                assert a[name].dtype == b[name].dtype
+                assert a[name] == pytest.approx(b[name], rel=1e-12)
+            else:
+                assert a[name] == b[name]
+
+
+def test_sealed_rows_name_every_file_wherever_it_lies(
+    pristine: Path, root: Path, loaded: LoadedPack
+) -> None:
+    here, there = intake.seal_inputs(pristine, loaded), intake.seal_inputs(root, loaded)
+    assert here == there
+    names = {r.path for r in here.rows if r.role == "upstream"}
+    found = {p.relative_to(pristine).as_posix() for p in pristine.rglob("*") if p.is_file()}
+    assert names == {n for n in found if Path(n).name not in (bundle.FLAG, bundle.INDEX)}
+    assert {r.path for r in here.rows if r.read_scope == "ROW_LEVEL" and r.role == "upstream"} == {
+        f"{n}.parquet" for n in (CATALOGUE, PLACES, PROFILE)
+    }
+    assert {r.path for r in here.rows if r.role == "policy"} == set(loaded.files)
+    documents = intake.documents(here, loaded)
+    assert str(pristine) not in json.dumps(documents)
+    receipt = documents["s0_gate_receipt_6A"]
+    assert [s["segment"] for s in receipt["segments"]] == list(upstream.SEGMENTS)
+    assert all(s["status"] == "PASS" for s in receipt["segments"])
+    assert receipt["sealed_inputs_digest"] == here.digest
+    assert set(documents["sealed_inputs_6A"]["rows"][0]) == {
+        "owner_layer", "owner_segment", "manifest_key", "path", "schema_ref", "role", "status",
+        "read_scope", "bytes", "sha256_hex",
+    }  # fmt: skip
+
+
+def test_one_value_anywhere_makes_another_digest(
+    pristine: Path, root: Path, loaded: LoadedPack
+) -> None:
+    edit(root, "2B/day_effects", put("effect", 5, 1.25))
+    assert intake.seal_inputs(root, loaded).digest != intake.seal_inputs(pristine, loaded).digest
+
+
+@pytest.mark.parametrize("segment", upstream.SEGMENTS)
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda f: (f / bundle.FLAG).unlink(), "MISSING"),
+        (shutil.rmtree, "MISSING"),
+        (lambda f: (f / "extra.parquet").write_bytes(b""), "DIGEST_MISMATCH"),
+        (lambda f: flip(next(f.glob("*.parquet"))), "DIGEST_MISMATCH"),
+    ],
+    ids=["flag", "segment", "extra", "bit"],
+)
+def test_every_segment_is_guarded(
+    root: Path, loaded: LoadedPack, segment: str, damage: Callable[[Path], object], reason: str
+) -> None:
+    damage(root / segment)
+    with pytest.raises(RefusedError) as caught:
+        intake.seal_inputs(root, loaded)
+    assert caught.value.code == HASHGATE + reason
+    assert segment in caught.value.what
+    assert segment in caught.value.where
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def test_no_upstream_at_all_is_refused(tmp_path: Path, loaded: LoadedPack) -> None:
+    with pytest.raises(RefusedError) as caught:
+        intake.seal_inputs(tmp_path / "nowhere", loaded)
+    assert caught.value.code == HASHGATE + "MISSING"
+
+
+TABLES = [(s, t) for s, tables in SCHEMAS.items() for t in tables]
+
+
+@pytest.mark.parametrize(("segment", "table"), TABLES)
+def test_a_table_that_is_not_sealed_is_refused(
+    root: Path, loaded: LoadedPack, segment: str, table: str
+) -> None:
+    path = root / segment / f"{table}.parquet"
+    path.rename(path.with_name("other.parquet"))
+    reseal(path.parent)
+    with pytest.raises(RefusedError, match=f"{segment} holds no table {table}"):
+        intake.seal_inputs(root, loaded)
+
+
+COLUMNS = [(s, t, c) for s, t in TABLES for c in SCHEMAS[s][t]]
+
+
+@pytest.mark.parametrize(("segment", "table", "column"), COLUMNS)
+def test_a_column_that_is_missing_or_of_another_kind_is_refused(
+    root: Path, loaded: LoadedPack, segment: str, table: str, column: str
+) -> None:
+    name = f"{segment}/{table}"
+    changes = (
+        cast_to_lists(column),
+        lambda t: t.drop_columns([column]),
+    )
+    for change in changes:
+        edit(root, name, change)
+        with pytest.raises(RefusedError) as caught:
+            take(root, loaded)
+        assert caught.value.code == HASHGATE + "SCHEMA_INVALID"
+        assert column in caught.value.what
+        assert table in caught.value.where
+
+
+def cast_to_lists(name: str) -> Callable[[pa.Table], pa.Table]:
+    def change(table: pa.Table) -> pa.Table:
+        at = table.schema.get_field_index(name)
+        return table.set_column(at, name, pa.array([[1]] * table.num_rows))
+
+    return change
+
+
+Wrong = tuple[str, Callable[[pa.Table], pa.Table], type[FraudworldError], str]
+WRONG: dict[str, Wrong] = {
+    "no rows": (CATALOGUE, lambda t: t.slice(0, 0), RefusedError, "6A.S0.SEALED_INPUTS_EMPTY"),
+    "no volumes": (PROFILE, lambda t: t.slice(0, 0), RefusedError, "6A.S0.SEALED_INPUTS_EMPTY"),
+    "null merchant": (CATALOGUE, put("merchant_id", 3, None), RefusedError, "nulls in merchant_id"),
+    "null country": (PLACES, put("currency", 3, None), RefusedError, "nulls in currency"),
+    "site twice": (CATALOGUE, doubled, RefusedError, "twice"),
+    "site missing": (CATALOGUE, lambda t: t.slice(1), RefusedError, "final_country_outlet_count"),
+    "ids from 0": (
+        CATALOGUE,
+        lambda t: t.set_column(0, "merchant_id", pc.subtract(t["merchant_id"], 1)),
+        RefusedError,
+        "without gaps",
+    ),
+    "ids with a gap": (
+        CATALOGUE,
+        lambda t: t.filter(pc.not_equal(t["merchant_id"], 7)),
+        RefusedError,
+        "without gaps",
+    ),
+    "two homes": (CATALOGUE, put("home_country_iso", 0, "UY"), RefusedError, "home_country_iso"),
+    "two classes": (
+        CATALOGUE,
+        lambda t: put("merchant_class", 0, other_class(t["merchant_class"][0].as_py()))(t),
+        RefusedError,
+        "merchant_class",
+    ),
+    "unknown class": (CATALOGUE, put("merchant_class", 0, "CASINO"), InputError, "CASINO"),
+    "unknown country": (CATALOGUE, put("legal_country_iso", 0, "ZZ"), InputError, "ZZ"),
+    "unknown region": (PLACES, put("region_id", 0, "REGION_MARS"), InputError, "REGION_MARS"),
+    "country twice": (PLACES, doubled, RefusedError, "lists a country twice"),
+    "too many countries": (PLACES, many_countries, RefusedError, "at most 255"),
+    "volume negative": (PROFILE, put("weekly_volume_expected", 0, -1.0), RefusedError, "negative"),
+    "volume not a number": (
+        PROFILE,
+        put("weekly_volume_expected", 0, float("nan")),
+        RefusedError,
+        "no number",
+    ),
+    "volume infinite": (
+        PROFILE,
+        put("weekly_volume_expected", 0, float("inf")),
+        RefusedError,
+        "no number",
+    ),
+    "volume nothing": (
+        PROFILE,
+        lambda t: t.set_column(
+            t.schema.get_field_index("weekly_volume_expected"),
+            "weekly_volume_expected",
+            pa.array(np.zeros(t.num_rows)),
+        ),
+        RefusedError,
+        "nothing in all",
+    ),
+    "stranger's volume": (PROFILE, put("merchant_id", 0, 9_999), RefusedError, "9999"),
+    "id beyond 64 bits": (
+        CATALOGUE,
+        lambda t: t.set_column(
+            0, "merchant_id", pa.array(np.full(t.num_rows, 2**64 - 1, dtype=np.uint64))
+        ),
+        RefusedError,
+        "beyond its range",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_table_that_breaks_its_law_is_refused(root: Path, loaded: LoadedPack, name: str) -> None:
+    table, change, kind, words = WRONG[name]
+    edit(root, table, change)
+    with pytest.raises(kind) as caught:
+        take(root, loaded)
+    assert words in str(caught.value)
+    assert caught.value.exit_code in (2, 3)
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"merchant_id,site_id\n1,1\n"])
+def test_a_sealed_file_that_is_no_parquet_is_refused(
+    root: Path, loaded: LoadedPack, content: bytes
+) -> None:
+    (root / "3A/zone_alloc.parquet").write_bytes(content)
+    reseal(root / "3A")
+    with pytest.raises(RefusedError, match="zone_alloc is not Parquet"):
+        take(root, loaded)
+
+
+def test_sealed_pages_that_are_damaged_are_refused(root: Path, loaded: LoadedPack) -> None:
+    """The footer is whole and the seal fits; the data between are noise."""
+    path = root / f"{PROFILE}.parquet"
+    data = bytearray(path.read_bytes())
+    data[4 : len(data) // 2] = b"\xff" * (len(data) // 2 - 4)
+    path.write_bytes(data)
+    reseal(path.parent)
+    with pytest.raises(RefusedError, match="merchant_zone_profile_5A cannot be read"):
+        take(root, loaded)
+
+
+CHANGES: dict[str, Callable[[Path], Any]] = {
+    "a bit": flip,
+    "gone": lambda p: p.unlink(),
+    "a folder": lambda p: (p.unlink(), p.mkdir()),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize("table", [CATALOGUE, PROFILE])
+def test_a_file_that_changes_after_sealing_is_noticed_before_it_is_read(
+    root: Path, loaded: LoadedPack, name: str, table: str
+) -> None:
+    sealed = intake.seal_inputs(root, loaded)
+    CHANGES[name](root / f"{table}.parquet")
+    with pytest.raises(RefusedError) as caught:
+        load(root, sealed, loaded)
+    assert caught.value.code == "6A.S0.SEALED_INPUTS_DIGEST_MISMATCH"
+    assert table in caught.value.what
+
+
+def test_a_replaced_upstream_with_a_valid_seal_is_noticed_too(
+    root: Path, loaded: LoadedPack
+) -> None:
+    sealed = intake.seal_inputs(root, loaded)
+    edit(root, PROFILE, put("weekly_volume_expected", 0, 1.0))
+    with pytest.raises(RefusedError, match="SEALED_INPUTS_DIGEST_MISMATCH"):
+        load(root, sealed, loaded)
+    assert take(root, loaded).merchants.n == 1_238

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from fraudworld.errors import InputError, RefusedError
 from fraudworld.policy.loader import LoadedPack
+from fraudworld.stages import upstream_tables as tables
 from fraudworld.stages.columns import Geography, Merchants
 from fraudworld.store import bundle
 from fraudworld.store.identity import digest
@@ -25,33 +24,8 @@ SEGMENTS = ("1A", "1B", "2A", "2B", "3A", "3B", "5A", "5B")
 ROW_LEVEL = {"1A", "5A"}
 """Segments whose rows 6A reads; the others are verified and sealed."""
 
-SCHEMAS: dict[str, dict[str, tuple[str, ...]]] = {
-    "1A": {
-        "outlet_catalogue": (
-            "merchant_id", "site_id", "home_country_iso", "legal_country_iso", "merchant_class",
-            "mcc", "final_country_outlet_count", "site_order",
-        ),
-        "country_geography": ("country_iso", "region_id", "currency"),
-    },
-    "1B": {"site_locations": ("merchant_id", "legal_country_iso", "site_order", "lat", "lon")},
-    "2A": {"site_timezones": ("merchant_id", "legal_country_iso", "site_order", "tzid")},
-    "2B": {"day_effects": ("merchant_id", "tz_group", "day", "effect")},
-    "3A": {"zone_alloc": ("merchant_id", "legal_country_iso", "tzid", "zone_site_count")},
-    "3B": {"virtual_classification": ("merchant_id", "is_virtual", "virtual_mode")},
-    "5A": {
-        "merchant_zone_profile_5A": (
-            "merchant_id", "legal_country_iso", "tzid", "demand_class", "weekly_volume_expected",
-        ),
-    },
-    "5B": {
-        "arrival_events_5B": (
-            "scenario_id", "merchant_id", "arrival_seq", "ts_utc", "tzid", "channel_group",
-            "is_virtual",
-        ),
-    },
-}  # fmt: skip
-
-INVALID = "6A.S0.UPSTREAM_HASHGATE_SCHEMA_INVALID"
+MOST_COUNTRIES = 255
+"""Countries are one byte in memory."""
 
 
 @dataclass(frozen=True)
@@ -98,13 +72,13 @@ def seal_inputs(root: Path, loaded: LoadedPack) -> SealedInputs:
         found = bundle.verify(root / segment, segment)
         segments[segment] = found.digest
         members = {m.path for m in found.members}
-        for table in SCHEMAS[segment]:
+        for table in tables.SCHEMAS[segment]:
             if f"{table}.parquet" not in members:
                 raise RefusedError(
-                    INVALID,
+                    bundle.INVALID,
                     f"{segment} holds no table {table}",
                     where=str(root / segment),
-                    remedy="seal the table with the segment; page docs/upstream.md lists them",
+                    remedy="seal the table with the segment; docs/upstream.md lists them",
                 )
         rows += [
             SealedRow(
@@ -171,15 +145,19 @@ def recheck(root: Path, sealed: SealedInputs, segments: set[str]) -> None:
     Raises RefusedError `6A.S0.SEALED_INPUTS_DIGEST_MISMATCH`.
     """
     for row in sealed.rows:
-        if row.role == "upstream" and row.owner_segment in segments:
+        if row.role != "upstream" or row.owner_segment not in segments:
+            continue
+        try:
             found = bundle.sha256_file(root / row.path)
-            if found != row.sha256_hex:
-                raise RefusedError(
-                    "6A.S0.SEALED_INPUTS_DIGEST_MISMATCH",
-                    f"{row.path} is {found}, sealed as {row.sha256_hex}",
-                    where=str(root / row.path),
-                    remedy="something changed the upstream during the run; run again",
-                )
+        except OSError as error:
+            found = f"unreadable ({error.strerror or error})"
+        if found != row.sha256_hex:
+            raise RefusedError(
+                "6A.S0.SEALED_INPUTS_DIGEST_MISMATCH",
+                f"{row.path} is {found}, sealed as {row.sha256_hex}",
+                where=str(root / row.path),
+                remedy="something changed the upstream during the run; run again",
+            )
 
 
 def load_upstream(
@@ -187,106 +165,144 @@ def load_upstream(
 ) -> Upstream:
     """Read geography, merchants and volumes of a sealed upstream.
 
-    regions, classes: the policy's sorted codes. Raises RefusedError for a missing column or
-    a null key and InputError for a region or class the policy does not know.
+    regions, classes: the policy's sorted codes. Raises RefusedError for a table that lacks
+    a column, breaks its key or holds nulls, InputError for a region or class the policy
+    does not know.
     """
     recheck(root, sealed, ROW_LEVEL)
-    for segment, tables in SCHEMAS.items():
-        for table, columns in tables.items():
-            _check_columns(root / segment / f"{table}.parquet", segment, columns)
-    places = _read(root, "1A", "country_geography")
-    sites = _read(root, "1A", "outlet_catalogue")
-    profile = _read(root, "5A", "merchant_zone_profile_5A")
-    order = np.argsort(places["country_iso"].astype(str), kind="stable")
-    countries = tuple(places["country_iso"].astype(str)[order].tolist())
+    for segment, needed in tables.SCHEMAS.items():
+        for table in needed:
+            tables.check_columns(root, segment, table)
+    places = tables.read(root, "1A", "country_geography")
+    sites = tables.read(root, "1A", "outlet_catalogue")
+    profile = tables.read(root, "5A", "merchant_zone_profile_5A")
+    catalogue = root / "1A/outlet_catalogue.parquet"
+    volumes = root / "5A/merchant_zone_profile_5A.parquet"
+
+    countries = _countries(places, root / "1A/country_geography.parquet")
+    order = np.argsort(places["country_iso"], kind="stable")
     currencies = tuple(sorted(set(places["currency"].tolist())))
     legal = _positions(sites["legal_country_iso"], countries, "outlet_catalogue.legal_country_iso")
-    volume = profile["weekly_volume_expected"].astype(np.float64)
-    busy = _positions(profile["legal_country_iso"], countries, "merchant_zone_profile_5A")
-    geo = Geography(
-        countries,
-        _positions(places["region_id"][order], regions, "country_geography.region_id"),
-        _positions(places["currency"][order], currencies, "country_geography.currency"),
-        currencies,
-        np.bincount(legal, minlength=len(countries)).astype(np.int64),
-        np.bincount(busy, volume, len(countries)).astype(np.float64),
+    home = _positions(sites["home_country_iso"], countries, "outlet_catalogue.home_country_iso")
+    risk = _positions(sites["merchant_class"], classes, "outlet_catalogue.merchant_class")
+    busy = _positions(
+        profile["legal_country_iso"], countries, "merchant_zone_profile_5A.legal_country_iso"
     )
     ids, first, merchant = np.unique(sites["merchant_id"], return_index=True, return_inverse=True)
-    home = _positions(sites["home_country_iso"], countries, "outlet_catalogue.home_country_iso")
+    _require_merchants(ids, merchant, first, home, risk, catalogue)
+    _require_sites(merchant, legal, sites, catalogue)
+    volume = _volume(profile, ids.size, volumes)
     outlets = np.bincount(merchant)
-    known = np.searchsorted(ids, profile["merchant_id"])
-    if (known >= ids.size).any() or (
-        ids[np.minimum(known, ids.size - 1)] != profile["merchant_id"]
-    ).any():
-        raise RefusedError(
-            INVALID,
-            "merchant_zone_profile_5A names a merchant that outlet_catalogue does not",
-            where="5A/merchant_zone_profile_5A.parquet",
-            remedy="build both segments from the same merchants",
-        )
     return Upstream(
-        geo,
+        Geography(
+            countries,
+            _positions(places["region_id"][order], regions, "country_geography.region_id"),
+            _positions(places["currency"][order], currencies, "country_geography.currency"),
+            currencies,
+            np.bincount(legal, minlength=len(countries)).astype(np.int64),
+            np.bincount(busy, volume, len(countries)).astype(np.float64),
+        ),
         Merchants(
-            ids.astype(np.int64),
+            ids,
             home[first],
-            _positions(sites["merchant_class"], classes, "outlet_catalogue.merchant_class")[first],
+            risk[first],
             outlets.astype(np.int64),
             np.bincount(merchant, legal != home) / outlets,
-            np.bincount(known, volume, ids.size).astype(np.float64),
+            np.bincount(profile["merchant_id"] - 1, volume, ids.size).astype(np.float64),
         ),
     )
 
 
-def _check_columns(path: Path, segment: str, columns: tuple[str, ...]) -> None:
-    try:
-        names = pq.read_schema(path).names
-    except (OSError, pa.ArrowException) as error:
-        raise RefusedError(
-            INVALID,
-            f"{segment}: {path.name} is not Parquet: {error}",
-            where=str(path),
-            remedy="write the table as Parquet and seal the segment again",
-        ) from error
-    missing = [c for c in columns if c not in names]
-    if missing:
-        raise RefusedError(
-            INVALID,
-            f"{segment}: {path.name} lacks {', '.join(missing)}",
-            where=str(path),
-            remedy=f"it needs the columns {', '.join(columns)}",
+def _countries(places: dict[str, np.ndarray], path: Path) -> tuple[str, ...]:
+    countries = tuple(sorted(places["country_iso"].tolist()))
+    if len(set(countries)) != len(countries):
+        raise tables.refused(path, "lists a country twice", "keep one row per country")
+    if len(countries) > MOST_COUNTRIES:
+        raise tables.refused(
+            path, f"lists {len(countries)} countries", f"serve at most {MOST_COUNTRIES}"
         )
+    return countries
 
 
-def _read(root: Path, segment: str, table: str) -> dict[str, np.ndarray]:
-    path = root / segment / f"{table}.parquet"
-    data = pq.read_table(path, columns=list(SCHEMAS[segment][table]))
-    if data.num_rows == 0:
-        raise RefusedError(
-            "6A.S0.SEALED_INPUTS_EMPTY",
-            f"{segment}: {table} has no rows",
-            where=str(path),
-            remedy="seal a segment with content",
+def _require_merchants(
+    ids: np.ndarray,
+    merchant: np.ndarray,
+    first: np.ndarray,
+    home: np.ndarray,
+    risk: np.ndarray,
+    path: Path,
+) -> None:
+    """Ids dense from 1; one home and one class per merchant."""
+    if ids[0] != 1 or ids[-1] != ids.size:
+        raise tables.refused(
+            path,
+            f"has {ids.size} merchants with ids {ids[0]} … {ids[-1]}",
+            "number merchants 1, 2, 3, … without gaps",
         )
-    for name in data.column_names:
-        if data[name].null_count:
-            raise RefusedError(
-                INVALID,
-                f"{segment}: {table}.{name} holds {data[name].null_count} nulls",
-                where=str(path),
-                remedy="fill the column and seal the segment again",
+    for name, value in (("home_country_iso", home), ("merchant_class", risk)):
+        odd = np.flatnonzero(value != value[first][merchant])
+        if odd.size:
+            raise tables.refused(
+                path,
+                f"gives merchant {ids[merchant[odd[0]]]} more than one {name}",
+                f"keep one {name} per merchant",
             )
-    return {name: data[name].to_numpy() for name in data.column_names}
+
+
+def _require_sites(
+    merchant: np.ndarray, legal: np.ndarray, sites: dict[str, np.ndarray], path: Path
+) -> None:
+    """A site is listed once, and a merchant's sites in a country are as many as it says."""
+    keys = np.stack([merchant, legal, sites["site_order"]])
+    ordered = keys[:, np.lexsort(keys[::-1])]
+    if (ordered[:, 1:] == ordered[:, :-1]).all(axis=0).any():
+        raise tables.refused(
+            path,
+            "lists a site (merchant_id, legal_country_iso, site_order) twice",
+            "keep one row per site",
+        )
+    _, row, count = np.unique(
+        merchant * np.int64(MOST_COUNTRIES + 1) + legal, return_inverse=True, return_counts=True
+    )
+    odd = np.flatnonzero(count[row] != sites["final_country_outlet_count"])
+    if odd.size:
+        at = odd[0]
+        raise tables.refused(
+            path,
+            f"has {count[row[at]]} sites of merchant {merchant[at] + 1} in "
+            f"{sites['legal_country_iso'][at]}, where final_country_outlet_count says "
+            f"{sites['final_country_outlet_count'][at]}",
+            "make the count agree with the rows",
+        )
+
+
+def _volume(profile: dict[str, np.ndarray], merchants: int, path: Path) -> np.ndarray:
+    """Weekly volumes of known merchants: finite, not negative, not all zero."""
+    strange = (profile["merchant_id"] < 1) | (profile["merchant_id"] > merchants)
+    if strange.any():
+        raise tables.refused(
+            path,
+            f"names merchant {profile['merchant_id'][strange][0]}, which outlet_catalogue does not",
+            "build both segments from the same merchants",
+        )
+    volume = profile["weekly_volume_expected"]
+    if not (np.isfinite(volume) & (volume >= 0)).all() or not 0 < volume.sum() < np.inf:
+        raise tables.refused(
+            path,
+            "has a weekly_volume_expected that is no number, negative, or nothing in all",
+            "give expected arrivals per week, 0 or more",
+        )
+    return volume
 
 
 def _positions(values: np.ndarray, known: tuple[str, ...], where: str) -> np.ndarray:
-    """Position of every value in a sorted list."""
-    text = values.astype(str)
+    """Position (u8) of every value in a sorted list."""
     names = np.array(known)
-    at = np.minimum(np.searchsorted(names, text), names.size - 1)
-    strange = sorted(set(text[names[at] != text].tolist()))
+    at = np.minimum(np.searchsorted(names, values), names.size - 1)
+    strange = sorted(set(values[names[at] != values].tolist()))
     if strange:
         raise InputError(
-            "6A.S0.UPSTREAM_HASHGATE_SCHEMA_INVALID",
+            bundle.INVALID,
             f"{where} holds {', '.join(strange[:5])}, which is not known here",
             where=where,
             remedy=f"known are {', '.join(known[:12])}{' …' if len(known) > 12 else ''}",

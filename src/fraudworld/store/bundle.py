@@ -12,19 +12,23 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from fraudworld.errors import RefusedError
+from fraudworld.errors import InputError, RefusedError
 from fraudworld.store.identity import canonical_json
 
 FLAG = "_passed.flag"
 INDEX = "index.json"
+_OWN = {FLAG, INDEX}
 LARGEST_INDEX = 16 << 20
+UNREADABLE = "6A.S0.IO_READ_FAILED"
 MISSING = "6A.S0.UPSTREAM_HASHGATE_MISSING"
 MISMATCH = "6A.S0.UPSTREAM_HASHGATE_DIGEST_MISMATCH"
 INVALID = "6A.S0.UPSTREAM_HASHGATE_SCHEMA_INVALID"
 _FLAG_LINE = re.compile(r"sha256_hex = ([0-9a-f]{64})\n?")
+_HEX64 = re.compile(r"[0-9a-f]{64}")
 _REBUILD = "restore the bundle, or build it again: fraudworld upstream build"
 
 
@@ -60,8 +64,8 @@ def describe(folder: Path, paths: Iterable[str]) -> tuple[Member, ...]:
 
 
 def index_document(members: Iterable[Member], **extra: object) -> dict[str, object]:
-    """The index as plain data; `extra` joins it at the top level."""
-    rows = sorted(members, key=lambda m: m.path.encode("ascii"))
+    """The index as plain data, members in ASCII order; `extra` joins it at the top level."""
+    rows = sorted(members, key=lambda m: m.path)
     return {
         "members": [{"path": m.path, "bytes": m.bytes, "sha256_hex": m.sha256_hex} for m in rows],
         **extra,
@@ -90,102 +94,106 @@ def seal(folder: Path, paths: Iterable[str]) -> str:
 def verify(folder: Path, name: str) -> Bundle:
     """Check a sealed folder byte for byte before anything in it is opened.
 
-    Raises RefusedError naming the segment, the file and both digests: flag or member
-    missing, digest differs, member that is not listed, path that leaves the folder.
+    `name` is what messages call it. Raises RefusedError naming the segment, the file and
+    both digests: flag or member missing, digest or size differs, file that is not listed,
+    index of another form, path that leaves the folder; InputError `6A.S0.IO_READ_FAILED`
+    where the disk refuses.
     """
+    try:
+        return _verify(folder, name)
+    except OSError as error:
+        raise InputError(
+            UNREADABLE,
+            f"{name} cannot be read: {error.strerror or error}",
+            where=str(error.filename or folder),
+            remedy="make the folder and its files readable",
+        ) from error
+
+
+def _verify(folder: Path, name: str) -> Bundle:
     flag, index = folder / FLAG, folder / INDEX
     for path in (index, flag):
         if path.is_symlink() or not path.is_file():
-            raise RefusedError(
-                MISSING, f"{name} has no {path.name}", where=str(path), remedy=_REBUILD
-            )
+            raise _refused(MISSING, f"{name} has no {path.name}", path)
     document = _read_index(index, name)
-    line = _FLAG_LINE.fullmatch(flag.read_text("ascii", errors="replace"))
+    members = _members(document["members"], index, name)
     digest = bundle_digest(document)
+    line = _FLAG_LINE.fullmatch(flag.read_bytes()[:100].decode("ascii", "replace"))
     if line is None or line.group(1) != digest:
         stated = line.group(1) if line else "nothing readable"
-        raise RefusedError(
-            MISMATCH,
-            f"{name}: the flag says {stated}, the index is {digest}",
-            where=str(flag),
-            remedy=_REBUILD,
-        )
-    members = _members(document, index, name)
-    _no_strangers(folder, members, name)
-    for member in members:
-        _check(folder, member, name)
+        raise _refused(MISMATCH, f"{name}: the flag says {stated}, the index is {digest}", flag)
+    _same_files(folder, members, name)
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda m: sha256_file(folder / m.path), members))
+    for member, actual in zip(members, found, strict=True):
+        path = folder / member.path
+        if actual != member.sha256_hex:
+            what = f"{name}: {member.path} is {actual}, sealed as {member.sha256_hex}"
+            raise _refused(MISMATCH, what, path)
+        if (size := path.stat().st_size) != member.bytes:
+            what = f"{name}: {member.path} has {size} bytes, the index says {member.bytes}"
+            raise _refused(MISMATCH, what, path)
     return Bundle(folder, digest, members)
 
 
 def _read_index(index: Path, name: str) -> dict[str, object]:
     if index.stat().st_size > LARGEST_INDEX:
-        raise RefusedError(
-            INVALID, f"{name}: index beyond 16 MiB", where=str(index), remedy=_REBUILD
-        )
+        raise _refused(INVALID, f"{name}: index beyond 16 MiB", index)
     try:
         document = json.loads(index.read_text("utf-8"))
+        canonical_json(document)  # NaN and lone surrogates have none
     except (ValueError, RecursionError) as error:
-        raise RefusedError(
-            INVALID, f"{name}: index is not JSON: {error}", where=str(index), remedy=_REBUILD
-        ) from error
+        raise _refused(INVALID, f"{name}: index is not JSON: {error}", index) from error
     if not isinstance(document, dict) or not isinstance(document.get("members"), list):
-        raise RefusedError(
-            INVALID, f"{name}: index lists no members", where=str(index), remedy=_REBUILD
-        )
+        raise _refused(INVALID, f"{name}: index lists no members", index)
     return document
 
 
-def _members(document: Mapping[str, object], index: Path, name: str) -> tuple[Member, ...]:
-    members = []
-    rows = document["members"]
+def _members(rows: object, index: Path, name: str) -> tuple[Member, ...]:
+    """Members of an index, each of the right form, in order, inside the folder."""
     assert isinstance(rows, list)
+    members: list[Member] = []
     for row in rows:
-        try:
-            member = Member(str(row["path"]), int(row["bytes"]), str(row["sha256_hex"]))
-        except (TypeError, KeyError, ValueError) as error:
-            raise RefusedError(
-                INVALID, f"{name}: a member lacks {error}", where=str(index), remedy=_REBUILD
-            ) from error
+        member = _member(row)
+        if member is None:
+            what = f"{name}: {str(row)[:120]} is no member (path, bytes, sha256_hex)"
+            raise _refused(INVALID, what, index)
         pure = PurePosixPath(member.path)
-        if pure.is_absolute() or ".." in pure.parts or "\\" in member.path or not pure.parts:
-            raise RefusedError(
-                INVALID,
-                f"{name}: member path {member.path!r} leaves the bundle",
-                where=str(index),
-                remedy=_REBUILD,
-            )
+        if pure.is_absolute() or ".." in pure.parts or "\\" in member.path:
+            raise _refused(INVALID, f"{name}: {member.path!r} leaves the bundle", index)
+        proper = pure.parts and str(pure) == member.path and member.path.isprintable()
+        if not proper or member.path in _OWN:
+            raise _refused(INVALID, f"{name}: {member.path!r} is no path of a member", index)
+        if members and members[-1].path >= member.path:
+            what = f"{name}: {member.path} stands after {members[-1].path}, out of ASCII order"
+            raise _refused(INVALID, what, index)
         members.append(member)
     return tuple(members)
 
 
-def _no_strangers(folder: Path, members: tuple[Member, ...], name: str) -> None:
-    listed = {m.path for m in members} | {FLAG, INDEX}
+def _member(row: object) -> Member | None:
+    if not isinstance(row, dict):
+        return None
+    path, size, sha = (row.get(key) for key in ("path", "bytes", "sha256_hex"))
+    if not isinstance(path, str) or not isinstance(sha, str) or type(size) is not int:
+        return None
+    return Member(path, size, sha) if _HEX64.fullmatch(sha) else None
+
+
+def _same_files(folder: Path, members: tuple[Member, ...], name: str) -> None:
+    """Every file is a member, every member a plain file inside the folder."""
+    listed = {m.path for m in members} | _OWN
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder).as_posix()
-        if (path.is_symlink() or path.is_file()) and relative not in listed:
-            raise RefusedError(
-                MISMATCH,
-                f"{name}: {relative} is not in the index",
-                where=str(path),
-                remedy=f"remove it, or {_REBUILD}",
-            )
+        if path.is_symlink():
+            raise _refused(INVALID, f"{name}: {relative} is a link", path)
+        if not path.is_dir() and relative not in listed:
+            raise _refused(MISMATCH, f"{name}: {relative} is not in the index", path)
+    for member in members:
+        if not (folder / member.path).is_file():
+            what = f"{name}: member {member.path} is missing"
+            raise _refused(MISSING, what, folder / member.path)
 
 
-def _check(folder: Path, member: Member, name: str) -> None:
-    path = folder / member.path
-    if path.is_symlink() or not path.resolve().is_relative_to(folder.resolve()):
-        raise RefusedError(
-            INVALID, f"{name}: {member.path} is a link", where=str(path), remedy=_REBUILD
-        )
-    if not path.is_file():
-        raise RefusedError(
-            MISSING, f"{name}: member {member.path} is missing", where=str(path), remedy=_REBUILD
-        )
-    found = sha256_file(path)
-    if found != member.sha256_hex:
-        raise RefusedError(
-            MISMATCH,
-            f"{name}: {member.path} is {found}, sealed as {member.sha256_hex}",
-            where=str(path),
-            remedy=_REBUILD,
-        )
+def _refused(code: str, what: str, where: Path) -> RefusedError:
+    return RefusedError(code, what, where=str(where), remedy=_REBUILD)

@@ -23,8 +23,9 @@ _SERVED = (
 COUNTRIES = tuple(_SERVED.split())
 """The 77 countries of the default bank, region by region (authored)."""
 
-AS_OF = datetime.date(2026, 1, 1)
-"""Day whose currencies are taken; fixed, so that the upstream is the same every day."""
+AS_OF = datetime.date(2025, 6, 30)
+"""Day whose currencies are taken: fixed, so that the upstream is the same every day, and
+past, so that newer CLDR data seldom say otherwise."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,162 @@
+"""Tables of the frozen upstream: which columns they must have, and reading them.
+
+6A reads rows of two segments only; of the others it checks that the columns are there and
+of the right kind. A user's own upstream may have more tables and more columns.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fraudworld.errors import RefusedError
+from fraudworld.store.bundle import INVALID
+
+KINDS = {
+    "integer": pa.types.is_integer,
+    "real": lambda t: pa.types.is_floating(t) or pa.types.is_integer(t),
+    "text": lambda t: pa.types.is_string(t) or pa.types.is_large_string(t),
+    "flag": pa.types.is_boolean,
+    "time": lambda t: pa.types.is_timestamp(t) or pa.types.is_integer(t),
+    "label": lambda t: (
+        pa.types.is_integer(t) or pa.types.is_string(t) or pa.types.is_large_string(t)
+    ),
+}
+"""What a column may be; text may be dictionary encoded."""
+
+_SITE = {"merchant_id": "integer", "legal_country_iso": "text", "site_order": "integer"}
+
+SCHEMAS: dict[str, dict[str, dict[str, str]]] = {
+    "1A": {
+        "outlet_catalogue": {
+            "merchant_id": "integer",
+            "site_id": "integer",
+            "home_country_iso": "text",
+            "legal_country_iso": "text",
+            "merchant_class": "text",
+            "mcc": "label",
+            "final_country_outlet_count": "integer",
+            "site_order": "integer",
+        },
+        "country_geography": {"country_iso": "text", "region_id": "text", "currency": "text"},
+    },
+    "1B": {"site_locations": {**_SITE, "lat": "real", "lon": "real"}},
+    "2A": {"site_timezones": {**_SITE, "tzid": "text"}},
+    "2B": {
+        "day_effects": {
+            "merchant_id": "integer",
+            "tz_group": "label",
+            "day": "integer",
+            "effect": "real",
+        }
+    },
+    "3A": {
+        "zone_alloc": {
+            "merchant_id": "integer",
+            "legal_country_iso": "text",
+            "tzid": "text",
+            "zone_site_count": "integer",
+        }
+    },
+    "3B": {
+        "virtual_classification": {
+            "merchant_id": "integer",
+            "is_virtual": "flag",
+            "virtual_mode": "text",
+        }
+    },
+    "5A": {
+        "merchant_zone_profile_5A": {
+            "merchant_id": "integer",
+            "legal_country_iso": "text",
+            "tzid": "text",
+            "demand_class": "text",
+            "weekly_volume_expected": "real",
+        }
+    },
+    "5B": {
+        "arrival_events_5B": {
+            "scenario_id": "label",
+            "merchant_id": "integer",
+            "arrival_seq": "integer",
+            "ts_utc": "time",
+            "tzid": "text",
+            "channel_group": "text",
+            "is_virtual": "flag",
+        }
+    },
+}
+
+
+def check_columns(root: Path, segment: str, table: str) -> None:
+    """Refuse a table that lacks a column or has one of another kind.
+
+    Raises RefusedError `6A.S0.UPSTREAM_HASHGATE_SCHEMA_INVALID`.
+    """
+    path = root / segment / f"{table}.parquet"
+    needed = SCHEMAS[segment][table]
+    try:
+        schema = pq.read_schema(path)
+    except (OSError, pa.ArrowException) as error:
+        raise refused(path, f"is not Parquet: {error}", "write the table as Parquet") from error
+    missing = [name for name in needed if name not in schema.names]
+    if missing:
+        raise refused(path, f"lacks {', '.join(missing)}", f"it needs {', '.join(needed)}")
+    for name, kind in needed.items():
+        found = schema.field(name).type
+        bare = found.value_type if pa.types.is_dictionary(found) else found
+        if not KINDS[kind](bare):
+            raise refused(path, f"has {name} as {found}", f"{name} must be of kind {kind}")
+
+
+def read(root: Path, segment: str, table: str) -> dict[str, np.ndarray]:
+    """The needed columns of a table: text as str, integers as int64, reals as float64.
+
+    Raises RefusedError `6A.S0.SEALED_INPUTS_EMPTY` without rows, and
+    `6A.S0.UPSTREAM_HASHGATE_SCHEMA_INVALID` where a value is null or cannot be read.
+    """
+    path = root / segment / f"{table}.parquet"
+    needed = SCHEMAS[segment][table]
+    try:
+        data = pq.read_table(path, columns=list(needed))
+    except (OSError, pa.ArrowException) as error:
+        raise refused(path, f"cannot be read: {error}", "write the table again") from error
+    if data.num_rows == 0:
+        raise RefusedError(
+            "6A.S0.SEALED_INPUTS_EMPTY",
+            f"{segment}: {table} has no rows",
+            where=str(path),
+            remedy="seal a segment with content",
+        )
+    columns = {}
+    for name, kind in needed.items():
+        column = data[name]
+        if column.null_count:
+            raise refused(path, f"has {column.null_count} nulls in {name}", "fill the column")
+        try:
+            columns[name] = _plain(column, kind)
+        except pa.ArrowException as error:
+            raise refused(path, f"has {name} beyond its range: {error}", "mend it") from error
+    return columns
+
+
+def _plain(column: pa.ChunkedArray, kind: str) -> np.ndarray:
+    if kind == "integer":
+        return np.asarray(column.cast(pa.int64()))
+    if kind == "real":
+        return np.asarray(column.cast(pa.float64(), safe=False))
+    text = np.asarray(column.cast(pa.string()))
+    return text.astype(str)
+
+
+def refused(path: Path, what: str, remedy: str) -> RefusedError:
+    """A table S0 will not open, by segment and name."""
+    return RefusedError(
+        INVALID,
+        f"{path.parent.name}: {path.stem} {what}",
+        where=str(path),
+        remedy=f"{remedy}, then seal the segment again (docs/upstream.md)",
+    )
