@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -190,3 +191,11 @@ def test_a_quantile_curve_keeps_its_points_and_its_total() -> None:
         assert curve[[0, 500, 1_000]] == pytest.approx([1, 10, 100])
         assert curve.sum() == pytest.approx(total)
         assert (np.diff(curve) > 0).all()
+
+
+def test_the_page_shows_what_is_measured(built: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs/upstream.md").read_text("utf-8")
+    shown = dict(re.findall(r"^\| ([^|]+) \| [^|]+ \| ([\d.,]+) \|$", page, re.MULTILINE))
+    for figure in upstream.measure(built):
+        on_page = float(shown[figure.what].replace(",", ""))
+        assert figure.measured == pytest.approx(on_page, rel=1e-3), figure.what
