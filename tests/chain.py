@@ -39,7 +39,6 @@ def build(pack: PolicyPack, size: int, seed: int = 42) -> Chain:
             seed=seed,
             geo=worlds.geography(pack, size),
             merchants=merchants,
-            outlet_scale=0.1,
             parties_per_shard=None,
             engine=engine,
             step=lambda state, name: nullcontext(),

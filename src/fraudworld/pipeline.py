@@ -167,7 +167,6 @@ def _generate(
             seed=request.seed,
             geo=ready.world.geo,
             merchants=ready.world.merchants,
-            outlet_scale=request.volume_scale,
             parties_per_shard=request.parties_per_shard,
             engine=engine,
             step=_steps(recorder, progress),

@@ -92,6 +92,14 @@ def test_shards_and_workers_never_change_a_value(published, tmp_path, cut):
     assert _files(other) == _files(published)
 
 
+def test_size_comes_from_the_sealed_upstream_alone(published, tmp_path):
+    """A folder of one's own settles the world; the profile named beside it changes nothing."""
+    upstream = next((published.place.root.parent / ".upstream").iterdir())
+    other = _run(tmp_path, profile="small", scale=1.0, upstream_dir=upstream)
+    assert other.run_id == published.run_id
+    assert _digests(other) == _digests(published)
+
+
 def test_another_seed_differs_wherever_randomness_acts(published, tmp_path):
     ours, theirs = _digests(published), _digests(_run(tmp_path, seed=43))
     assert [name for name in ours if ours[name] == theirs[name]] == []

@@ -17,6 +17,9 @@ U32 = NDArray[np.uint32]
 I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
 
+AUTHORITY_WEEKLY_ARRIVALS = 9_590_000.0
+"""Weekly arrivals of the authority profile, the scale at which the published figures hold."""
+
 
 @dataclass(frozen=True)
 class Parties:
@@ -161,3 +164,9 @@ class Geography:
     currencies: tuple[str, ...]
     outlets: I64
     weekly_arrivals: NDArray[np.float64]
+
+    @property
+    def profile_scale(self) -> float:
+        """Size of the upstream relative to the authority profile; country floors and the
+        outlets a merchant's terminals stand for scale with it."""
+        return float(self.weekly_arrivals.sum()) / AUTHORITY_WEEKLY_ARRIVALS

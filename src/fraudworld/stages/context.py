@@ -28,7 +28,6 @@ class Context:
     seed: int
     geo: Geography
     merchants: Merchants
-    outlet_scale: float
     parties_per_shard: int | None
     engine: Engine
     step: Callable[[str, str], AbstractContextManager[Any]]

@@ -49,7 +49,7 @@ def run(
     with context.step("S4", "load_party_base"):
         shards = context.shards
     with context.step("S4", "plan_device_counts"):
-        plan = plan_devices(pack, parties, merchants, context.outlet_scale)
+        plan = plan_devices(pack, parties, merchants, context.geo.profile_scale)
         made = draw_devices(pack, seed, parties, merchants, geo, plan, shards, context.engine)
         context.emit(DEVICE_BASE, tables.device_base(made.devices, merchants))
     with context.step("S4", "emit_regions"):

@@ -19,9 +19,6 @@ from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import Stream, StreamUse
 from fraudworld.stages.columns import Geography
 
-AUTHORITY_WEEKLY_ARRIVALS = 9_590_000.0
-"""Weekly arrivals of the authority profile; per-country floors scale with this (page 2)."""
-
 
 @dataclass(frozen=True)
 class PopulationPlan:
@@ -56,9 +53,8 @@ def plan_counts(pack: PolicyPack, seed: int, geo: Geography) -> PopulationPlan:
             for o, a in zip(geo.outlets.tolist(), geo.weekly_arrivals.tolist(), strict=True)
         ]
     )
-    profile_scale = arrivals / AUTHORITY_WEEKLY_ARRIVALS
     floor_rule = priors.country_floor
-    floor = max(round(floor_rule.parties_at_authority * profile_scale), floor_rule.minimum)
+    floor = max(round(floor_rule.parties_at_authority * geo.profile_scale), floor_rule.minimum)
     if floor * len(geo.countries) > world:
         raise InputError(
             "6A.S1.PARTY_TARGETS_INCONSISTENT",
