@@ -16,7 +16,6 @@ PROFILES = {"demo": 100_000, "small": 300_000, "authority": 3_510_000}
 ENGINES = ("local",)
 RUNS_ROOT = Path("runs/fix-data-engine/segment_6A")
 RUN_ID = re.compile(r"[0-9a-f]{32}")
-RUN_ID = re.compile(r"[0-9a-f]{32}")
 ROLE = re.compile(r"none|baseline|candidate|last_good|witness:[0-9]+")
 
 
@@ -73,12 +72,6 @@ class RunRequest:
             "--engine",
             f"there is no engine {self.engine!r}",
             f"choose one of {', '.join(ENGINES)}",
-        )
-        _require(
-            self.run_id is None or RUN_ID.fullmatch(self.run_id) is not None,
-            "--run-id",
-            f"{self.run_id!r} is no run id",
-            "give 32 hex digits, or leave it out: it follows from the request",
         )
         _require(
             ROLE.fullmatch(self.role) is not None,
