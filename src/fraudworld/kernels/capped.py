@@ -11,58 +11,102 @@ The law (domain page, S2; also used for instruments and devices):
    the smallest draws win. That is a residual-weighted draw that cannot break a cap.
 4. What no free slot can take is dropped and counted.
 
-All sums are integers, so nothing depends on how entities were cut into shards.
+All sums are integers, so nothing depends on how entities were cut into shards. A deviate
+costs more than all else here, so it is computed only for whom it can decide something:
+weights for the eligible alone, gates (where a product has no common factor) only for
+those near the edge of their cell's quota.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from fraudworld.kernels import normal
+from fraudworld.kernels import normal, philox
 from fraudworld.kernels.select import smallest
 
-WEIGHT_BITS = 20
 GATE_BITS = 33  # five bits of range around ±16, 28 of resolution
 
+Key = tuple[np.uint64, np.uint64]
+"""A Philox key."""
 
-@njit(cache=True, nogil=True)
-def gate_and_weight(common, draws, rho, sigma, gate_key, weight):  # type: ignore[no-untyped-def]
-    """Gate keys and integer log-normal weights of mean one.
 
-    common: the entity's own normal factors, one for gates and one for weights, f64 (n, 2);
-    draws: u64 (n, 2); rho: the correlation a factor brings between products. A larger
-    factor means an earlier gate rank, or a larger weight.
+@dataclass(frozen=True)
+class Law:
+    """How one product is held.
+
+    A stream of width 2 under `draws` has an entity's gate draw and its weight draw; under
+    `slots` a stream of width `cap` has a draw for every slot.
     """
-    a, b = np.sqrt(rho), np.sqrt(1.0 - rho)
-    for i in range(gate_key.size):
-        gate = a * common[i, 0] + b * normal.deviate(draws[i, 0])
-        gate_key[i] = np.uint64((16.0 - gate) * 268435456.0)
-        z = a * common[i, 1] + b * normal.deviate(draws[i, 1])
+
+    zero_share: float
+    sigma: float  # of the log-normal weights
+    cap: int
+    draws: Key
+    slots: Key
+
+
+@dataclass(frozen=True)
+class Factors:
+    """Normal factors an entity brings to all its products, and the correlation they cause.
+
+    A larger factor means an earlier gate rank, or a larger weight. Both f64 (entities,).
+    """
+
+    gate: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    correlation: float
+
+
+@njit(inline="always")
+def _gate_key(gate):  # type: ignore[no-untyped-def]
+    return np.uint64((16.0 - gate) * 268435456.0)
+
+
+@njit(cache=True, nogil=True)
+def _gate_keys(entities, k0, k1, factor, correlation, out):  # type: ignore[no-untyped-def]
+    a, b = np.sqrt(correlation), np.sqrt(1.0 - correlation)
+    for i in range(out.size):
+        e = entities[i]
+        draw = philox.pair(k0, k1, np.uint64(e))[0]
+        out[i] = _gate_key(a * factor[e] + b * normal.deviate(draw))
+
+
+@njit(cache=True, nogil=True)
+def _gate_keys_of(draws, out):  # type: ignore[no-untyped-def]
+    for i in range(out.size):
+        out[i] = _gate_key(normal.deviate(draws[i]))
+
+
+@njit(cache=True, nogil=True)
+def _mirrored_draws(entities, k0, k1, out):  # type: ignore[no-untyped-def]
+    """The gate draws upside down: in the order of the gate keys, but for near ties."""
+    for i in range(out.size):
+        out[i] = ~philox.pair(k0, k1, np.uint64(entities[i]))[0]
+
+
+@njit(cache=True, nogil=True)
+def _weights(entities, cells, k0, k1, factor, correlation, sigma, out, total):  # type: ignore[no-untyped-def]
+    """Integer log-normal weights of mean one (2**20), and their total per cell."""
+    a, b = np.sqrt(correlation), np.sqrt(1.0 - correlation)
+    for i in range(out.size):
+        e = entities[i]
+        z = b * normal.deviate(philox.pair(k0, k1, np.uint64(e))[1])
+        if factor.size:
+            z += a * factor[e]
         w = normal.exp(sigma * z - 0.5 * sigma * sigma) * 1048576.0
-        weight[i] = max(np.uint64(w + 0.5), np.uint64(1))
+        out[i] = max(np.uint64(w + 0.5), np.uint64(1))
+        total[cells[i]] += out[i]
 
 
 @njit(cache=True, nogil=True)
-def _mass(cells, eligible, weight, total):  # type: ignore[no-untyped-def]
-    for i in range(cells.size):
-        if eligible[i]:
-            total[cells[i]] += weight[i]
-
-
-@njit(cache=True, nogil=True)
-def _quota(cells, eligible, weight, total, plan, counts, remainder, given):  # type: ignore[no-untyped-def]
+def _quota(cells, weight, total, plan, counts, remainder, given):  # type: ignore[no-untyped-def]
     """Floors of plan · weight / total, and what remains as a key (small = large remainder)."""
     for i in range(cells.size):
         c = cells[i]
-        if not eligible[i]:
-            counts[i] = 0
-            remainder[i] = total[c]
-            continue
         product = plan[c] * weight[i]
         q = product // total[c]
         counts[i] = q
@@ -85,10 +129,36 @@ def _clamp(cells, eligible, room, counts, excess, slots):  # type: ignore[no-unt
     return worst
 
 
+@njit(cache=True, nogil=True)
+def _slot_draws(entities, cells, eligible, free, limit, k0, k1, width, who, draws):  # type: ignore[no-untyped-def]
+    """Free slots whose draw is within the limit of their cell; returns how many there are.
+
+    Writes no more than `who` holds; the caller comes again with more room.
+    """
+    n = 0
+    for i in range(entities.size):
+        if not eligible[i] or free[i] <= 0 or limit[cells[i]] == 0:
+            continue
+        position = np.uint64(entities[i]) * np.uint64(width)
+        lanes = philox.block(k0, k1, position >> np.uint64(2))
+        for slot in range(free[i]):
+            if slot and position & np.uint64(3) == np.uint64(0):
+                lanes = philox.block(k0, k1, position >> np.uint64(2))
+            draw = philox.lane_of(lanes, position)
+            position += np.uint64(1)
+            if draw <= limit[cells[i]]:
+                if n < who.size:
+                    who[n] = i
+                    draws[n] = draw
+                n += 1
+    return n
+
+
 @dataclass(frozen=True)
 class Draft:
     """An apportioned plan before its caps: counts may exceed the room."""
 
+    entities: NDArray[np.int64]
     cells: NDArray[np.uint16]
     eligible: NDArray[np.bool_]
     counts: NDArray[np.int32]
@@ -104,106 +174,141 @@ class Allocation:
     worst_overflow: int
     redistributed: int
     dropped: NDArray[np.int64]  # per cell
-
-
-SlotDraws = Callable[[NDArray[np.int64]], NDArray[np.uint64]]
+    asked: int  # entities whose slots drew
 
 
 def draft(
+    entities: NDArray[np.int64],
     cells: NDArray[np.uint16],
-    gate_key: NDArray[np.uint64],
-    weight: NDArray[np.uint64],
     plan: NDArray[np.int64],
-    zero_share: float,
+    law: Law,
     widest: int,
+    factors: Factors | None = None,
 ) -> Draft:
     """Gate and apportion `plan[c]` among the entities of every cell c.
 
-    cells, gate_key, weight: one per entity; widest: the most one entity may hold. The
-    eligible number of a cell is max(round((1 − zero_share) · n), what its plan needs).
+    entities: 0-based, they say which draws are whose; cells: of each; widest: the most one
+    entity has room for. The eligible number of a cell is max(round((1 − zero_share) · n),
+    what its plan needs).
     """
-    n_cells = plan.size
-    size = np.bincount(cells, minlength=n_cells)
-    open_share = np.floor((1.0 - zero_share) * size + 0.5).astype(np.int64)
+    size = np.bincount(cells, minlength=plan.size)
+    open_share = np.floor((1.0 - law.zero_share) * size + 0.5).astype(np.int64)
     quota = np.minimum(np.maximum(open_share, -(-plan // widest)), size)
-    eligible = smallest(gate_key, cells, quota, GATE_BITS)
+    eligible = _gate(entities, cells, quota, law, factors)
 
-    total = np.zeros(n_cells, dtype=np.uint64)
-    _mass(cells, eligible, weight, total)
-    counts = np.empty(cells.size, dtype=np.int32)
-    remainder = np.empty(cells.size, dtype=np.uint64)
-    given = np.zeros(n_cells, dtype=np.int64)
-    safe = np.maximum(total, np.uint64(1))
-    _quota(cells, eligible, weight, safe, plan.astype(np.uint64), counts, remainder, given)
+    inside = np.flatnonzero(eligible)
+    cell = cells[inside]
+    weight = np.empty(inside.size, dtype=np.uint64)
+    total = np.zeros(plan.size, dtype=np.uint64)
+    factor, rho = (factors.weight, factors.correlation) if factors else (np.empty(0), 0.0)
+    _weights(entities[inside], cell, *law.draws, factor, rho, law.sigma, weight, total)
+    held = np.empty(inside.size, dtype=np.int32)
+    remainder = np.empty(inside.size, dtype=np.uint64)
+    given = np.zeros(plan.size, dtype=np.int64)
+    _quota(cell, weight, total, plan.astype(np.uint64), held, remainder, given)
     rest = np.where(total > 0, plan - given, 0)
-    counts += smallest(remainder, cells, rest, int(safe.max()).bit_length() + 1)
-    return Draft(cells, eligible, counts, np.where(total > 0, 0, plan))
+    held += smallest(remainder, cell, rest, [int(t).bit_length() for t in total])
+    counts = np.zeros(cells.size, dtype=np.int32)
+    counts[inside] = held
+    return Draft(entities, cells, eligible, counts, np.where(total > 0, 0, plan))
+
+
+def _gate(
+    entities: NDArray[np.int64],
+    cells: NDArray[np.uint16],
+    quota: NDArray[np.int64],
+    law: Law,
+    factors: Factors | None,
+) -> NDArray[np.bool_]:
+    """Step 1: whom the gate lets in."""
+    keys = np.empty(entities.size, dtype=np.uint64)
+    if factors:
+        _gate_keys(entities, *law.draws, factors.gate, factors.correlation, keys)
+        return smallest(keys, cells, quota, GATE_BITS)
+    _mirrored_draws(entities, *law.draws, keys)
+
+    def exact(at: NDArray[np.int64]) -> NDArray[np.uint64]:
+        true = np.empty(at.size, dtype=np.uint64)
+        _gate_keys_of(~keys[at], true)
+        return true
+
+    return smallest(keys, cells, quota, exact=exact)
 
 
 def uncapped(made: Draft, room: NDArray[np.int32]) -> Allocation:
     """A draft taken as it is; overflow is only counted (the policy's `warn`)."""
     over = np.maximum(made.counts - room, 0)
-    return Allocation(made.counts, int(over.sum()), int(over.max(initial=0)), 0, made.unplaced)
+    return Allocation(made.counts, int(over.sum()), int(over.max(initial=0)), 0, made.unplaced, 0)
 
 
-def capped(made: Draft, room: NDArray[np.int32], slot_draws: SlotDraws) -> Allocation:
-    """A draft with no count above `room` (≥ 0, one per entity): steps 3 and 4 of the law.
-
-    `slot_draws(positions)` returns a draw per free slot: u64 (len(positions), ≥ max room).
-    """
+def capped(made: Draft, room: NDArray[np.int32], law: Law) -> Allocation:
+    """A draft with no count above `room` (0 … law.cap, one per entity): steps 3 and 4."""
     excess = np.zeros(made.unplaced.size, dtype=np.int64)
     slots = np.zeros(made.unplaced.size, dtype=np.int64)
     counts = made.counts.copy()
     worst = _clamp(made.cells, made.eligible, room, counts, excess, slots)
     handed = np.minimum(excess, slots)
-    _hand_out(made.cells, made.eligible, room, counts, handed, slots, slot_draws)
+    asked = _hand_out(made, room - counts, counts, handed, slots, law)
     return Allocation(
-        counts, int(excess.sum()), int(worst), int(handed.sum()), excess - handed + made.unplaced
+        counts,
+        int(excess.sum()),
+        int(worst),
+        int(handed.sum()),
+        excess - handed + made.unplaced,
+        asked,
     )
-
-
-def allocate(
-    cells: NDArray[np.uint16],
-    gate_key: NDArray[np.uint64],
-    weight: NDArray[np.uint64],
-    plan: NDArray[np.int64],
-    zero_share: float,
-    room: NDArray[np.int32],
-    slot_draws: SlotDraws,
-) -> Allocation:
-    """`draft`, then `capped`."""
-    made = draft(cells, gate_key, weight, plan, zero_share, int(room.max(initial=1)) or 1)
-    return capped(made, room, slot_draws)
 
 
 def _hand_out(
-    cells: NDArray[np.uint16],
-    eligible: NDArray[np.bool_],
-    room: NDArray[np.int32],
+    made: Draft,
+    free: NDArray[np.int32],
     counts: NDArray[np.int32],
     handed: NDArray[np.int64],
     slots: NDArray[np.int64],
-    slot_draws: SlotDraws,
-) -> None:
-    """Give `handed[c]` more to the free slots of cell c with the smallest draws."""
-    free = room - counts
-    takers = np.flatnonzero(eligible & (free > 0) & (handed > 0)[cells])
-    if takers.size == 0:
-        return
-    draws = slot_draws(takers)
+    law: Law,
+) -> int:
+    """Give `handed[c]` more to the free slots of cell c with the smallest draws.
+
+    Returns how many entities had a slot that could draw.
+    """
+    asked = int((made.eligible & (free > 0) & (handed > 0)[made.cells]).sum())
+    if asked == 0:
+        return 0
     # A draw beyond this bound cannot be among the smallest: six deviations of the count.
-    share = handed / np.maximum(slots, 1)
-    bound = np.minimum(
-        share + 6.0 * np.sqrt(share / np.maximum(slots, 1)) + 4.0 / np.maximum(slots, 1), 1.0
-    )
-    limit = np.where(slots > 0, np.minimum(bound * 2.0**64, 2.0**64 - 2048), 0).astype(np.uint64)
-    limit[bound >= 1.0] = np.uint64(2**64 - 1)
-    is_slot = np.arange(draws.shape[1])[None, :] < free[takers][:, None]
-    for _ in range(2):
-        row, slot = np.nonzero(is_slot & (draws <= limit[cells[takers]][:, None]))
-        enough = np.bincount(cells[takers[row]], minlength=handed.size) >= handed
+    n_slots = np.maximum(slots, 1)
+    share = handed / n_slots
+    bound = np.minimum(share + 6.0 * np.sqrt(share / n_slots) + 4.0 / n_slots, 1.0)
+    limit = np.where(handed > 0, np.minimum(bound * 2.0**64, 2.0**64 - 2048), 0).astype(np.uint64)
+    everything = np.uint64(2**64 - 1)
+    limit[(handed > 0) & (bound >= 1.0)] = everything
+    room = int((bound * slots)[handed > 0].sum() * 1.1) + 1024
+    while True:
+        who = np.empty(room, dtype=np.int64)
+        draws = np.empty(room, dtype=np.uint64)
+        found = _slot_draws(
+            made.entities, made.cells, made.eligible, free, limit, *law.slots, law.cap, who, draws
+        )
+        if found > room:
+            room = found
+            continue
+        who, draws = who[:found], draws[:found]
+        enough = np.bincount(made.cells[who], minlength=handed.size) >= handed
         if enough.all():
             break
-        limit[~enough] = np.uint64(2**64 - 1)
-    chosen = smallest(draws[row, slot], cells[takers[row]], handed)
-    np.add.at(counts, takers[row[chosen]], 1)
+        limit[~enough] = everything
+        room = int(slots.sum())
+    chosen = smallest(draws, made.cells[who], handed)
+    np.add.at(counts, who[chosen], 1)
+    return asked
+
+
+def allocate(
+    entities: NDArray[np.int64],
+    cells: NDArray[np.uint16],
+    plan: NDArray[np.int64],
+    law: Law,
+    room: NDArray[np.int32],
+) -> Allocation:
+    """`draft`, then `capped`."""
+    widest = int(room.max(initial=1)) or 1
+    return capped(draft(entities, cells, plan, law, widest), room, law)

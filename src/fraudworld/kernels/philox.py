@@ -56,6 +56,25 @@ def block(k0: np.uint64, k1: np.uint64, number: np.uint64) -> tuple:  # type: ig
     return c0, c1, c2, c3
 
 
+@njit(inline="always")
+def pair(k0: np.uint64, k1: np.uint64, entity: np.uint64) -> tuple:  # type: ignore[type-arg]
+    """Both draws of an entity of a stream of width 2."""
+    a, b, c, d = block(k0, k1, entity >> np.uint64(1))
+    if entity & np.uint64(1):
+        return c, d
+    return a, b
+
+
+@njit(inline="always")
+def lane_of(lanes: tuple, position: np.uint64) -> np.uint64:  # type: ignore[type-arg]
+    """The element at `position` out of its block."""
+    a, b, c, d = lanes
+    lane = position & np.uint64(3)
+    if lane < np.uint64(2):
+        return a if lane == np.uint64(0) else b  # type: ignore[no-any-return]
+    return c if lane == np.uint64(2) else d  # type: ignore[no-any-return]
+
+
 @njit(cache=True, nogil=True)
 def fill(k0: np.uint64, k1: np.uint64, first: np.uint64, out: np.ndarray) -> None:
     """Write elements first, first + 1, … of the stream into `out` (u64, any length)."""
@@ -85,13 +104,4 @@ def gather(k0: np.uint64, k1: np.uint64, positions: np.ndarray, out: np.ndarray)
     """Write the elements at `positions` (u64) of the stream into `out`."""
     for i in range(positions.size):
         position = positions[i]
-        lane = position & np.uint64(3)
-        a, b, c, d = block(k0, k1, position >> np.uint64(2))
-        if lane == 0:
-            out[i] = a
-        elif lane == 1:
-            out[i] = b
-        elif lane == 2:
-            out[i] = c
-        else:
-            out[i] = d
+        out[i] = lane_of(block(k0, k1, position >> np.uint64(2)), position)

@@ -18,29 +18,20 @@ from fraudworld.engine.local import Engine, Shard
 from fraudworld.errors import InternalError
 from fraudworld.kernels import expand, normal
 from fraudworld.kernels.apportion import largest_remainder
-from fraudworld.kernels.capped import (
-    Allocation,
-    Draft,
-    capped,
-    draft,
-    gate_and_weight,
-    uncapped,
-)
+from fraudworld.kernels.capped import Allocation, Draft, Factors, Law, capped, draft, uncapped
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import Stream, StreamUse
 from fraudworld.stages.columns import Accounts, Parties
 
 COUNTS = "account_count_realisation"
 SAMPLING = "account_allocation_sampling"
-CHUNK = 1 << 18
-"""Parties whose draws are in memory at once."""
 
 
 @njit(cache=True, nogil=True)
-def _deviates(draws, out):  # type: ignore[no-untyped-def]
-    for i in range(out.shape[0]):
-        for j in range(out.shape[1]):
-            out[i, j] = normal.deviate(draws[i, j])
+def _deviates(draws, gate, weight):  # type: ignore[no-untyped-def]
+    for i in range(gate.size):
+        gate[i] = normal.deviate(draws[i, 0])
+        weight[i] = normal.deviate(draws[i, 1])
 
 
 @dataclass(frozen=True)
@@ -69,7 +60,7 @@ class ProductDraft:
 
     code: str
     slot: int
-    members: NDArray[np.int64]  # parties of the type
+    law: Law
     made: Draft
 
 
@@ -139,42 +130,33 @@ def allocate_accounts(
     priors = pack.account_per_party_priors
     codes, types = pack.codes("account_type"), pack.codes("party_type")
     factor_stream = Stream(seed, "s2/party_factor", COUNTS, 2)
-    factor = np.empty((parties.n, 2))
+    factors = Factors(np.empty(parties.n), np.empty(parties.n), priors.party_factor_correlation)
     engine.map(
         lambda s: _deviates(
-            factor_stream.draws(s.first, s.last - s.first), factor[s.first : s.last]
+            factor_stream.draws(s.first, s.last - s.first),
+            factors.gate[s.first : s.last],
+            factors.weight[s.first : s.last],
         ),
         shards,
     )
     cell_of = parties.region.astype(np.uint16) * np.uint16(len(pack.codes("segment")))
     cell_of += parties.segment
+    members = [np.flatnonzero(parties.type == t) for t in range(len(types))]
+    cells = [cell_of[own] for own in members]
 
     def one(product: int) -> tuple[ProductDraft, StreamUse]:
         code = codes[product]
-        law = priors.counts[code]
+        counts = priors.counts[code]
         owner = pack.account_taxonomy.account_types[code].party_type
-        members = np.flatnonzero(parties.type == types.index(owner))
+        t = types.index(owner)
         stream = Stream(seed, f"s2/account_allocation/{code}", SAMPLING, 2)
-        gate = np.empty(members.size, dtype=np.uint64)
-        weight = np.empty(members.size, dtype=np.uint64)
-        for low in range(0, members.size, CHUNK):
-            part = slice(low, low + CHUNK)
-            own = members[part]
-            draws = stream.draws(int(own[0]), int(own[-1] - own[0]) + 1)[own - own[0]]
-            gate_and_weight(
-                factor[own],
-                draws,
-                priors.party_factor_correlation,
-                law.sigma,
-                gate[part],
-                weight[part],
-            )
-        made = draft(
-            cell_of[members], gate, weight, plans[product].cells.ravel(), law.zero_share, law.cap
-        )
+        spare = _slot_stream(seed, code, counts.cap)
+        law = Law(counts.zero_share, counts.sigma, counts.cap, stream.key, spare.key)
+        plan = plans[product].cells.ravel()
+        made = draft(members[t], cells[t], plan, law, counts.cap, factors)
         slot = products_of(pack, owner).index(product)
-        return ProductDraft(code, slot, members, made), stream.use(
-            code, 0, parties.n, entities=members.size
+        return ProductDraft(code, slot, law, made), stream.use(
+            code, 0, parties.n, entities=members[t].size
         )
 
     results = engine.map(one, range(len(codes)))
@@ -198,18 +180,10 @@ def enforce_kmax_per_party_account_type(
     hard = priors.constraints.cap_enforcement_mode == "hard_global_postmerge"
 
     def one(item: ProductDraft) -> tuple[Allocation, StreamUse]:
-        cap = priors.counts[item.code].cap
-        room = np.full(item.members.size, cap, dtype=np.int32)
-        spare = Stream(seed, f"s2/kmax_redistribution/{item.code}", SAMPLING, cap)
-        asked = 0
-
-        def slots(at: NDArray[np.int64]) -> NDArray[np.uint64]:
-            nonlocal asked
-            asked = at.size
-            return np.stack([spare.at(item.members[at], i) for i in range(cap)], axis=1)
-
-        done = capped(item.made, room, slots) if hard else uncapped(item.made, room)
-        return done, spare.use(item.code, 0, parties.n, entities=asked)
+        room = np.full(item.made.entities.size, item.law.cap, dtype=np.int32)
+        done = capped(item.made, room, item.law) if hard else uncapped(item.made, room)
+        spare = _slot_stream(seed, item.code, item.law.cap)
+        return done, spare.use(item.code, 0, parties.n, entities=done.asked)
 
     results = engine.map(one, drafts)
     types = pack.codes("party_type")
@@ -220,8 +194,8 @@ def enforce_kmax_per_party_account_type(
     counts = np.zeros((products.shape[1], parties.n), dtype=np.uint16)
     violations = 0
     for item, (done, _) in zip(drafts, results, strict=True):
-        counts[item.slot, item.members] = done.counts
-        violations += int((done.counts > priors.counts[item.code].cap).sum())
+        counts[item.slot, item.made.entities] = done.counts
+        violations += int((done.counts > item.law.cap).sum())
     if hard and violations > priors.constraints.max_allowed_kmax_violations:
         raise InternalError(
             "6A.S2.KMAX_POSTCHECK_FAILED",
@@ -238,6 +212,11 @@ def enforce_kmax_per_party_account_type(
         worst_overflow=max(d.worst_overflow for d, _ in results),
     )
     return Holdings(counts, products, counters, dropped), tuple(use for _, use in results)
+
+
+def _slot_stream(seed: int, code: str, cap: int) -> Stream:
+    """A draw for every slot a party could fill with a product."""
+    return Stream(seed, f"s2/kmax_redistribution/{code}", SAMPLING, cap)
 
 
 def accounts_of(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +17,7 @@ from fraudworld.engine.local import Engine
 from fraudworld.errors import InputError
 from fraudworld.kernels import expand
 from fraudworld.kernels.apportion import largest_remainder
-from fraudworld.kernels.capped import allocate, gate_and_weight
+from fraudworld.kernels.capped import Law, allocate
 from fraudworld.kernels.discrete import choices, thresholds
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import Stream, StreamUse
@@ -117,30 +116,19 @@ def allocate_instruments(
         # Tokens last: they need to know where the cards are.
         for slot in sorted(range(len(names)), key=lambda s: taxonomy[names[s]].needs_card):
             name = names[slot]
-            law = priors.counts[code][name]
+            counted = priors.counts[code][name]
             inside = np.arange(members.size)
             if taxonomy[name].needs_card:
                 cards = [i for i, n in enumerate(names) if taxonomy[n].family == "CARD"]
                 inside = np.flatnonzero(held[cards].sum(axis=0) > 0)
             who = members[inside]
             stream = Stream(seed, f"s3/instrument_allocation/{code}/{name}", SAMPLING, 2)
-            spare = Stream(seed, f"s3/cap_redistribution/{code}/{name}", SAMPLING, law.cap)
-            gate = np.empty(who.size, dtype=np.uint64)
-            weight = np.empty(who.size, dtype=np.uint64)
-            draws = np.stack([stream.at(who, 0), stream.at(who, 1)], axis=1)
-            gate_and_weight(np.zeros((who.size, 2)), draws, 0.0, law.sigma, gate, weight)
+            spare = Stream(seed, f"s3/cap_redistribution/{code}/{name}", SAMPLING, counted.cap)
             base = held[slot, inside]
             floor = np.bincount(cells[inside], base, plan_of[code, name].size).astype(np.int64)
             rest = plan_of[code, name] - floor
-            done = allocate(
-                cells[inside],
-                gate,
-                weight,
-                np.maximum(rest, 0),
-                law.zero_share,
-                law.cap - base,
-                partial(_slots, spare, who),
-            )
+            law = Law(counted.zero_share, counted.sigma, counted.cap, stream.key, spare.key)
+            done = allocate(who, cells[inside], np.maximum(rest, 0), law, law.cap - base)
             held[slot, inside] += done.counts
             dropped[f"{code}/{name}"] = int(done.dropped.sum())
             excess[f"{code}/{name}"] = int(np.maximum(-rest, 0).sum())
@@ -151,11 +139,6 @@ def allocate_instruments(
     for used in engine.map(account_type, range(len(account_codes))):
         uses += used
     return Wallets(counts, table, dropped, placed, excess, tuple(uses))
-
-
-def _slots(stream: Stream, who: NDArray[np.int64], at: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """One draw per free slot of entities who[at]: u64 (len(at), width)."""
-    return np.stack([stream.at(who[at], i) for i in range(stream.width)], axis=1)
 
 
 def _floors(

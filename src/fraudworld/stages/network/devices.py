@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fraudworld.engine.local import Engine, Shard
 from fraudworld.kernels import expand, normal, permute
 from fraudworld.kernels.apportion import largest_remainder
-from fraudworld.kernels.capped import allocate, gate_and_weight
+from fraudworld.kernels.capped import Law, allocate
 from fraudworld.kernels.discrete import choices, thresholds
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import Stream, StreamUse
@@ -137,24 +137,14 @@ def draw_devices(
     owned = [g for g, name in enumerate(groups) if name in priors.counts]
 
     def allocate_group(g: int) -> tuple[int, list[StreamUse]]:
-        law = priors.counts[groups[g]]
+        counted = priors.counts[groups[g]]
         # Parties of a cell without a plan (retail has no servers) take no part.
         members = np.flatnonzero((group_plan[:, g] > 0)[cell_of])
         stream = Stream(seed, f"s4/device_allocation/{groups[g]}", SAMPLING, 2)
-        spare = Stream(seed, f"s4/cap_redistribution/{groups[g]}", SAMPLING, law.cap)
-        gate = np.empty(members.size, dtype=np.uint64)
-        weight = np.empty(members.size, dtype=np.uint64)
-        draws = np.stack([stream.at(members, 0), stream.at(members, 1)], axis=1)
-        gate_and_weight(np.zeros((members.size, 2)), draws, 0.0, law.sigma, gate, weight)
-        done = allocate(
-            cell_of[members],
-            gate,
-            weight,
-            group_plan[:, g],
-            law.zero_share,
-            np.full(members.size, law.cap, dtype=np.int32),
-            lambda at: np.stack([spare.at(members[at], i) for i in range(spare.width)], axis=1),
-        )
+        spare = Stream(seed, f"s4/cap_redistribution/{groups[g]}", SAMPLING, counted.cap)
+        law = Law(counted.zero_share, counted.sigma, counted.cap, stream.key, spare.key)
+        room = np.full(members.size, law.cap, dtype=np.int32)
+        done = allocate(members, cell_of[members], group_plan[:, g], law, room)
         counts[g, members] = done.counts
         return int(done.dropped.sum()), [stream.use(groups[g], 0, parties.n, entities=members.size)]
 
