@@ -6,6 +6,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from fraudworld.kernels import philox
+
 
 def thresholds(shares: ArrayLike) -> NDArray[np.uint64]:
     """Cumulative u64 thresholds of each row of shares, shape as given.
@@ -25,16 +27,21 @@ def thresholds(shares: ArrayLike) -> NDArray[np.uint64]:
     return out.reshape(np.shape(shares))
 
 
+@njit(inline="always")
+def category(draw, table, row):  # type: ignore[no-untyped-def]
+    """Category of one draw under one row of `table`."""
+    d = draw >> np.uint64(1)
+    j = 0
+    while table[row, j] <= d:
+        j += 1
+    return j
+
+
 @njit(cache=True, nogil=True)
 def choose(draws, rows, table, out):  # type: ignore[no-untyped-def]
     """out[i] = category of draws[i] under row rows[i] of `table` (from `thresholds`)."""
     for i in range(draws.size):
-        d = draws[i] >> np.uint64(1)
-        r = rows[i]
-        j = 0
-        while table[r, j] <= d:
-            j += 1
-        out[i] = j
+        out[i] = category(draws[i], table, rows[i])
 
 
 def choices(
@@ -44,6 +51,20 @@ def choices(
     out = np.empty(draws.size, dtype=np.uint8)
     choose(draws, rows, table, out)
     return out
+
+
+@njit(cache=True, nogil=True)
+def choose_drawn(k0, k1, width, index, first, rows, table, out):  # type: ignore[no-untyped-def]
+    """`choose` with draw `index` of entities first, first + 1, … of a stream of `width`."""
+    position = np.uint64(first) * np.uint64(width) + np.uint64(index)
+    number = position >> np.uint64(2)
+    lanes = philox.block(k0, k1, number)
+    for i in range(out.size):
+        if position >> np.uint64(2) != number:
+            number = position >> np.uint64(2)
+            lanes = philox.block(k0, k1, number)
+        out[i] = category(philox.lane_of(lanes, position), table, rows[i])
+        position += np.uint64(width)
 
 
 def zero_inflated_poisson(zero_share: float, mean: float, maximum: int) -> NDArray[np.float64]:

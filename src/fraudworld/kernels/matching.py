@@ -10,36 +10,45 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from fraudworld.kernels import philox
+
 
 @njit(cache=True, nogil=True)
-def counting_order(key, n_keys):  # type: ignore[no-untyped-def]
-    """Stable order of `key` (0 … n_keys − 1), and the first row of every key."""
-    start = np.zeros(n_keys + 1, dtype=np.int64)
-    for i in range(key.size):
-        start[key[i] + 1] += 1
-    for k in range(n_keys):
-        start[k + 1] += start[k]
-    order = np.empty(key.size, dtype=np.uint32)
+def grouped(stub, kind, country, n_kinds, n_countries):  # type: ignore[no-untyped-def]
+    """Stubs by (country of the device, kind), order kept; and the first of every unit."""
+    start = np.zeros(n_countries * n_kinds + 1, dtype=np.int64)
+    for i in range(stub.size):
+        start[country[stub[i] >> 1] * n_kinds + kind[i] + 1] += 1
+    for u in range(start.size - 1):
+        start[u + 1] += start[u]
+    out = np.empty(stub.size, dtype=stub.dtype)
     at = start[:-1].copy()
-    for i in range(key.size):
-        k = key[i]
-        order[at[k]] = i
-        at[k] += 1
-    return order, start
+    for i in range(stub.size):
+        u = country[stub[i] >> 1] * n_kinds + kind[i]
+        out[at[u]] = stub[i]
+        at[u] += 1
+    return out, start
 
 
 @njit(cache=True, nogil=True)
-def degrees(draws, cuts, minimum, cap, total):  # type: ignore[no-untyped-def]
+def degrees(k0, k1, first, cuts, minimum, cap, total):  # type: ignore[no-untyped-def]
     """Degrees drawn from `cuts` (P(k ≤ minimum + j), 63 bits) until they sum to `total`.
+
+    Node i takes element first + i of the stream of key (k0, k1).
 
     The last is trimmed; if that leaves less than the minimum it is spread over the others
     below the cap, and kept as it is only where no room is left. Returns (degrees, 1 if kept).
     """
-    out = np.empty(draws.size + 1, dtype=np.int64)
+    out = np.empty(-(-total // minimum) + 1, dtype=np.int64)
     n, used = 0, 0
+    position = np.uint64(first)
+    lanes = philox.block(k0, k1, position >> np.uint64(2))
     while used < total:
         low, high = 0, cuts.size - 1
-        d = draws[n] >> np.uint64(1)
+        if n and position & np.uint64(3) == np.uint64(0):
+            lanes = philox.block(k0, k1, position >> np.uint64(2))
+        d = philox.lane_of(lanes, position) >> np.uint64(1)
+        position += np.uint64(1)
         while low < high:
             middle = (low + high) // 2
             if cuts[middle] <= d:
@@ -75,15 +84,24 @@ def _on_node(stub, start, node, device):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def deal(stub, draws, degree, attempts):  # type: ignore[no-untyped-def]
+def deal(stub, k0, k1, first, degree, attempts):  # type: ignore[no-untyped-def]
     """Shuffle `stub` (device · 2 + typical) over nodes; repair doubles by swaps, in place.
+
+    Slot i takes element first + i of the stream of key (k0, k1), and mixes it anew for
+    every swap it tries.
 
     Returns (start of every node, slots handed back, swaps made). Handed-back slots are
     set to −1; of a double the copy that is not typical goes.
     """
     n = stub.size
+    position = np.uint64(first + n - 1)
+    lanes = philox.block(k0, k1, position >> np.uint64(2))
     for i in range(n - 1, 0, -1):
-        j = np.int64((draws[i] >> np.uint64(32)) * np.uint64(i + 1) >> np.uint64(32))
+        draw = philox.lane_of(lanes, position)
+        if position & np.uint64(3) == np.uint64(0):
+            lanes = philox.block(k0, k1, (position >> np.uint64(2)) - np.uint64(1))
+        position -= np.uint64(1)
+        j = np.int64((draw >> np.uint64(32)) * np.uint64(i + 1) >> np.uint64(32))
         stub[i], stub[j] = stub[j], stub[i]
     start = np.zeros(degree.size + 1, dtype=np.int64)
     for k in range(degree.size):
@@ -107,7 +125,8 @@ def deal(stub, draws, degree, attempts):  # type: ignore[no-untyped-def]
         node = node_of[i]
         device = stub[i] >> 1
         done = False
-        mixed = draws[i]
+        position = np.uint64(first + i)
+        mixed = philox.lane_of(philox.block(k0, k1, position >> np.uint64(2)), position)
         for _ in range(attempts):
             mixed = (mixed ^ (mixed >> np.uint64(31))) * np.uint64(0xD6E8FEB86659FD93)
             j = np.int64((mixed >> np.uint64(32)) * np.uint64(n) >> np.uint64(32))

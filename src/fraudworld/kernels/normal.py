@@ -185,7 +185,7 @@ def quantile(u: float) -> float:
             * r
             + 0.59983220655588793769
         ) * r + 1.0
-    return -num / den if q < 0.0 else num / den
+    return -num / den if q < 0.0 else num / den  # type: ignore[no-any-return]
 
 
 @njit(inline="always")

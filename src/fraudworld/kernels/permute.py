@@ -25,30 +25,52 @@ def _mix(x, key):  # type: ignore[no-untyped-def]
     return x ^ (x >> np.uint64(29))
 
 
+@njit(inline="always")
+def _network(x, bits, mask, keys):  # type: ignore[no-untyped-def]
+    left = x >> bits
+    right = x & mask
+    for r in range(8):
+        left, right = right, left ^ (_mix(right, keys[r]) & mask)
+    return (left << bits) | right
+
+
+_BLOCK = 256
+
+
 @njit(cache=True, nogil=True)
-def place(i, n, keys):  # type: ignore[no-untyped-def]
-    """Place of element i (0 ≤ i < n) under `keys`: u64, shape (8,)."""
+def places(first, n, keys, out):  # type: ignore[no-untyped-def]
+    """out[j] = place of element first + j (0 ≤ first + j < n) under `keys`: u64, shape (8,)."""
     half = 1
     while (np.uint64(1) << np.uint64(2 * half)) < np.uint64(n):
         half += 1
     bits = np.uint64(half)
     mask = (np.uint64(1) << bits) - np.uint64(1)
-    x = np.uint64(i)
-    while True:
-        left = x >> bits
-        right = x & mask
-        for r in range(8):
-            left, right = right, left ^ (_mix(right, keys[r]) & mask)
-        x = (left << bits) | right
-        if x < np.uint64(n):
-            return np.int64(x)
+    size = np.uint64(n)
+    for low in range(0, out.size, _BLOCK):
+        high = min(low + _BLOCK, out.size)
+        # A first walk of all, then the few that landed outside: the processor overlaps
+        # what does not wait for a branch.
+        for j in range(low, high):
+            out[j] = _network(np.uint64(first + j), bits, mask, keys)
+        for j in range(low, high):
+            x = np.uint64(out[j])
+            while x >= size:
+                x = _network(x, bits, mask, keys)
+            out[j] = x
 
 
 @njit(cache=True, nogil=True)
-def places(first, n, keys, out):  # type: ignore[no-untyped-def]
-    """out[j] = place(first + j)."""
-    for j in range(out.size):
-        out[j] = place(first + j, n, keys)
+def deal_out(first, n, keys, cuts, out):  # type: ignore[no-untyped-def]
+    """out[j] = the first category whose cumulative count `cuts` is above place first + j."""
+    where = np.empty(_BLOCK, dtype=np.int64)
+    for low in range(0, out.size, _BLOCK):
+        high = min(low + _BLOCK, out.size)
+        places(first + low, n, keys, where[: high - low])
+        for j in range(low, high):
+            t = 0
+            while cuts[t] <= where[j - low]:
+                t += 1
+            out[j] = t
 
 
 def permuted(first: int, count: int, n: int, keys: NDArray[np.uint64]) -> NDArray[np.int64]:

@@ -76,9 +76,9 @@ def test_permutation_is_a_bijection(n):
 
 def test_permutation_looks_uniform():
     keys = Stream(4, "test/permute", FAMILIES[0], 8).draws(0, 4_000)
-    first = np.array([permute.place(0, 10, k) for k in keys])
+    first = np.array([permute.permuted(0, 1, 10, k)[0] for k in keys])
     assert chisquare(np.bincount(first, minlength=10)).pvalue > 1e-4
-    pairs = np.array([permute.place(1, 10, k) for k in keys])
+    pairs = np.array([permute.permuted(1, 1, 10, k)[0] for k in keys])
     assert abs(np.corrcoef(first, pairs)[0, 1] + 1 / 9) < 0.06
 
 

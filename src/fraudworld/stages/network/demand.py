@@ -17,14 +17,15 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_flow
 from scipy.stats import nbinom
 
+from fraudworld.engine.local import Engine
 from fraudworld.errors import InputError
-from fraudworld.kernels import permute
+from fraudworld.kernels import expand, permute, philox
 from fraudworld.kernels.apportion import fit, largest_remainder
-from fraudworld.kernels.discrete import choices, thresholds
-from fraudworld.kernels.matching import counting_order
+from fraudworld.kernels.discrete import category, thresholds
 from fraudworld.kernels.select import smallest
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import Stream, StreamUse
+from fraudworld.stages.batches import spans
 from fraudworld.stages.columns import Devices, Parties
 
 COUNTS = "ip_count_realisation"
@@ -38,15 +39,16 @@ class Demand:
 
     home_lease: NDArray[np.uint8]  # per device: bit 0 lease 1, bit 1 lease 2
     home_typical: NDArray[np.bool_]  # lease 1 is the device's typical endpoint
-    stub_device: NDArray[np.uint32]  # stubs that are not at home, in order of device
+    stub: NDArray[np.int32]  # device · 2 + typical, not at home; in order of device
     stub_type: NDArray[np.uint8]
-    stub_typical: NDArray[np.bool_]
     quotas: NDArray[np.int64]  # (regions, types)
     prone: NDArray[np.bool_]  # per party
     rng: tuple[StreamUse, ...]
 
 
-def device_demand(pack: PolicyPack, seed: int, parties: Parties, devices: Devices) -> Demand:
+def device_demand(
+    pack: PolicyPack, seed: int, parties: Parties, devices: Devices, engine: Engine
+) -> Demand:
     """Draw endpoints per device and fill the regional quotas exactly.
 
     Raises InputError `6A.S4.IP_TARGETS_INCONSISTENT` where a region has no edge shares and
@@ -55,7 +57,7 @@ def device_demand(pack: PolicyPack, seed: int, parties: Parties, devices: Device
     types, groups = pack.codes("ip_type"), pack.codes("device_group")
     home_type = types.index("RESIDENTIAL")
     endpoints = Stream(seed, "s4/ip_count", COUNTS, 3)
-    spare, typical = _draw_counts(pack, endpoints, devices)
+    spare, typical = _draw_counts(pack, endpoints, devices, engine)
     linked = typical != NONE
     n_regions = len(pack.codes("region"))
     edges = np.bincount(devices.region[linked], spare[linked] + 1.0, n_regions).astype(np.int64)
@@ -74,15 +76,14 @@ def device_demand(pack: PolicyPack, seed: int, parties: Parties, devices: Device
     prone = _prone(pack, prone_rank, parties)
     proxy = _proxies(pack, proxies, devices, spare, prone, left, eligible)
     places = Stream(seed, "s4/ip_type_place", ALLOCATION, permute.ROUNDS)
-    device, kind, is_typical = _other_stubs(
-        pack, places, devices, spare, typical, proxy, left, eligible, home_type
+    stub, kind = _other_stubs(
+        pack, places, devices, spare, typical, proxy, left, eligible, home_type, engine
     )
     return Demand(
         lease,
         typical == home_type,
-        device,
+        stub,
         kind,
-        is_typical,
         quotas,
         prone,
         (
@@ -122,8 +123,34 @@ def _counts(
     return flat.reshape(n_rows, n_columns)
 
 
+@njit(cache=True, nogil=True)
+def _counts_of(  # type: ignore[no-untyped-def]
+    first, group, owner_type, k0, k1, dormant, counts, shares, spare, typical
+):
+    """Three draws a device: dormant or not, spare endpoints, type of the typical one."""
+    owners = shares.shape[0] // dormant.shape[0]
+    for i in range(group.size):
+        position = np.uint64(first + i) * np.uint64(3)
+        lanes = philox.block(k0, k1, position >> np.uint64(2))
+        asleep = category(philox.lane_of(lanes, position), dormant, group[i])
+        if asleep:
+            spare[i] = 0
+            typical[i] = 255
+            continue
+        position += np.uint64(1)
+        if position & np.uint64(3) == np.uint64(0):
+            lanes = philox.block(k0, k1, position >> np.uint64(2))
+        spare[i] = category(philox.lane_of(lanes, position), counts, group[i])
+        position += np.uint64(1)
+        if position & np.uint64(3) == np.uint64(0):
+            lanes = philox.block(k0, k1, position >> np.uint64(2))
+        owner = min(owner_type[i], owners - 1)
+        row = owner * dormant.shape[0] + group[i]
+        typical[i] = category(philox.lane_of(lanes, position), shares, row)
+
+
 def _draw_counts(
-    pack: PolicyPack, stream: Stream, devices: Devices
+    pack: PolicyPack, stream: Stream, devices: Devices, engine: Engine
 ) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
     """Spare endpoints beyond the typical one, and the typical type (NONE: dormant)."""
     priors, rules = pack.ip_count_priors, pack.graph_linkage_rules
@@ -148,15 +175,18 @@ def _draw_counts(
             mix = rules.typical_ip_shares.get(owner, {}).get(group, {types[0]: 1.0})
             for name, share in mix.items():
                 shares[o, g, types.index(name)] = share
-    draws = stream.draws(0, devices.n)
-    first, second, third = (np.ascontiguousarray(draws[:, i]) for i in range(3))
-    asleep_now = choices(first, devices.group, thresholds(dormant)) == 1
-    spare = choices(second, devices.group, thresholds(counts)).astype(np.int16)
-    owned_by = np.where(devices.owner_type == NONE, len(owners) - 1, devices.owner_type)
-    row = owned_by.astype(np.int32) * len(groups) + devices.group
-    typical = choices(third, row, thresholds(shares.reshape(-1, len(types))))
-    spare[asleep_now] = 0
-    typical[asleep_now] = NONE
+    cuts = (thresholds(dormant), thresholds(counts), thresholds(shares.reshape(-1, len(types))))
+    spare = np.empty(devices.n, dtype=np.int16)
+    typical = np.empty(devices.n, dtype=np.uint8)
+
+    def one(span: tuple[int, int]) -> None:
+        rows = slice(*span)
+        _counts_of(
+            span[0], devices.group[rows], devices.owner_type[rows], *stream.key, *cuts,
+            spare[rows], typical[rows],
+        )  # fmt: skip
+
+    engine.map(one, spans(devices.n))
     return spare, typical
 
 
@@ -252,50 +282,40 @@ def _proxies(
 
 
 @njit(cache=True, nogil=True)
-def _emit(  # type: ignore[no-untyped-def]
-    region,
-    group,
-    typical,
-    home_type,
-    proxy,
-    proxy_type,
-    spare,
-    offsets,
-    sizes,
-    cuts,
-    keys,
-    n_groups,
-    device,
-    kind,
-    is_typical,
-):
-    """Stubs of every device that are not at home: typical, proxies, then placed ones."""
-    at = 0
+def _tally(region, group, typical, home_type, proxy, spare, placed):  # type: ignore[no-untyped-def]
+    """Stubs of these devices that are not at home; `placed` counts the last kind by cell."""
+    stubs = 0
     for d in range(region.size):
-        if typical[d] == 255:
+        if typical[d] != 255:
+            placed[region[d], group[d]] += spare[d]
+            stubs += (typical[d] != home_type) + proxy[d] + spare[d]
+    return stubs
+
+
+@njit(cache=True, nogil=True)
+def _emit(  # type: ignore[no-untyped-def]
+    first, region, group, typical, home_type, proxy, proxy_type, spare, dealt, next_dealt,
+    stub, kind,
+):  # fmt: skip
+    """Stubs of devices first, first + 1, …: typical, proxies, then those dealt a type."""
+    at = 0
+    for i in range(region.size):
+        if typical[i] == 255:
             continue
-        if typical[d] != home_type:
-            device[at] = d
-            kind[at] = typical[d]
-            is_typical[at] = True
+        d = first + i
+        if typical[i] != home_type:
+            stub[at] = d * 2 + 1
+            kind[at] = typical[i]
             at += 1
-        for _ in range(proxy[d]):
-            device[at] = d
+        for _ in range(proxy[i]):
+            stub[at] = d * 2
             kind[at] = proxy_type
-            is_typical[at] = False
             at += 1
-        c = region[d] * n_groups + group[d]
-        for _ in range(spare[d]):
-            place = permute.place(offsets[c], sizes[c], keys[c])
-            offsets[c] += 1
-            t = 0
-            while cuts[c, t] <= place:
-                t += 1
-            device[at] = d
-            kind[at] = t
-            is_typical[at] = False
+        for _ in range(spare[i]):
+            stub[at] = d * 2
+            kind[at] = dealt[next_dealt[region[i], group[i]]]
+            next_dealt[region[i], group[i]] += 1
             at += 1
-    return at
 
 
 def _other_stubs(
@@ -308,37 +328,55 @@ def _other_stubs(
     left: NDArray[np.int64],
     eligible: NDArray[np.bool_],
     home_type: int,
-) -> tuple[NDArray[np.uint32], NDArray[np.uint8], NDArray[np.bool_]]:
+    engine: Engine,
+) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
     """Give the remaining stubs their types by the transport plan of each region."""
-    n_groups, n_types = eligible.shape
+    n_groups = eligible.shape[0]
     n_regions = left.shape[0]
     proxy_type = pack.codes("ip_type").index("VPN_PROXY")
     open_types = eligible.copy()
     open_types[:, [home_type, proxy_type]] = False
-    rows = (
-        np.bincount(
-            devices.region.astype(np.int64) * n_groups + devices.group, spare, n_regions * n_groups
+    ranges = list(spans(devices.n))
+
+    def tally(span: tuple[int, int]) -> tuple[int, NDArray[np.int64]]:
+        d = slice(*span)
+        placed = np.zeros((n_regions, n_groups), dtype=np.int64)
+        stubs = _tally(
+            devices.region[d], devices.group[d], typical[d], home_type, proxy[d], spare[d], placed
         )
-        .astype(np.int64)
-        .reshape(n_regions, n_groups)
-    )
-    cuts = np.zeros((n_regions * n_groups, n_types), dtype=np.int64)
+        return stubs, placed
+
+    sizes, placed = zip(*engine.map(tally, ranges), strict=True)
+    rows = np.sum(placed, axis=0)
+    first = expand.starts(rows.ravel())
+    dealt = np.empty(int(first[-1]), dtype=np.uint8)
+    keys = stream.draws(0, n_regions * n_groups)
+    cuts = np.empty((n_regions * n_groups, open_types.shape[1]), dtype=np.int64)
     for r in range(n_regions):
         wanted = np.maximum(left[r], 0) * open_types.any(axis=0)
         plan = transport(rows[r], wanted, open_types)
         left[r] -= plan.sum(axis=0)
         cuts[r * n_groups : (r + 1) * n_groups] = np.cumsum(plan, axis=1)
-    total = int(((typical != NONE) & (typical != home_type)).sum() + proxy.sum() + spare.sum())
-    device = np.empty(total, dtype=np.uint32)
-    kind = np.empty(total, dtype=np.uint8)
-    is_typical = np.empty(total, dtype=np.bool_)
-    keys = stream.draws(0, n_regions * n_groups)
-    offsets = np.zeros(n_regions * n_groups, dtype=np.int64)
-    _emit(
-        devices.region, devices.group, typical, home_type, proxy, proxy_type, spare,
-        offsets, rows.ravel(), cuts, keys, n_groups, device, kind, is_typical,
-    )  # fmt: skip
-    return device, kind, is_typical
+
+    def deal(c: int) -> None:
+        mine = dealt[first[c] : first[c + 1]]
+        permute.deal_out(0, mine.size, keys[c], cuts[c], mine)
+
+    engine.map(deal, np.flatnonzero(rows.ravel()).tolist())
+    begin = expand.starts(np.array(sizes))
+    stub = np.empty(int(begin[-1]), dtype=np.int32)
+    kind = np.empty(int(begin[-1]), dtype=np.uint8)
+    next_dealt = first[:-1].reshape(rows.shape) + np.cumsum(placed, axis=0) - placed
+
+    def emit(number: int) -> None:
+        d, out = slice(*ranges[number]), slice(begin[number], begin[number + 1])
+        _emit(
+            ranges[number][0], devices.region[d], devices.group[d], typical[d], home_type,
+            proxy[d], proxy_type, spare[d], dealt, next_dealt[number], stub[out], kind[out],
+        )  # fmt: skip
+
+    engine.map(emit, range(len(ranges)))
+    return stub, kind
 
 
 def transport(
@@ -377,20 +415,40 @@ def _flow(
     return np.asarray(flow[1 : n + 1, n + 1 : n + m + 1], dtype=np.int64)
 
 
-def home_edges(
-    devices: Devices, lease: NDArray[np.uint8], home_country: NDArray[np.uint8]
-) -> tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.int64]]:
-    """Devices of every lease in order of country, home, lease.
+@njit(cache=True, nogil=True)
+def _lease_sizes(home, rank, lease, size):  # type: ignore[no-untyped-def]
+    for d in range(home.size):
+        key = 2 * rank[home[d]]
+        size[key] += lease[d] & 1
+        size[key + 1] += lease[d] >> 1
 
-    Returns (device of each edge, start of each lease, home rank of each lease); leases of
-    homes are numbered 2 · rank and 2 · rank + 1 and may be empty.
+
+@njit(cache=True, nogil=True)
+def _fill_leases(home, rank, lease, typical, next_slot, slots):  # type: ignore[no-untyped-def]
+    for d in range(home.size):
+        key = 2 * rank[home[d]]
+        if lease[d] & 1:
+            slots[next_slot[key]] = d * 2 + typical[d]
+            next_slot[key] += 1
+        if lease[d] & 2:
+            slots[next_slot[key + 1]] = d * 2
+            next_slot[key + 1] += 1
+
+
+def home_slots(
+    devices: Devices, demand: Demand, home_country: NDArray[np.uint8]
+) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.uint8]]:
+    """Slots (device · 2 + typical) of every lease, in order of country, home, lease, device.
+
+    Returns (slots, size of each lease, country of each home); leases of the i-th home in
+    that order are numbered 2 · i and 2 · i + 1 and may be empty.
     """
-    rank = np.empty(devices.homes, dtype=np.int64)
     order = np.argsort(home_country, kind="stable")
+    rank = np.empty(devices.homes, dtype=np.int64)
     rank[order] = np.arange(devices.homes)
-    first = np.flatnonzero(lease & 1).astype(np.uint32)
-    second = np.flatnonzero(lease & 2).astype(np.uint32)
-    key = np.concatenate([2 * rank[devices.home[first]], 2 * rank[devices.home[second]] + 1])
-    who = np.concatenate([first, second])
-    by_lease, start = counting_order(key, 2 * devices.homes)
-    return who[by_lease], start, order
+    size = np.zeros(2 * devices.homes, dtype=np.int64)
+    _lease_sizes(devices.home, rank, demand.home_lease, size)
+    start = expand.starts(size)
+    slots = np.empty(int(start[-1]), dtype=np.int32)
+    _fill_leases(devices.home, rank, demand.home_lease, demand.home_typical, start, slots)
+    return slots, size, home_country[order]

@@ -18,7 +18,7 @@ from fraudworld.engine.local import Engine, Shard
 from fraudworld.kernels import expand, normal, permute
 from fraudworld.kernels.apportion import largest_remainder
 from fraudworld.kernels.capped import Law, allocate
-from fraudworld.kernels.discrete import choices, thresholds
+from fraudworld.kernels.discrete import thresholds
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import Stream, StreamUse
 from fraudworld.stages.columns import Devices, Geography, Merchants, Parties
@@ -94,19 +94,18 @@ def plan_devices(
 
 
 @njit(cache=True, nogil=True)
-def _types(owner, group, cell_of, offsets, sizes, cuts, keys, n_groups, out):  # type: ignore[no-untyped-def]
-    """Device types inside their (cell, group): a running index, permuted, cut at the plan.
-
-    `offsets` is the running index of every (cell, group) before the first device.
-    """
+def _types(owner, group, cell_of, n_groups, kinds, next_kind, out):  # type: ignore[no-untyped-def]
+    """Hand every device the next of the types dealt to its (cell, group)."""
     for i in range(owner.size):
         c = cell_of[owner[i]] * n_groups + group[i]
-        place = permute.place(offsets[c], sizes[c], keys[c])
-        offsets[c] += 1
-        t = 0
-        while cuts[c, t] <= place:
-            t += 1
-        out[i] = t
+        out[i] = kinds[next_kind[c]]
+        next_kind[c] += 1
+
+
+@njit(cache=True, nogil=True)
+def _sizes(owner, group, cell_of, n_groups, out):  # type: ignore[no-untyped-def]
+    for i in range(owner.size):
+        out[cell_of[owner[i]] * n_groups + group[i]] += 1
 
 
 def draw_devices(
@@ -161,7 +160,7 @@ def draw_devices(
     engine.map(
         lambda s: expand.fill(counts, identity, zero, start, s.first, s.last, owner, group), shards
     )
-    kind, type_use = _assign_types(pack, seed, owner, group, cell_of, by_cell, type_group)
+    kind, type_use = _assign_types(pack, seed, owner, group, cell_of, by_cell, type_group, engine)
     devices, attribute_uses = _attributes(
         pack, seed, parties, merchants, geo, plan, owner, kind, type_group
     )
@@ -176,23 +175,27 @@ def _assign_types(
     cell_of: NDArray[np.uint16],
     by_cell: NDArray[np.int64],
     type_group: NDArray[np.uint8],
+    engine: Engine,
 ) -> tuple[NDArray[np.uint8], StreamUse]:
     """Exact numbers of every type in each (cell, group)."""
-    n_cells, n_types = by_cell.shape
+    n_cells = by_cell.shape[0]
     n_groups = len(pack.codes("device_group"))
-    sizes = np.bincount(
-        cell_of[owner].astype(np.int64) * n_groups + group, minlength=n_cells * n_groups
-    )
-    cuts = np.zeros((n_cells * n_groups, n_types), dtype=np.int64)
-    for c in np.flatnonzero(sizes):
-        inside = by_cell[c // n_groups] * (type_group == c % n_groups)
-        # What the cap dropped is missing from every type in proportion.
-        cuts[c] = np.cumsum(largest_remainder(int(sizes[c]), inside))
+    sizes = np.zeros(n_cells * n_groups, dtype=np.int64)
+    _sizes(owner, group, cell_of, n_groups, sizes)
     stream = Stream(seed, "s4/device_type_place", COUNTS, permute.ROUNDS)
     keys = stream.draws(0, sizes.size)
+    first = expand.starts(sizes)
+    kinds = np.empty(owner.size, dtype=np.uint8)
+
+    def deal(c: int) -> None:
+        inside = by_cell[c // n_groups] * (type_group == c % n_groups)
+        # What the cap dropped is missing from every type in proportion.
+        upto = np.cumsum(largest_remainder(int(sizes[c]), inside))
+        permute.deal_out(0, sizes[c], keys[c], upto, kinds[first[c] : first[c + 1]])
+
+    engine.map(deal, np.flatnonzero(sizes).tolist())
     out = np.empty(owner.size, dtype=np.uint8)
-    offsets = np.zeros(sizes.size, dtype=np.int64)
-    _types(owner, group, cell_of, offsets, sizes, cuts, keys, n_groups, out)
+    _types(owner, group, cell_of, n_groups, kinds, first[:-1].copy(), out)
     return out, stream.use("cells", 0, sizes.size)
 
 
@@ -214,18 +217,15 @@ def _attributes(
     n_party, n = owner.size, owner.size + merchant.size
     mix = np.array([priors.terminal_mix.get(t, 0.0) for t in types])
     terminal_stream = Stream(seed, "s4/terminal_type", ATTRIBUTES)
-    terminal_kind = choices(
-        terminal_stream.flat(0, merchant.size), np.zeros(merchant.size, np.uint8), thresholds([mix])
-    )
+    terminal_kind = terminal_stream.choices(0, np.zeros(merchant.size, np.uint8), thresholds([mix]))
     all_kinds = np.concatenate([kind, terminal_kind])
 
     systems, agents = pack.codes("os_family"), pack.codes("ua_family")
     os_table = thresholds([[priors.os_mix[t].get(o, 0.0) for o in systems] for t in types])
     ua_table = thresholds([[priors.ua_mix[o].get(u, 0.0) for u in agents] for o in systems])
     attributes = Stream(seed, "s4/device_attributes", ATTRIBUTES, 2)
-    draws = attributes.draws(0, n)
-    os = choices(np.ascontiguousarray(draws[:, 0]), all_kinds, os_table)
-    ua = choices(np.ascontiguousarray(draws[:, 1]), os, ua_table)
+    os = attributes.choices(0, all_kinds, os_table)
+    ua = attributes.choices(0, os, ua_table, index=1)
 
     home_of_party, party_homes = _party_homes(parties)
     first_terminal = expand.starts(plan.terminals)

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from fraudworld.engine.local import Engine
-from fraudworld.kernels import expand
+from fraudworld.kernels import expand, philox
 from fraudworld.kernels.discrete import choices, thresholds, zero_inflated_poisson
-from fraudworld.kernels.matching import counting_order, deal, degrees, sort_nodes
+from fraudworld.kernels.matching import deal, degrees, grouped, sort_nodes
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import Stream, StreamUse
 from fraudworld.stages.columns import (
@@ -30,11 +31,14 @@ from fraudworld.stages.columns import (
     Merchants,
     Parties,
 )
-from fraudworld.stages.network.demand import Demand, device_demand, home_edges
+from fraudworld.stages.network.demand import Demand, device_demand, home_slots
 
 COUNTS = "ip_count_realisation"
 ALLOCATION = "ip_allocation_sampling"
 ATTRIBUTES = "ip_attribute_sampling"
+NEVER = np.uint64(1 << 63)
+"""A threshold no draw reaches."""
+
 NODE_SPACE = 1 << 32
 """Draws set aside per country for the degrees of one type."""
 
@@ -54,9 +58,9 @@ class IpOutcome:
 class _Unit:
     """Endpoints of one (country, type): devices per slot, first slot of every node."""
 
-    slots: NDArray[np.int64]  # device · 2 + typical
+    slots: NDArray[np.int32]  # device · 2 + typical
     start: NDArray[np.int64]
-    returned: NDArray[np.int64]
+    returned: NDArray[np.integer]
     swaps: int = 0
     kept_short: int = 0
 
@@ -71,7 +75,7 @@ def build_ips(
     engine: Engine,
 ) -> IpOutcome:
     """All endpoints and device–IP links of a world."""
-    demand = device_demand(pack, seed, parties, devices)
+    demand = device_demand(pack, seed, parties, devices, engine)
     types = pack.codes("ip_type")
     home_type = types.index("RESIDENTIAL")
     n_countries, n_types = len(geo.countries), len(types)
@@ -83,29 +87,26 @@ def build_ips(
     moved, lost = _rehouse(pack, devices, units, n_types)
 
     sizes = np.array([u.start.size - 1 for u in units])
-    slots = np.concatenate([u.slots for u in units])
-    degree = np.concatenate([np.diff(u.start) for u in units])
-    start = expand.starts(degree)
-    ip = np.repeat(np.arange(degree.size, dtype=np.uint32), degree)
     country = np.repeat(np.repeat(np.arange(n_countries, dtype=np.uint8), n_types), sizes)
     kind = np.repeat(np.tile(np.arange(n_types, dtype=np.uint8), n_countries), sizes)
-    edges, role_use = _roles(pack, seed, kind, ip, slots, start)
+    edges, role_use = _edges(pack, seed, units, engine)
     ips, attribute_use = _attributes(pack, seed, kind, country)
     endpoints, endpoint_use = _merchant_endpoints(pack, seed, merchants, sizes, n_types)
 
-    region_of = devices.region[edges.device].astype(np.int64)
-    realised = np.bincount(region_of * n_types + kind[ip], minlength=demand.quotas.size)
+    placed = np.array([u.slots.size for u in units]).reshape(n_countries, n_types)
+    realised = np.zeros(demand.quotas.shape, dtype=np.int64)
+    np.add.at(realised, geo.region, placed)
     plans = {
         "edge_quotas": demand.quotas.tolist(),
-        "edge_rows": realised.reshape(demand.quotas.shape).tolist(),
+        "edge_rows": realised.tolist(),
         "regions": list(pack.codes("region")),
         "types": list(types),
         "swaps": sum(u.swaps for u in units),
         "retyped": moved,
         "unplaced": lost,
         "degree_backoffs": sum(u.kept_short for u in units),
-        "ips": int(degree.size),
-        "rows": int(slots.size),
+        "ips": ips.n,
+        "rows": int(placed.sum()),
     }
     return IpOutcome(
         ips, edges, endpoints, plans, (*demand.rng, *uses, role_use, attribute_use, *endpoint_use)
@@ -130,28 +131,24 @@ def _deal_units(
     priors = pack.ip_count_priors
     types = pack.codes("ip_type")
     n_types = len(types)
-    key = devices.country[demand.stub_device].astype(np.int64) * n_types + demand.stub_type
-    order, start = counting_order(key, n_countries * n_types)
-    stub = demand.stub_device.astype(np.int64) * 2 + demand.stub_typical
-    stub = stub[order]
+    stub, start = grouped(demand.stub, demand.stub_type, devices.country, n_types, n_countries)
     size = np.diff(start).reshape(n_countries, n_types)
     before = np.cumsum(size, axis=0) - size  # stubs of the type in earlier countries
 
     def one(unit: int) -> tuple[_Unit, list[StreamUse]]:
         country, t = divmod(unit, n_types)
-        mine = stub[start[unit] : start[unit + 1]].copy()
-        nothing = np.empty(0, dtype=np.int64)
+        mine = stub[start[unit] : start[unit + 1]]
         if mine.size == 0:
-            return _Unit(nothing, np.zeros(1, dtype=np.int64), nothing), []
+            return _Unit(mine, np.zeros(1, dtype=np.int64), mine), []
         law = priors.degree_laws[types[t]]
         distinct = 1 + int((np.diff(mine >> 1) != 0).sum())
         limit = distinct if priors.degree_model == "unbounded" else priors.degree_cap
         cap = min(limit, distinct)
         minimum = min(law.minimum, cap)
         nodes = Stream(seed, f"s4/ip_degree/{types[t]}", COUNTS)
-        most = -(-mine.size // minimum) + 1
         degree, short = degrees(
-            nodes.flat(country * NODE_SPACE, most),
+            *nodes.key,
+            country * NODE_SPACE,
             _degree_cuts(minimum, cap, law.alpha),
             minimum,
             cap,
@@ -159,9 +156,8 @@ def _deal_units(
         )
         matching = Stream(seed, f"s4/ip_matching/{types[t]}", ALLOCATION)
         first = int(before[country, t])
-        draws = matching.flat(first, mine.size)
         slot_start, returned, swaps = deal(
-            mine, draws, degree, pack.graph_linkage_rules.repair_attempts
+            mine, *matching.key, first, degree, pack.graph_linkage_rules.repair_attempts
         )
         cell = f"country {country}"
         used = [
@@ -174,6 +170,19 @@ def _deal_units(
     return [u for u, _ in results], [use for _, used in results for use in used]
 
 
+@njit(cache=True, nogil=True)
+def _cut_leases(size, most, home_country, degree, country):  # type: ignore[no-untyped-def]
+    """Balanced nodes of every lease; returns how many nodes there are."""
+    n = 0
+    for lease in range(size.size):
+        chunks = -(-size[lease] // most)
+        for j in range(chunks):
+            degree[n] = size[lease] // chunks + (j < size[lease] % chunks)
+            country[n] = home_country[lease // 2]
+            n += 1
+    return n
+
+
 def _home_units(
     pack: PolicyPack, devices: Devices, demand: Demand, n_countries: int
 ) -> list[_Unit]:
@@ -181,25 +190,21 @@ def _home_units(
     most = pack.ip_count_priors.homes.max_devices_per_lease
     home_country = np.zeros(devices.homes, dtype=np.uint8)
     home_country[devices.home] = devices.country
-    device, lease_start, order = home_edges(devices, demand.home_lease, home_country)
-    size = np.diff(lease_start)
-    chunks = -(-size // most)
-    # Node j of a lease of m devices in c chunks holds m // c devices, the first m % c one more.
-    lease_of = np.repeat(np.arange(size.size), chunks)
-    within = np.arange(lease_of.size) - expand.starts(chunks)[lease_of]
-    degree = size[lease_of] // chunks[lease_of] + (within < size[lease_of] % chunks[lease_of])
-    lease_of_edge = np.repeat(np.arange(size.size), size)
-    typical = demand.home_typical[device] & (lease_of_edge % 2 == 0)
-    slots = device.astype(np.int64) * 2 + typical
-    node_country = home_country[order][lease_of // 2]
+    slots, size, ordered_country = home_slots(devices, demand, home_country)
+    degree = np.empty(int((-(-size // most)).sum()), dtype=np.int64)
+    node_country = np.empty(degree.size, dtype=np.uint8)
+    _cut_leases(size, most, ordered_country, degree, node_country)
     node_start = expand.starts(degree)
     bounds = np.searchsorted(node_country, np.arange(n_countries + 1))
-    units = []
-    nothing = np.empty(0, dtype=np.int64)
-    for low, high in itertools.pairwise(bounds):
-        rows = slice(int(node_start[low]), int(node_start[high]))
-        units.append(_Unit(slots[rows], node_start[low : high + 1] - node_start[low], nothing))
-    return units
+    nothing = np.empty(0, dtype=np.int32)
+    return [
+        _Unit(
+            slots[node_start[low] : node_start[high]],
+            node_start[low : high + 1] - node_start[low],
+            nothing,
+        )
+        for low, high in itertools.pairwise(bounds)
+    ]
 
 
 def _rehouse(
@@ -251,27 +256,58 @@ def _insert(unit: _Unit, device: int, cap: int) -> bool:
     return True
 
 
-def _roles(
-    pack: PolicyPack,
-    seed: int,
-    kind: NDArray[np.uint8],
-    ip: NDArray[np.uint32],
-    slots: NDArray[np.int64],
-    start: NDArray[np.int64],
-) -> tuple[IpEdges, StreamUse]:
-    """Order links inside every IP by device, and give each its role."""
+@njit(cache=True, nogil=True)
+def _finish(  # type: ignore[no-untyped-def]
+    slots, start, first_ip, first_edge, public, k0, k1, roles, ip, device, role
+):
+    """Links of one unit, in order of IP and device, each with its role.
+
+    public: threshold (63 bits) from which a link that is not typical is public access.
+    """
     sort_nodes(slots, start)
-    roles, types = pack.codes("ip_link_role"), pack.codes("ip_type")
-    public = np.zeros((len(types), 2))
-    for t, name in enumerate(types):
-        share = pack.graph_linkage_rules.public_access_share.get(name, 0.0)
-        public[t] = 1.0 - share, share
+    at = first_edge
+    for node in range(start.size - 1):
+        for i in range(start[node], start[node + 1]):
+            ip[at] = first_ip + node
+            device[at] = slots[i] >> 1
+            role[at] = roles[slots[i] & 1]
+            if public != NEVER and slots[i] & 1 == 0:
+                position = np.uint64(at)
+                draw = philox.lane_of(philox.block(k0, k1, position >> np.uint64(2)), position)
+                if draw >> np.uint64(1) >= public:
+                    role[at] = roles[2]
+            at += 1
+
+
+def _edges(
+    pack: PolicyPack, seed: int, units: list[_Unit], engine: Engine
+) -> tuple[IpEdges, StreamUse]:
+    """Links of all units in published order; public access by a draw per link."""
+    codes, types = pack.codes("ip_link_role"), pack.codes("ip_type")
+    roles = np.array(
+        [codes.index(r) for r in ("RECENT_LOGIN_IP", "TYPICAL_DEVICE_IP", "SHARED_PUBLIC_WIFI")],
+        dtype=np.uint8,
+    )
+    shares = [pack.graph_linkage_rules.public_access_share.get(t, 0.0) for t in types]
+    public = [thresholds([1.0 - p, p])[0] for p in shares]
+    first_ip = expand.starts(np.array([u.start.size - 1 for u in units]))
+    first_edge = expand.starts(np.array([u.slots.size for u in units]))
     stream = Stream(seed, "s4/public_access", ALLOCATION)
-    is_public = choices(stream.flat(0, slots.size), kind[ip], thresholds(public)) == 1
-    role = np.where(is_public, roles.index("SHARED_PUBLIC_WIFI"), roles.index("RECENT_LOGIN_IP"))
-    role[(slots & 1) == 1] = roles.index("TYPICAL_DEVICE_IP")
-    edges = IpEdges(ip, (slots >> 1).astype(np.uint32), role.astype(np.uint8), start)
-    return edges, stream.use("links", 0, slots.size)
+    n = int(first_edge[-1])
+    ip, device = np.empty(n, dtype=np.uint32), np.empty(n, dtype=np.uint32)
+    role = np.empty(n, dtype=np.uint8)
+    start = np.append(np.empty(int(first_ip[-1]), dtype=np.int64), n)
+
+    def one(number: int) -> None:
+        unit = units[number]
+        start[first_ip[number] : first_ip[number + 1]] = unit.start[:-1] + first_edge[number]
+        _finish(
+            unit.slots, unit.start, first_ip[number], first_edge[number],
+            public[number % len(types)], *stream.key, roles, ip, device, role,
+        )  # fmt: skip
+
+    engine.map(one, range(len(units)))
+    return IpEdges(ip, device, role, start), stream.use("links", 0, n)
 
 
 def _attributes(
@@ -288,9 +324,12 @@ def _attributes(
         for t in types
     ]
     stream = Stream(seed, "s4/ip_attributes", ATTRIBUTES, 2)
-    draws = stream.draws(0, kind.size)
-    first, second = (np.ascontiguousarray(draws[:, i]) for i in range(2))
-    ips = Ips(kind, choices(first, kind, asn), choices(second, kind, thresholds(split)), country)
+    ips = Ips(
+        kind,
+        stream.choices(0, kind, asn),
+        stream.choices(0, kind, thresholds(split), index=1),
+        country,
+    )
     return ips, stream.use("world", 0, kind.size)
 
 

@@ -21,17 +21,6 @@ UNIT_DRAWS = "party_attribute_sampling"
 
 
 @njit(cache=True, nogil=True)
-def _segments(first, n, keys, cuts, out):  # type: ignore[no-untyped-def]
-    """Segment of parties first … of a country of n, by their place under a permutation."""
-    for j in range(out.size):
-        place = permute.place(first + j, n, keys)
-        s = 0
-        while cuts[s] <= place:
-            s += 1
-        out[j] = s
-
-
-@njit(cache=True, nogil=True)
 def _units(member, shuffle, size_draw, cuts, atom, out):  # type: ignore[no-untyped-def]
     """Group the members of every atom into units; returns how many units there are.
 
@@ -112,7 +101,7 @@ def draw_parties(
         segment = np.empty(n, dtype=np.uint8)
         offset = shard.first - int(start[shard.country])
         country_size = int(per_country[shard.country])
-        _segments(offset, country_size, keys[shard.country], cuts[shard.country], segment)
+        permute.deal_out(offset, country_size, keys[shard.country], cuts[shard.country], segment)
         kind = type_of[segment]
         found = []
         for member, stream, sizes in (
