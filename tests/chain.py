@@ -42,7 +42,7 @@ def build(pack: PolicyPack, size: int, seed: int = 42) -> Chain:
             parties_per_shard=None,
             engine=engine,
             step=lambda state, name: nullcontext(),
-            emit=lambda table, batches: 0,
+            emit=lambda table, rows: rows.n,
         )
         people = parties.run(context)
         held = accounts.run(context, people)

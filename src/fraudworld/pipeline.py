@@ -11,7 +11,7 @@ it in a staging folder that is renamed into place at the very end.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ from fraudworld.request import Progress, RunRequest, SummaryTable
 from fraudworld.rng import RNG_LAW_VERSION
 from fraudworld.stages import intake
 from fraudworld.stages.accounts import stage as accounts
-from fraudworld.stages.batches import Batch
+from fraudworld.stages.batches import Rows
 from fraudworld.stages.context import Context
 from fraudworld.stages.instruments import stage as instruments
 from fraudworld.stages.network import stage as network
@@ -150,14 +150,14 @@ def _generate(
     writers: list[tuple[Path, DatasetWriter]] = []
     with LocalEngine(request.workers) as engine, ThreadPoolExecutor(ENCODERS) as encoders:
 
-        def emit(table: Table, batches: Iterable[Batch]) -> int:
+        def emit(table: Table, rows: Rows) -> int:
+            for _, earlier in writers:
+                earlier.raise_failure()
             folder = staged.dataset(table.name, ready.identity)
             codes = _codes(table, ready)
             writer = DatasetWriter(table, folder, ready.identity, codes, encoders)
-            for batch in batches:
-                writer.append(batch)
-            # Encoding goes on while the next stage computes; `close` below waits for it.
-            writer.flush()
+            # Encoding goes on while the next stages compute; `close` below waits for it.
+            writer.write(rows.n, rows.batch)
             writers.append((folder, writer))
             recorder.rows += writer.rows
             return writer.rows

@@ -1,8 +1,7 @@
-"""Merging two sorted columns into one published order, batch by batch."""
+"""Merging two sorted columns into one published order, any range of it alone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,39 +9,38 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
-class Merged:
-    """Rows of one batch: slices of both sides, and where each row goes."""
+class MergedRows:
+    """Some rows of the merged order: slices of both sides, and where each of theirs goes."""
 
-    size: int
     left: slice
     right: slice
-    left_at: NDArray[np.int64]
+    left_at: NDArray[np.int64] | slice
     right_at: NDArray[np.int64]
 
 
-def merged(
-    left: NDArray[np.integer], right: NDArray[np.integer], rows: int = 1 << 20
-) -> Iterator[Merged]:
-    """Merge two ascending columns; rows of `right` come before equal rows of `left`.
+@dataclass(frozen=True)
+class Merge:
+    """Two ascending columns as one; rows of the right come before equal rows of the left.
 
-    Batches hold about `rows` rows of `left` and all of `right` that belongs between them.
+    Meant for a right side that is short: its rows' places are kept.
     """
-    right_before = np.searchsorted(left, right, side="left")
-    low_right = 0
-    for low in range(0, max(left.size, 1), rows):
-        high = min(low + rows, left.size)
-        last = high == left.size
-        high_right = right.size if last else int(np.searchsorted(right_before, high, side="left"))
-        inside = right_before[low_right:high_right] - low
-        right_at = inside + np.arange(inside.size)
-        size = high - low + inside.size
-        taken = np.zeros(size, dtype=np.bool_)
-        taken[right_at] = True
-        yield Merged(
-            size,
-            slice(low, high),
-            slice(low_right, high_right),
-            np.flatnonzero(~taken),
-            right_at,
-        )
-        low_right = high_right
+
+    n: int
+    right_at: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, left: NDArray[np.integer], right: NDArray[np.integer]) -> Merge:
+        """Order two ascending columns."""
+        before = np.searchsorted(left, right, side="left")
+        return cls(left.size + right.size, before + np.arange(right.size))
+
+    def rows(self, low: int, high: int) -> MergedRows:
+        """Rows low … high − 1 of the merged order."""
+        first, last = np.searchsorted(self.right_at, [low, high])
+        right_at = self.right_at[first:last] - low
+        left = slice(low - int(first), high - int(last))
+        if right_at.size == 0:
+            return MergedRows(left, slice(0, 0), slice(None), right_at)
+        is_left = np.ones(high - low, dtype=np.bool_)
+        is_left[right_at] = False
+        return MergedRows(left, slice(int(first), int(last)), np.flatnonzero(is_left), right_at)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +11,7 @@ from fraudworld.contracts import Table
 from fraudworld.engine.local import Engine, Shard
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import StreamUse
-from fraudworld.stages.batches import Batch
+from fraudworld.stages.batches import Rows
 from fraudworld.stages.columns import Geography, Merchants
 
 
@@ -19,7 +19,7 @@ from fraudworld.stages.columns import Geography, Merchants
 class Context:
     """Policy, key and inputs of a run, and the three ways out: rows, evidence, timings.
 
-    `step(state, name)` times a substep; `emit(table, batches)` publishes rows and returns
+    `step(state, name)` times a substep; `emit(table, rows)` publishes rows and returns
     how many; `evidence` collects the draws, `plans` the integer plans, `counters` what
     `s2_kmax_counters_6A.json` and the like hold. Nothing here can change what a law draws.
     """
@@ -31,7 +31,7 @@ class Context:
     parties_per_shard: int | None
     engine: Engine
     step: Callable[[str, str], AbstractContextManager[Any]]
-    emit: Callable[[Table, Iterable[Batch]], int]
+    emit: Callable[[Table, Rows], int]
     shards: tuple[Shard, ...] = ()
     evidence: list[StreamUse] = field(default_factory=list)
     plans: dict[str, Any] = field(default_factory=dict)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from fraudworld.contracts import Column, Kind, Table
 from fraudworld.errors import InputError
-from fraudworld.store.tables import DTYPES, PART_ROWS, content_digest
+from fraudworld.store.tables import DTYPES, PART_ROWS, content_digest, leaf
 
 Codes = Mapping[str, Sequence[str]]
 
@@ -45,26 +44,33 @@ def read_columns(
 def recompute_digest(folder: Path, table: Table, codes: Codes) -> str:
     """The content digest of a dataset from its Parquet values, however it is cut into parts.
 
-    Holds one row group at a time.
+    Holds one block and one row group at a time.
     """
     names = [c.name for c in table.columns]
     leaves: list[list[str]] = []
-    hashes = [hashlib.sha256() for _ in names]
+    waiting: dict[str, list[NDArray[np.generic]]] = {name: [] for name in names}
     rows = 0
+
+    def close_block() -> None:
+        leaves.append([leaf(np.concatenate(waiting[name])) for name in names])
+        for pieces in waiting.values():
+            pieces.clear()
+
     for path in parts(folder):
         for block in _blocks(path, table, names, codes):
             low, high = 0, len(block[names[0]])
             while low < high:
                 step = min(high - low, PART_ROWS - rows % PART_ROWS)
-                for name, running in zip(names, hashes, strict=True):
-                    running.update(block[name][low : low + step].data)
+                for name in names:
+                    waiting[name].append(block[name][low : low + step])
                 low += step
                 rows += step
                 if rows % PART_ROWS == 0:
-                    leaves.append([running.hexdigest() for running in hashes])
-                    hashes = [hashlib.sha256() for _ in names]
-    if rows % PART_ROWS or not rows:
-        leaves.append([running.hexdigest() for running in hashes])
+                    close_block()
+    if rows % PART_ROWS:
+        close_block()
+    elif not rows:
+        leaves.append([leaf(np.empty(0, DTYPES[c.kind])) for c in table.columns])
     lists = {c.name: tuple(codes[c.name]) for c in table.columns if c.kind is Kind.CODE}
     return content_digest(table, rows, leaves, lists)
 

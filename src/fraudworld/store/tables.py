@@ -2,10 +2,11 @@
 
 The content digest is a function of values alone. Law, for independent verifiers: every
 column is cut into blocks of 1 048 576 rows in published order; a block's leaf is the
-SHA-256 of its canonical values (ids, counts: int64 little-endian, null = 0; codes: u8
-position in the column's sorted code list; reals: float64 little-endian); a column's digest
-is the SHA-256 over its leaves in order; the content digest is the SHA-256 of the canonical
-JSON {table, rows, columns: [{name, kind, codes, digest}]}, identity columns left out.
+SHA-256 of its canonical values (ids, counts: unsigned little-endian in the narrowest of 1,
+2, 4 or 8 bytes that holds the block's largest, null = 0; codes: u8 position in the column's
+sorted code list; reals: float64 little-endian); a column's digest is the SHA-256 over its
+leaves in order; the content digest is the SHA-256 of the canonical JSON {table, rows,
+columns: [{name, kind, codes, digest}]}, identity columns left out.
 
 A part holds exactly one block, so bytes do not depend on how a stage cut its batches.
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,7 @@ from fraudworld.store.layout import part_name
 
 PART_ROWS = 1 << 20
 IN_FLIGHT = 3
-"""Parts of a dataset that may wait for the pool: what bounds the writer's memory."""
+"""Appended parts that may wait for the pool: what bounds the memory of a stream."""
 
 MOST_CODES = 128
 """Longest code list: published dictionaries have int8 indices."""
@@ -68,6 +69,14 @@ class DatasetRecord:
     content_digest: str
 
 
+def leaf(values: NDArray[np.generic]) -> str:
+    """The leaf of one block of canonical values, hex; ids and counts come as int64 ≥ 0."""
+    if values.dtype == DTYPES[Kind.INT]:
+        # Narrow first: hashing is the dearest thing that is done to every value.
+        values = values.astype(np.min_scalar_type(values.max(initial=0)))
+    return hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
+
+
 def content_digest(
     table: Table, rows: int, leaves: Sequence[Sequence[str]], codes: Mapping[str, Sequence[str]]
 ) -> str:
@@ -88,11 +97,12 @@ def content_digest(
 
 
 class DatasetWriter:
-    """Collects batches of one dataset and writes its parts on a shared pool.
+    """Writes the parts of one dataset on a shared pool.
 
-    `codes` maps each code column to its list. Batches come in published order and from one
-    thread; parts are converted, hashed and encoded on the pool. `flush` hands over the last
-    part and returns at once, so that the next stage computes while this one is encoded.
+    `codes` maps each code column to its list. Rows come either as a function of their range
+    (`write`), called on the pool so that the next stage computes meanwhile, or as a stream
+    of batches in published order (`append`). Parts are checked, hashed and encoded on the
+    pool; `close` waits for them.
     """
 
     def __init__(
@@ -120,13 +130,37 @@ class DatasetWriter:
                 raise self._broken(f"column {name} has {len(listed)} codes, or one twice")
         folder.mkdir(parents=True, exist_ok=True)
 
+    def write(self, rows: int, batch: Callable[[int, int], Batch]) -> None:
+        """Queue the whole dataset: `batch(low, high)` gives its rows low … high − 1.
+
+        Returns at once. What `batch` reads must not change until `close` has returned.
+        """
+        if self._flushed or self.rows:
+            raise self._broken("a dataset is written once")
+
+        def part(low: int, high: int) -> Callable[[], Batch]:
+            return lambda: batch(low, high)
+
+        for low in range(0, max(rows, 1), PART_ROWS):
+            high = min(low + PART_ROWS, rows)
+            self._queue(high - low, part(low, high))
+        self.rows = rows
+        self._flushed = True
+
+    def raise_failure(self) -> None:
+        """Raise what a part that is finished already died of, if one did."""
+        for future in self._futures:
+            if future.done():
+                future.result()
+
     def append(self, batch: Batch) -> None:
         """Take the next rows: int64 ids and counts (0 = null), u8 codes, float64 reals.
 
         The arrays are encoded later and not copied: nobody may change them afterwards.
         Raises InternalError where names, types or lengths are not the contract's.
         """
-        rows = self._check(batch)
+        rows = len(next(iter(batch.values()), ()))
+        self._check(rows, batch)
         if self._flushed:
             raise self._broken("rows came after the last part was written")
         if not rows:
@@ -157,28 +191,29 @@ class DatasetWriter:
         )
         return DatasetRecord(self._table.name, self.rows, tuple(self._parts), digest)
 
-    def _check(self, batch: Batch) -> int:
-        """Rows of a batch whose columns are the contract's."""
+    def _check(self, rows: int, batch: Batch) -> None:
+        """Raise InternalError unless the batch has the contract's columns, `rows` long."""
         names = [c.name for c in self._table.columns]
         if sorted(batch) != sorted(names):
             raise self._broken(f"a batch has columns {sorted(batch)}, the contract {names}")
-        rows = len(batch[names[0]])
         for column in self._table.columns:
             values, wanted = batch[column.name], DTYPES[column.kind]
             if values.shape != (rows,):
                 raise self._broken(f"column {column.name} has shape {values.shape}, not ({rows},)")
             if not np.can_cast(values.dtype, wanted, "safe"):
                 raise self._broken(f"column {column.name} is {values.dtype}, not {wanted}")
-        return rows
 
     def _submit(self, rows: int) -> None:
         columns = {c.name: self._take(c, rows) for c in self._table.columns}
         self._drop(rows)
         while len(self._futures) >= IN_FLIGHT:
             self._parts.append(self._futures.popleft().result())
+        self._queue(rows, lambda: columns)
+
+    def _queue(self, rows: int, make: Callable[[], Batch]) -> None:
         name = part_name(self._count)
         self._count += 1
-        self._futures.append(self._pool.submit(self._write, name, rows, columns))
+        self._futures.append(self._pool.submit(self._write, name, rows, make))
 
     def _take(self, column: Column, rows: int) -> NDArray[np.generic]:
         """The next `rows` values of a column, as one array of its canonical type."""
@@ -189,11 +224,7 @@ class DatasetWriter:
             left -= len(piece)
             if left <= 0:
                 break
-        dtype = DTYPES[column.kind]
-        # One piece is the rule: stages cut batches of PART_ROWS, and nothing is copied.
-        whole = pieces[0] if len(pieces) == 1 else np.concatenate([np.empty(0, dtype), *pieces])
-        made: NDArray[np.generic] = np.ascontiguousarray(whole, dtype=dtype)
-        return made
+        return np.concatenate([np.empty(0, DTYPES[column.kind]), *pieces])
 
     def _drop(self, rows: int) -> None:
         self._pending_rows -= rows
@@ -204,12 +235,16 @@ class DatasetWriter:
                 self._pending.appendleft({k: v[rows:] for k, v in batch.items()})
             rows -= min(size, rows)
 
-    def _write(self, name: str, rows: int, columns: Batch) -> PartRecord:
-        leaves = tuple(
-            hashlib.sha256(columns[c.name].data).hexdigest() for c in self._table.columns
-        )
+    def _write(self, name: str, rows: int, make: Callable[[], Batch]) -> PartRecord:
+        batch = make()
+        self._check(rows, batch)
+        columns: Batch = {
+            c.name: np.ascontiguousarray(batch[c.name], dtype=DTYPES[c.kind])
+            for c in self._table.columns
+        }
         sink = pa.BufferOutputStream()
         write_parquet(self._arrow(rows, columns), self._table, sink)
+        leaves = tuple(leaf(columns[c.name]) for c in self._table.columns)
         data = sink.getvalue()
         # Hashed while in memory: nothing is read back to be sealed.
         sha = hashlib.sha256(data).hexdigest()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare, norm
 
 from fraudworld.kernels import apportion, discrete, normal, permute, select
-from fraudworld.kernels.merge import merged
+from fraudworld.kernels.merge import Merge
 from fraudworld.rng import FAMILIES, Stream
 
 
@@ -144,13 +144,15 @@ def test_zero_inflated_poisson_has_its_zero_share_and_maximum():
 def test_merge_is_a_stable_sort_with_the_right_side_first(left, right, rows):
     lhs, rhs = np.array(left, dtype=np.int64), np.array(right, dtype=np.int64)
     out: list[tuple[int, str]] = []
-    for batch in merged(lhs, rhs, rows):
-        rows_out: list[tuple[int, str]] = [(0, "")] * batch.size
-        for at, value in zip(batch.left_at, lhs[batch.left], strict=True):
-            rows_out[at] = (int(value), "left")
-        for at, value in zip(batch.right_at, rhs[batch.right], strict=True):
-            rows_out[at] = (int(value), "right")
-        out += rows_out
+    merge = Merge.of(lhs, rhs)
+    assert merge.n == len(left) + len(right)
+    for low in range(0, merge.n, rows):
+        part = merge.rows(low, min(low + rows, merge.n))
+        value = np.zeros(min(rows, merge.n - low), dtype=np.int64)
+        side = np.full(value.size, "none ")
+        value[part.left_at], side[part.left_at] = lhs[part.left], "left"
+        value[part.right_at], side[part.right_at] = rhs[part.right], "right"
+        out += zip(value.tolist(), side.tolist(), strict=True)
     expected = sorted(
         [(v, "left") for v in left] + [(v, "right") for v in right],
         key=lambda t: (t[0], t[1] == "left"),

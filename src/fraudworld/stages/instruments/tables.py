@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from fraudworld.stages.batches import Batch, ids, ref, spans
+from fraudworld.stages.batches import Batch, Rows, ids, ref
 from fraudworld.stages.columns import Accounts, Instruments
 
 
-def instrument_base(instruments: Instruments, accounts: Accounts) -> Iterator[Batch]:
+def instrument_base(instruments: Instruments, accounts: Accounts) -> Rows:
     """`s3_instrument_base_6A`, in order of account."""
-    for low, high in spans(instruments.n):
+
+    def batch(low: int, high: int) -> Batch:
         account = instruments.account[low:high]
-        yield {
+        return {
             "instrument_id": ids(low, high),
             "account_id": ref(account),
             "owner_party_id": ref(accounts.owner[account]),
@@ -20,13 +19,18 @@ def instrument_base(instruments: Instruments, accounts: Accounts) -> Iterator[Ba
             "scheme": instruments.scheme[low:high],
         }
 
+    return Rows(instruments.n, batch)
 
-def account_instrument_links(instruments: Instruments) -> Iterator[Batch]:
+
+def account_instrument_links(instruments: Instruments) -> Rows:
     """`s3_account_instrument_links_6A`, in order of account, then instrument."""
-    for low, high in spans(instruments.n):
-        yield {
+
+    def batch(low: int, high: int) -> Batch:
+        return {
             "account_id": ref(instruments.account[low:high]),
             "instrument_id": ids(low, high),
             "instrument_type": instruments.type[low:high],
             "scheme": instruments.scheme[low:high],
         }
+
+    return Rows(instruments.n, batch)

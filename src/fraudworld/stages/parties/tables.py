@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from fraudworld.policy.pack import PolicyPack
-from fraudworld.stages.batches import Batch, ids, ref, spans
+from fraudworld.stages.batches import Batch, Rows, ids, ref, whole
 from fraudworld.stages.columns import Geography, Parties
 
 
-def party_base(parties: Parties) -> Iterator[Batch]:
+def party_base(parties: Parties) -> Rows:
     """`s1_party_base_6A`, in order of party."""
-    for low, high in spans(parties.n):
+
+    def batch(low: int, high: int) -> Batch:
         rows = slice(low, high)
-        yield {
+        return {
             "party_id": ids(low, high),
             "party_type": parties.type[rows],
             "segment_id": parties.segment[rows],
@@ -25,8 +24,10 @@ def party_base(parties: Parties) -> Iterator[Batch]:
             "business_group_id": ref(parties.business_group[rows]),
         }
 
+    return Rows(parties.n, batch)
 
-def party_summary(pack: PolicyPack, parties: Parties, geo: Geography) -> Iterator[Batch]:
+
+def party_summary(pack: PolicyPack, parties: Parties, geo: Geography) -> Rows:
     """`s1_party_summary_6A`, in order of country and segment; no rows of zero."""
     segments, types = pack.codes("segment"), pack.codes("party_type")
     counts = np.bincount(
@@ -36,10 +37,11 @@ def party_summary(pack: PolicyPack, parties: Parties, geo: Geography) -> Iterato
     cells = np.flatnonzero(counts)
     country, segment = np.divmod(cells, len(segments))
     type_of = np.array([types.index(pack.party_taxonomy.segments[s]) for s in segments], np.uint8)
-    yield {
+    batch: Batch = {
         "country_iso": country.astype(np.uint8),
         "region_id": geo.region[country],
         "party_type": type_of[segment],
         "segment_id": segment.astype(np.uint8),
         "party_count": counts[cells].astype(np.int64),
     }
+    return whole(batch)
