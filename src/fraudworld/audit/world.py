@@ -10,6 +10,7 @@ import duckdb
 
 from fraudworld.contracts import TABLES
 from fraudworld.errors import InputError
+from fraudworld.policy.loader import parameter_hash
 from fraudworld.policy.pack import PolicyPack
 
 RESOLVED_POLICY = "data/layer3/6A/resolved_policy_6A.json"
@@ -29,20 +30,46 @@ class PublishedWorld:
         return float(row[0] or 0) if row else 0.0
 
 
+def sealed_policy(run: Path) -> PolicyPack:
+    """The policy sealed inside a run.
+
+    Raises InputError `6A.S0.PRIOR_PACK_MISSING` where there is none, `…_INVALID` where it
+    is no policy, `…_DIGEST_MISMATCH` where it does not hash to what it says.
+    """
+    path = run / RESOLVED_POLICY
+    if not path.is_file():
+        raise InputError(
+            "6A.S0.PRIOR_PACK_MISSING",
+            "this folder holds no sealed policy, so it is not a run",
+            where=str(path),
+            remedy="name a run folder: fraudworld runs list",
+        )
+    try:
+        document = json.loads(path.read_text("utf-8"))
+        stated, pack = document["parameter_hash"], PolicyPack.model_validate(document["pack"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            "6A.S0.PRIOR_PACK_INVALID",
+            f"the sealed policy cannot be read: {error}",
+            where=str(path),
+            remedy="judge the run as it was published",
+        ) from error
+    if stated != parameter_hash(pack):
+        raise InputError(
+            "6A.S0.PRIOR_PACK_DIGEST_MISMATCH",
+            f"the sealed policy hashes to {parameter_hash(pack)}, it says {stated}",
+            where=str(path),
+            remedy="the policy was changed after sealing; judge the untouched run",
+        )
+    return pack
+
+
 def open_world(run: Path, *, threads: int = 2, memory: str = "4GB") -> PublishedWorld:
     """Open `run` (a published or staged run folder).
 
     Raises InputError `6A.S5.<TABLE>_SCHEMA_OR_KEY_INVALID` where a dataset is missing.
     """
-    policy = run / RESOLVED_POLICY
-    if not policy.is_file():
-        raise InputError(
-            "6A.S0.PRIOR_PACK_MISSING",
-            "this folder holds no sealed policy, so it is not a run",
-            where=str(policy),
-            remedy="name a run folder: fraudworld runs list",
-        )
-    pack = PolicyPack.model_validate(json.loads(policy.read_text("utf-8"))["pack"])
+    pack = sealed_policy(run)
     sql = duckdb.connect()
     sql.execute(
         f"SET threads={threads}; SET memory_limit='{memory}'; SET preserve_insertion_order=false"

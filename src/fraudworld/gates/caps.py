@@ -4,41 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fraudworld.gates.evidence import Evidence
 from fraudworld.gates.gate import Row, at_most
+from fraudworld.gates.network import quantile
 
 NO_INTERVAL = "an exact count over the whole world has no sampling interval"
 
 
+def _caps(seen: Evidence) -> NDArray[np.int64]:
+    """K_max of every product; 0 for one without a rule, so that whatever is held breaks it."""
+    rules = seen.pack.account_per_party_priors.counts
+    return np.array(
+        [rules[t].cap if t in rules else 0 for t in seen.pack.codes("account_type")], dtype=np.int64
+    )
+
+
 def t1_kmax_hard_invariant(seen: Evidence) -> Iterator[Row]:
     """T1: largest excess over K_max; a product without a rule counts as one."""
-    value = seen.world.value(
-        "SELECT coalesce(max(CASE WHEN cap IS NULL THEN n ELSE greatest(n - cap, 0) END), 0) FROM"
-        " (SELECT account_type, count(*) AS n FROM s2_account_base GROUP BY owner_party_id,"
-        " account_type)"
-        " LEFT JOIN kmax USING (account_type)"
-    )
-    n = seen.world.value("SELECT count(*) FROM s2_account_base")
+    held = seen.held
+    most = np.where(held > 0, np.arange(held.shape[1]), 0).max(axis=1)
     yield at_most(
-        "T1_KMAX_HARD_INVARIANT", "max_overflow", value,
+        "T1_KMAX_HARD_INVARIANT", "max_overflow", float(np.maximum(most - _caps(seen), 0).max()),
         seen.pack.validation_policy.gates["T1_max_overflow"],
-        owner="S2", seed=seen.seed, support=n, no_interval=NO_INTERVAL,
+        owner="S2", seed=seen.seed, support=float(seen.accounts_by_type.sum()),
+        no_interval=NO_INTERVAL,
     )  # fmt: skip
 
 
 def t2_kmax_tail_sanity(seen: Evidence) -> Iterator[Row]:
     """T2: among holders of a product, p99 − K_max and max − K_max; the worst product."""
-    rows = seen.sql.execute(
-        "SELECT account_type, quantile_disc(account_count, 0.99) - coalesce(any_value(cap), 0),"
-        " max(account_count) - coalesce(any_value(cap), 0), count(*)"
-        " FROM s2_party_product_holdings LEFT JOIN kmax USING (account_type) GROUP BY"
-        " account_type ORDER BY account_type"
-    ).fetchall()
-    for metric, column in (("worst_p99_over_kmax", 1), ("worst_max_over_kmax", 2)):
-        worst = max(rows, key=lambda r: r[column])
+    stated = seen.stated_holdings
+    number = np.arange(stated.shape[1])
+    products = np.flatnonzero(stated.sum(axis=1))
+    caps, names = _caps(seen), seen.pack.codes("account_type")
+    p99 = quantile(number, stated[products].astype(np.float64), 0.99) - caps[products]
+    top = np.where(stated[products] > 0, number, 0).max(axis=1) - caps[products]
+    for metric, over in (("worst_p99_over_kmax", p99), ("worst_max_over_kmax", top)):
+        worst = int(np.argmax(over))
         yield at_most(
-            "T2_KMAX_TAIL_SANITY", metric, float(worst[column]),
+            "T2_KMAX_TAIL_SANITY", metric, float(over[worst]),
             seen.pack.validation_policy.gates["T2_over_kmax"],
-            owner="S2", seed=seen.seed, support=sum(r[3] for r in rows),
-            worst=worst[0], no_interval=NO_INTERVAL,
+            owner="S2", seed=seen.seed, support=float(stated.sum()),
+            worst=names[products[worst]], no_interval=NO_INTERVAL,
         )  # fmt: skip

@@ -9,13 +9,12 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from fraudworld.audit.world import RESOLVED_POLICY
+from fraudworld.audit.world import sealed_policy
 from fraudworld.contracts import CONTRACT_VERSION
 from fraudworld.errors import RefusedError
 from fraudworld.gates.board import ROUTING
 from fraudworld.gates.gate import Row
 from fraudworld.gates.stability import spreads, t9_cross_seed_stability
-from fraudworld.policy.pack import PolicyPack
 from fraudworld.request import RunRequest
 from fraudworld.store.bundle import sha256_file
 
@@ -46,7 +45,7 @@ def certify(
         )
     runs = {seed: runner(seed) for seed in seeds}
     boards = {seed: json.loads((run / BOARD).read_text("utf-8")) for seed, run in runs.items()}
-    pack = _policy(next(iter(runs.values())))
+    pack = sealed_policy(next(iter(runs.values())))
     stability = t9_cross_seed_stability(pack, list(boards.values()))
     copied = copied_states(runs)
     across = [replace(stability, seed=None), _t10()]
@@ -77,11 +76,6 @@ def copied_states(runs: dict[int, Path]) -> list[str]:
         for name, digest in digests[a].items()
         if name.startswith(RANDOM_STATES) and digests[b].get(name) == digest
     )
-
-
-def _policy(run: Path) -> PolicyPack:
-    document = json.loads((run / RESOLVED_POLICY).read_text("utf-8"))
-    return PolicyPack.model_validate(document["pack"])
 
 
 def _t10() -> Row:

@@ -1,124 +1,376 @@
-"""The small tables all gates share, each made by one pass over the big ones."""
+"""The counts all gates share, each made by one pass over the published tables.
+
+Nothing here is an estimate: gates get exact counts over codes, and what they compute is
+cheap. Entities refer to each other by row; an id that leads nowhere is an InputError.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fraudworld.audit.world import PublishedWorld
+from fraudworld.contracts import BY_NAME, Table
+from fraudworld.gates.published import Block, Published, invalid
+from fraudworld.policy.pack import PolicyPack
+
+U8 = NDArray[np.uint8]
+I64 = NDArray[np.int64]
+NOBODY = -1
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where an entity is published; `codes` are the columns a bank could see."""
+
+    table: str
+    region: str
+    codes: tuple[str, ...]
+    owner: str | None = None
+
+
+SOURCES = {
+    "party": Source("s1_party_base_6A", "region_id", ("party_type", "segment_id", "country_iso")),
+    "account": Source(
+        "s2_account_base_6A",
+        "region_id",
+        ("account_type", "segment_id", "currency"),
+        "owner_party_id",
+    ),
+    "device": Source(
+        "s4_device_base_6A",
+        "home_region_id",
+        ("device_group", "device_type", "os_family", "ua_family"),
+        "primary_party_id",
+    ),
+    "ip": Source("s4_ip_base_6A", "region_id", ("ip_type", "asn_class", "ip_version")),
+}
+
+
+@dataclass(frozen=True)
+class Entities:
+    """All entities of one kind, a row each, in order of id.
+
+    codes: by column; group: position in the policy's role groups of the kind; owner: row of
+    the owning party, or NOBODY (all of them where the kind has no owners).
+    """
+
+    ids: I64
+    codes: Mapping[str, U8]
+    group: U8
+    region: U8
+    raw: U8
+    family: U8
+    risky: NDArray[np.bool_]  # canonical family is not the clean one
+    owner: NDArray[np.int32]
+
+    @property
+    def n(self) -> int:
+        return int(self.ids.size)
+
+
+@dataclass(frozen=True)
+class Links:
+    """Device–IP links, counted: by region of the device and IP type, per IP, per device."""
+
+    types: I64  # (regions, ip types)
+    devices: I64  # per IP
+    risky_devices: I64  # per IP
+    linked: NDArray[np.bool_]  # per device
+
+
+def crossed(*axes: tuple[NDArray[Any], int]) -> I64:
+    """Rows counted over every combination of axes: (codes, how many codes there are)."""
+    sizes = tuple(size for _, size in axes)
+    flat = np.zeros(axes[0][0].size, dtype=np.int64)
+    for codes, size in axes:
+        flat *= size
+        flat += codes
+    return np.bincount(flat, minlength=int(np.prod(sizes))).reshape(sizes).astype(np.int64)
 
 
 class Evidence:
-    """Aggregates of one published world; everything is computed once, when first asked."""
+    """Counts of one published world, made when first asked for and then kept."""
 
-    def __init__(self, world: PublishedWorld, seed: int) -> None:
-        self.world, self.pack, self.sql, self.seed = world, world.pack, world.sql, seed
-        clean = {e: v.clean_family for e, v in self.pack.fraud_role_taxonomy.entities.items()}
-        self.sql.execute(
-            f"""
-            CREATE TEMP TABLE party AS SELECT p.party_id, p.party_type, p.region_id, p.segment_id,
-                r.canonical_role_family <> '{clean["party"]}' AS risky
-            FROM s1_party_base p JOIN s5_party_fraud_roles r USING (party_id);
-            CREATE TEMP TABLE account AS SELECT a.account_id, a.owner_party_id AS owner,
-                a.account_type, a.region_id, t.role_group, r.raw_role,
-                r.canonical_role_family AS family,
-                r.canonical_role_family <> '{clean["account"]}' AS risky
-            FROM s2_account_base a JOIN s5_account_fraud_roles r USING (account_id)
-                JOIN account_taxonomy t USING (account_type);
-            CREATE TEMP TABLE device AS SELECT d.device_id, d.primary_party_id AS owner,
-                d.device_group AS role_group, d.device_type, d.os_family, d.ua_family,
-                d.home_region_id AS region_id, r.raw_role, r.canonical_role_family AS family,
-                r.canonical_role_family <> '{clean["device"]}' AS risky
-            FROM s4_device_base d JOIN s5_device_fraud_roles r USING (device_id);
-            CREATE TEMP TABLE link AS SELECT l.ip_id, d.region_id, count(*) AS n,
-                count(*) FILTER (d.risky) AS n_risky
-            FROM s4_ip_links l JOIN device d USING (device_id) GROUP BY ALL;
-            CREATE TEMP TABLE ip AS SELECT i.ip_id, i.ip_type, i.asn_class, i.ip_version,
-                i.region_id, g.role_group, r.raw_role, r.canonical_role_family AS family,
-                coalesce(k, 0) AS k, coalesce(n_risky, 0) AS n_risky
-            FROM s4_ip_base i JOIN s5_ip_fraud_roles r USING (ip_id)
-                JOIN ip_group g USING (ip_type, asn_class)
-                LEFT JOIN (SELECT ip_id, sum(n) AS k, sum(n_risky) AS n_risky
-                           FROM link GROUP BY ip_id) USING (ip_id);
-            """
+    def __init__(self, published: Published, pack: PolicyPack, seed: int) -> None:
+        self.published, self.pack, self.seed = published, pack, seed
+        self._kinds: dict[str, Entities] = {}
+
+    def of(self, kind: str) -> Entities:
+        """Entities of a kind: `party`, `account`, `device` or `ip`."""
+        if kind not in self._kinds:
+            self._kinds[kind] = self._load(kind)
+        return self._kinds[kind]
+
+    def groups(self, kind: str) -> tuple[str, ...]:
+        """Names of the groups a kind's roles are drawn in."""
+        return self.pack.codes("party_type" if kind == "party" else f"{kind}_group")
+
+    def _load(self, kind: str) -> Entities:
+        source, pack = SOURCES[kind], self.pack
+        table, roles = BY_NAME[source.table], BY_NAME[f"s5_{kind}_fraud_roles_6A"]
+        key = f"{kind}_id"
+        columns = (*source.codes, *([source.owner] if source.owner else ()))
+        base = _ordered(self.published.columns(table, key, source.region, *columns), key)
+        role = _ordered(
+            self.published.columns(roles, key, "raw_role", "canonical_role_family"), key
+        )
+        if not np.array_equal(base[key], role[key]):
+            raise invalid(roles, f"has other {key}s than {source.table}")
+        clean = pack.fraud_role_taxonomy.entities[kind].clean_family
+        family = role["canonical_role_family"]
+        return Entities(
+            ids=base[key],
+            codes={name: base[name] for name in source.codes},
+            group=self._group(kind, base),
+            region=base[source.region],
+            raw=role["raw_role"],
+            family=family,
+            risky=family != pack.codes(f"{kind}_family").index(clean),
+            owner=self._owner(table, base[source.owner])
+            if source.owner
+            else np.full(base[key].size, NOBODY, dtype=np.int32),
         )
 
+    def _group(self, kind: str, base: Block) -> U8:
+        pack, names = self.pack, self.groups(kind)
+        if kind == "account":
+            declared = pack.account_taxonomy.account_types
+            table = [names.index(declared[t].group) for t in pack.codes("account_type")]
+            return np.array(table, dtype=np.uint8)[base["account_type"]]
+        if kind == "ip":
+            rules = pack.fraud_role_taxonomy.ip_groups
+            grid = [
+                [names.index(rules[t][a]) for a in pack.codes("asn_class")]
+                for t in pack.codes("ip_type")
+            ]
+            return np.array(grid, dtype=np.uint8)[base["ip_type"], base["asn_class"]]
+        group: U8 = base["party_type" if kind == "party" else "device_group"]
+        return group
+
+    def _owner(self, table: Table, ids: I64) -> NDArray[np.int32]:
+        out = np.full(ids.size, NOBODY, dtype=np.int32)
+        owned = ids > 0
+        out[owned] = rows_of(self.of("party").ids, ids[owned], table, "party")
+        return out
+
     @cached_property
-    def link_types(self) -> NDArray[np.int64]:
+    def links(self) -> Links:
+        """Every device–IP link, counted in one pass."""
+        table, device, ip = BY_NAME["s4_ip_links_6A"], self.of("device"), self.of("ip")
+        n_regions, n_types = len(self.pack.codes("region")), len(self.pack.codes("ip_type"))
+        kind = ip.codes["ip_type"]
+        linked = np.zeros(device.n, dtype=np.bool_)
+
+        def count(block: Block) -> tuple[I64, int, I64, I64]:
+            to_device = block["device_id"] > 0
+            at = rows_of(ip.ids, block["ip_id"][to_device], table, "IP")
+            who = rows_of(device.ids, block["device_id"][to_device], table, "device")
+            linked[who] = True
+            low = int(at.min()) if at.size else 0
+            near = at - low
+            return (
+                crossed((device.region[who], n_regions), (kind[at], n_types)),
+                low,
+                np.bincount(near),
+                np.bincount(near[device.risky[who]]),
+            )
+
+        types = np.zeros((n_regions, n_types), dtype=np.int64)
+        devices, risky = np.zeros(ip.n, dtype=np.int64), np.zeros(ip.n, dtype=np.int64)
+        for part, low, all_, bad in self.published.map(table, ("ip_id", "device_id"), count):
+            types += part
+            devices[low : low + all_.size] += all_
+            risky[low : low + bad.size] += bad
+        return Links(types, devices, risky, linked)
+
+    @property
+    def link_types(self) -> I64:
         """Device–IP links, shape (regions of the device, ip types)."""
-        return self._matrix(
-            "SELECT link.region_id, ip_type, sum(n) FROM link JOIN ip USING (ip_id) GROUP BY ALL"
-        )
+        return self.links.types
 
     @cached_property
-    def node_types(self) -> NDArray[np.int64]:
+    def node_types(self) -> I64:
         """IPs with at least one device, shape (regions, ip types)."""
-        return self._matrix("SELECT region_id, ip_type, count(*) FROM ip WHERE k > 0 GROUP BY ALL")
+        ip, on = self.of("ip"), self.links.devices > 0
+        regions, types = self.pack.codes("region"), self.pack.codes("ip_type")
+        return crossed((ip.region[on], len(regions)), (ip.codes["ip_type"][on], len(types)))
 
     @cached_property
-    def degrees(self) -> NDArray[np.int64]:
+    def degrees(self) -> I64:
         """(devices per IP, IPs) pairs over linked IPs, ascending."""
-        rows = self.sql.execute(
-            "SELECT k, count(*) FROM ip WHERE k > 0 GROUP BY ALL ORDER BY k"
-        ).fetchall()
-        return np.array(rows, dtype=np.int64).reshape(-1, 2)
-
-    @cached_property
-    def instrument_pairs(self) -> dict[tuple[str, str], int]:
-        """Instruments by (account type, instrument type)."""
-        rows = self.sql.execute(
-            "SELECT account_type, instrument_type, count(*) FROM s3_instrument_base"
-            " JOIN account USING (account_id) GROUP BY ALL ORDER BY ALL"
-        ).fetchall()
-        return {(account, kind): n for account, kind, n in rows}
+        counts = np.bincount(self.links.devices)
+        value = np.flatnonzero(counts)
+        value = value[value > 0]
+        return np.stack([value, counts[value]], axis=1).astype(np.int64)
 
     @cached_property
     def coverage(self) -> tuple[int, int]:
         """(linked devices, devices)."""
-        linked = self.world.value("SELECT count(DISTINCT device_id) FROM s4_ip_links")
-        return int(linked), int(self.world.value("SELECT count(*) FROM device"))
+        return int(self.links.linked.sum()), self.of("device").n
 
-    def patterns(self, asset: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    @cached_property
+    def sharing(self) -> I64:
+        """Linked IPs by (group, devices, any of them risky?, HIGH_RISK_IP?)."""
+        ip, links = self.of("ip"), self.links
+        on = links.devices > 0
+        high = ip.raw == self.pack.codes("ip_raw_role").index("HIGH_RISK_IP")
+        return crossed(
+            (ip.group[on], len(self.groups("ip"))),
+            (links.devices[on], int(links.devices.max(initial=0)) + 1),
+            (links.risky_devices[on] > 0, 2),
+            (high[on], 2),
+        )
+
+    @cached_property
+    def accounts_by_type(self) -> I64:
+        """Accounts of every product."""
+        return crossed((self.of("account").codes["account_type"], self._n("account_type")))
+
+    @cached_property
+    def held(self) -> I64:
+        """Parties by (product, accounts they hold of it), counted from the accounts."""
+        account, products = self.of("account"), self._n("account_type")
+        key = account.owner.astype(np.int64) * products + account.codes["account_type"]
+        if (np.diff(key) < 0).any():
+            key.sort()
+        first = np.flatnonzero(np.diff(key, prepend=-1))
+        number = np.diff(np.append(first, key.size))
+        return crossed((key[first] % products, products), (number, int(number.max(initial=0)) + 1))
+
+    @cached_property
+    def stated_holdings(self) -> I64:
+        """Parties by (product, accounts they hold of it), as the holdings table says."""
+        found = self.published.columns(
+            BY_NAME["s2_party_product_holdings_6A"], "account_type", "account_count"
+        )
+        number = found["account_count"]
+        return crossed(
+            (found["account_type"], self._n("account_type")), (number, int(number.max()) + 1)
+        )
+
+    @cached_property
+    def instruments(self) -> tuple[I64, I64]:
+        """Instruments by (account type, instrument type), and per owning party's row."""
+        table, account, party = (
+            BY_NAME["s3_instrument_base_6A"],
+            self.of("account"),
+            self.of("party"),
+        )
+        sizes = self._n("account_type"), self._n("instrument_type")
+
+        def count(block: Block) -> tuple[I64, I64]:
+            at = rows_of(account.ids, block["account_id"], table, "account")
+            kind = account.codes["account_type"][at]
+            pairs = crossed((kind, sizes[0]), (block["instrument_type"], sizes[1]))
+            return pairs, np.bincount(account.owner[at], minlength=party.n)
+
+        blocks = self.published.map(table, ("account_id", "instrument_type"), count)
+        pairs, per_party = np.zeros(sizes, dtype=np.int64), np.zeros(party.n, dtype=np.int64)
+        for one, owners in blocks:
+            pairs += one
+            per_party += owners
+        return pairs, per_party
+
+    @property
+    def instrument_pairs(self) -> dict[tuple[str, str], int]:
+        """Instruments by (account type, instrument type)."""
+        accounts, kinds = self.pack.codes("account_type"), self.pack.codes("instrument_type")
+        pairs = self.instruments[0]
+        return {
+            (accounts[a], kinds[k]): int(pairs[a, k]) for a, k in zip(*pairs.nonzero(), strict=True)
+        }
+
+    def per_party(self, kind: str) -> tuple[I64, I64]:
+        """Assets of a kind, and risky ones, per row of party."""
+        assets, parties = self.of(kind), self.of("party").n
+        owned = assets.owner != NOBODY
+        return (
+            np.bincount(assets.owner[owned], minlength=parties).astype(np.int64),
+            np.bincount(assets.owner[owned & assets.risky], minlength=parties).astype(np.int64),
+        )
+
+    def patterns(self, asset: str) -> tuple[I64, I64]:
         """Owners by (risky?, assets, risky assets), and how many of each there are."""
-        rows = self.sql.execute(
-            f"SELECT p.risky::INT, n, bad, count(*) FROM (SELECT owner, count(*) AS n,"
-            f" count(*) FILTER (risky) AS bad FROM {asset} WHERE owner IS NOT NULL GROUP BY"
-            f" owner) a"
-            f" JOIN party p ON p.party_id = a.owner GROUP BY ALL ORDER BY ALL"
-        ).fetchall()
-        table = np.array(rows, dtype=np.int64).reshape(-1, 4)
-        return table[:, :3], table[:, 3]
+        n, bad = self.per_party(asset)
+        own = n > 0
+        top = int(n.max(initial=0)) + 1
+        cells = crossed((self.of("party").risky[own], 2), (n[own], top), (bad[own], top))
+        found = np.argwhere(cells)
+        return found, cells[tuple(found.T)]
 
     def strata(self, asset: str) -> NDArray[np.float64]:
         """2×2 tables per party type × region × asset group: (strata, owner risky, asset risky)."""
-        rows = self.sql.execute(
-            f"SELECT count(*) FILTER (NOT p.risky AND NOT a.risky), count(*) FILTER (NOT p.risky"
-            f" AND a.risky),"
-            f" count(*) FILTER (p.risky AND NOT a.risky), count(*) FILTER (p.risky AND a.risky)"
-            f" FROM {asset} a JOIN party p ON p.party_id = a.owner"
-            f" GROUP BY p.party_type, p.region_id, a.role_group"
-            f" ORDER BY p.party_type, p.region_id, a.role_group"
-        ).fetchall()
-        return np.array(rows, dtype=np.float64).reshape(-1, 2, 2)
+        assets, party = self.of(asset), self.of("party")
+        owned = np.flatnonzero(assets.owner != NOBODY)
+        owner = assets.owner[owned]
+        cells = crossed(
+            (party.codes["party_type"][owner], self._n("party_type")),
+            (party.region[owner], self._n("region")),
+            (assets.group[owned], len(self.groups(asset))),
+            (party.risky[owner], 2),
+            (assets.risky[owned], 2),
+        ).reshape(-1, 2, 2)
+        return np.asarray(cells[cells.sum(axis=(1, 2)) > 0], dtype=np.float64)
+
+    def roles(self, kind: str) -> I64:
+        """Entities by (region, group, raw role)."""
+        found = self.of(kind)
+        return crossed(
+            (found.region, self._n("region")),
+            (found.group, len(self.groups(kind))),
+            (found.raw, self._n(f"{kind}_raw_role")),
+        )
+
+    def families(self, kind: str) -> I64:
+        """Entities by (region, raw role, canonical family)."""
+        found = self.of(kind)
+        return crossed(
+            (found.region, self._n("region")),
+            (found.raw, self._n(f"{kind}_raw_role")),
+            (found.family, self._n(f"{kind}_family")),
+        )
+
+    @cached_property
+    def merchants(self) -> I64:
+        """Merchants by (raw role, canonical family); their class and region are not published."""
+        found = self.published.columns(
+            BY_NAME["s5_merchant_fraud_roles_6A"], "raw_role", "canonical_role_family"
+        )
+        return crossed(
+            (found["raw_role"], self._n("merchant_raw_role")),
+            (found["canonical_role_family"], self._n("merchant_family")),
+        )
+
+    def observed(self, kind: str, risky: NDArray[np.bool_]) -> tuple[I64, I64, I64]:
+        """Distinct (group, observable codes and region) of a kind, with risky and other rows.
+
+        Returns (group, codes), the rows that are `risky`, and those that are not.
+        """
+        found = self.of(kind)
+        columns = [found.group, *found.codes.values(), found.region]
+        sizes = [int(c.max(initial=0)) + 1 for c in columns]
+        cells = crossed(*zip(columns, sizes, strict=True), (risky, 2)).reshape(-1, 2)
+        present = np.flatnonzero(cells.sum(axis=1))
+        values = np.stack(np.unravel_index(present, sizes), axis=1)
+        return values, cells[present, 1], cells[present, 0]
 
     def measures(self) -> dict[str, float]:
         """What T9 follows over the seeds beside the gates: means, non-clean and link shares."""
-        value = self.world.value
-        parties, accounts = (
-            value("SELECT count(*) FROM party"),
-            value("SELECT count(*) FROM account"),
-        )
+        party, account, device, ip = (self.of(k) for k in ("party", "account", "device", "ip"))
+        high = ip.raw == self.pack.codes("ip_raw_role").index("HIGH_RISK_IP")
         out = {
-            "accounts_per_party": accounts / parties,
-            "instruments_per_account": value("SELECT count(*) FROM s3_instrument_base") / accounts,
-            "devices_per_party": value("SELECT count(*) FROM device WHERE owner IS NOT NULL")
-            / parties,
-            "high_risk_ip_share": value("SELECT avg((raw_role = 'HIGH_RISK_IP')::INT) FROM ip"),
+            "accounts_per_party": account.n / party.n,
+            "instruments_per_account": int(self.instruments[0].sum()) / account.n,
+            "devices_per_party": int((device.owner != NOBODY).sum()) / party.n,
+            "high_risk_ip_share": int(high.sum()) / ip.n,
         }
-        for entity in ("party", "account", "device"):
-            out[f"non_clean_{entity}"] = value(f"SELECT avg(risky::INT) FROM {entity}")
+        for kind, found in (("party", party), ("account", account), ("device", device)):
+            out[f"non_clean_{kind}"] = int(found.risky.sum()) / found.n
         links = self.link_types.sum(axis=0)
         policy = self.pack.ip_count_priors.edge_shares.values()
         for t, kind in enumerate(self.pack.codes("ip_type")):
@@ -126,9 +378,26 @@ class Evidence:
                 out[f"link_share_{kind}"] = float(links[t] / links.sum())
         return out
 
-    def _matrix(self, query: str) -> NDArray[np.int64]:
-        regions, types = self.pack.codes("region"), self.pack.codes("ip_type")
-        out = np.zeros((len(regions), len(types)), dtype=np.int64)
-        for region, kind, n in self.sql.execute(query).fetchall():
-            out[regions.index(region), types.index(kind)] = n
-        return out
+    def _n(self, codes: str) -> int:
+        return len(self.pack.codes(codes))
+
+
+def rows_of(ids: I64, wanted: I64, table: Table, what: str) -> I64:
+    """Row of every wanted id among ascending ids. Raises InputError for one that is not there."""
+    dense = ids.size > 0 and ids[0] == 1 and ids[-1] == ids.size
+    at = wanted - 1 if dense else np.searchsorted(ids, wanted)
+    lost = (at < 0) | (at >= ids.size)
+    if not dense:
+        lost |= ids[np.minimum(at, ids.size - 1)] != wanted
+    if lost.any():
+        raise invalid(table, f"names {what} {int(wanted[lost][0])}, which does not exist")
+    return np.asarray(at)
+
+
+def _ordered(columns: Block, key: str) -> Block:
+    """Rows by ascending key: as published, unless somebody reordered them."""
+    ids: Sequence[int] | I64 = columns[key]
+    if (np.diff(ids) > 0).all():
+        return columns
+    order = np.argsort(ids, kind="stable")
+    return {name: values[order] for name, values in columns.items()}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fraudworld.gates.evidence import Evidence
+from fraudworld.contracts import BY_NAME
+from fraudworld.gates.evidence import Evidence, crossed
 from fraudworld.gates.gate import Guard, Row
 from fraudworld.gates.network import quantile
 from fraudworld.gates.roles import ENTITIES, role_counts
@@ -33,27 +33,14 @@ def separability(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
         f"<= {bounds.separability_max_odds_ratio:g}",
         ratios,
     )
-    features = {
-        "accounts": "SELECT owner AS id, count(*) AS v FROM account GROUP BY owner",
-        "risky_accounts": "SELECT owner AS id, count(*) FILTER (risky) AS v"
-        " FROM account GROUP BY owner",
-        "devices": "SELECT owner AS id, count(*) AS v FROM device GROUP BY owner",
-        "risky_devices": "SELECT owner AS id, count(*) FILTER (risky) AS v"
-        " FROM device GROUP BY owner",
-        "instruments": "SELECT owner_party_id AS id, count(*) AS v"
-        " FROM s3_instrument_base GROUP BY ALL",
-    }
+    risky = seen.of("party").risky
+    features = {"instruments": seen.instruments[1]}
+    for kind in ("account", "device"):
+        features[f"{kind}s"], features[f"risky_{kind}s"] = seen.per_party(kind)
     areas = {}
-    for name, query in features.items():
-        counts = np.array(
-            seen.sql.execute(
-                f"SELECT count(*) FILTER (risky), count(*) FILTER (NOT risky) FROM party"
-                f" LEFT JOIN ({query}) f ON f.id = party_id GROUP BY coalesce(v, 0) ORDER BY"
-                f" coalesce(v, 0)"
-            ).fetchall(),
-            dtype=np.float64,
-        )
-        areas[name] = auc(counts[:, 0], counts[:, 1]) if counts[:, 0].sum() else float("nan")
+    for name, values in features.items():
+        counts = crossed((risky, 2), (values, int(values.max()) + 1)).astype(np.float64)
+        areas[name] = auc(counts[1], counts[0]) if counts[1].sum() else float("nan")
     worst = max(areas.values())
     yield Guard(
         "separability_single_feature",
@@ -95,17 +82,15 @@ def role_rate_ratio(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
 
 def or_ip(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
     """HIGH_RISK_IP given a risky linked device, within IP group and degree decile."""
-    strata = np.array(
-        seen.sql.execute(
-            "SELECT count(*) FILTER (n_risky = 0 AND NOT h), count(*) FILTER (n_risky = 0 AND h),"
-            " count(*) FILTER (n_risky > 0 AND NOT h), count(*) FILTER (n_risky > 0 AND h) FROM"
-            " (SELECT *, raw_role = 'HIGH_RISK_IP' AS h,"
-            "  floor(10 * percent_rank() OVER (PARTITION BY role_group ORDER BY k)) AS decile"
-            "  FROM ip WHERE k > 0) GROUP BY role_group, decile ORDER BY role_group, decile"
-        ).fetchall(),
-        dtype=np.float64,
-    ).reshape(-1, 2, 2)
-    ratio, low, high = mantel_haenszel(strata)
+    strata = []
+    for table in seen.sharing.astype(np.float64):
+        n = table.sum(axis=(1, 2))
+        # percent_rank of a degree inside its group: the share of IPs below it.
+        below = (np.cumsum(n) - n) / max(n.sum() - 1.0, 1.0)
+        decile = np.floor(10 * below).astype(np.int64)
+        strata += [table[(decile == d) & (n > 0)].sum(axis=0) for d in range(11)]
+    strata = [s for s in strata if s.sum() > 0]
+    ratio, low, high = mantel_haenszel(np.array(strata).reshape(-1, 2, 2))
     least = _bounds(seen).or_ip_min
     yield Guard(
         "or_ip",
@@ -135,13 +120,14 @@ def tail_is_a_tail(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
 def product_coverage(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
     """Required products are held by the share of parties the policy asks for."""
     found, holds = {}, True
+    holders = seen.held[:, 1:].sum(axis=1)
+    types = seen.pack.codes("account_type")
+    population = crossed((seen.of("party").codes["party_type"], len(seen.groups("party"))))
     for code, share in seen.pack.product_mix_priors.required_coverage.items():
         kind = seen.pack.account_taxonomy.account_types[code].party_type
-        held = seen.world.value(
-            f"SELECT count(DISTINCT owner) FROM account WHERE account_type = '{code}'"
-        ) / seen.world.value(f"SELECT count(*) FROM party WHERE party_type = '{kind}'")
-        found[code] = held
-        holds &= held >= share
+        held = holders[types.index(code)] / population[seen.groups("party").index(kind)]
+        found[code] = float(held)
+        holds &= bool(held >= share)
     yield Guard("product_coverage", holds, min(found.values()), "policy required_coverage", found)
 
 
@@ -149,9 +135,7 @@ def instrument_means(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
     """Mean instruments over all accounts of a type against λ; three rounding errors allowed."""
     mix = seen.pack.instrument_mix_priors
     tolerance = _bounds(seen).instrument_mean_tolerance
-    accounts = dict(
-        seen.sql.execute("SELECT account_type, count(*) FROM account GROUP BY ALL").fetchall()
-    )
+    accounts = _accounts(seen)
     made = seen.instrument_pairs
     worst, where, holds = 0.0, "", True
     for account, shares in mix.shares.items():
@@ -175,13 +159,16 @@ def instrument_means(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
 def country_heterogeneity(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
     """Countries differ from their region in segment mix: noticeably, and within bounds."""
     rule = seen.pack.segmentation_priors.country_modulation
-    rows_ = seen.sql.execute(
-        "SELECT country_iso, region_id, segment_id, sum(party_count)::BIGINT FROM s1_party_summary"
-        " GROUP BY ALL ORDER BY ALL"
-    ).fetchall()
-    mixes: dict[str, dict[str, dict[str, int]]] = {}
-    for country, region, segment, n in rows_:
-        mixes.setdefault(region, {}).setdefault(country, {})[segment] = n
+    summary = seen.published.columns(
+        BY_NAME["s1_party_summary_6A"], "country_iso", "region_id", "segment_id", "party_count"
+    )
+    segments = len(seen.pack.codes("segment"))
+    mixes: dict[int, dict[int, NDArray[np.int64]]] = {}
+    for country, region, segment, n in zip(*summary.values(), strict=True):
+        mix = mixes.setdefault(int(region), {}).setdefault(
+            int(country), np.zeros(segments, dtype=np.int64)
+        )
+        mix[segment] += n
     distances = [d for inside in mixes.values() for d in _distances(inside, rule.min_parties)]
     median = float(np.median(distances)) if distances else float("nan")
     yield Guard(
@@ -195,10 +182,9 @@ def country_heterogeneity(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Gua
     )
 
 
-def _distances(inside: dict[str, dict[str, int]], least: int) -> Iterator[float]:
+def _distances(inside: dict[int, NDArray[np.int64]], least: int) -> Iterator[float]:
     """Total-variation distance of each country of one region from the region's mix."""
-    segments = sorted({s for mix in inside.values() for s in mix})
-    counts = np.array([[mix.get(s, 0) for s in segments] for mix in inside.values()], dtype=float)
+    counts = np.array(list(inside.values()), dtype=np.float64)
     region = counts.sum(axis=0) / counts.sum()
     for row in counts[counts.sum(axis=1) >= least]:
         yield float(0.5 * np.abs(row / row.sum() - region).sum())
@@ -206,26 +192,22 @@ def _distances(inside: dict[str, dict[str, int]], least: int) -> Iterator[float]
 
 def enrichment(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
     """The busiest endpoints are riskier than the rest."""
-    ratio = seen.world.value(
-        "WITH t AS (SELECT quantile_disc(k, 0.99) AS cut FROM ip WHERE k > 0)"
-        " SELECT avg((raw_role = 'HIGH_RISK_IP')::INT) FILTER (k >= cut)"
-        " / avg((raw_role = 'HIGH_RISK_IP')::INT) FROM ip, t WHERE k > 0"
-    )
+    by_degree = seen.sharing.sum(axis=(0, 2)).astype(np.float64)
+    n, high = by_degree.sum(axis=1), by_degree[:, 1]
+    cut = int(quantile(np.arange(n.size), n, 0.99))
+    top, overall = high[cut:].sum() / n[cut:].sum(), high.sum() / n.sum()
+    ratio = float(top / overall) if overall > 0 else 0.0
     bound = _bounds(seen).min_enrichment
     yield Guard("enrichment", ratio >= bound, ratio, f">= {bound:g}")
 
 
 def conservation(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
     """Integer plans equal published rows, except what was dropped and counted."""
-    path = seen.world.run / "data/layer3/6A/validation/integer_plans_6A.json"
-    plans = json.loads(path.read_text("utf-8"))
+    plans = seen.published.document("integer_plans_6A")
     broken: list[str] = []
-    parties = int(seen.world.value("SELECT count(*) FROM party"))
-    if plans["s1_parties"]["world"] != parties:
+    if plans["s1_parties"]["world"] != seen.of("party").n:
         broken.append("s1_parties")
-    made: dict[str, int] = dict(
-        seen.sql.execute("SELECT account_type, count(*) FROM account GROUP BY ALL").fetchall()
-    )
+    made = _accounts(seen)
     broken += [
         code
         for code, p in plans["s2_accounts"].items()
@@ -244,55 +226,38 @@ def conservation(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
     yield Guard("conservation", not broken, float(len(broken)), "0 plans off", {"broken": broken})
 
 
-LEAKAGE_SOURCES = {
-    "party": (
-        "SELECT party_type AS g, risky, segment_id, region_id, country_iso FROM party"
-        " JOIN s1_party_base USING (party_id, party_type, segment_id, region_id)"
-    ),
-    "account": (
-        "SELECT role_group AS g, risky, a.account_type, b.segment_id, b.region_id, b.currency"
-        " FROM account a JOIN s2_account_base b USING (account_id)"
-    ),
-    "device": "SELECT role_group AS g, risky, device_type, os_family, ua_family, region_id"
-    " FROM device",
-    "ip": (
-        "SELECT role_group AS g, raw_role = 'HIGH_RISK_IP' AS risky, ip_type, asn_class,"
-        " ip_version,"
-        " region_id FROM ip"
-    ),
-}
+LEAKAGE_KINDS = ("party", "account", "device", "ip")
 
 
 def leakage(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
-    """A shallow tree on one table's observable columns does not recover the label."""
+    """A shallow tree on one table's observable columns does not recover the label.
+
+    Merchants publish no observable column of their own; their guard says so.
+    """
     bound = _bounds(seen).max_leakage_auc
-    for entity, source in LEAKAGE_SOURCES.items():
-        # Few distinct rows: group first, and the tree sees the whole table exactly.
-        table = seen.sql.execute(
-            f"SELECT * EXCLUDE (risky), count(*) FILTER (risky), count(*) FILTER (NOT risky)"
-            f" FROM ({source}) GROUP BY ALL ORDER BY ALL"
-        ).fetchall()
-        columns = list(zip(*table, strict=True))
-        features = np.stack([_numbered(c) for c in columns[1:-2]], axis=1)
-        groups = _numbered(columns[0])
-        bad, good = (np.array(c, dtype=np.float64) for c in columns[-2:])
+    for kind in LEAKAGE_KINDS:
+        found = seen.of(kind)
+        risky = found.risky
+        if kind == "ip":
+            risky = found.raw == seen.pack.codes("ip_raw_role").index("HIGH_RISK_IP")
+        # Few distinct rows: counted first, and the tree sees the whole table exactly.
+        values, bad, good = seen.observed(kind, risky)
         areas, weights = [], []
-        for g in np.unique(groups):
-            inside = groups == g
+        for g in np.unique(values[:, 0]):
+            inside = values[:, 0] == g
             if bad[inside].sum() > 0 and good[inside].sum() > 0:
-                areas.append(_tree_auc(features[inside], bad[inside], good[inside]))
+                areas.append(_tree_auc(values[inside, 1:], bad[inside], good[inside]))
                 weights.append(bad[inside].sum())
         value = float(np.average(areas, weights=weights)) if areas else float("nan")
-        yield Guard(f"leakage_{entity}", value <= bound, value if areas else None, f"<= {bound:g}")
+        yield Guard(f"leakage_{kind}", value <= bound, value if areas else None, f"<= {bound:g}")
 
 
-def _numbered(values: tuple[object, ...]) -> NDArray[np.float64]:
-    names = sorted({str(v) for v in values})
-    return np.array([names.index(str(v)) for v in values], dtype=np.float64)
+def _accounts(seen: Evidence) -> dict[str, int]:
+    return dict(zip(seen.pack.codes("account_type"), seen.accounts_by_type.tolist(), strict=True))
 
 
 def _tree_auc(
-    features: NDArray[np.float64], bad: NDArray[np.float64], good: NDArray[np.float64]
+    features: NDArray[np.int64], bad: NDArray[np.int64], good: NDArray[np.int64]
 ) -> float:
     """AUC of a depth-3 tree fitted on every row (by weight); codes are one-hot encoded."""
     from sklearn.tree import DecisionTreeClassifier

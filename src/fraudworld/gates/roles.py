@@ -51,24 +51,14 @@ def role_counts(seen: Evidence, entity: str) -> RoleCounts:
         return out
 
     if entity == "merchant":
-        rows = seen.sql.execute(
-            "SELECT raw_role, count(*) FROM s5_merchant_fraud_roles GROUP BY ALL"
-        ).fetchall()
-        for role, n in rows:
-            observed[-1, roles.index(role)] = n
+        observed[-1] = seen.merchants.sum(axis=1)
         for group, part in priors.class_mix.items():
             expected[-1] += part * share(group) * observed[-1].sum()
         return RoleCounts(roles, observed, expected)
-    source = {
-        "party": "SELECT region_id, party_type AS g, raw_role FROM s1_party_base"
-        " JOIN s5_party_fraud_roles USING (party_id)"
-    }.get(entity, f"SELECT region_id, role_group AS g, raw_role FROM {entity}")
-    rows = seen.sql.execute(
-        f"SELECT region_id, g, raw_role, count(*) FROM ({source}) GROUP BY ALL ORDER BY ALL"
-    ).fetchall()
-    for region, group, role, n in rows:
-        observed[regions.index(region), roles.index(role)] += n
-        expected[regions.index(region)] += n * share(group)
+    counts = seen.roles(entity)
+    observed[:-1] = counts.sum(axis=1)
+    for g, group in enumerate(seen.groups(entity)):
+        expected[:-1] += counts[:, g].sum(axis=1)[:, None] * share(group)
     observed[-1], expected[-1] = observed[:-1].sum(axis=0), expected[:-1].sum(axis=0)
     return RoleCounts(roles, observed, expected)
 
@@ -77,13 +67,12 @@ def t6_role_mapping_coverage(seen: Evidence) -> Iterator[Row]:
     """T6: rows of the five role tables whose raw role maps to the family they state."""
     total = bad = 0
     for entity in ENTITIES:
+        roles, families = (seen.pack.codes(f"{entity}_{c}") for c in ("raw_role", "family"))
         mapping = seen.pack.fraud_role_taxonomy.entities[entity].mapping
-        rows = seen.sql.execute(
-            f"SELECT raw_role, canonical_role_family, count(*) FROM s5_{entity}_fraud_roles GROUP"
-            f" BY ALL"
-        ).fetchall()
-        total += sum(n for _, _, n in rows)
-        bad += sum(n for raw, family, n in rows if mapping.get(raw) != family)
+        pairs = seen.merchants if entity == "merchant" else seen.families(entity).sum(axis=0)
+        total += int(pairs.sum())
+        good = [pairs[r, families.index(mapping[role])] for r, role in enumerate(roles)]
+        bad += int(pairs.sum() - sum(good))
     gates = seen.pack.validation_policy.gates
     why = "an exact count over the whole world has no sampling interval"
     yield at_least(
@@ -126,20 +115,10 @@ def _families(
         expected[:, f] += counts.expected[:, i]
     observed = np.zeros_like(expected)
     if entity == "merchant":
-        query = (
-            "SELECT NULL, canonical_role_family, count(*) FROM s5_merchant_fraud_roles GROUP BY ALL"
-        )
-    elif entity == "party":
-        query = (
-            "SELECT region_id, canonical_role_family, count(*) FROM s1_party_base"
-            " JOIN s5_party_fraud_roles USING (party_id) GROUP BY ALL"
-        )
+        observed[-1] = seen.merchants.sum(axis=0)
     else:
-        query = f"SELECT region_id, family, count(*) FROM {entity} GROUP BY ALL"
-    for region, family, n in seen.sql.execute(query).fetchall():
-        observed[-1, families.index(family)] += n
-        if region is not None:
-            observed[regions.index(region), families.index(family)] += n
+        observed[:-1] = seen.families(entity).sum(axis=1)
+        observed[-1] = observed[:-1].sum(axis=0)
     return observed, expected, np.array([f == vocabulary.clean_family for f in families])
 
 
