@@ -31,8 +31,7 @@ STATE_NAMES = {
     "S3": "instruments",
     "S4": "device/IP graph",
     "S5": "fraud posture",
-    "GATES": "realism gates",
-    "PUBLISH": "seal and publish",
+    "gates": "realism gates",
 }
 VERDICTS = {"B+": "green", "B": "green", "FAIL": "red", "UNKNOWN": "red"}
 

@@ -269,7 +269,7 @@ def _summary(outcome: RunOutcome) -> None:
 def _certificate(summary: Mapping[str, Any]) -> None:
     """Seeds, stability, and the decision with what stands in the way of a better one."""
     grades = tuple(
-        (seed, str(one["grade"]), sum(not g["holds"] for g in one["guards"]), str(one["run_id"]))
+        (seed, str(one["grade"]), len(one["guards_broken"]), str(summary["runs"][seed]))
         for seed, one in summary["seeds"].items()
     )
     show.table(SummaryTable("Seeds", ("seed", "grade", "guards broken", "run"), grades))
@@ -277,12 +277,18 @@ def _certificate(summary: Mapping[str, Any]) -> None:
         (str(row["metric_name"]), row["value"], str(row["status"])) for row in summary["stability"]
     )
     show.table(SummaryTable("T9 stability", ("metric", "spread", "status"), stability))
-    owners = ", ".join(summary["routing"]) or "nobody"
+    owners = ", ".join(sorted({r["owner"] for r in summary["routing"]})) or "nobody"
     show.lines(
         (
             "",
-            *(f"fails B: {item}" for item in summary["fails"]),
+            *(f"misses {f['misses']}: {_who_fails(f)}" for f in summary["fails"]),
+            *(f"copied between seeds: {one}" for one in summary["copied"]),
             f"Decision {summary['decision']}, eligible grade {summary['eligible_grade']}; "
             f"work for {owners}.",
         )
     )
+
+
+def _who_fails(fail: Mapping[str, Any]) -> str:
+    where = "over all seeds" if fail["seed"] is None else f"seed {fail['seed']}"
+    return f"{fail['test_id']} {fail['metric_name']}, {where}"

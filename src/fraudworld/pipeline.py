@@ -11,9 +11,9 @@ it in a staging folder that is renamed into place at the very end.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,7 @@ from fraudworld.store.seal import check_run, seal_run, write_run_index
 from fraudworld.store.tables import DatasetRecord, DatasetWriter
 
 Report = Callable[[Progress], None]
+Step = Callable[[str, str], AbstractContextManager[None]]
 ENCODERS = 2
 """Threads that turn rows into Parquet while stages compute."""
 
@@ -86,7 +87,8 @@ def run(request: RunRequest, progress: Report | None = None) -> RunOutcome:
     differs from what it should be; nothing is published then.
     """
     recorder = Recorder()
-    with recorder.step("S0", "verify_and_seal_inputs"):
+    step = _steps(recorder, progress)
+    with step("S0", "verify_and_seal_inputs"):
         ready = prepare(request)
     name = request.run_id or run_id(ready.identity, request.role)
     place = RunPlace(request.runs_root / name)
@@ -94,11 +96,11 @@ def run(request: RunRequest, progress: Report | None = None) -> RunOutcome:
         return _reuse(place, name, ready.identity)
     with staging(request.runs_root, name) as folder:
         staged = RunPlace(folder)
-        records, checks = _generate(request, ready, staged, recorder, progress)
-        with recorder.step("gates", "judge"):
+        records, checks = _generate(request, ready, staged, recorder, step)
+        with step("gates", "judge"):
             board = gates.judge(folder).as_dict()
         with recorder.step("S5", "bundle_publish"):
-            _write_json(staged.validation / "realism_gate_6A.json", board)
+            gates.write_evidence(staged.validation / "realism_gate_6A.json", board)
             good = passed(checks) and board["grade"] in ("B", "B+")
             bundle_digest = seal_run(staged, records, passed=good)
         rows = {record.table: record.rows for _, record in records}
@@ -143,7 +145,7 @@ def _generate(
     ready: Prepared,
     staged: RunPlace,
     recorder: Recorder,
-    progress: Report | None,
+    step: Step,
 ) -> tuple[list[tuple[Path, DatasetRecord]], tuple[Check, ...]]:
     """S1–S5: every table and document of the run, written into the staging folder."""
     pack = ready.loaded.pack
@@ -169,7 +171,7 @@ def _generate(
             merchants=ready.world.merchants,
             parties_per_shard=request.parties_per_shard,
             engine=engine,
-            step=_steps(recorder, progress),
+            step=step,
             emit=emit,
         )
         people = parties.run(context)
@@ -210,17 +212,17 @@ def _codes(table: Table, ready: Prepared) -> Mapping[str, Sequence[str]]:
     }
 
 
-def _steps(recorder: Recorder, progress: Report | None) -> Callable[[str, str], Any]:
+def _steps(recorder: Recorder, progress: Report | None) -> Step:
     """Time every step, and tell `progress` when it has ended."""
 
     @contextmanager
-    def step(state: str, name: str) -> Any:
+    def step(state: str, name: str) -> Iterator[None]:
         with recorder.step(state, name):
             yield
         if progress:
             mine = [e for e in recorder.events if e.state == state]
             rows = sum(e.rows for e in mine)
-            total = len(REQUIRED_STEPS[state])
+            total = len(REQUIRED_STEPS.get(state, (name,)))
             progress(Progress(state, name, len(mine), total, rows, recorder.seconds(state)))
 
     return step

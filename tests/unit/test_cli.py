@@ -299,13 +299,16 @@ def test_a_certificate_names_seeds_spread_and_decision(
         return {
             "decision": "HOLD_REMEDIATE",
             "eligible_grade": "<C",
-            "seeds": {
-                str(s): {"grade": "B", "run_id": run, "guards": [{"holds": False}]}
-                for s, run in made.items()
-            },
+            "runs": {str(s): run for s, run in made.items()},
+            "seeds": {str(s): {"grade": "B", "guards_broken": ["or_ip"]} for s in made},
             "stability": [{"metric_name": "or_account", "value": 0.087, "status": "PASS"}],
-            "fails": ["T10_X non_regression"],
-            "routing": ["cross-layer review"],
+            "fails": [
+                {"test_id": "T10_X", "metric_name": "sensitivity", "seed": None, "misses": "B"}
+            ],
+            "copied": [],
+            "routing": [
+                {"test_id": "T10_X", "metric_name": "sensitivity", "owner": "cross-layer review"}
+            ],
         }
 
     monkeypatch.setattr(gates, "certify", certify)
@@ -315,5 +318,11 @@ def test_a_certificate_names_seeds_spread_and_decision(
     assert [line for line in said.err.splitlines() if line.startswith("seed")] == [
         "seed 42", "seed 7", "seed 101", "seed 202",
     ]  # fmt: skip
-    for expected in ("or_account", "0.087", "fails B: T10_X", "HOLD_REMEDIATE", "cross-layer"):
+    for expected in (
+        "or_account",
+        "0.087",
+        "misses B: T10_X sensitivity, over all seeds",
+        "HOLD_REMEDIATE",
+        "cross-layer",
+    ):
         assert expected in said.out

@@ -6,5 +6,6 @@ input, one NaN, one stratum without support: the gate does not pass.
 
 from fraudworld.gates.board import Gateboard, judge
 from fraudworld.gates.certify import certify
+from fraudworld.gates.schema import write_evidence
 
-__all__ = ["Gateboard", "certify", "judge"]
+__all__ = ["Gateboard", "certify", "judge", "write_evidence"]

@@ -11,13 +11,14 @@ from fraudworld.audit.world import sealed_policy
 from fraudworld.contracts import CONTRACT_VERSION
 from fraudworld.errors import InputError
 from fraudworld.gates import caps, network, propagation, roles
+from fraudworld.gates.counts import Counts, Sample
 from fraudworld.gates.evidence import Evidence
 from fraudworld.gates.gate import Guard, Row
 from fraudworld.gates.guards import GUARDS
 from fraudworld.gates.published import Published
 from fraudworld.policy.loader import parameter_hash
 
-GATES: tuple[Callable[[Evidence], Iterator[Row]], ...] = (
+GATES: tuple[Callable[[Sample], Iterator[Row]], ...] = (
     caps.t1_kmax_hard_invariant,
     caps.t2_kmax_tail_sanity,
     network.t3_ip_prior_alignment,
@@ -42,6 +43,7 @@ class Gateboard:
     tests: tuple[Row, ...]
     guards: tuple[Guard, ...]
     measures: dict[str, float]
+    counts: Counts
 
     @property
     def grade(self) -> str:
@@ -72,6 +74,7 @@ class Gateboard:
             "tests": [r.as_dict() for r in self.tests],
             "guards": [g.as_dict() for g in self.guards],
             "measures": self.measures,
+            "counts": self.counts.as_dict(),
             "grade": self.grade,
             "routing": self.routing,
         }
@@ -94,6 +97,6 @@ def judge(run: Path) -> Gateboard:
             remedy="judge a run as it was published; tables of two runs cannot be mixed",
         )
     seen = Evidence(published, pack, int(identity["seed"]))
-    tests = tuple(row for gate in GATES for row in gate(seen))
+    tests = tuple(row for gate in GATES for row in gate(seen.sample))
     guards = tuple(guard for check in GUARDS for guard in check(seen, tests))
-    return Gateboard(identity, tests, guards, seen.measures())
+    return Gateboard(identity, tests, guards, seen.measures(), seen.counts)

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from fraudworld.gates.evidence import Evidence
+from fraudworld.gates.counts import Sample
 from fraudworld.gates.gate import Row, at_most
 from fraudworld.gates.network import quantile
 
 NO_INTERVAL = "an exact count over the whole world has no sampling interval"
 
 
-def _caps(seen: Evidence) -> NDArray[np.int64]:
+def _caps(seen: Sample) -> NDArray[np.int64]:
     """K_max of every product; 0 for one without a rule, so that whatever is held breaks it."""
     rules = seen.pack.account_per_party_priors.counts
     return np.array(
@@ -22,21 +22,21 @@ def _caps(seen: Evidence) -> NDArray[np.int64]:
     )
 
 
-def t1_kmax_hard_invariant(seen: Evidence) -> Iterator[Row]:
+def t1_kmax_hard_invariant(seen: Sample) -> Iterator[Row]:
     """T1: largest excess over K_max; a product without a rule counts as one."""
-    held = seen.held
+    held = seen.counts.held
     most = np.where(held > 0, np.arange(held.shape[1]), 0).max(axis=1)
     yield at_most(
         "T1_KMAX_HARD_INVARIANT", "max_overflow", float(np.maximum(most - _caps(seen), 0).max()),
         seen.pack.validation_policy.gates["T1_max_overflow"],
-        owner="S2", seed=seen.seed, support=float(seen.accounts_by_type.sum()),
+        owner="S2", seed=seen.seed, support=float((held * np.arange(held.shape[1])).sum()),
         no_interval=NO_INTERVAL,
     )  # fmt: skip
 
 
-def t2_kmax_tail_sanity(seen: Evidence) -> Iterator[Row]:
+def t2_kmax_tail_sanity(seen: Sample) -> Iterator[Row]:
     """T2: among holders of a product, p99 − K_max and max − K_max; the worst product."""
-    stated = seen.stated_holdings
+    stated = seen.counts.stated_holdings
     number = np.arange(stated.shape[1])
     products = np.flatnonzero(stated.sum(axis=1))
     caps, names = _caps(seen), seen.pack.codes("account_type")

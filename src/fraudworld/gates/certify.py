@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,17 @@ from typing import Any
 from fraudworld.audit.world import sealed_policy
 from fraudworld.contracts import CONTRACT_VERSION
 from fraudworld.errors import RefusedError
-from fraudworld.gates.board import ROUTING
+from fraudworld.gates.board import GATES, ROUTING
+from fraudworld.gates.counts import Counts, Sample, pooled
 from fraudworld.gates.gate import Row
+from fraudworld.gates.schema import write_evidence
 from fraudworld.gates.stability import spreads, t9_cross_seed_stability
+from fraudworld.policy.pack import PolicyPack
 from fraudworld.request import RunRequest
 from fraudworld.store.bundle import sha256_file
+
+Witness = Callable[[Mapping[int, Path]], Sequence[Row]]
+"""T10's rows, from the run of every seed."""
 
 REQUIRED_SEEDS = frozenset({42, 7, 101, 202})
 RANDOM_STATES = ("s1_", "s2_", "s3_", "s4_")
@@ -28,12 +33,16 @@ SUMMARY = "reports/layer3/6A/validation/realism_gate_summary_6A.json"
 
 
 def certify(
-    request: RunRequest, seeds: Sequence[int], runner: Callable[[int], Path]
+    request: RunRequest,
+    seeds: Sequence[int],
+    runner: Callable[[int], Path],
+    witness: Witness | None = None,
 ) -> dict[str, Any]:
-    """Run (or find) every seed, judge stability, decide and write the summary.
+    """Run (or find) every seed, judge them together, decide and write the summary.
 
     runner: publishes the world of a seed and returns its folder; a finished seed is found
-    again and verified, not made again. Raises RefusedError where a required seed is missing.
+    again and verified, not made again. witness: T10's rows from the runs of all seeds;
+    without one T10 has no evidence. Raises RefusedError where a required seed is missing.
     """
     missing = sorted(REQUIRED_SEEDS - set(seeds))
     if missing:
@@ -46,22 +55,20 @@ def certify(
     runs = {seed: runner(seed) for seed in seeds}
     boards = {seed: json.loads((run / BOARD).read_text("utf-8")) for seed, run in runs.items()}
     pack = sealed_policy(next(iter(runs.values())))
-    stability = t9_cross_seed_stability(pack, list(boards.values()))
-    copied = copied_states(runs)
-    across = [replace(stability, seed=None), _t10()]
-    summary = _summary(runs, boards, across, copied)
-    summary["stability"] = [
-        {**s.as_dict(), "status": "PASS" if s.spread <= stability.threshold_B else "FAIL"}
-        for s in spreads(list(boards.values()))
+    across = [
+        *judged_together(pack, list(boards.values())),
+        t9_cross_seed_stability(pack, list(boards.values())),
+        *(witness(runs) if witness else no_witness()),
     ]
-    target = request.runs_root / SUMMARY
-    target.parent.mkdir(parents=True, exist_ok=True)
-    staged = target.with_suffix(".tmp")
-    staged.write_text(
-        json.dumps(summary, indent=1, sort_keys=True, allow_nan=False) + "\n", "utf-8"
-    )
-    staged.replace(target)
+    summary = summarise(pack, runs, boards, across, copied_states(runs))
+    write_evidence(request.runs_root / SUMMARY, summary)
     return summary
+
+
+def judged_together(pack: PolicyPack, boards: Sequence[Mapping[str, Any]]) -> list[Row]:
+    """T1–T8 on the counts of all seeds added up; their rows carry no seed."""
+    together = Sample(pooled([Counts.from_dict(b["counts"]) for b in boards]), pack, None)
+    return [row for gate in GATES for row in gate(together)]
 
 
 def copied_states(runs: dict[int, Path]) -> list[str]:
@@ -78,50 +85,81 @@ def copied_states(runs: dict[int, Path]) -> list[str]:
     )
 
 
-def _t10() -> Row:
-    return Row(
-        "T10_DOWNSTREAM_COMPAT_6B", "non_regression", None, 1.0, 1.0, False, False, None, None,
-        None, "INSUFFICIENT_EVIDENCE", "cross-layer review", 0.0,
-        {"why": "no downstream witness has been run over these worlds"},
-    )  # fmt: skip
+def no_witness() -> list[Row]:
+    """T10 where no downstream witness was run: no evidence, and so no pass."""
+    return [
+        Row(
+            "T10_DOWNSTREAM_COMPAT_6B", metric, None, 1.0, 1.0, False, False, None, None, None,
+            "INSUFFICIENT_EVIDENCE", "cross-layer review", 0.0,
+            {"why": "no downstream witness has been run over these worlds"},
+        )
+        for metric in ("non_regression", "sensitivity")
+    ]  # fmt: skip
 
 
-def _summary(
-    runs: dict[int, Path],
-    boards: dict[int, dict[str, Any]],
-    across: list[Row],
-    copied: list[str],
+def summarise(
+    pack: PolicyPack,
+    runs: Mapping[int, Path],
+    boards: Mapping[int, Mapping[str, Any]],
+    across: Sequence[Row],
+    copied: Sequence[str],
 ) -> dict[str, Any]:
+    """Content of `realism_gate_summary_6A.json`: the decision and everything it rests on."""
     rows = [row for board in boards.values() for row in board["tests"]]
     rows += [row.as_dict() for row in across]
-    guards = [g for board in boards.values() for g in board["guards"]]
+    broken = {s: [g["guard_id"] for g in b["guards"] if not g["holds"]] for s, b in boards.items()}
     b = all(r["pass_B"] for r in rows) and not copied
-    b_plus = b and all(r["pass_Bplus"] for r in rows) and all(g["holds"] for g in guards)
-    fails = sorted(
-        {f"{r['test_id']} {r['metric_name']} (seed {r['seed']})" for r in rows if not r["pass_B"]}
-        | {f"copied seeds: {c}" for c in copied}
-    )
+    b_plus = b and all(r["pass_Bplus"] for r in rows) and not any(broken.values())
     grade = "B+" if b_plus else "B" if b else "<C"
+    bound = pack.validation_policy.gates["T9_worst_cv"].B
+    t10 = [r for r in across if r.test_id.startswith("T10")]
+    worst = {"FAIL": 0, "INSUFFICIENT_EVIDENCE": 1, "PASS": 2}
     return {
         "contract_version": CONTRACT_VERSION,
         "eligible_grade": grade,
         "decision": {"B+": "PASS_BPLUS", "B": "PASS_B", "<C": "HOLD_REMEDIATE"}[grade],
+        "runs": {str(seed): run.name for seed, run in runs.items()},
         "seeds": {
             str(seed): {
                 "grade": board["grade"],
-                "run_id": runs[seed].name,
                 "parameter_hash": board["parameter_hash"],
-                "tests": board["tests"],
-                "guards": board["guards"],
+                "manifest_fingerprint": board["manifest_fingerprint"],
+                "guards_broken": broken[seed],
             }
             for seed, board in boards.items()
         },
-        "across_seeds": [row.as_dict() for row in across],
-        "fails": fails,
-        "routing": sorted({ROUTING[r["test_id"].split("_")[0]] for r in rows if not r["pass_B"]}),
-        "t10": {"status": "INSUFFICIENT_EVIDENCE"},
+        "tests": rows,
+        "guards": {str(seed): board["guards"] for seed, board in boards.items()},
+        "fails": [
+            {
+                "test_id": r["test_id"],
+                "metric_name": r["metric_name"],
+                "seed": r["seed"],
+                "misses": "B+" if r["pass_B"] else "B",
+            }
+            for r in rows
+            if not r["pass_Bplus"]
+        ],
+        "copied": list(copied),
+        "routing": _routing(rows),
+        "stability": [
+            {**s.as_dict(), "status": s.status(bound)} for s in spreads(list(boards.values()))
+        ],
+        "t10": {
+            "status": min((r.status for r in t10), key=lambda s: worst[s]),
+            "rows": [r.as_dict() for r in t10],
+        },
         "digests": {
             str(seed): {name: sha256_file(run / name) for name in (BOARD, INDEX)}
             for seed, run in runs.items()
         },
     }
+
+
+def _routing(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Every metric that misses B anywhere, once, and who owns it."""
+    failing = {(r["test_id"], r["metric_name"]) for r in rows if not r["pass_B"]}
+    return [
+        {"test_id": test, "metric_name": metric, "owner": ROUTING[test.split("_")[0]]}
+        for test, metric in sorted(failing)
+    ]

@@ -1,4 +1,4 @@
-"""The counts all gates share, each made by one pass over the published tables.
+"""Counting a published world, by one pass over each of its tables.
 
 Nothing here is an estimate: gates get exact counts over codes, and what they compute is
 cheap. Entities refer to each other by row; an id that leads nowhere is an InputError.
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudworld.contracts import BY_NAME, Table
+from fraudworld.gates.counts import Counts, Sample
 from fraudworld.gates.published import Block, Published, invalid
 from fraudworld.policy.pack import PolicyPack
 
@@ -49,6 +50,10 @@ SOURCES = {
     ),
     "ip": Source("s4_ip_base_6A", "region_id", ("ip_type", "asn_class", "ip_version")),
 }
+
+
+ASSETS = ("account", "device")
+"""What a party owns, and its risk travels to."""
 
 
 @dataclass(frozen=True)
@@ -93,12 +98,22 @@ def crossed(*axes: tuple[NDArray[Any], int]) -> I64:
     return np.bincount(flat, minlength=int(np.prod(sizes))).reshape(sizes).astype(np.int64)
 
 
+def role_groups(pack: PolicyPack, kind: str) -> tuple[str, ...]:
+    """Names of the groups the roles of a kind of entity are drawn in."""
+    return pack.codes("party_type" if kind == "party" else f"{kind}_group")
+
+
 class Evidence:
     """Counts of one published world, made when first asked for and then kept."""
 
     def __init__(self, published: Published, pack: PolicyPack, seed: int) -> None:
         self.published, self.pack, self.seed = published, pack, seed
         self._kinds: dict[str, Entities] = {}
+
+    @property
+    def sample(self) -> Sample:
+        """What T1–T8 are shown of this world."""
+        return Sample(self.counts, self.pack, self.seed)
 
     def of(self, kind: str) -> Entities:
         """Entities of a kind: `party`, `account`, `device` or `ip`."""
@@ -108,7 +123,7 @@ class Evidence:
 
     def groups(self, kind: str) -> tuple[str, ...]:
         """Names of the groups a kind's roles are drawn in."""
-        return self.pack.codes("party_type" if kind == "party" else f"{kind}_group")
+        return role_groups(self.pack, kind)
 
     def _load(self, kind: str) -> Entities:
         source, pack = SOURCES[kind], self.pack
@@ -188,30 +203,28 @@ class Evidence:
             risky[low : low + bad.size] += bad
         return Links(types, devices, risky, linked)
 
-    @property
-    def link_types(self) -> I64:
-        """Device–IP links, shape (regions of the device, ip types)."""
-        return self.links.types
-
     @cached_property
-    def node_types(self) -> I64:
-        """IPs with at least one device, shape (regions, ip types)."""
+    def counts(self) -> Counts:
+        """All that T1–T8 judge."""
+        device, links = self.of("device"), self.links
+        return Counts(
+            held=self.held,
+            stated_holdings=self._stated_holdings(),
+            link_types=links.types,
+            node_types=self._node_types(),
+            degrees=np.bincount(links.devices[links.devices > 0]).astype(np.int64),
+            coverage=np.array([links.linked.sum(), device.n], dtype=np.int64),
+            patterns={asset: self._patterns(asset) for asset in ASSETS},
+            strata={asset: self._strata(asset) for asset in ASSETS},
+            roles={kind: self._roles(kind) for kind in SOURCES},
+            families={kind: self._families(kind) for kind in SOURCES},
+            merchants=self._merchants(),
+        )
+
+    def _node_types(self) -> I64:
         ip, on = self.of("ip"), self.links.devices > 0
         regions, types = self.pack.codes("region"), self.pack.codes("ip_type")
         return crossed((ip.region[on], len(regions)), (ip.codes["ip_type"][on], len(types)))
-
-    @cached_property
-    def degrees(self) -> I64:
-        """(devices per IP, IPs) pairs over linked IPs, ascending."""
-        counts = np.bincount(self.links.devices)
-        value = np.flatnonzero(counts)
-        value = value[value > 0]
-        return np.stack([value, counts[value]], axis=1).astype(np.int64)
-
-    @cached_property
-    def coverage(self) -> tuple[int, int]:
-        """(linked devices, devices)."""
-        return int(self.links.linked.sum()), self.of("device").n
 
     @cached_property
     def sharing(self) -> I64:
@@ -242,9 +255,7 @@ class Evidence:
         number = np.diff(np.append(first, key.size))
         return crossed((key[first] % products, products), (number, int(number.max(initial=0)) + 1))
 
-    @cached_property
-    def stated_holdings(self) -> I64:
-        """Parties by (product, accounts they hold of it), as the holdings table says."""
+    def _stated_holdings(self) -> I64:
         found = self.published.columns(
             BY_NAME["s2_party_product_holdings_6A"], "account_type", "account_count"
         )
@@ -294,31 +305,25 @@ class Evidence:
             np.bincount(assets.owner[owned & assets.risky], minlength=parties).astype(np.int64),
         )
 
-    def patterns(self, asset: str) -> tuple[I64, I64]:
-        """Owners by (risky?, assets, risky assets), and how many of each there are."""
+    def _patterns(self, asset: str) -> I64:
         n, bad = self.per_party(asset)
         own = n > 0
         top = int(n.max(initial=0)) + 1
-        cells = crossed((self.of("party").risky[own], 2), (n[own], top), (bad[own], top))
-        found = np.argwhere(cells)
-        return found, cells[tuple(found.T)]
+        return crossed((self.of("party").risky[own], 2), (n[own], top), (bad[own], top))
 
-    def strata(self, asset: str) -> NDArray[np.float64]:
-        """2×2 tables per party type × region × asset group: (strata, owner risky, asset risky)."""
+    def _strata(self, asset: str) -> I64:
         assets, party = self.of(asset), self.of("party")
         owned = np.flatnonzero(assets.owner != NOBODY)
         owner = assets.owner[owned]
-        cells = crossed(
+        return crossed(
             (party.codes["party_type"][owner], self._n("party_type")),
             (party.region[owner], self._n("region")),
             (assets.group[owned], len(self.groups(asset))),
             (party.risky[owner], 2),
             (assets.risky[owned], 2),
         ).reshape(-1, 2, 2)
-        return np.asarray(cells[cells.sum(axis=(1, 2)) > 0], dtype=np.float64)
 
-    def roles(self, kind: str) -> I64:
-        """Entities by (region, group, raw role)."""
+    def _roles(self, kind: str) -> I64:
         found = self.of(kind)
         return crossed(
             (found.region, self._n("region")),
@@ -326,8 +331,7 @@ class Evidence:
             (found.raw, self._n(f"{kind}_raw_role")),
         )
 
-    def families(self, kind: str) -> I64:
-        """Entities by (region, raw role, canonical family)."""
+    def _families(self, kind: str) -> I64:
         found = self.of(kind)
         return crossed(
             (found.region, self._n("region")),
@@ -335,9 +339,8 @@ class Evidence:
             (found.family, self._n(f"{kind}_family")),
         )
 
-    @cached_property
-    def merchants(self) -> I64:
-        """Merchants by (raw role, canonical family); their class and region are not published."""
+    def _merchants(self) -> I64:
+        """Merchants' class and region are not published."""
         found = self.published.columns(
             BY_NAME["s5_merchant_fraud_roles_6A"], "raw_role", "canonical_role_family"
         )
@@ -371,7 +374,7 @@ class Evidence:
         }
         for kind, found in (("party", party), ("account", account), ("device", device)):
             out[f"non_clean_{kind}"] = int(found.risky.sum()) / found.n
-        links = self.link_types.sum(axis=0)
+        links = self.links.types.sum(axis=0)
         policy = self.pack.ip_count_priors.edge_shares.values()
         for t, kind in enumerate(self.pack.codes("ip_type")):
             if min(mix.get(kind, 0.0) for mix in policy) >= 0.02:

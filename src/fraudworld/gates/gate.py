@@ -52,7 +52,7 @@ class Guard:
 
 
 def at_most(
-    test: str, metric: str, value: float, bounds: Threshold, *, owner: str, seed: int,
+    test: str, metric: str, value: float, bounds: Threshold, *, owner: str, seed: int | None,
     support: float, interval: Interval = None, minimum_support: float = 1.0, **details: Any,
 ) -> Row:  # fmt: skip
     """A metric that must not exceed its thresholds."""
@@ -63,7 +63,7 @@ def at_most(
 
 
 def at_least(
-    test: str, metric: str, value: float, bounds: Threshold, *, owner: str, seed: int,
+    test: str, metric: str, value: float, bounds: Threshold, *, owner: str, seed: int | None,
     support: float, interval: Interval = None, minimum_support: float = 1.0,
     floor_of_interval: float | None = None, **details: Any,
 ) -> Row:  # fmt: skip
@@ -77,7 +77,7 @@ def at_least(
 
 def _row(
     test: str, metric: str, value: float, bounds: Threshold, good: bool, better: bool, owner: str,
-    seed: int, support: float, interval: Interval, minimum: float, details: dict[str, Any],
+    seed: int | None, support: float, interval: Interval, minimum: float, details: dict[str, Any],
 ) -> Row:  # fmt: skip
     known = math.isfinite(value) and support >= minimum
     details = {k: _finite(v) for k, v in details.items()}

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fraudworld.contracts import BY_NAME
 from fraudworld.gates.evidence import Evidence, crossed
 from fraudworld.gates.gate import Guard, Row
-from fraudworld.gates.network import quantile
+from fraudworld.gates.network import degrees, quantile
 from fraudworld.gates.roles import ENTITIES, role_counts
 from fraudworld.gates.statistics import auc, mantel_haenszel
 
@@ -58,8 +58,9 @@ def role_rate_ratio(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
     regions = (*seen.pack.codes("region"), "world")
     judged: dict[str, float] = {}
     rare: dict[str, float] = {}
+    sample = seen.sample
     for entity in ENTITIES:
-        counts = role_counts(seen, entity)
+        counts = role_counts(sample, entity)
         priors = getattr(seen.pack, f"{entity}_role_priors")
         remainders = set(priors.remainder.values())
         for r, region in enumerate(regions):
@@ -103,14 +104,14 @@ def or_ip(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
 
 def coverage_not_forced(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
     """Some devices stay unseen."""
-    linked, devices = seen.coverage
+    linked, devices = (int(n) for n in seen.counts.coverage)
     bound = _bounds(seen).max_coverage
     yield Guard("coverage_not_forced", linked / devices <= bound, linked / devices, f"<= {bound:g}")
 
 
 def tail_is_a_tail(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
     """Sharing of IPs is heavy-tailed: p99.9 far above the median."""
-    value, count = seen.degrees.T
+    value, count = degrees(seen.counts)
     weights = count.astype(np.float64)
     ratio = float(quantile(value, weights, 0.999) / quantile(value, weights, 0.5))
     bound = _bounds(seen).min_tail_ratio
@@ -219,7 +220,7 @@ def conservation(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
         for pair, p in plans["s3_instruments"].items()
         if carried.get(pair, 0) != p["plan"] - p["dropped"] + p["floor_excess"]
     ]
-    links = int(seen.link_types.sum())
+    links = int(seen.counts.link_types.sum())
     planned = sum(map(sum, plans["s4_ips"]["edge_quotas"]))
     if links != planned - plans["s4_ips"]["unplaced"]:
         broken.append("s4_ips")

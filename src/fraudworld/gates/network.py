@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from fraudworld.gates.evidence import Evidence
+from fraudworld.gates.counts import Counts, Sample
 from fraudworld.gates.gate import Row, at_least, at_most
 from fraudworld.gates.statistics import generator, resampled
 from fraudworld.policy.rules.endpoints import node_shares
@@ -15,24 +15,30 @@ from fraudworld.policy.rules.endpoints import node_shares
 Floats = NDArray[np.float64]
 
 
-def t3_ip_prior_alignment(seen: Evidence) -> Iterator[Row]:
+def t3_ip_prior_alignment(seen: Sample) -> Iterator[Row]:
     """T3: worst cell of region × type, in percentage points, over links and over IPs."""
     pack = seen.pack
     types, regions = pack.codes("ip_type"), pack.codes("region")
     mix = pack.ip_count_priors.edge_shares
     edge = np.array([[mix.get(r, {}).get(t, 0.0) for t in types] for r in regions])
-    lenses = [("max_abs_error_pp_links", seen.link_types, edge)]
+    lenses = [("max_abs_error_pp_links", seen.counts.link_types, edge)]
     if all(r in mix for r in regions):
         node = np.array([[node_shares(pack, r)[t] for t in types] for r in regions])
-        lenses.append(("max_abs_error_pp_ips", seen.node_types, node))
+        lenses.append(("max_abs_error_pp_ips", seen.counts.node_types, node))
     for metric, counts, prior in lenses:
         yield _alignment(seen, metric, counts, prior)
 
 
-def _alignment(seen: Evidence, metric: str, counts: NDArray[np.int64], prior: Floats) -> Row:
+def _alignment(seen: Sample, metric: str, counts: NDArray[np.int64], prior: Floats) -> Row:
     support = seen.pack.validation_policy.support
     total = counts.sum(axis=1)
     present = total > 0
+    if not present.any():
+        return at_most(
+            "T3_IP_PRIOR_ALIGNMENT", metric, float("nan"),
+            seen.pack.validation_policy.gates["T3_max_abs_error_pp"],
+            owner="S4", seed=seen.seed, support=0.0, minimum_support=support.min_rows_per_region,
+        )  # fmt: skip
     error = 100 * np.abs(counts[present] / total[present, None] - prior[present])
 
     def worst(drawn: Floats) -> Floats:
@@ -55,9 +61,9 @@ def _alignment(seen: Evidence, metric: str, counts: NDArray[np.int64], prior: Fl
     )  # fmt: skip
 
 
-def t4_device_ip_coverage(seen: Evidence) -> Iterator[Row]:
+def t4_device_ip_coverage(seen: Sample) -> Iterator[Row]:
     """T4: share of devices with at least one IP."""
-    linked, devices = seen.coverage
+    linked, devices = (int(n) for n in seen.counts.coverage)
     support = seen.pack.validation_policy.support
     interval = resampled(
         np.array([linked, devices - linked]), lambda d: d[:, 0] / devices,
@@ -77,20 +83,28 @@ def quantile(values: NDArray[np.int64], counts: Floats, q: float) -> Floats:
     return np.asarray(values[np.minimum(at, values.size - 1)], dtype=np.float64)
 
 
-def t5_ip_reuse_tail_bounds(seen: Evidence) -> Iterator[Row]:
+def degrees(counts: Counts) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Devices per linked IP that occur, ascending, and how many IPs have each."""
+    value = np.flatnonzero(counts.degrees)
+    return value, counts.degrees[value]
+
+
+def t5_ip_reuse_tail_bounds(seen: Sample) -> Iterator[Row]:
     """T5: 99th percentile and maximum of distinct devices per linked IP."""
-    value, count = seen.degrees.T
+    value, count = degrees(seen.counts)
+    unknown = not value.size
     support = seen.pack.validation_policy.support
     gates = seen.pack.validation_policy.gates
     for metric, key, statistic in (
         ("p99_devices_per_ip", "T5_p99_devices_per_ip", lambda c: quantile(value, c, 0.99)),
         ("max_devices_per_ip", "T5_max_devices_per_ip", lambda c: (value * (c > 0)).max(axis=-1)),
     ):
-        interval = resampled(
+        interval = None if unknown else resampled(
             count, statistic, support.bootstrap_resamples,
             generator(seen.seed, metric), support.confidence,
         )  # fmt: skip
         yield at_most(
-            "T5_IP_REUSE_TAIL_BOUNDS", metric, float(statistic(count.astype(np.float64))),
+            "T5_IP_REUSE_TAIL_BOUNDS", metric,
+            float("nan") if unknown else float(statistic(count.astype(np.float64))),
             gates[key], owner="S4", seed=seen.seed, support=float(count.sum()), interval=interval,
         )  # fmt: skip

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fraudworld.gates.evidence import Evidence
+import numpy as np
+from numpy.typing import NDArray
+
+from fraudworld.gates.counts import Sample
 from fraudworld.gates.gate import Row, at_least
 from fraudworld.gates.statistics import clustered_odds, generator, mantel_haenszel
 
 
-def t7_risk_propagation_effect(seen: Evidence) -> Iterator[Row]:
+def listed(cells: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Patterns that occur, a row each, and how many owners have each."""
+    found = np.argwhere(cells)
+    return found, cells[tuple(found.T)]
+
+
+def t7_risk_propagation_effect(seen: Sample) -> Iterator[Row]:
     """T7: odds ratio of a risky asset given a risky owner; owners are resampled, not rows."""
     policy = seen.pack.validation_policy
     for asset in ("account", "device"):
-        patterns, owners = seen.patterns(asset)
+        patterns, owners = listed(seen.counts.patterns[asset])
         value, interval, by_row = clustered_odds(
             patterns, owners, policy.support.bootstrap_resamples,
             generator(seen.seed, f"T7_{asset}"), policy.support.confidence,
         )  # fmt: skip
-        common, low, high = mantel_haenszel(seen.strata(asset))
+        common, low, high = mantel_haenszel(seen.counts.strata[asset].astype(np.float64))
         yield at_least(
             "T7_RISK_PROPAGATION_EFFECT", f"or_{asset}", value, policy.gates["T7_odds_ratio"],
             owner="S5", seed=seen.seed, interval=interval, floor_of_interval=1.0,

@@ -13,7 +13,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from fraudworld.gates.evidence import Evidence
+from fraudworld.gates.counts import Sample
+from fraudworld.gates.evidence import role_groups
 from fraudworld.gates.gate import Row, at_least, at_most
 from fraudworld.gates.statistics import generator, jsd, resampled
 
@@ -30,7 +31,7 @@ class RoleCounts:
     expected: Floats
 
 
-def role_counts(seen: Evidence, entity: str) -> RoleCounts:
+def role_counts(seen: Sample, entity: str) -> RoleCounts:
     """Raw roles against the prior Σ group share × tier share × figures, per region.
 
     Merchants' classes and regions are not published, so theirs is the world row only, its
@@ -51,25 +52,29 @@ def role_counts(seen: Evidence, entity: str) -> RoleCounts:
         return out
 
     if entity == "merchant":
-        observed[-1] = seen.merchants.sum(axis=1)
+        observed[-1] = seen.counts.merchants.sum(axis=1)
         for group, part in priors.class_mix.items():
             expected[-1] += part * share(group) * observed[-1].sum()
         return RoleCounts(roles, observed, expected)
-    counts = seen.roles(entity)
+    counts = seen.counts.roles[entity]
     observed[:-1] = counts.sum(axis=1)
-    for g, group in enumerate(seen.groups(entity)):
+    for g, group in enumerate(role_groups(pack, entity)):
         expected[:-1] += counts[:, g].sum(axis=1)[:, None] * share(group)
     observed[-1], expected[-1] = observed[:-1].sum(axis=0), expected[:-1].sum(axis=0)
     return RoleCounts(roles, observed, expected)
 
 
-def t6_role_mapping_coverage(seen: Evidence) -> Iterator[Row]:
+def t6_role_mapping_coverage(seen: Sample) -> Iterator[Row]:
     """T6: rows of the five role tables whose raw role maps to the family they state."""
     total = bad = 0
     for entity in ENTITIES:
         roles, families = (seen.pack.codes(f"{entity}_{c}") for c in ("raw_role", "family"))
         mapping = seen.pack.fraud_role_taxonomy.entities[entity].mapping
-        pairs = seen.merchants if entity == "merchant" else seen.families(entity).sum(axis=0)
+        pairs = (
+            seen.counts.merchants
+            if entity == "merchant"
+            else seen.counts.families[entity].sum(axis=0)
+        )
         total += int(pairs.sum())
         good = [pairs[r, families.index(mapping[role])] for r, role in enumerate(roles)]
         bad += int(pairs.sum() - sum(good))
@@ -86,13 +91,13 @@ def t6_role_mapping_coverage(seen: Evidence) -> Iterator[Row]:
     )  # fmt: skip
 
 
-def t8_distribution_alignment(seen: Evidence) -> Iterator[Row]:
+def t8_distribution_alignment(seen: Sample) -> Iterator[Row]:
     """T8: divergence of IP types and of role families from the prior, pooled and by region."""
     pack = seen.pack
     types, regions = pack.codes("ip_type"), pack.codes("region")
     mix = pack.ip_count_priors.edge_shares
     shares = np.array([[mix.get(r, {}).get(t, 0.0) for t in types] for r in regions])
-    links = seen.link_types.astype(np.float64)
+    links = seen.counts.link_types.astype(np.float64)
     expected = links.sum(axis=1, keepdims=True) * shares
     pooled = np.vstack([links, links.sum(axis=0)]), np.vstack([expected, expected.sum(axis=0)])
     yield from _rows(seen, "jsd_ip_type", *pooled, "S4", np.zeros(len(types), dtype=bool))
@@ -103,7 +108,7 @@ def t8_distribution_alignment(seen: Evidence) -> Iterator[Row]:
 
 
 def _families(
-    seen: Evidence, entity: str, counts: RoleCounts
+    seen: Sample, entity: str, counts: RoleCounts
 ) -> tuple[Floats, Floats, NDArray[np.bool_]]:
     """Raw roles gathered into canonical families as published; UNMAPPED is one of them."""
     vocabulary = seen.pack.fraud_role_taxonomy.entities[entity]
@@ -115,9 +120,9 @@ def _families(
         expected[:, f] += counts.expected[:, i]
     observed = np.zeros_like(expected)
     if entity == "merchant":
-        observed[-1] = seen.merchants.sum(axis=0)
+        observed[-1] = seen.counts.merchants.sum(axis=0)
     else:
-        observed[:-1] = seen.families(entity).sum(axis=1)
+        observed[:-1] = seen.counts.families[entity].sum(axis=1)
         observed[-1] = observed[:-1].sum(axis=0)
     return observed, expected, np.array([f == vocabulary.clean_family for f in families])
 
@@ -144,7 +149,7 @@ def _merge_rare(
 
 
 def _rows(
-    seen: Evidence,
+    seen: Sample,
     metric: str,
     observed: Floats,
     expected: Floats,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from fraudworld.gates.gate import Row, at_most
+from fraudworld.gates.gate import Row, Status, at_most
 from fraudworld.policy.pack import PolicyPack
 
 Board = Mapping[str, Any]
@@ -25,13 +26,23 @@ class Stability:
     spread: float
     scale: str
 
+    def status(self, bound: float) -> Status:
+        """Against T9's B threshold; a spread that cannot be computed is no evidence."""
+        if not math.isfinite(self.spread):
+            return "INSUFFICIENT_EVIDENCE"
+        return "PASS" if self.spread <= bound else "FAIL"
+
     def as_dict(self) -> dict[str, Any]:
-        """Plain data for the summary."""
+        """Plain data for the summary; what is not finite is null."""
+
+        def plain(value: float) -> float | None:
+            return value if math.isfinite(value) else None
+
         return {
             "metric_name": self.metric_name,
-            "value": self.spread,
+            "value": plain(self.spread),
             "scale": self.scale,
-            "values": list(self.values),
+            "values": [plain(v) for v in self.values],
         }
 
 
@@ -57,7 +68,7 @@ def t9_cross_seed_stability(pack: PolicyPack, boards: Sequence[Board]) -> Row:
     return at_most(
         "T9_CROSS_SEED_STABILITY", "worst_cv", worst.spread,
         pack.validation_policy.gates["T9_worst_cv"], owner="robustness review",
-        seed=-1, support=len(boards), minimum_support=4, worst=worst.metric_name,
+        seed=None, support=len(boards), minimum_support=4, worst=worst.metric_name,
         no_interval="a spread over four seeds carries none",
     )  # fmt: skip
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 
-def generator(seed: int, metric: str) -> np.random.Generator:
+def generator(seed: int | None, metric: str) -> np.random.Generator:
     """The bootstrap's own stream, a function of the run's seed and the metric's name."""
     key = int.from_bytes(
         hashlib.sha256(f"gates\0{seed}\0{metric}".encode()).digest()[:16], "little"

@@ -1,0 +1,98 @@
+"""What T1–T8 judge: small tables of counts, of one world or of several added up.
+
+A certificate's pooled rows come from the same gates on the sum of the seeds' counts, so
+the counts of every world are kept beside its gateboard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fraudworld.policy.pack import PolicyPack
+
+I64 = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Exact counts over the policy's codes. Histograms are over 0, 1, 2, …
+
+    Regions are those of the parties, devices or IPs themselves; strata are party type ×
+    region × asset group, then owner risky, asset risky.
+    """
+
+    held: I64  # parties by (product, accounts of it), counted from accounts
+    stated_holdings: I64  # the same as the holdings table says
+    link_types: I64  # device–IP links by (region of the device, IP type)
+    node_types: I64  # IPs with a device by (region, IP type)
+    degrees: I64  # linked IPs by devices on them
+    coverage: I64  # (linked devices, devices)
+    patterns: Mapping[str, I64]  # asset → owners by (risky?, assets, risky assets)
+    strata: Mapping[str, I64]  # asset → (strata, 2, 2)
+    roles: Mapping[str, I64]  # kind → entities by (region, group, raw role)
+    families: Mapping[str, I64]  # kind → entities by (region, raw role, family)
+    merchants: I64  # merchants by (raw role, family)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain lists; histograms by value as (place, count) pairs of what occurs."""
+        return {f.name: _packed(getattr(self, f.name)) for f in fields(self)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Counts:
+        """The inverse of `as_dict`."""
+        return cls(**{f.name: _unpacked(data[f.name]) for f in fields(cls)})
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Counts, the policy they are judged by, and whose they are: a seed, or None if pooled."""
+
+    counts: Counts
+    pack: PolicyPack
+    seed: int | None
+
+
+def pooled(worlds: Sequence[Counts]) -> Counts:
+    """Counts added up over worlds of one policy."""
+    columns: dict[str, Any] = {}
+    for field in fields(Counts):
+        values = [getattr(world, field.name) for world in worlds]
+        if isinstance(values[0], Mapping):
+            columns[field.name] = {k: _added([v[k] for v in values]) for k in values[0]}
+        else:
+            columns[field.name] = _added(values)
+    return Counts(**columns)
+
+
+def _added(arrays: Sequence[I64]) -> I64:
+    """Sum of histograms that may end at different values."""
+    shape = np.max([a.shape for a in arrays], axis=0)
+    out = np.zeros(shape, dtype=np.int64)
+    for a in arrays:
+        out[tuple(slice(n) for n in a.shape)] += a
+    return out
+
+
+def _packed(value: I64 | Mapping[str, I64]) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _packed(array) for name, array in value.items()}
+    places = np.argwhere(value)
+    return {
+        "shape": list(value.shape),
+        "places": places.tolist(),
+        "counts": value[tuple(places.T)].tolist(),
+    }
+
+
+def _unpacked(data: Mapping[str, Any]) -> Any:
+    if "shape" not in data:
+        return {name: _unpacked(inner) for name, inner in data.items()}
+    out = np.zeros(data["shape"], dtype=np.int64)
+    if data["places"]:
+        out[tuple(np.array(data["places"], dtype=np.int64).T)] = data["counts"]
+    return out
