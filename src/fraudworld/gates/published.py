@@ -161,9 +161,14 @@ class Published:
             if absent:
                 raise invalid(table, f"lacks {', '.join(sorted(absent))}")
             try:
-                return file.read([c.name for c in columns], use_threads=False)
+                data = file.read([c.name for c in columns], use_threads=False)
             except (OSError, pa.ArrowException) as error:
                 raise invalid(table, f"cannot be read: {path.name}: {error}") from error
+        for name in codes:
+            kind = data.schema.field(name).type
+            if not pa.types.is_dictionary(kind):
+                raise invalid(table, f"holds {kind} in {name}, which is a code")
+        return data
 
 
 def _values(
@@ -174,13 +179,17 @@ def _values(
         raise invalid(table, f"holds nulls in {column.name}, which must be filled")
     if column.kind is Kind.CODE:
         return _codes(table, column, chunks, known)
-    if column.kind is Kind.REAL:
-        reals = np.concatenate([np.empty(0), *(c.to_numpy() for c in chunks)])
-        if not np.isfinite(reals).all():
-            raise invalid(table, f"holds NaN or an infinity in {column.name}")
-        return reals
-    filled = [(pc.fill_null(c, 0) if c.null_count else c).to_numpy() for c in chunks]
-    return np.concatenate([np.empty(0, np.int64), *filled]).astype(np.int64, copy=False)
+    kind, zero = (pa.int64(), 0) if column.kind is Kind.INT else (pa.float64(), np.nan)
+    try:
+        plain = [
+            pc.fill_null(c, zero) if c.null_count else c for c in (x.cast(kind) for x in chunks)
+        ]
+    except pa.ArrowException as error:
+        raise invalid(table, f"holds {chunks[0].type} in {column.name}: {error}") from error
+    values = np.concatenate([np.empty(0, kind.to_pandas_dtype()), *(c.to_numpy() for c in plain)])
+    if column.kind is Kind.REAL and not np.isfinite(values).all():
+        raise invalid(table, f"holds NaN or an infinity in {column.name}")
+    return values
 
 
 def _codes(

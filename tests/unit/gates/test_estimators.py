@@ -1,0 +1,142 @@
+"""Estimators against something that is not ours: statsmodels, SciPy, scikit-learn."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from scipy.spatial.distance import jensenshannon
+from sklearn.metrics import roc_auc_score
+from statsmodels.stats.contingency_tables import StratifiedTable, Table2x2
+
+from fraudworld.gates.network import quantile
+from fraudworld.gates.statistics import (
+    auc,
+    clustered_odds,
+    generator,
+    jsd,
+    mantel_haenszel,
+    odds_ratio,
+    resampled,
+)
+
+BOARD = "data/layer3/6A/validation/realism_gate_6A.json"
+cells = st.integers(1, 5_000)
+tables = st.lists(st.tuples(cells, cells, cells, cells), min_size=1, max_size=8)
+
+
+@given(tables)
+def test_odds_ratio_is_scipys_with_haldanes_half(rows):
+    ours = odds_ratio(np.array(rows).reshape(-1, 2, 2))
+    for value, row in zip(ours, rows, strict=True):
+        table = np.array(row, dtype=float).reshape(2, 2) + 0.5
+        assert value == pytest.approx(Table2x2(table).oddsratio, rel=1e-12)
+        whole = stats.contingency.odds_ratio(np.array(row).reshape(2, 2), kind="sample")
+        assert odds_ratio(np.array(row).reshape(2, 2) - 0.5) == pytest.approx(whole.statistic)
+
+
+@settings(deadline=None)
+@given(tables)
+def test_mantel_haenszel_is_statsmodels_ratio_and_interval(rows):
+    strata = np.array(rows, dtype=float).reshape(-1, 2, 2)
+    theirs = StratifiedTable(np.moveaxis(strata, 0, 2))
+    ratio, low, high = mantel_haenszel(strata)
+    assert ratio == pytest.approx(theirs.oddsratio_pooled, rel=1e-10)
+    assert (low, high) == pytest.approx(theirs.oddsratio_pooled_confint(), rel=1e-8)
+
+
+def test_empty_strata_inform_nothing():
+    strata = np.array([[[50.0, 5.0], [40.0, 12.0]]])
+    padded = np.concatenate([strata, np.zeros((4, 2, 2))])
+    assert mantel_haenszel(padded) == pytest.approx(mantel_haenszel(strata))
+    assert np.isnan(mantel_haenszel(np.zeros((3, 2, 2)))).all()
+
+
+@given(
+    st.lists(st.integers(0, 1_000), min_size=2, max_size=12),
+    st.lists(st.integers(1, 1_000), min_size=12, max_size=12),
+)
+def test_jsd_is_scipys_distance_squared_in_bits(observed, expected):
+    if not any(observed):
+        return
+    o, e = np.array(observed, dtype=float), np.array(expected[: len(observed)], dtype=float)
+    assert jsd(o, e) == pytest.approx(jensenshannon(o, e, base=2) ** 2, abs=1e-12)
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=4, max_size=80))
+def test_auc_is_scikit_learns_whatever_the_direction(pairs):
+    score, label = np.array([s for s, _ in pairs]), np.array([b for _, b in pairs])
+    if label.all() or not label.any():
+        return
+    counts = np.zeros((7, 2))
+    np.add.at(counts, (score, label.astype(int)), 1)
+    theirs = roc_auc_score(label, score)
+    assert auc(counts[:, 1], counts[:, 0]) == pytest.approx(max(theirs, 1 - theirs))
+
+
+@given(
+    st.lists(st.integers(0, 50), min_size=1, max_size=60), st.floats(0.01, 1.0, exclude_min=True)
+)
+def test_quantile_is_numpys_inverted_cdf(values, q):
+    found, counts = np.unique(np.array(values), return_counts=True)
+    theirs = np.quantile(values, q, method="inverted_cdf")
+    assert quantile(found, counts.astype(float), q) == theirs
+
+
+def test_bootstrap_of_counts_is_scipys_percentile_bootstrap():
+    """A share of 300 rows: multinomial counts and resampled rows give the same interval."""
+    rows = np.repeat([1.0, 0.0], [84, 216])
+    theirs = stats.bootstrap(
+        (rows,), np.mean, n_resamples=20_000, method="percentile", rng=np.random.default_rng(3)
+    ).confidence_interval
+    ours = resampled(
+        np.array([84, 216]), lambda c: c[:, 0] / c.sum(axis=1), 20_000, generator(1, "share")
+    )
+    assert ours == pytest.approx((theirs.low, theirs.high), abs=0.004)
+
+
+def test_bootstrap_over_patterns_is_the_bootstrap_over_owners():
+    """Resampling pattern counts against resampling 400 owners one by one."""
+    draw = np.random.default_rng(11)
+    risky = draw.random(400) < 0.3
+    assets = draw.integers(1, 6, 400)
+    bad = draw.binomial(assets, np.where(risky, 0.4, 0.15))
+    owners = np.stack([risky.astype(int), assets, bad], axis=1)
+    patterns, count = np.unique(owners, axis=0, return_counts=True)
+    value, by_owner, by_row = clustered_odds(patterns, count, 20_000, generator(1, "t7"))
+
+    def ratio(rows: np.ndarray) -> float:
+        table = np.zeros((2, 2))
+        for r in (0, 1):
+            mine = rows[rows[:, 0] == r]
+            table[r] = (mine[:, 1] - mine[:, 2]).sum(), mine[:, 2].sum()
+        return float(odds_ratio(table))
+
+    assert value == pytest.approx(ratio(owners))
+    plain = [ratio(owners[draw.integers(0, 400, 400)]) for _ in range(4_000)]
+    assert np.log(by_owner) == pytest.approx(np.log(np.percentile(plain, [2.5, 97.5])), abs=0.04)
+    assert by_row[1] - by_row[0] == pytest.approx(by_owner[1] - by_owner[0], rel=0.25)
+
+
+def test_the_interval_of_the_worst_cell_holds_its_error(demo_world):
+    """The largest resampled error of many cells would always lie above the observed one."""
+    board = json.loads((demo_world / BOARD).read_text())
+    rows = [r for r in board["tests"] if r["test_id"].startswith("T3")]
+    assert len(rows) == 2
+    assert all(0 <= r["ci_low"] <= r["value"] <= r["ci_high"] for r in rows)
+
+
+def test_the_bootstrap_is_a_function_of_seed_and_metric():
+    counts = np.array([30, 70])
+
+    def interval(seed: int | None, metric: str) -> tuple[float, float]:
+        return resampled(counts, lambda c: c[:, 0] / 100, 1_000, generator(seed, metric))
+
+    assert interval(42, "T4") == interval(42, "T4")
+    assert (
+        len({interval(42, "T4"), interval(7, "T4"), interval(42, "T3"), interval(None, "T4")}) > 1
+    )
