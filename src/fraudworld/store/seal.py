@@ -71,7 +71,10 @@ def _files(root: Path) -> set[str]:
 
 def _inside(root: Path, name: str) -> bool:
     path = root / name
-    return not path.is_symlink() and path.resolve().is_relative_to(root.resolve())
+    try:
+        return not path.is_symlink() and path.resolve().is_relative_to(root.resolve())
+    except (OSError, ValueError):  # a name no file system takes
+        return False
 
 
 def write_run_index(place: RunPlace) -> None:
@@ -103,6 +106,7 @@ def check_run(place: RunPlace) -> SealedRun:
         document = json.loads(place.bundle_index.read_text("utf-8"))
         rows = [(str(m["path"]), str(m["sha256_hex"])) for m in document["members"]]
         digests = dict(document["content_digests"])
+        digest = bundle_digest(document)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _conflict(place.bundle_index, f"its index cannot be read: {error}") from error
     for name, _ in rows:
@@ -117,7 +121,6 @@ def check_run(place: RunPlace) -> SealedRun:
         if actual != stated:
             found_as = actual or "missing"
             raise _conflict(place.root / name, f"{name} is {found_as}, sealed as {stated}")
-    digest = bundle_digest(document)
     passed = place.flag.is_file()
     if passed and place.flag.read_text("ascii", errors="replace") != flag_line(digest):
         raise _conflict(place.flag, "the flag does not belong to the index")

@@ -130,6 +130,12 @@ TAMPERINGS: dict[str, Callable[[RunPlace], object]] = {
     "index edited": lambda p: p.bundle_index.write_text(
         p.bundle_index.read_text().replace("rng_audit", "rng_audix")
     ),
+    "an index with NaN": lambda p: p.bundle_index.write_text(
+        p.bundle_index.read_text().replace('"content_digests":{', '"content_digests":{"x":NaN,')
+    ),
+    "a member no file system takes": lambda p: p.bundle_index.write_text(
+        p.bundle_index.read_text().replace("logs/layer3", "logs\\u0000/layer3")
+    ),
     "a member outside": lambda p: p.bundle_index.write_text(
         p.bundle_index.read_text().replace("logs/layer3", "../logs/layer3")
     ),
