@@ -22,7 +22,9 @@ from fraudworld.policy.pack import PolicyPack
 from fraudworld.policy.source import Fault, PackFile
 
 SHIPPED = Path(__file__).resolve().parent / "pack"
-SUFFIX = "_6A.v1.yaml"
+DOWNSTREAM = ("attachment", "flow_amounts", "campaigns", "bank_view")
+"""Files of segment 6B; all others are 6A's."""
+
 STEMS = tuple(name for name in PolicyPack.model_fields if name != "posture")
 
 MISSING = "6A.S0.PRIOR_PACK_MISSING"
@@ -48,7 +50,8 @@ class LoadedPack:
 def file_of(stem: str) -> str:
     """Relative path of a pack file: `party_taxonomy` → `taxonomy/party_taxonomy_6A.v1.yaml`."""
     folder = next((f for f in ("taxonomy", "priors") if stem.endswith("_" + f)), "policy")
-    return f"{folder}/{stem}{SUFFIX}"
+    segment = "6B" if stem in DOWNSTREAM else "6A"
+    return f"{folder}/{stem}_{segment}.v1.yaml"
 
 
 def shipped_overlays(directory: Path | None = None) -> tuple[str, ...]:

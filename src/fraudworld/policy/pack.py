@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from fraudworld.policy import downstream as d
 from fraudworld.policy import models as m
 
 
@@ -41,6 +42,11 @@ class PolicyPack(m.Model):
     graph_linkage_rules: m.GraphLinkageRules
     validation_policy: m.ValidationPolicy
     risk_propagation_coeffs: m.RiskPropagationCoeffs
+
+    attachment: d.Attachment
+    flow_amounts: d.FlowAmounts
+    campaigns: d.Campaigns
+    bank_view: d.BankView
 
     def codes(self, name: str) -> tuple[str, ...]:
         """The closed list behind a code column, sorted: position is the code's number.
