@@ -33,6 +33,9 @@ FAMILIES = (
         for purpose in ("count_realisation", "allocation_sampling", "attribute_sampling")
     ),
     *(f"fraud_role_sampling_{e}" for e in ("party", "account", "merchant", "device", "ip")),
+    # Segment 6B: the hourly law of 5B on demand, then S1 to S4.
+    "arrival_realisation",
+    *(f"{what}_sampling" for what in ("attachment", "flow", "campaign", "label", "bank_view")),
 )
 
 U64 = NDArray[np.uint64]
