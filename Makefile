@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+FULL := .venv-full
 BENCH := build/bench
 
-.PHONY: demo test test-full lint check bench lock clean
+.PHONY: demo test test-full lint check bench docs lock clean
 
 demo: $(READY)            ## build, judge and seal a world of about 100 000 parties
 	$(BIN)/fraudworld run --profile demo
@@ -13,8 +14,8 @@ demo: $(READY)            ## build, judge and seal a world of about 100 000 part
 test: $(READY)            ## fast tests: laws, units, faults
 	$(BIN)/python -m pytest -n 2
 
-test-full: $(READY)       ## everything, with the slow statistical, fault and scale tests
-	$(BIN)/python -m pytest -n 2 -m "full or not full"
+test-full: $(FULL)/.ready  ## everything: statistical, fault, scale tests, exports in their tools
+	$(FULL)/bin/python -m pytest -n 2 -m "full or not full"
 
 lint: $(READY)            ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
@@ -29,20 +30,28 @@ bench: $(READY)           ## the authority world from nothing, then seconds per 
 	$(BIN)/fraudworld run --profile authority --runs-root $(BENCH)
 	$(BIN)/fraudworld perf show $(BENCH)/*/
 
-lock:                     ## refresh requirements.lock from pyproject.toml
+docs: $(READY)            ## write the pages that are made from the code
+	$(BIN)/python -c "from pathlib import Path; from fraudworld.contracts.reference import page; \
+	  Path('docs/tables.md').write_text(page(), 'utf-8')"
+
+lock:                     ## refresh the lock files from pyproject.toml
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/python -m pip install --quiet uv
-	build/lock/bin/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \
-	  --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet \
-	  --output-file requirements.lock
+	$(COMPILE) --group dev --output-file requirements.lock
+	$(COMPILE) --group dev --group exports --output-file requirements-full.lock
 
 clean:                    ## remove what the targets made, except worlds under runs/
-	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(FULL) build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
-$(READY): requirements.lock pyproject.toml
+COMPILE := build/lock/bin/uv pip compile pyproject.toml --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet
+
+$(READY): requirements.lock
+$(FULL)/.ready: requirements-full.lock
+$(READY) $(FULL)/.ready: pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit('Python 3.11 or newer is needed: make PYTHON=python3.11') \
 	  if sys.version_info < (3, 11) else None"
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
-	touch $(READY)
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --require-hashes -r $(filter %.lock,$^)
+	$(@D)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@

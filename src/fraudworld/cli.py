@@ -12,8 +12,8 @@ import sys
 
 import typer
 
+from fraudworld import cli_export, cli_policy, cli_run, cli_store, cli_upstream
 from fraudworld import cli_output as show
-from fraudworld import cli_policy, cli_run, cli_store, cli_upstream
 from fraudworld.errors import FraudworldError, InternalError
 
 DEBUG = "FRAUDWORLD_DEBUG"
@@ -35,6 +35,7 @@ app = typer.Typer(
 app.command("run")(cli_run.run)
 app.command("gates")(cli_run.gates)
 app.command("certify")(cli_run.certify)
+app.command("export")(cli_export.export)
 app.add_typer(cli_store.runs, name="runs")
 app.add_typer(cli_store.perf, name="perf")
 app.add_typer(cli_policy.app, name="policy")

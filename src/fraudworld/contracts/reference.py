@@ -1,0 +1,38 @@
+"""The reference page of all tables, from the contract itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fraudworld.contracts import CONTRACT_VERSION, TABLES, Table
+
+_IDENTITY = "`seed`, `manifest_fingerprint`, `parameter_hash`"
+
+
+def page() -> str:
+    """Markdown: one section a dataset, in the order the states make them."""
+    lines = [
+        "# Tables",
+        "",
+        f"Contract {CONTRACT_VERSION}, written by `make docs`. Ids",
+        "are int64, dense from 1; codes are strings out of closed lists",
+        "(`fraudworld policy show` has them); `?` marks columns that may be null. *Truth* is what",
+        "only the generator knows; exports can leave it out.",
+        "",
+    ]
+    return "\n".join([*lines, *(line for table in TABLES for line in _section(table))]) + "\n"
+
+
+def _section(table: Table) -> Iterator[str]:
+    yield f"## {table.name}"
+    yield ""
+    yield f"{table.meaning} State {table.state}; {table.visibility.value}."
+    key, sort = (", ".join(f"`{c}`" for c in names) for names in (table.key, table.sort))
+    same = "Key and order" if key == sort else f"Order {sort}. Key"
+    yield f"{same}: {key}." + (f" Every row ends with {_IDENTITY}." if table.identity else "")
+    yield ""
+    yield "| column | type | meaning |"
+    yield "|---|---|---|"
+    for c in table.columns:
+        yield f"| `{c.name}`{'?' if c.nullable else ''} | {c.kind.value} | {c.meaning} |"
+    yield ""

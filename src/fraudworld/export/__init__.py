@@ -1,0 +1,84 @@
+"""Taking a world along: `export` writes one format into a folder of its own.
+
+A format is a function (world, folder, observable) in the visible list FORMATS. With
+`observable` nothing only the generator knows is written: no role table, no role column.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fraudworld.api import World
+from fraudworld.errors import InputError, RefusedError
+from fraudworld.export import files, graphs
+
+
+@dataclass(frozen=True)
+class Format:
+    """One export format."""
+
+    name: str
+    holds: str
+    write: Callable[..., None]
+    extra: str = ""  # optional dependencies it needs
+
+
+FORMATS = (
+    Format("duckdb", "one database file with keys, comments and graph views", files.to_duckdb),
+    Format("csv", "a CSV per dataset; Frictionless, Croissant and SDV metadata", files.to_csv),
+    Format("neo4j", "CSV for neo4j-admin's bulk import, and the command", graphs.to_neo4j),
+    Format(
+        "ladybug", "an embedded graph database that speaks Cypher", graphs.to_ladybug, "graphdb"
+    ),
+    Format("pyg", "a PyTorch Geometric HeteroData", graphs.to_pyg, "pyg"),
+)
+BY_FORMAT = {f.name: f for f in FORMATS}
+
+
+def export(world: World, to: str, dest: Path, *, observable: bool = False) -> Path:
+    """Write `world` as format `to` into the new folder `dest`; all of it or nothing.
+
+    Raises InputError for an unknown format, a missing library or a disk that does not take
+    it, RefusedError where `dest` exists.
+    """
+    if to not in BY_FORMAT:
+        raise InputError(
+            "6A.CLI.ARGUMENT_INVALID",
+            f"there is no format {to!r}",
+            where="--to",
+            remedy=f"choose one of {', '.join(BY_FORMAT)}",
+        )
+    if os.path.lexists(dest):
+        raise RefusedError(
+            "6A.CLI.EXPORT_EXISTS",
+            "something is already here",
+            where=str(dest),
+            remedy="name a folder that does not exist yet",
+        )
+    staged = dest.with_name(f".{dest.name}-{secrets.token_hex(4)}")
+    try:
+        staged.mkdir(parents=True)
+        BY_FORMAT[to].write(world, staged, observable=observable)
+        staged.rename(dest)
+    except OSError as error:
+        raise InputError(
+            "6A.CLI.EXPORT_FAILED",
+            f"writing failed: {error.strerror or error}",
+            where=str(error.filename or dest),
+            remedy="free space or choose a writable place; nothing was left behind",
+        ) from error
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+    return dest
+
+
+def size_of(folder: Path) -> dict[str, Any]:
+    """Files and bytes of an export."""
+    found = [p.stat().st_size for p in folder.rglob("*") if p.is_file()]
+    return {"files": len(found), "bytes": sum(found)}

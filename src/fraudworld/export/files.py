@@ -1,0 +1,95 @@
+"""Exports that are files anybody can open: one DuckDB database, or CSV with its metadata."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from fraudworld.api import World
+from fraudworld.contracts import Kind, Table
+from fraudworld.export import metadata
+from fraudworld.export.graph import EDGES, NODES
+
+_SQL = {Kind.INT: "BIGINT", Kind.CODE: "VARCHAR", Kind.REAL: "DOUBLE"}
+
+
+def to_duckdb(world: World, folder: Path, *, observable: bool) -> None:
+    """`world.duckdb`: tables with keys and foreign keys, comments, and views of the graph.
+
+    Keys are declared before rows go in, so DuckDB itself refuses an orphan or a double. The
+    identity columns, the same in every row, are one row of the table `run`.
+    """
+    tables = metadata.published(observable=observable)
+    source = world.duckdb()
+    target = str(folder / "world.duckdb").replace("'", "''")
+    source.execute(f"ATTACH '{target}' AS out")
+    here = {t.name for t in tables}
+    for table in tables:
+        source.execute(f"CREATE TABLE out.{table.name} ({', '.join(_declared(table, here))})")
+        source.execute(f"INSERT INTO out.{table.name} SELECT {_columns(table)} FROM {table.name}")
+        source.execute(f"COMMENT ON TABLE out.{table.name} IS {_quoted(table.meaning)}")
+        for column in table.columns:
+            source.execute(
+                f"COMMENT ON COLUMN out.{table.name}.{column.name} IS {_quoted(column.meaning)}"
+            )
+    source.execute("CREATE TABLE out.run AS SELECT ?::JSON AS receipt", [json.dumps(world.receipt)])
+    source.execute("COMMENT ON TABLE out.run IS 'the run this world is: seed, policy, inputs'")
+    source.execute("USE out")
+    for node in NODES:
+        if node.table or not observable:
+            query = node.query(truth=not observable)
+            source.execute(f"CREATE VIEW node_{node.entity} AS {query}")
+    for edge in EDGES:
+        name = f"edge_{edge.source}_{edge.type}_{edge.target}".lower()
+        source.execute(f"CREATE VIEW {name} AS {edge.query}")
+    source.execute("USE memory")
+    source.execute("DETACH out")
+    source.close()
+
+
+def _columns(table: Table) -> str:
+    return ", ".join(c.name for c in table.columns)
+
+
+def _declared(table: Table, here: set[str]) -> list[str]:
+    """Column and constraint clauses of CREATE TABLE; a key that may hold nulls is no key."""
+    columns = [f"{c.name} {_SQL[c.kind]}{'' if c.nullable else ' NOT NULL'}" for c in table.columns]
+    nullable = {c.name for c in table.columns if c.nullable}
+    if not nullable & set(table.key):
+        columns.append(f"PRIMARY KEY ({', '.join(table.key)})")
+    columns += [
+        f"FOREIGN KEY ({column}) REFERENCES {parent} ({key})"
+        for column, (parent, key) in metadata.REFERENCES.get(table.name, {}).items()
+        if parent in here
+    ]
+    return columns
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def to_csv(world: World, folder: Path, *, observable: bool) -> None:
+    """One CSV a dataset, with `datapackage.json`, `croissant.json` and `sdv_metadata.json`.
+
+    The identity columns, the same in every row, are in `run_receipt.json`.
+    """
+    tables = metadata.published(observable=observable)
+    source = world.duckdb()
+    for table in tables:
+        path = str(folder / f"{table.name}.csv").replace("'", "''")
+        order = ", ".join(table.sort)
+        rows = f"SELECT {_columns(table)} FROM {table.name} ORDER BY {order}"
+        source.execute(f"COPY ({rows}) TO '{path}' (HEADER, DELIMITER ',')")
+    receipt = world.receipt
+    name = f"fraudworld-{str(receipt['run_id'])[:12]}"
+    documents: dict[str, dict[str, Any]] = {
+        "datapackage": metadata.frictionless(tables, name),
+        "croissant": metadata.croissant(tables, folder, name, str(receipt["created_at"])[:10]),
+        "sdv_metadata": metadata.sdv(tables),
+    }
+    documents["run_receipt"] = receipt
+    for stem, document in documents.items():
+        text = json.dumps(document, indent=1, ensure_ascii=False)
+        (folder / f"{stem}.json").write_text(text + "\n", "utf-8")

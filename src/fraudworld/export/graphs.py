@@ -1,0 +1,249 @@
+"""Exports to graph tools: Neo4j's bulk import, Ladybug, PyTorch Geometric; builders for more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fraudworld.api import World
+from fraudworld.contracts import BY_NAME, Kind
+from fraudworld.errors import InputError
+from fraudworld.export.graph import EDGES, NODE, NODES, Edge, Node
+
+if TYPE_CHECKING:
+    import duckdb
+
+ROLE_COLUMNS = ("raw_role", "canonical_role_family", "risk_tier")
+
+
+def to_neo4j(world: World, folder: Path, *, observable: bool) -> None:
+    """Node and relationship CSV for `neo4j-admin database import full`, and that command.
+
+    Ids are kept apart by id spaces, one per label, as the importer's headers allow.
+    """
+    source = world.duckdb()
+    arguments = []
+    for node in NODES:
+        columns = node.columns(truth=not observable)
+        header = [f"{node.key}:ID({node.label})", *(f"{c}{_neo4j_type(c)}" for c in columns)]
+        path = folder / f"nodes_{node.entity}.csv"
+        _copy(source, node.query(truth=not observable), path, header)
+        arguments.append(f"--nodes={node.label}={path.name}")
+    for edge in EDGES:
+        header = [f":START_ID({edge.source})", f":END_ID({edge.target})", *edge.columns]
+        path = folder / f"edges_{edge.source}_{edge.type}_{edge.target}.csv".lower()
+        _copy(source, edge.query, path, header)
+        arguments.append(f"--relationships={edge.type}={path.name}")
+    command = " \\\n  ".join(["neo4j-admin database import full fraudworld", *arguments])
+    (folder / "import.sh").write_text(
+        f"#!/bin/sh\n# Run in this folder, with Neo4j stopped.\n{command}\n", "utf-8"
+    )
+
+
+def _copy(source: duckdb.DuckDBPyConnection, query: str, path: Path, header: list[str]) -> None:
+    """A CSV under the header another tool wants."""
+    path.write_text(",".join(header) + "\n", "utf-8")
+    rows = path.with_suffix(".rows")
+    target = str(rows).replace("'", "''")
+    source.execute(f"COPY ({query}) TO '{target}' (FORMAT csv, HEADER false, DELIMITER ',')")
+    with path.open("ab") as out, rows.open("rb") as found:
+        while chunk := found.read(1 << 22):
+            out.write(chunk)
+    rows.unlink()
+
+
+def _neo4j_type(column: str) -> str:
+    return {Kind.INT: ":long", Kind.REAL: ":double"}.get(_kind(column), "")
+
+
+def _kind(column: str) -> Kind:
+    for table in BY_NAME.values():
+        for c in table.columns:
+            if c.name == column:
+                return c.kind
+    raise KeyError(column)
+
+
+def to_ladybug(world: World, folder: Path, *, observable: bool) -> None:
+    """`world.lbdb`: an embedded graph database, a node table a label, a rel table an edge."""
+    ladybug = _needs("ladybug", "graphdb")
+    source = world.duckdb()
+    connection = ladybug.Connection(ladybug.Database(str(folder / "world.lbdb")))
+    types = {Kind.INT: "INT64", Kind.CODE: "STRING", Kind.REAL: "DOUBLE"}
+    staged = folder / "staged.parquet"
+
+    def load(name: str, query: str) -> None:
+        path = str(staged).replace("'", "''")
+        source.execute(f"COPY ({query}) TO '{path}' (FORMAT parquet)")
+        connection.execute(f"COPY {name} FROM '{path}'")
+
+    for node in NODES:
+        columns = node.columns(truth=not observable)
+        declared = ", ".join([f"{node.key} INT64", *(f"{c} {types[_kind(c)]}" for c in columns)])
+        connection.execute(f"CREATE NODE TABLE {node.label}({declared}, PRIMARY KEY ({node.key}))")
+        load(node.label, node.query(truth=not observable))
+    for edge in EDGES:
+        declared = "".join(f", {c} STRING" for c in edge.columns)
+        connection.execute(
+            f"CREATE REL TABLE {edge.type}(FROM {edge.source} TO {edge.target}{declared})"
+        )
+        load(edge.type, edge.query)
+    staged.unlink(missing_ok=True)
+    connection.close()
+
+
+def to_pyg(world: World, folder: Path, *, observable: bool) -> None:
+    """`hetero.pt`: the `HeteroData` of `hetero_data`, for `torch.load(…, weights_only=False)`."""
+    torch = _needs("torch", "pyg")
+    torch.save(hetero_data(world, observable=observable), folder / "hetero.pt")
+
+
+def hetero_data(world: World, *, observable: bool = False) -> Any:
+    """The world as a PyTorch Geometric `HeteroData`.
+
+    Nodes are rows in order of id, so row = id − 1 (merchants: in order of id, `node_id` has
+    the ids). `x` holds the observable code columns one-hot; `y` (not where observable) is 1
+    for a canonical family that is not clean. Edges of EDGES, and each reversed (`rev_…`).
+    """
+    torch = _needs("torch", "pyg")
+    data = _needs("torch_geometric.data", "pyg").HeteroData()
+    source = world.duckdb()
+    ids: dict[str, np.ndarray[Any, Any]] = {}
+    for node in NODES:
+        found = source.execute(node.query(truth=True)).fetchnumpy()
+        ids[node.label] = np.asarray(found[node.key])
+        data[node.label].node_id = torch.from_numpy(ids[node.label].astype(np.int64))
+        data[node.label].x = torch.from_numpy(_one_hot(node, found))
+        if node.roles and not observable:
+            data[node.label].y = torch.from_numpy(_risky(world, node, found))
+    for edge in EDGES:
+        found = source.execute(edge.query).fetchnumpy()
+        ends = [
+            np.searchsorted(ids[label], np.asarray(found[column]))
+            for label, column in ((edge.source, "source"), (edge.target, "target"))
+        ]
+        index = torch.from_numpy(np.stack(ends).astype(np.int64))
+        data[edge.source, edge.type.lower(), edge.target].edge_index = index
+        data[edge.target, f"rev_{edge.type.lower()}", edge.source].edge_index = index.flip(0)
+    return data
+
+
+def _one_hot(node: Node, found: dict[str, Any]) -> np.ndarray[Any, Any]:
+    """Observable codes of a node as columns of 0 and 1; a constant where it has none."""
+    columns = [c for c in node.columns(truth=False) if _kind(c) is Kind.CODE]
+    columns = [c for c in columns if c != "country_iso" and c != "home_country_iso"]
+    size = len(found[node.key])
+    blocks = []
+    for column in columns:
+        names, at = np.unique(np.asarray(found[column], dtype=str), return_inverse=True)
+        blocks.append(np.eye(names.size, dtype=np.float32)[at])
+    out: np.ndarray[Any, Any] = np.ones((size, 1), dtype=np.float32)
+    if blocks:
+        out = np.concatenate(blocks, axis=1)
+    return out
+
+
+def _risky(world: World, node: Node, found: dict[str, Any]) -> np.ndarray[Any, Any]:
+    from fraudworld.audit.world import sealed_policy
+
+    clean = sealed_policy(world.root).fraud_role_taxonomy.entities[node.entity].clean_family
+    family = np.asarray(found["canonical_role_family"], dtype=str)
+    return np.asarray(family != clean, dtype=np.int64)
+
+
+def neighbourhood(world: World, party_id: int, *, hops: int = 3) -> tuple[list[Any], list[Any]]:
+    """Nodes and edges within `hops` of a party: ((label, id), …), ((source, target, type), …).
+
+    Raises InputError `6A.CLI.PARTY_NOT_FOUND` for a party the world does not have.
+    """
+    source = world.duckdb()
+    row = source.execute(
+        "SELECT count(*) FROM s1_party_base_6A WHERE party_id = ?", [party_id]
+    ).fetchone()
+    if not row or not row[0]:
+        raise InputError(
+            "6A.CLI.PARTY_NOT_FOUND",
+            f"there is no party {party_id}",
+            where=str(world.root),
+            remedy="ids are dense from 1 to the number of parties",
+        )
+    nodes, edges = {("Party", party_id)}, set()
+    frontier = set(nodes)
+    for _ in range(hops):
+        reached = set()
+        for edge in EDGES:
+            for end, other in (("source", "target"), ("target", "source")):
+                label = edge.source if end == "source" else edge.target
+                known = [i for kind, i in frontier if kind == label]
+                if not known:
+                    continue
+                for near, far in source.execute(
+                    f"SELECT {end}, {other} FROM ({edge.query}) WHERE {end} IN"
+                    " (SELECT unnest(?::BIGINT[]))",
+                    [known],
+                ).fetchall():
+                    there = edge.target if end == "source" else edge.source
+                    a, b = (label, near), (there, far)
+                    edges.add((a, b, edge.type) if end == "source" else (b, a, edge.type))
+                    reached.add(b)
+        frontier = reached - nodes
+        nodes |= reached
+    return sorted(nodes), sorted(edges)
+
+
+def networkx_graph(world: World, party_id: int, *, hops: int = 3) -> Any:
+    """The neighbourhood of a party as a networkx `MultiDiGraph`; nodes are (label, id)."""
+    graph = _needs("networkx", "graphs").MultiDiGraph()
+    nodes, edges = neighbourhood(world, party_id, hops=hops)
+    for label, id_ in nodes:
+        graph.add_node((label, id_), label=label)
+    for source, target, type_ in edges:
+        graph.add_edge(source, target, key=type_, type=type_)
+    return graph
+
+
+def igraph_graph(world: World, edge: Edge | str = "SEEN_ON") -> Any:
+    """One kind of edge of the whole world as a bipartite igraph `Graph`.
+
+    Vertices: sources first, then targets, in order of id; attributes `id` and `type`
+    (False: source). Raises InputError `6A.CLI.ARGUMENT_INVALID` for an unknown edge.
+    """
+    igraph = _needs("igraph", "graphs")
+    known = {e.type: e for e in EDGES}
+    chosen = edge if isinstance(edge, Edge) else known.get(edge)
+    if chosen is None:
+        raise InputError(
+            "6A.CLI.ARGUMENT_INVALID",
+            f"there is no edge {edge!r}",
+            where="igraph_graph",
+            remedy=f"choose one of {', '.join(known)}",
+        )
+    source = world.duckdb()
+    sides = []
+    for label in (chosen.source, chosen.target):
+        node = NODE[label]
+        sides.append(np.asarray(source.execute(node.query(truth=True)).fetchnumpy()[node.key]))
+    found = source.execute(chosen.query).fetchnumpy()
+    left = np.searchsorted(sides[0], np.asarray(found["source"]))
+    right = np.searchsorted(sides[1], np.asarray(found["target"])) + sides[0].size
+    graph = igraph.Graph(n=sides[0].size + sides[1].size, edges=np.stack([left, right], axis=1))
+    graph.vs["id"] = np.concatenate(sides).tolist()
+    graph.vs["type"] = [False] * sides[0].size + [True] * sides[1].size
+    return graph
+
+
+def _needs(module: str, extra: str) -> Any:
+    """An optional library, or InputError `6A.CLI.EXTRA_MISSING` that says how to get it."""
+    import importlib
+
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise InputError(
+            "6A.CLI.EXTRA_MISSING",
+            f"this needs {module}, which is not installed",
+            where="fraudworld export",
+            remedy=f"pip install 'fraudworld[{extra}]'",
+        ) from error

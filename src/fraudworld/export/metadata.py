@@ -1,0 +1,224 @@
+"""What other tools call a schema: Frictionless, Croissant, SDV. From the contracts alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fraudworld.contracts import TABLES, Column, Kind, Table
+from fraudworld.store.bundle import sha256_file
+
+LICENCE = "https://www.apache.org/licenses/LICENSE-2.0"
+HOME = "https://github.com/fraudworld/fraudworld"
+WHAT = "A synthetic bank entity world: no row describes a real person, account or address."
+
+REFERENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
+    "s2_account_base_6A": {"owner_party_id": ("s1_party_base_6A", "party_id")},
+    "s2_party_product_holdings_6A": {"owner_party_id": ("s1_party_base_6A", "party_id")},
+    "s3_instrument_base_6A": {
+        "account_id": ("s2_account_base_6A", "account_id"),
+        "owner_party_id": ("s1_party_base_6A", "party_id"),
+    },
+    "s3_account_instrument_links_6A": {
+        "account_id": ("s2_account_base_6A", "account_id"),
+        "instrument_id": ("s3_instrument_base_6A", "instrument_id"),
+    },
+    "s4_device_base_6A": {"primary_party_id": ("s1_party_base_6A", "party_id")},
+    "s4_device_links_6A": {
+        "device_id": ("s4_device_base_6A", "device_id"),
+        "party_id": ("s1_party_base_6A", "party_id"),
+        "account_id": ("s2_account_base_6A", "account_id"),
+        "instrument_id": ("s3_instrument_base_6A", "instrument_id"),
+    },
+    "s4_ip_links_6A": {
+        "ip_id": ("s4_ip_base_6A", "ip_id"),
+        "device_id": ("s4_device_base_6A", "device_id"),
+    },
+    "s5_party_fraud_roles_6A": {"party_id": ("s1_party_base_6A", "party_id")},
+    "s5_account_fraud_roles_6A": {"account_id": ("s2_account_base_6A", "account_id")},
+    "s5_device_fraud_roles_6A": {"device_id": ("s4_device_base_6A", "device_id")},
+    "s5_ip_fraud_roles_6A": {"ip_id": ("s4_ip_base_6A", "ip_id")},
+}
+"""Foreign keys: dataset → column → (dataset, key)."""
+
+_FRICTIONLESS = {Kind.INT: "integer", Kind.CODE: "string", Kind.REAL: "number"}
+_CROISSANT = {Kind.INT: "sc:Integer", Kind.CODE: "sc:Text", Kind.REAL: "sc:Float"}
+
+
+def frictionless(tables: Sequence[Table], name: str) -> dict[str, Any]:
+    """A Data Package descriptor of `<dataset>.csv` files beside it."""
+    here = {t.name for t in tables}
+
+    def schema(table: Table) -> dict[str, Any]:
+        keys = [
+            {"fields": [c], "reference": {"resource": parent.lower(), "fields": [key]}}
+            for c, (parent, key) in REFERENCES.get(table.name, {}).items()
+            if parent in here
+        ]
+        nullable = any(c.nullable for c in table.columns if c.name in table.key)
+        return {
+            "fields": [
+                {
+                    "name": c.name,
+                    "type": _FRICTIONLESS[c.kind],
+                    "description": c.meaning,
+                    "constraints": {"required": not c.nullable},
+                }
+                for c in table.columns
+            ],
+            # A key with nulls is none to this standard.
+            **({} if nullable else {"primaryKey": list(table.key)}),
+            "foreignKeys": keys,
+        }
+
+    return {
+        "name": name,
+        "description": WHAT,
+        "licenses": [{"name": "Apache-2.0", "path": LICENCE}],
+        "resources": [
+            {
+                "name": t.name.lower(),  # the standard knows no capitals
+                "path": f"{t.name}.csv",
+                "description": t.meaning,
+                "type": "table",
+                "format": "csv",
+                "encoding": "utf-8",
+                "schema": schema(t),
+            }
+            for t in tables
+        ],
+    }
+
+
+def croissant(tables: Sequence[Table], folder: Path, name: str, created: str) -> dict[str, Any]:
+    """A Croissant 1.0 description of the CSV files in `folder`.
+
+    created: ISO date of the run.
+    """
+    context = {
+        "@language": "en",
+        "@vocab": "https://schema.org/",
+        "citeAs": "cr:citeAs",
+        "column": "cr:column",
+        "conformsTo": "dct:conformsTo",
+        "cr": "http://mlcommons.org/croissant/",
+        "rai": "http://mlcommons.org/croissant/RAI/",
+        "data": {"@id": "cr:data", "@type": "@json"},
+        "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+        "dct": "http://purl.org/dc/terms/",
+        "examples": {"@id": "cr:examples", "@type": "@json"},
+        "extract": "cr:extract",
+        "field": "cr:field",
+        "fileProperty": "cr:fileProperty",
+        "fileObject": "cr:fileObject",
+        "fileSet": "cr:fileSet",
+        "format": "cr:format",
+        "includes": "cr:includes",
+        "isLiveDataset": "cr:isLiveDataset",
+        "jsonPath": "cr:jsonPath",
+        "key": "cr:key",
+        "md5": "cr:md5",
+        "parentField": "cr:parentField",
+        "path": "cr:path",
+        "recordSet": "cr:recordSet",
+        "references": "cr:references",
+        "regex": "cr:regex",
+        "repeated": "cr:repeated",
+        "replace": "cr:replace",
+        "sc": "https://schema.org/",
+        "separator": "cr:separator",
+        "source": "cr:source",
+        "subField": "cr:subField",
+        "transform": "cr:transform",
+    }
+    here = {t.name for t in tables}
+
+    def field(table: Table, column: Column) -> dict[str, Any]:
+        out: dict[str, Any] = {
+            "@type": "cr:Field",
+            "@id": f"{table.name}/{column.name}",
+            "name": column.name,
+            "description": column.meaning,
+            "dataType": _CROISSANT[column.kind],
+            "source": {
+                "fileObject": {"@id": f"{table.name}.csv"},
+                "extract": {"column": column.name},
+            },
+        }
+        parent = REFERENCES.get(table.name, {}).get(column.name)
+        if parent and parent[0] in here:
+            out["references"] = {"field": {"@id": "/".join(parent)}}
+        return out
+
+    return {
+        "@context": context,
+        "@type": "sc:Dataset",
+        "conformsTo": "http://mlcommons.org/croissant/1.0",
+        "name": name,
+        "description": WHAT,
+        "license": LICENCE,
+        "url": HOME,
+        "version": "1.0.0",
+        "datePublished": created,
+        "citeAs": f"fraudworld, run {name.removeprefix('fraudworld-')}",
+        "distribution": [
+            {
+                "@type": "cr:FileObject",
+                "@id": f"{t.name}.csv",
+                "name": f"{t.name}.csv",
+                "contentUrl": f"{t.name}.csv",
+                "encodingFormat": "text/csv",
+                "sha256": sha256_file(folder / f"{t.name}.csv"),
+            }
+            for t in tables
+        ],
+        "recordSet": [
+            {
+                "@type": "cr:RecordSet",
+                "@id": t.name,
+                "name": t.name,
+                "description": t.meaning,
+                "field": [field(t, c) for c in t.columns],
+            }
+            for t in tables
+        ],
+    }
+
+
+def sdv(tables: Sequence[Table]) -> dict[str, Any]:
+    """SDV multi-table metadata: what SDMetrics reads. Single-column keys only, as it asks."""
+    keyed = {t.name: t.key[0] for t in tables if len(t.key) == 1}
+
+    def column(table: Table, c: Column) -> dict[str, Any]:
+        is_id = c.name.endswith("_id") and c.kind is Kind.INT
+        if c.name == keyed.get(table.name) or is_id:
+            return {"sdtype": "id"}
+        return {"sdtype": "categorical" if c.kind is Kind.CODE else "numerical"}
+
+    return {
+        "METADATA_SPEC_VERSION": "MULTI_TABLE_V1",
+        "tables": {
+            t.name: {
+                **({"primary_key": keyed[t.name]} if t.name in keyed else {}),
+                "columns": {c.name: column(t, c) for c in t.columns},
+            }
+            for t in tables
+        },
+        "relationships": [
+            {
+                "parent_table_name": parent,
+                "parent_primary_key": key,
+                "child_table_name": t.name,
+                "child_foreign_key": c,
+            }
+            for t in tables
+            for c, (parent, key) in REFERENCES.get(t.name, {}).items()
+            if parent in keyed and keyed.get(t.name) != c
+        ],
+    }
+
+
+def published(*, observable: bool) -> tuple[Table, ...]:
+    """The datasets an export takes: all, or only what a bank could see."""
+    return tuple(t for t in TABLES if not observable or t.visibility.value == "observable")
