@@ -79,14 +79,17 @@ class Prepared:
     identity: Identity
 
 
-def run(request: RunRequest, progress: Report | None = None) -> RunOutcome:
+def run(
+    request: RunRequest, progress: Report | None = None, *, recorder: Recorder | None = None
+) -> RunOutcome:
     """Build, judge, seal and publish one world.
 
     The same request finds the same place: if that run is there and intact, nothing is done.
+    A `recorder` that is switched off shows what timing costs; the budget check then fails.
     Raises InputError for bad input and RefusedError where sealed input or a published run
     differs from what it should be; nothing is published then.
     """
-    recorder = Recorder()
+    recorder = recorder or Recorder()
     step = _steps(recorder, progress)
     with step("S0", "verify_and_seal_inputs"):
         ready = prepare(request)

@@ -103,12 +103,16 @@ class Recorder:
 def summary(events: list[Event], *, cold: bool) -> dict[str, object]:
     """Totals per state and step, hottest first.
 
-    `cold`: a new process, a fresh run folder, kernels compiled and cached before.
+    CPU-seconds are those of the whole process while a step ran: a table that is encoded
+    while a later state computes counts there. `cold`: a new process, a fresh run folder,
+    kernels compiled and cached before.
     """
     states: dict[str, float] = {}
+    cpu: dict[str, float] = {}
     steps: dict[str, dict[str, float]] = {}
     for event in events:
         states[event.state] = states.get(event.state, 0.0) + event.elapsed_s
+        cpu[event.state] = cpu.get(event.state, 0.0) + event.cpu_s
         mine = steps.setdefault(event.state, {})
         mine[event.step] = round(mine.get(event.step, 0.0) + event.elapsed_s, 6)
     hot = sorted(events, key=lambda e: -e.elapsed_s)
@@ -118,6 +122,7 @@ def summary(events: list[Event], *, cold: bool) -> dict[str, object]:
         "segment_cpu_s": round(sum(e.cpu_s for e in events if e.state in REQUIRED_STEPS), 6),
         "peak_rss_mib": max((e.peak_rss_mib for e in events), default=0.0),
         "states": {s: round(v, 6) for s, v in states.items()},
+        "states_cpu_s": {s: round(v, 6) for s, v in cpu.items()},
         "steps": steps,
         "hotspots": [
             {"state": e.state, "step": e.step, "elapsed_s": e.elapsed_s, "rows": e.rows}
