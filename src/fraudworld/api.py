@@ -18,11 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 from fraudworld.contracts import BY_NAME, TABLES
 from fraudworld.errors import InputError
+from fraudworld.extras import needs
 from fraudworld.request import RUNS_ROOT, Progress, RunRequest
 from fraudworld.store.layout import RunPlace
 
 if TYPE_CHECKING:
     import duckdb
+    import pandas
+    import polars
     import pyarrow as pa
 
 NOT_A_RUN = "6A.CLI.RUN_NOT_FOUND"
@@ -65,6 +68,19 @@ class World:
                     remedy=f"it has {', '.join(known)}",
                 )
         return pq.read_table(folder, columns=columns and list(columns), partitioning=None)
+
+    def polars(self, name: str, columns: Sequence[str] | None = None) -> polars.DataFrame:
+        """`table` as a Polars frame; needs `pip install 'fraudworld[frames]'`."""
+        frame: polars.DataFrame = needs("polars").from_arrow(self.table(name, columns))
+        return frame
+
+    def pandas(self, name: str, columns: Sequence[str] | None = None) -> pandas.DataFrame:
+        """`table` as a pandas frame, nullable ids as Int64; needs the extra `frames`."""
+        import pyarrow as pa
+
+        kinds = {pa.int64(): needs("pandas").Int64Dtype()}
+        frame: pandas.DataFrame = self.table(name, columns).to_pandas(types_mapper=kinds.get)
+        return frame
 
     def duckdb(self) -> duckdb.DuckDBPyConnection:
         """An in-memory DuckDB connection with one view per dataset of this run."""

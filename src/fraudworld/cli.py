@@ -12,7 +12,7 @@ import sys
 
 import typer
 
-from fraudworld import cli_export, cli_policy, cli_run, cli_store, cli_upstream
+from fraudworld import cli_doctor, cli_export, cli_policy, cli_run, cli_store, cli_upstream
 from fraudworld import cli_output as show
 from fraudworld.errors import FraudworldError, InternalError
 
@@ -21,7 +21,6 @@ DEBUG = "FRAUDWORLD_DEBUG"
 app = typer.Typer(
     name="fraudworld",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -36,6 +35,7 @@ app.command("run")(cli_run.run)
 app.command("gates")(cli_run.gates)
 app.command("certify")(cli_run.certify)
 app.command("export")(cli_export.export)
+app.command("doctor")(cli_doctor.doctor)
 app.add_typer(cli_store.runs, name="runs")
 app.add_typer(cli_store.perf, name="perf")
 app.add_typer(cli_policy.app, name="policy")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -68,3 +69,19 @@ def test_generate_finds_the_same_world_again(demo_world: Path) -> None:
     again = fw.generate(profile="demo", seed=42, runs_root=str(demo_world.parent))
     assert again.root == demo_world
     assert {p: p.stat().st_mtime_ns for p in demo_world.rglob("*")} == before
+
+
+def test_tables_as_frames(demo_world):
+    import pandas
+
+    world = fw.open_run(demo_world)
+    frame = world.pandas("s4_device_base_6A", ["device_id", "device_type", "primary_party_id"])
+    assert frame["primary_party_id"].dtype == pandas.Int64Dtype()
+    assert frame["primary_party_id"].isna().sum() > 0
+    assert len(frame) == world.table("s4_device_base_6A", ["device_id"]).num_rows
+
+
+def test_polars_is_optional_and_said_to_be_missing(demo_world, monkeypatch):
+    monkeypatch.setitem(sys.modules, "polars", None)
+    with pytest.raises(InputError, match="EXTRA_MISSING"):
+        fw.open_run(demo_world).polars("s1_party_base_6A")

@@ -11,6 +11,7 @@ from fraudworld.api import World
 from fraudworld.contracts import BY_NAME, Kind
 from fraudworld.errors import InputError
 from fraudworld.export.graph import EDGES, NODE, NODES, Edge, Node
+from fraudworld.extras import needs
 
 if TYPE_CHECKING:
     import duckdb
@@ -68,7 +69,7 @@ def _kind(column: str) -> Kind:
 
 def to_ladybug(world: World, folder: Path, *, observable: bool) -> None:
     """`world.lbdb`: an embedded graph database, a node table a label, a rel table an edge."""
-    ladybug = _needs("ladybug", "graphdb")
+    ladybug = needs("ladybug")
     source = world.duckdb()
     connection = ladybug.Connection(ladybug.Database(str(folder / "world.lbdb")))
     types = {Kind.INT: "INT64", Kind.CODE: "STRING", Kind.REAL: "DOUBLE"}
@@ -96,7 +97,7 @@ def to_ladybug(world: World, folder: Path, *, observable: bool) -> None:
 
 def to_pyg(world: World, folder: Path, *, observable: bool) -> None:
     """`hetero.pt`: the `HeteroData` of `hetero_data`, for `torch.load(…, weights_only=False)`."""
-    torch = _needs("torch", "pyg")
+    torch = needs("torch")
     torch.save(hetero_data(world, observable=observable), folder / "hetero.pt")
 
 
@@ -107,8 +108,8 @@ def hetero_data(world: World, *, observable: bool = False) -> Any:
     the ids). `x` holds the observable code columns one-hot; `y` (not where observable) is 1
     for a canonical family that is not clean. Edges of EDGES, and each reversed (`rev_…`).
     """
-    torch = _needs("torch", "pyg")
-    data = _needs("torch_geometric.data", "pyg").HeteroData()
+    torch = needs("torch")
+    data = needs("torch_geometric.data").HeteroData()
     source = world.duckdb()
     ids: dict[str, np.ndarray[Any, Any]] = {}
     for node in NODES:
@@ -195,7 +196,7 @@ def neighbourhood(world: World, party_id: int, *, hops: int = 3) -> tuple[list[A
 
 def networkx_graph(world: World, party_id: int, *, hops: int = 3) -> Any:
     """The neighbourhood of a party as a networkx `MultiDiGraph`; nodes are (label, id)."""
-    graph = _needs("networkx", "graphs").MultiDiGraph()
+    graph = needs("networkx").MultiDiGraph()
     nodes, edges = neighbourhood(world, party_id, hops=hops)
     for label, id_ in nodes:
         graph.add_node((label, id_), label=label)
@@ -210,7 +211,7 @@ def igraph_graph(world: World, edge: Edge | str = "SEEN_ON") -> Any:
     Vertices: sources first, then targets, in order of id; attributes `id` and `type`
     (False: source). Raises InputError `6A.CLI.ARGUMENT_INVALID` for an unknown edge.
     """
-    igraph = _needs("igraph", "graphs")
+    igraph = needs("igraph")
     known = {e.type: e for e in EDGES}
     chosen = edge if isinstance(edge, Edge) else known.get(edge)
     if chosen is None:
@@ -232,18 +233,3 @@ def igraph_graph(world: World, edge: Edge | str = "SEEN_ON") -> Any:
     graph.vs["id"] = np.concatenate(sides).tolist()
     graph.vs["type"] = [False] * sides[0].size + [True] * sides[1].size
     return graph
-
-
-def _needs(module: str, extra: str) -> Any:
-    """An optional library, or InputError `6A.CLI.EXTRA_MISSING` that says how to get it."""
-    import importlib
-
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise InputError(
-            "6A.CLI.EXTRA_MISSING",
-            f"this needs {module}, which is not installed",
-            where="fraudworld export",
-            remedy=f"pip install 'fraudworld[{extra}]'",
-        ) from error

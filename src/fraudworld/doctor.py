@@ -1,0 +1,124 @@
+"""Can this machine do it? Checks that findings are returned from, each with its remedy."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from fraudworld.extras import EXTRAS
+from fraudworld.request import PROFILES
+
+BYTES_PER_PARTY = 80
+"""Disk a party takes, all tables and evidence; an authority world is about 160 MB."""
+MEMORY_PER_PARTY = 700
+MEMORY_BASE = 500 * 2**20
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at. `holds=None`: only worth knowing, nothing depends on it."""
+
+    what: str
+    found: str
+    holds: bool | None
+    remedy: str = ""
+
+
+def examine(runs_root: Path) -> tuple[Finding, ...]:
+    """Look at Python, libraries, cores, memory, disk, caches and extras."""
+    return tuple(finding for check in CHECKS for finding in check(runs_root))
+
+
+def _python(runs_root: Path) -> Iterator[Finding]:
+    found = f"{platform.python_version()}, {platform.machine()}, {platform.system()}"
+    holds = sys.version_info >= (3, 11)
+    yield Finding("Python", found, holds, "install Python 3.11 or newer")
+    holds = sys.byteorder == "little" and sys.maxsize > 2**32
+    yield Finding(
+        "platform", f"{sys.byteorder}-endian", holds, "use a 64-bit little-endian machine"
+    )
+
+
+def _libraries(runs_root: Path) -> Iterator[Finding]:
+    for requirement in importlib.metadata.requires("fraudworld") or ():
+        if "extra ==" in requirement:
+            continue
+        name = requirement.split(">")[0].split("<")[0].split("=")[0].strip()
+        try:
+            yield Finding(name, importlib.metadata.version(name), True)
+        except importlib.metadata.PackageNotFoundError:
+            yield Finding(name, "missing", False, f"pip install '{requirement}'")
+
+
+def _kernels(runs_root: Path) -> Iterator[Finding]:
+    from fraudworld.kernels import normal
+
+    folder = Path(normal.__file__).parent
+    written = any((folder / "__pycache__").glob("*.nbi"))
+    holds = written or os.access(folder, os.W_OK) or "NUMBA_CACHE_DIR" in os.environ
+    yield Finding(
+        "compiled kernels",
+        "cached" if written else "compiled at the first run",
+        holds,
+        "set NUMBA_CACHE_DIR to a writable folder, or every run compiles anew",
+    )
+
+
+def _machine(runs_root: Path) -> Iterator[Finding]:
+    yield Finding("cores", str(os.cpu_count() or 1), None)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for profile, parties in PROFILES.items():
+        need = MEMORY_BASE + MEMORY_PER_PARTY * parties
+        yield Finding(
+            f"memory for {profile}",
+            f"{memory / 2**30:.1f} GiB, needs about {need / 2**30:.1f}",
+            memory > need,
+            "use a smaller --profile or --scale",
+        )
+
+
+def _disk(runs_root: Path) -> Iterator[Finding]:
+    place = runs_root
+    while not place.exists():
+        place = place.parent
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            writable = True
+    except OSError:
+        writable = False
+    yield Finding(f"writing below {place}", "works" if writable else "refused", writable,
+                  "choose a writable --runs-root")  # fmt: skip
+    free = shutil.disk_usage(place).free
+    need = BYTES_PER_PARTY * PROFILES["authority"]
+    yield Finding(
+        "disk for authority",
+        f"{free / 2**30:.1f} GiB free, needs about {need / 2**30:.1f}",
+        free > need,
+        "free space or choose another --runs-root",
+    )
+
+
+def _extras(runs_root: Path) -> Iterator[Finding]:
+    for extra, modules in EXTRAS.items():
+        missing = [m for m in modules if importlib.util.find_spec(m) is None]
+        found = f"not installed: {', '.join(missing)}" if missing else "installed"
+        remedy = f"pip install 'fraudworld[{extra}]'" if missing else ""
+        yield Finding(f"extra {extra}", found, None, remedy)
+
+
+CHECKS: tuple[Callable[[Path], Iterator[Finding]], ...] = (
+    _python,
+    _libraries,
+    _kernels,
+    _machine,
+    _disk,
+    _extras,
+)

@@ -1,0 +1,30 @@
+"""Libraries a part of the package needs and an installation may lack."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from fraudworld.errors import InputError
+
+EXTRAS = {
+    "frames": ("polars", "pandas"),
+    "graphdb": ("ladybug",),
+    "graphs": ("networkx", "igraph"),
+    "pyg": ("torch", "torch_geometric"),
+}
+"""Extra → modules it brings; `pip install 'fraudworld[extra]'`."""
+
+
+def needs(module: str) -> Any:
+    """The module, or InputError `6A.CLI.EXTRA_MISSING` that says how to get it."""
+    (extra,) = (name for name, modules in EXTRAS.items() if module.split(".")[0] in modules)
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise InputError(
+            "6A.CLI.EXTRA_MISSING",
+            f"this needs {module.split('.')[0]}, which is not installed",
+            where=module,
+            remedy=f"pip install 'fraudworld[{extra}]'",
+        ) from error
