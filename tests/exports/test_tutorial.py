@@ -1,0 +1,27 @@
+"""The tutorial does what it shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+NOTEBOOK = Path(__file__).parents[2] / "docs/tutorial.ipynb"
+
+
+@pytest.mark.full
+@pytest.mark.filterwarnings("ignore")
+def test_the_tutorial_runs_from_top_to_bottom():
+    nbformat = pytest.importorskip("nbformat")
+    nbclient = pytest.importorskip("nbclient")
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    assert [c.outputs for c in notebook.cells if c.cell_type == "code" and c.outputs] == []
+    nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
+    said = "".join(
+        output.get("text", "")
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+        for output in cell.outputs
+    )
+    assert "grade B+ · 15 guards hold" in said
+    assert "with the graph: AUC" in said
