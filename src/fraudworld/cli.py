@@ -12,7 +12,15 @@ import sys
 
 import typer
 
-from fraudworld import cli_doctor, cli_export, cli_policy, cli_run, cli_store, cli_upstream
+from fraudworld import (
+    cli_doctor,
+    cli_export,
+    cli_perf,
+    cli_policy,
+    cli_run,
+    cli_store,
+    cli_upstream,
+)
 from fraudworld import cli_output as show
 from fraudworld.errors import FraudworldError, InternalError
 
@@ -37,7 +45,7 @@ app.command("certify")(cli_run.certify)
 app.command("export")(cli_export.export)
 app.command("doctor")(cli_doctor.doctor)
 app.add_typer(cli_store.runs, name="runs")
-app.add_typer(cli_store.perf, name="perf")
+app.add_typer(cli_perf.perf, name="perf")
 app.add_typer(cli_policy.app, name="policy")
 app.add_typer(cli_upstream.app, name="upstream")
 

@@ -1,4 +1,4 @@
-"""`fraudworld runs` and `fraudworld perf`: what there is, and what it cost."""
+"""`fraudworld runs`: what there is, and who one is."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from fraudworld import cli_output as show
 from fraudworld.request import RUNS_ROOT, SummaryTable
 
 runs = typer.Typer(no_args_is_help=True, help="Published runs: list them, look at one.")
-perf = typer.Typer(no_args_is_help=True, help="Timings and budgets of a run.")
 
 LISTED = ("run_id", "profile", "seed", "role", "grade", "passed")
 
@@ -46,38 +45,6 @@ def show_(run: opt.Run, runs_root: opt.RunsRoot = RUNS_ROOT, as_json: opt.AsJson
     show.table(SummaryTable(f"Run {world.root}", ("fact", "value"), facts))
     counts = tuple((name, rows) for name, rows in receipt["tables"].items())
     show.table(SummaryTable("Tables", ("dataset", "rows"), counts))
-
-
-@perf.command("show")
-def perf_show(
-    run: opt.Run, runs_root: opt.RunsRoot = RUNS_ROOT, as_json: opt.AsJson = False
-) -> None:
-    """Show seconds per state, the budgets, and the hottest steps."""
-    from fraudworld import api
-
-    world = api.find_run(run, runs_root)
-    summary, budgets = world.perf()
-    if as_json:
-        show.json_document({"summary": summary, "budgets": budgets})
-        return
-    per_state = summary["states"]
-    states = tuple(
-        (c["state"], float(per_state.get(c["state"], 0.0)), c["budget_s"], c["pass"])
-        for c in budgets["states"]
-    )
-    whole = budgets["segment"]
-    show.table(
-        SummaryTable(
-            "Seconds per state",
-            ("state", "seconds", "budget", "within"),
-            (*states, ("all", whole["elapsed_s"], whole["budget_s"], whole["pass"])),
-            f"{summary['start']} start, peak memory {summary['peak_rss_mib']:.0f} MiB",
-        )
-    )
-    hot = tuple((h["state"], h["step"], h["elapsed_s"], h["rows"]) for h in summary["hotspots"])
-    show.table(SummaryTable("Hottest steps", ("state", "step", "seconds", "rows"), hot))
-    if not whole["pass"]:
-        raise typer.Exit(1)
 
 
 def _cell(value: object) -> str | int | float | bool | None:

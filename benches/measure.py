@@ -1,0 +1,140 @@
+"""What the benches share: one measured run in a process of its own, medians, Markdown.
+
+Called as a program it is that process: it makes the world asked for and prints its timings,
+or encodes the tables of a run again and prints the floor.
+
+    python benches/measure.py run ROOT PROFILE SCALE SEED
+    python benches/measure.py floor RUN
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import statistics
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from fraudworld.perf.child import measure
+
+STATES = ("S1", "S2", "S3", "S4", "S5")
+HERE = Path(__file__).resolve()
+
+
+def child(*words: object) -> dict[str, Any]:
+    """What `measure.py` says when called with these words, with `peak_rss_mib` beside it.
+
+    Raises RuntimeError with what it said on stderr where it fails.
+    """
+    done = measure([sys.executable, str(HERE), *(str(word) for word in words)])
+    if done.status:
+        raise RuntimeError(f"{words}: {done.err}")
+    return {**json.loads(done.out), "peak_rss_mib": round(done.peak_rss_mib, 1)}
+
+
+def cold_run(root: Path, profile: str, scale: float, seed: int) -> dict[str, Any]:
+    """A run in a new process and a fresh folder below `root`; what stood there is removed.
+
+    Upstream and compiled kernels of an earlier call are used.
+    """
+    for folder in root.glob("[0-9a-f]" * 32):
+        shutil.rmtree(folder)
+    return child("run", root, profile, scale, seed)
+
+
+def generate(root: Path, profile: str, scale: float, seed: int) -> dict[str, Any]:
+    """Make a world in this process. `segment`: S1–S5 with publishing, from the end of S0 to
+    the published folder, gates left out; whatever no step is blamed for is in it.
+    """
+    from fraudworld import pipeline
+    from fraudworld.perf.evidence import read_evidence
+    from fraudworld.request import RunRequest
+
+    request = RunRequest(profile=profile, scale=scale, seed=seed, runs_root=root)
+    wall, cpu = time.perf_counter(), time.process_time()
+    outcome = pipeline.run(request)
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    evidence = read_evidence(outcome.place.root)
+    if outcome.reused or evidence.missing:
+        raise RuntimeError(f"no fresh, complete run: {evidence.missing or 'found again'}")
+    walls, cpus = evidence.summary["states"], evidence.summary["states_cpu_s"]
+    before_gates = [e.peak_rss_mib for e in evidence.events if e.state != "gates"][:-1]
+    return {
+        "run": str(outcome.place.root),
+        "grade": outcome.grade,
+        "parties": outcome.rows["s1_party_base_6A"],
+        "rows": sum(outcome.rows.values()),
+        "bytes": sum(p.stat().st_size for p in outcome.place.layer.rglob("*.parquet")),
+        "wall_s": walls,
+        "cpu_s": cpus,
+        "segment": {
+            "wall_s": wall - walls["S0"] - walls["gates"],
+            "cpu_s": cpu - cpus["S0"] - cpus["gates"],
+        },
+        "segment_peak_rss_mib": max(before_gates),
+        "rows_per_state": {s: sum(e.rows for e in evidence.events if e.state == s) for s in STATES},
+    }
+
+
+def encode(run: Path) -> dict[str, Any]:
+    """The floor of a run, in this process."""
+    from fraudworld.perf import floor
+
+    return asdict(floor.measure(run))
+
+
+def medians(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """One document of the medians of equal documents; what is no number stays the first's."""
+    first = samples[0]
+    return {key: _median([sample[key] for sample in samples]) for key in first}
+
+
+def _median(values: Sequence[Any]) -> Any:
+    if isinstance(values[0], dict):
+        return medians(values)
+    number = isinstance(values[0], int | float) and not isinstance(values[0], bool)
+    return statistics.median(values) if number else values[0]
+
+
+def machine() -> str:
+    """Cores and memory, for the line above a table."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    cores = len(os.sched_getaffinity(0))
+    return f"{cores} cores, {memory:.0f} GiB, Python {platform.python_version()}"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A Markdown table: names to the left, figures to the right."""
+    lines = [f"| {' | '.join(head)} |", "|---" + "|--:" * (len(head) - 1) + "|"]
+    lines += [f"| {' | '.join(_cell(cell) for cell in row)} |" for row in rows]
+    return "\n".join(lines)
+
+
+def _cell(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def save(path: Path, document: object) -> None:
+    """Write a result as JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", "utf-8")
+
+
+def main(words: Sequence[str]) -> None:
+    """Be the child: do what the words say and print one JSON document."""
+    if words[0] == "run":
+        root, profile, scale, seed = words[1:]
+        document = generate(Path(root), profile, float(scale), int(seed))
+    else:
+        document = encode(Path(words[1]))
+    print(json.dumps(document))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

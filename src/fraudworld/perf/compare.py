@@ -1,0 +1,184 @@
+"""`perf compare`: two programs make the same world in turns, and the medians decide.
+
+BASE and CAND are published runs. What each was asked for is in its receipt; the program of
+each side (by default this one) makes it again in fresh folders, a new process every time,
+in the order base, cand, cand, base, … so that a machine that slows down slows both.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from fraudworld.errors import InputError, RefusedError
+from fraudworld.perf.child import Child, measure
+from fraudworld.perf.evidence import read_evidence
+from fraudworld.perf.lanes import Decision, Lane, Sample, StateChange, changes, decide
+from fraudworld.store.layout import RNG_LOGS, RunPlace
+from fraudworld.store.receipt import Receipt, read_receipt
+
+DONE = (0, 1)
+"""Exit statuses of a run that was published; 1 says that a gate failed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """One side of a comparison: a published run and the interpreter that makes it again.
+
+    `source`: folder that holds the package `fraudworld`, if it is not the interpreter's own
+    (a second checkout). `policy` and `upstream`: what the run was made with, where it was
+    not the shipped pack and the embedded upstream.
+    """
+
+    name: str
+    run: Path
+    python: Path = Path(sys.executable)
+    source: Path | None = None
+    policy: Path | None = None
+    upstream: Path | None = None
+
+    def command(self, receipt: Receipt, runs_root: Path) -> list[str]:
+        """The call that makes the run of `receipt` again below `runs_root`."""
+        words = [str(self.python), "-m", "fraudworld", "run", "--quiet", "--json"]
+        words += ["--profile", receipt.profile, "--scale", str(receipt.scale)]
+        words += ["--seed", str(receipt.seed), "--runs-root", str(runs_root)]
+        for overlay in receipt.overlays:
+            words += ["--overlay", overlay]
+        for option, given in (("--policy", self.policy), ("--upstream", self.upstream)):
+            words += [option, str(given)] if given else []
+        return words
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Samples of both sides in the order they were measured, medians, and the decision."""
+
+    base: tuple[Sample, ...]
+    cand: tuple[Sample, ...]
+    states: tuple[StateChange, ...]
+    decision: Decision
+
+    def evidence(self) -> dict[str, Any]:
+        """The figures a decision rests on, as plain data."""
+        return {
+            "base": [_figures(s) for s in self.base],
+            "cand": [_figures(s) for s in self.cand],
+            "medians": [asdict(change) for change in self.states],
+        }
+
+
+def compare(
+    base: Side,
+    cand: Side,
+    lane: Lane,
+    repeats: int,
+    scratch: Path,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Comparison:
+    """Make both sides' runs `repeats` times in turns below `scratch`, and decide on `lane`.
+
+    One unmeasured run of each side comes first: it builds the upstream and compiles. What
+    is made is removed again. Raises InputError `6A.PERF.RUNS_NOT_COMPARABLE` where seed,
+    policy or size of the two runs differ, and RefusedError `6A.PERF.RUN_NOT_REPRODUCED`
+    where a side fails or makes another world than its run.
+    """
+    receipts = [read_receipt(RunPlace(side.run)) for side in (base, cand)]
+    _comparable(*receipts)
+    scratch.mkdir(parents=True, exist_ok=True)
+    found: dict[str, list[Sample]] = {base.name: [], cand.name: []}
+    with tempfile.TemporaryDirectory(prefix=".compare-", dir=scratch) as folder:
+        for number in range(repeats + 1):
+            turns = list(zip((base, cand), receipts, strict=True))
+            for side, receipt in turns if number % 2 else reversed(turns):
+                progress(f"{side.name}, {f'repeat {number}' if number else 'warm-up'}")
+                sample = _make(side, receipt, Path(folder) / side.name)
+                if number:
+                    found[side.name].append(sample)
+    measured = found[base.name], found[cand.name]
+    return Comparison(
+        tuple(measured[0]), tuple(measured[1]), changes(*measured), decide(lane, *measured)
+    )
+
+
+def sample(root: Path, peak_rss_mib: float) -> Sample:
+    """Timings, digests and RNG logs of a published run.
+
+    Raises InputError where its evidence or its index cannot be used.
+    """
+    place = RunPlace(root)
+    receipt = read_receipt(place)
+    evidence = read_evidence(root)
+    try:
+        index = json.loads(place.bundle_index.read_text("utf-8"))
+        digests = {str(k): str(v) for k, v in index["content_digests"].items()}
+        members = {str(m["path"]): str(m["sha256_hex"]) for m in index["members"]}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            "6A.PERF.EVIDENCE_INVALID",
+            f"the index of this run cannot be read: {error}",
+            where=str(place.bundle_index),
+            remedy="make the run again",
+        ) from error
+    logs = {path: sha for path, sha in members.items() if path.startswith(RNG_LOGS.as_posix())}
+    return Sample(
+        run_id=receipt.run_id,
+        seed=receipt.seed,
+        wall_s=evidence.summary["states"],
+        cpu_s=evidence.summary["states_cpu_s"],
+        digests=digests,
+        rng_logs=logs,
+        missing=evidence.missing,
+        peak_rss_mib=round(peak_rss_mib, 1),
+    )
+
+
+def _make(side: Side, receipt: Receipt, runs_root: Path) -> Sample:
+    """One cold run of a side; its folder is removed once it has been read."""
+    env = {"PYTHONPATH": str(side.source)} if side.source else {}
+    done = measure(side.command(receipt, runs_root), env)
+    if done.status not in DONE:
+        raise _not_reproduced(side, f"exit status {done.status}: {_last_words(done)}")
+    root = Path(json.loads(done.out)["path"])
+    made = read_receipt(RunPlace(root))
+    if made.identity != receipt.identity:
+        raise _not_reproduced(side, f"it made {made.identity}, its receipt says {receipt.identity}")
+    found = sample(root, done.peak_rss_mib)
+    shutil.rmtree(root)
+    return found
+
+
+def _comparable(base: Receipt, cand: Receipt) -> None:
+    names = ("seed", "parameter_hash", "profile", "scale")
+    differ = [name for name in names if getattr(base, name) != getattr(cand, name)]
+    if differ:
+        raise InputError(
+            "6A.PERF.RUNS_NOT_COMPARABLE",
+            f"the two runs differ in {', '.join(differ)}",
+            where=f"{base.run_id}, {cand.run_id}",
+            remedy="a lane changes speed only: compare runs of one seed, policy and size",
+        )
+
+
+def _last_words(done: Child) -> str:
+    return " ".join(done.err.split()[-40:]) or "it said nothing"
+
+
+def _not_reproduced(side: Side, why: str) -> RefusedError:
+    return RefusedError(
+        "6A.PERF.RUN_NOT_REPRODUCED",
+        f"{side.name} was not made again: {why}",
+        where=str(side.run),
+        remedy="name the interpreter, policy and upstream this run was made with",
+    )
+
+
+def _figures(measured: Sample) -> dict[str, Any]:
+    """A sample without what the decision holds already."""
+    whole = asdict(measured)
+    return {key: whole[key] for key in ("run_id", "wall_s", "cpu_s", "peak_rss_mib")}
