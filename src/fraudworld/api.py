@@ -2,8 +2,15 @@
 
     >>> import fraudworld as fw
     >>> world = fw.generate(profile="demo", seed=42)
-    >>> world.table("s1_party_base_6A").num_rows
-    >>> world.duckdb().sql("select ip_type, count(*) from s4_ip_base_6A group by all")
+    >>> world.table("s1_party_base_6A", ["party_id", "party_type"]).num_rows
+    92709
+    >>> world.duckdb().sql("select count(*) from s2_account_base_6A").fetchall()
+    [(247158,)]
+    >>> board = world.gates()
+    >>> board["grade"], [g["guard_id"] for g in board["guards"] if not g["holds"]]
+    ('B+', [])
+    >>> world.receipt["seed"], len(world.tables)
+    (42, 17)
 
 The command line is a thin layer over this module.
 """
