@@ -12,6 +12,7 @@ from fraudworld.policy.models import Count, Model, Positive, Share, Shares
 
 Weight = Annotated[int, Field(ge=0, le=1000)]
 Weights = dict[str, Weight]
+FlowsPerVisit = Annotated[float, Field(ge=0.5, le=10.0)]
 
 
 class LogNormal(Model):
@@ -25,7 +26,7 @@ class Attachment(Model):
     """`attachment_6B.v1`: who an arrival comes from, and through what."""
 
     home_share: Shares  # channel → arrivals made by customers of the outlet's country
-    flows_per_visit: Positive
+    flows_per_visit: FlowsPerVisit
     activity_sigma: Positive  # log-spread of a party's activity
     segment_activity: dict[str, Positive]  # segment → activity relative to others
     account_use: Weights  # account type
@@ -109,6 +110,8 @@ class Campaigns(Model):
     background_share: Share
     abuse_share_outside: Share  # of fraud outside campaigns, first-party abuse
     collateral_share: Share  # visits that strike a neighbour of the victim
+    flows_per_visit: FlowsPerVisit
+    own_risky_device_weight: Annotated[int, Field(ge=1, le=16)]
     victims_abroad_share: Share
     max_hourly_share: Share  # of the arrivals a campaign can take in an hour
 

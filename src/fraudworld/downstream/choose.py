@@ -1,0 +1,99 @@
+"""Choices kernels share: uniform below n, by cumulative weights, one of a party's things.
+
+All are inlined into the kernels that call them. A draw is a u64; integers decide.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from fraudworld.kernels import philox
+
+
+@njit(inline="always")
+def below(draw, n):  # type: ignore[no-untyped-def]
+    """A uniform integer 0 … n − 1."""
+    return np.int64(philox.mul_high(draw, np.uint64(n)))
+
+
+@njit(cache=True, nogil=True)
+def span(cumulative, low, high, draw):  # type: ignore[no-untyped-def]
+    """An item of low … high − 1 by weight; −1 where all weigh nothing."""
+    total = cumulative[high] - cumulative[low]
+    if total <= 0:
+        return -1
+    target = cumulative[low] + np.int64(philox.mul_high(draw, np.uint64(total)))
+    while high - low > 1:
+        middle = (low + high) >> 1
+        if cumulative[middle] <= target:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+@njit(cache=True, nogil=True)
+def account_of(world, party, use, draw):  # type: ignore[no-untyped-def]
+    """One of the party's payable accounts, by how much its product is used; −1: none."""
+    total = 0
+    for a in range(world.account_start[party], world.account_start[party + 1]):
+        if world.instrument_start[a + 1] > world.instrument_start[a]:
+            total += use[world.account_type[a]]
+    if total == 0:
+        return -1
+    left = np.int64(philox.mul_high(draw, np.uint64(total)))
+    for a in range(world.account_start[party], world.account_start[party + 1]):
+        if world.instrument_start[a + 1] > world.instrument_start[a]:
+            left -= use[world.account_type[a]]
+            if left < 0:
+                return a
+    return -1
+
+
+@njit(cache=True, nogil=True)
+def instrument_of(world, account, use, draw):  # type: ignore[no-untyped-def]
+    """One of the account's instruments, by `use` of its type; −1: none."""
+    low, high = world.instrument_start[account], world.instrument_start[account + 1]
+    total = 0
+    for i in range(low, high):
+        total += use[world.instrument_type[i]]
+    if total == 0:
+        return -1
+    left = np.int64(philox.mul_high(draw, np.uint64(total)))
+    for i in range(low, high):
+        left -= use[world.instrument_type[i]]
+        if left < 0:
+            return i
+    return -1
+
+
+@njit(cache=True, nogil=True)
+def device_of(world, party, use, risky_weight, normal_role, draw):  # type: ignore[no-untyped-def]
+    """One of the party's devices, by `use` of its type, risky ones `risky_weight` times."""
+    total = 0
+    for e in range(world.device_start[party], world.device_start[party + 1]):
+        d = world.party_device[e]
+        weight = use[world.device_type[d]]
+        total += weight if world.device_role[d] == normal_role else weight * risky_weight
+    if total == 0:
+        return -1
+    left = np.int64(philox.mul_high(draw, np.uint64(total)))
+    for e in range(world.device_start[party], world.device_start[party + 1]):
+        d = world.party_device[e]
+        weight = use[world.device_type[d]]
+        left -= weight if world.device_role[d] == normal_role else weight * risky_weight
+        if left < 0:
+            return d
+    return -1
+
+
+@njit(cache=True, nogil=True)
+def endpoint_of(world, device, typical, whether, which):  # type: ignore[no-untyped-def]
+    """An endpoint of the device: its typical one with chance `typical` (63 bits); −1: none."""
+    low, high = world.endpoint_start[device], world.endpoint_start[device + 1]
+    if high == low:
+        return -1
+    if (whether >> np.uint64(1)) < typical:
+        return world.device_endpoint[low]
+    return world.device_endpoint[low + np.int64(philox.mul_high(which, np.uint64(high - low)))]
