@@ -11,15 +11,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fraudworld.api import World, generate, open_run
+    from fraudworld.api import World, find_run, generate, open_run
     from fraudworld.request import RunRequest
 
 __version__ = "0.1.0"
-__all__ = ["RunRequest", "World", "__version__", "generate", "open_run"]
+__all__ = ["RunRequest", "World", "__version__", "find_run", "generate", "open_run"]
 
 _HOMES = {
     "RunRequest": "fraudworld.request",
     "World": "fraudworld.api",
+    "find_run": "fraudworld.api",
     "generate": "fraudworld.api",
     "open_run": "fraudworld.api",
 }

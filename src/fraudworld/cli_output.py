@@ -141,7 +141,9 @@ def gateboard(board: Mapping[str, Any]) -> None:
 
 
 def _short(value: Cell) -> str:
-    """A figure of the gateboard: four decimals below one, three digits above."""
+    """A figure of the gateboard: four decimals below one, three digits above, no false zero."""
+    if isinstance(value, float) and 0 < abs(value) < 0.0005:
+        return f"{value:.0e}"
     if isinstance(value, float) and abs(value) < 1:
         return f"{value:.4f}".rstrip("0").rstrip(".")
     if isinstance(value, float) and abs(value) < 1_000:

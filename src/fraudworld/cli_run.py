@@ -226,10 +226,11 @@ def _summary(outcome: RunOutcome) -> None:
     """What a newcomer wants to know: what there is, is it good, where is it, what next."""
     from fraudworld.contracts import BY_NAME
 
+    order = list(BY_NAME)
     root = outcome.place.root
     rows = tuple(
         (name, re.split("[:;.]", BY_NAME[name].meaning)[0], count)
-        for name, count in outcome.rows.items()
+        for name, count in sorted(outcome.rows.items(), key=lambda row: order.index(row[0]))
     )
     total = f"{show.figure(sum(outcome.rows.values()))} rows in all."
     show.table(SummaryTable("Tables", ("dataset", "what it holds", "rows"), rows, total))
@@ -250,15 +251,18 @@ def _summary(outcome: RunOutcome) -> None:
             f"World {outcome.run_id[:8]} {'found again, unchanged' if outcome.reused else 'made'}; "
             f"{verdict}.",
             f"  folder    {root}",
-            f"  tables    {outcome.place.layer}",
-            f"  evidence  {outcome.place.validation}",
+            f"  tables    {outcome.place.layer.relative_to(root)}",
+            f"  evidence  {outcome.place.validation.relative_to(root)}",
             "",
             "Next",
             f"  {call} gates {run}",
             "    judges it again, from its files alone",
             f"  {call} perf show {run}",
             "    says where the time went",
-            f'  python: import fraudworld as fw; world = fw.open_run("{root}")',
+            f"  {call} export {run} --to duckdb",
+            "    takes it along; csv, neo4j, ladybug and pyg are others",
+            "  in Python",
+            f'    world = fraudworld.find_run("{run}")',
             '    world.table("s1_party_base_6A"), world.duckdb()',
             f"  {call} certify",
             "    runs four seeds and decides whether this policy can be certified",
