@@ -1,0 +1,45 @@
+"""The same request makes the same world as it did when these digests were committed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fraudworld.contracts import TABLES
+from golden import golden_worlds as golden
+
+REFRESH = (
+    "{} moved. A world that was published can no longer be made again: undo the change, or "
+    "run `python -m golden.golden_worlds` in tests/ and commit its files alone, saying why. If "
+    "only the demo world moved, look for another version of the libraries it takes its "
+    "geography from (requirements.lock)."
+)
+
+
+def test_the_demo_world_is_the_golden_one(demo_world: Path) -> None:
+    moved = golden.moved(golden.read("demo"), golden.of_run(demo_world))
+    assert moved == [], REFRESH.format(", ".join(moved))
+
+
+def test_the_tiny_world_is_the_golden_one(tmp_path: Path) -> None:
+    moved = golden.moved(golden.read("tiny"), golden.tiny(tmp_path))
+    assert moved == [], REFRESH.format(", ".join(moved))
+
+
+@pytest.mark.parametrize("name", ["demo", "tiny"])
+def test_golden_files_cover_every_dataset_and_log(name: str) -> None:
+    found = golden.read(name)
+    assert set(found["datasets"]) == {t.name for t in TABLES}
+    assert set(found["rng_logs"]) == {
+        "rng_audit_6A.jsonl",
+        "rng_events_6A.jsonl",
+        "rng_trace_6A.jsonl",
+    }
+
+
+def test_a_digest_that_moved_is_named() -> None:
+    first = {"datasets": {"a": "1", "b": "2"}, "rng_logs": {"x": "3"}}
+    other = {"datasets": {"a": "1", "b": "9", "c": "4"}, "rng_logs": {}}
+    assert golden.moved(first, other) == ["b", "c", "x"]
+    assert golden.moved(first, first) == []
