@@ -33,6 +33,8 @@ I64 = NDArray[np.int64]
 FLOW_WIDTH = 4
 VISIT_WIDTH = 8
 STRIKE_WIDTH = 12
+HOURS = 1 << 17
+"""Room for hours in the numbers of campaign visits: more than the longest horizon has."""
 
 
 class Habits(NamedTuple):
@@ -106,6 +108,11 @@ def streams(seed: int) -> tuple[Stream, Stream, Stream]:
         Stream(seed, "6B.S1/visit", "attachment_sampling", VISIT_WIDTH),
         Stream(seed, "6B.S3/visit", "campaign_sampling", STRIKE_WIDTH),
     )
+
+
+def strike_entities(campaigns: int) -> int:
+    """Numbers that visits of this many campaigns may take: campaign, hour, visit."""
+    return campaigns * HOURS * MOST_VISITS
 
 
 def attach_hour(
@@ -185,7 +192,7 @@ def _visits(  # type: ignore[no-untyped-def]
                 first_of_strike[slot] = i
             out.session[i] = base + first_of_strike[slot]
             out.campaign[i] = c
-            entity[i] = (np.int64(c) * 131072 + hour) * MOST_VISITS + j
+            entity[i] = (np.int64(c) * HOURS + hour) * MOST_VISITS + j
         else:
             g = np.int64(country[i]) * 3 + channel[i]
             visits = np.int64(np.ceil((count[g + 1] - count[g]) / flows_per_visit))

@@ -28,6 +28,9 @@ from fraudworld.store.tables import DatasetRecord
 OUTSIDE = ("run_receipt.json", "run_index.json", "reports")
 """What the bundle does not cover; `run_index.json` does."""
 
+BESIDE = "data/layer3/6B/"
+"""A stream made over the run later, under a bundle of its own."""
+
 
 def seal_run(
     place: RunPlace, folders: Iterable[tuple[Path, DatasetRecord]], *, passed: bool
@@ -56,7 +59,7 @@ def seal_run(
 
 
 def _files(root: Path) -> set[str]:
-    """Run-relative paths of what the bundle covers: every file but index, flag and OUTSIDE."""
+    """Run-relative paths of what the bundle covers: all but index, flag, OUTSIDE and BESIDE."""
     place = RunPlace(root)
     own = {p.relative_to(root).as_posix() for p in (place.bundle_index, place.flag)}
     found = (
@@ -66,7 +69,7 @@ def _files(root: Path) -> set[str]:
         for path in (top, *top.rglob("*"))
         if path.is_symlink() or not path.is_dir()
     )
-    return set(found) - own
+    return {name for name in found if not name.startswith(BESIDE)} - own
 
 
 def _inside(root: Path, name: str) -> bool:
