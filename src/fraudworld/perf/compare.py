@@ -133,7 +133,9 @@ def sample(root: Path, peak_rss_mib: float) -> Sample:
         cpu_s=evidence.summary["states_cpu_s"],
         digests=digests,
         rng_logs=logs,
+        steps=len(evidence.events),
         missing=evidence.missing,
+        within_budget=bool(evidence.budgets["segment"]["pass"]),
         peak_rss_mib=round(peak_rss_mib, 1),
     )
 

@@ -62,8 +62,8 @@ PUBLISHED_CPU_S = {"S1": 12.0, "S2": 138.0, "S3": 148.0, "S4": 612.0, "S5": 265.
 class Sample:
     """One measured run: seconds per state, and what no lane may move.
 
-    `digests`: content digest per dataset; `rng_logs`: SHA-256 per log file; `missing`:
-    required steps without good evidence.
+    `digests`: content digest per dataset; `rng_logs`: SHA-256 per log file; `steps`: how many
+    were timed; `missing`: required ones without good evidence.
     """
 
     run_id: str
@@ -72,7 +72,9 @@ class Sample:
     cpu_s: Mapping[str, float]
     digests: Mapping[str, str]
     rng_logs: Mapping[str, str]
+    steps: int
     missing: tuple[str, ...]
+    within_budget: bool
     peak_rss_mib: float
 
     def seconds(self, state: str) -> float:
@@ -111,12 +113,17 @@ class Decision:
 
 @dataclass(frozen=True)
 class StateChange:
-    """Median wall seconds of a state in both, and the share saved (below 0: slower)."""
+    """Median wall seconds of a state in both, and the share saved (below 0: slower).
+
+    `base_slowest_s`: what the base itself needed at worst. A machine that others use moves
+    a median by several per cent; only beyond this is a candidate said to be slower.
+    """
 
     state: str
     base_s: float
     cand_s: float
     saved: float
+    base_slowest_s: float
 
 
 def changes(base: Sequence[Sample], cand: Sequence[Sample]) -> tuple[StateChange, ...]:
@@ -131,22 +138,24 @@ def _change(state: str, base: Sequence[float], cand: Sequence[float]) -> StateCh
     before, after = statistics.median(base), statistics.median(cand)
     # Without time of its own a state has nothing to compare: that is missing evidence.
     saved = 1.0 - after / before if before > 0 else 0.0
-    return StateChange(state, round(before, 6), round(after, 6), round(saved, 4))
+    return StateChange(
+        state, round(before, 6), round(after, 6), round(saved, 4), round(max(base), 6)
+    )
 
 
 def decide(lane: Lane, base: Sequence[Sample], cand: Sequence[Sample]) -> Decision:
     """The decision on a lane from interleaved samples of both sides.
 
     REVERT where content digests or RNG logs differ or the lane's state or the whole segment
-    is slower; HOLD where evidence is incomplete, repeats are fewer than three or the target
-    is missed; UNLOCK otherwise.
+    is slower than the base ever was; HOLD where evidence is incomplete, repeats are fewer
+    than three, a budget is exceeded or the target is missed; UNLOCK otherwise.
     """
     change = {c.state: c for c in changes(base, cand)}
     own, whole = change[lane.state], change[SEGMENT]
     everything = [*base, *cand]
     safe = (
-        _alike("content digests equal in every run", [s.digests for s in everything]),
-        _alike("RNG logs byte-identical in every run", [s.rng_logs for s in everything]),
+        alike("content digests equal in every run", [s.digests for s in everything]),
+        alike("RNG logs byte-identical in every run", [s.rng_logs for s in everything]),
         _not_slower(own),
         *(() if lane.state == SEGMENT else (_not_slower(whole),)),
     )
@@ -163,6 +172,11 @@ def decide(lane: Lane, base: Sequence[Sample], cand: Sequence[Sample]) -> Decisi
             f"{lane.state} saves at least {lane.target:.0%}",
             own.saved >= lane.target,
             asdict(own),
+        ),
+        Finding(
+            "every candidate run is within its budgets",
+            all(s.within_budget for s in cand),
+            {"within": [s.within_budget for s in cand]},
         ),
     )
     return conclude(lane, everything, safe, enough)
@@ -201,7 +215,7 @@ def write_decision(runs_root: Path, lane: Lane, decision: Decision, evidence: ob
     return path
 
 
-def _alike(what: str, found: Sequence[Mapping[str, str]]) -> Finding:
+def alike(what: str, found: Sequence[Mapping[str, str]]) -> Finding:
     """All mappings equal and none empty; evidence names what differs."""
     first = found[0] if found else {}
     differ = {
@@ -212,4 +226,5 @@ def _alike(what: str, found: Sequence[Mapping[str, str]]) -> Finding:
 
 
 def _not_slower(change: StateChange) -> Finding:
-    return Finding(f"{change.state} is not slower", change.saved >= 0.0, asdict(change))
+    holds = change.cand_s <= change.base_slowest_s
+    return Finding(f"{change.state} is not slower", holds, asdict(change))
