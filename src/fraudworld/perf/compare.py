@@ -144,15 +144,23 @@ def _make(side: Side, receipt: Receipt, runs_root: Path) -> Sample:
     """One cold run of a side; its folder is removed once it has been read."""
     env = {"PYTHONPATH": str(side.source)} if side.source else {}
     done = measure(side.command(receipt, runs_root), env)
-    if done.status not in DONE:
+    root = _published(done)
+    if root is None:
         raise _not_reproduced(side, f"exit status {done.status}: {_last_words(done)}")
-    root = Path(json.loads(done.out)["path"])
     made = read_receipt(RunPlace(root))
     if made.identity != receipt.identity:
         raise _not_reproduced(side, f"it made {made.identity}, its receipt says {receipt.identity}")
     found = sample(root, done.peak_rss_mib)
     shutil.rmtree(root)
     return found
+
+
+def _published(done: Child) -> Path | None:
+    """Where the run was published; None where the process died, which may end with 1 too."""
+    try:
+        return Path(json.loads(done.out)["path"]) if done.status in DONE else None
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _comparable(base: Receipt, cand: Receipt) -> None:

@@ -1,0 +1,183 @@
+"""Two sides in turns: who is called how, what is refused, what is kept.
+
+The interpreter of a side is a stand-in here that publishes a copy of the demo world, so that
+hundreds of seconds of worlds need not be made; one test of the full tier uses the real one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from calling import Said
+from fraudworld.errors import InputError, RefusedError
+from fraudworld.perf.compare import Side, compare
+from fraudworld.perf.lanes import LANES
+from fraudworld.store.layout import RunPlace
+from fraudworld.store.receipt import read_receipt
+
+STAND_IN = """#!{python}
+import json, os, shutil, sys
+from pathlib import Path
+words = sys.argv[1:]
+with open({log!r}, "a") as log:
+    log.write(json.dumps([{name!r}, words]) + "\\n")
+root = Path(words[words.index("--runs-root") + 1]) / "made"
+assert not root.exists()
+shutil.copytree({world!r}, root, copy_function=os.link)
+{spoil}
+print(json.dumps({{"path": str(root)}}))
+sys.exit({status})
+"""
+OTHER_DIGEST = """
+index = next(root.rglob("validation_bundle_index_6A.json"))
+document = json.loads(index.read_text())
+document["content_digests"]["s1_party_base_6A"] = "0" * 64
+index.unlink()
+index.write_text(json.dumps(document))
+"""
+OTHER_SEED = """
+receipt = root / "run_receipt.json"
+document = json.loads(receipt.read_text())
+document["seed"] = 7
+receipt.unlink()
+receipt.write_text(json.dumps(document))
+"""
+
+Make = Callable[..., Side]
+
+
+@pytest.fixture
+def calls(tmp_path: Path) -> Callable[[], list[tuple[str, list[str]]]]:
+    """What the stand-ins were called with, in order."""
+    return lambda: [
+        (name, words)
+        for name, words in map(json.loads, (tmp_path / "calls").read_text().splitlines())
+    ]
+
+
+@pytest.fixture
+def side(tmp_path: Path, demo_world: Path) -> Make:
+    """A side whose interpreter is a stand-in."""
+
+    def make(name: str, spoil: str = "", status: int = 0, **more: Path) -> Side:
+        program = tmp_path / f"python-{name}"
+        program.write_text(
+            STAND_IN.format(
+                python=sys.executable, log=str(tmp_path / "calls"), name=name,
+                world=str(demo_world), spoil=spoil, status=status,
+            )
+        )  # fmt: skip
+        program.chmod(0o755)
+        return Side(name=name, run=demo_world, python=program, **more)
+
+    return make
+
+
+def test_sides_take_turns_after_a_warm_up_and_leave_nothing(
+    side: Make, calls: Callable[[], list[tuple[str, list[str]]]], tmp_path: Path
+) -> None:
+    scratch = tmp_path / "scratch"
+    told: list[str] = []
+    found = compare(side("BASE"), side("CAND"), LANES["POPT.5"], 3, scratch, told.append)
+    order = [name for name, _ in calls()]
+    assert sorted(order[:2]) == ["BASE", "CAND"]
+    assert order[2:] == ["BASE", "CAND", "CAND", "BASE", "BASE", "CAND"]
+    assert (len(found.base), len(found.cand), len(told)) == (3, 3, 8)
+    assert list(scratch.iterdir()) == []
+    assert found.decision.decision == "UNLOCK_P5"  # copies of one run: nothing saved, none lost
+    assert {s.run_id for s in (*found.base, *found.cand)} == set(found.decision.run_ids)
+
+
+def test_a_side_is_asked_for_what_its_receipt_says(side: Make, demo_world: Path) -> None:
+    chosen = side("BASE", policy=Path("pack"), upstream=Path("frozen"))
+    receipt = read_receipt(RunPlace(demo_world))
+    words = chosen.command(receipt, Path("below"))
+    assert words[1:5] == ["-m", "fraudworld", "run", "--quiet"]
+    options = dict(zip(words[6::2], words[7::2], strict=True))
+    assert options == {
+        "--profile": "demo", "--scale": "1.0", "--seed": "42", "--runs-root": "below",
+        "--policy": "pack", "--upstream": "frozen",
+    }  # fmt: skip
+
+
+def test_a_side_with_other_digests_is_reverted(side: Make, tmp_path: Path) -> None:
+    cand = side("CAND", spoil=OTHER_DIGEST)
+    found = compare(side("BASE"), cand, LANES["POPT.1"], 1, tmp_path / "scratch")
+    assert found.decision.decision == "REVERT_POPT1"
+    assert found.decision.vetoes == ("content digests equal in every run",)
+    (finding,) = [f for f in found.decision.done_when if "digests" in f.what]
+    assert finding.evidence["differ"] == ["s1_party_base_6A"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "status", "said"),
+    [
+        ("sys.exit('no such overlay')", 0, "no such overlay"),  # dies with 1, as Python does
+        ("", 3, "exit status 3"),
+    ],
+)
+def test_a_side_that_fails_is_refused(
+    side: Make, tmp_path: Path, spoil: str, status: int, said: str
+) -> None:
+    with pytest.raises(RefusedError, match=said) as caught:
+        compare(side("BASE"), side("CAND", spoil, status), LANES["POPT.5"], 1, tmp_path / "scratch")
+    assert caught.value.code == "6A.PERF.RUN_NOT_REPRODUCED"
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_a_side_that_makes_another_world_is_refused(side: Make, tmp_path: Path) -> None:
+    with pytest.raises(RefusedError, match="seed=7"):
+        compare(
+            side("BASE"), side("CAND", spoil=OTHER_SEED), LANES["POPT.5"], 1, tmp_path / "scratch"
+        )
+
+
+def test_runs_of_different_seeds_are_not_compared(
+    side: Make, demo_world: Path, tmp_path: Path
+) -> None:
+    other = shutil.copytree(demo_world, tmp_path / "other", copy_function=os.link)
+    receipt = json.loads((other / "run_receipt.json").read_text())
+    (other / "run_receipt.json").unlink()
+    (other / "run_receipt.json").write_text(json.dumps({**receipt, "seed": 7}))
+    cand = Side(name="CAND", run=other)
+    with pytest.raises(InputError, match="differ in seed") as caught:
+        compare(side("BASE"), cand, LANES["POPT.5"], 1, tmp_path / "scratch")
+    assert caught.value.code == "6A.PERF.RUNS_NOT_COMPARABLE"
+
+
+def test_the_command_writes_its_decision(
+    fraudworld: Callable[..., Said], side: Make, demo_world: Path, tmp_path: Path
+) -> None:
+    said = fraudworld(
+        "perf", "compare", demo_world, demo_world, "--runs-root", tmp_path, "--json", "--quiet",
+        "--lane", "POPT.1", "--base-python", side("BASE").python,
+        "--cand-python", side("CAND").python,
+    )  # fmt: skip
+    document = json.loads(said.out)
+    assert (said.status, said.err) == (1, "")
+    assert document["decision"]["decision"] == "HOLD_POPT1"
+    assert document["decision"]["blockers"] == ["S3 saves at least 30%"]
+    written = json.loads((tmp_path / "reports/decisions/POPT_1.json").read_text())
+    assert written == document["decision"]
+
+
+def test_the_command_knows_its_lanes(fraudworld: Callable[..., Said], demo_world: Path) -> None:
+    said = fraudworld("perf", "compare", demo_world, demo_world, "--lane", "POPT.0")
+    assert said.status == 2
+    assert "POPT.1, POPT.2, POPT.3, POPT.4, POPT.5" in said.err
+
+
+@pytest.mark.full
+def test_this_program_makes_the_demo_world_again(demo_world: Path, tmp_path: Path) -> None:
+    base, cand = (Side(name=name, run=demo_world) for name in ("BASE", "CAND"))
+    found = compare(base, cand, LANES["POPT.5"], 1, tmp_path)
+    assert "content digests equal in every run" not in found.decision.vetoes
+    assert "RNG logs byte-identical in every run" not in found.decision.vetoes
+    assert found.base[0].missing == ()
