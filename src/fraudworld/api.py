@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     import polars
     import pyarrow as pa
 
+    from fraudworld.gates.certify import Witness
+
 NOT_A_RUN = "6A.CLI.RUN_NOT_FOUND"
 SHORTEST_PREFIX = 4
 
@@ -157,10 +159,12 @@ def certify(
     request: RunRequest,
     seeds: Sequence[int],
     progress: Callable[[int], Callable[[Progress], None]] | None = None,
+    witness: Witness | None = None,
 ) -> dict[str, Any]:
     """Run the full chain once per seed, judge T1–T10 and decide; finished seeds are reused.
 
-    `progress` is called with every seed as its turn comes, for what is to be told of its run.
+    `progress` is called with every seed as its turn comes, for what is to be told of its run;
+    `witness` gives T10's rows from the folder of every seed's run.
     Returns `realism_gate_summary_6A.json`, written below the runs root. Raises RefusedError
     where required seeds are missing.
     """
@@ -170,7 +174,7 @@ def certify(
         report = progress(seed) if progress is not None else None
         return pipeline.run(replace(request, seed=seed), report).place.root
 
-    return gates.certify(request, seeds, runner)
+    return gates.certify(request, seeds, runner, witness)
 
 
 def open_run(path: str | Path) -> World:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ def certify(
     across = [
         *judged_together(pack, list(boards.values())),
         t9_cross_seed_stability(pack, list(boards.values())),
-        *(witness(runs) if witness else no_witness()),
+        *downstream(runs, witness),
     ]
     summary = summarise(pack, runs, boards, across, copied_states(runs))
     write_evidence(request.runs_root / SUMMARY, summary)
@@ -68,7 +69,9 @@ def certify(
 def judged_together(pack: PolicyPack, boards: Sequence[Mapping[str, Any]]) -> list[Row]:
     """T1–T8 on the counts of all seeds added up; their rows carry no seed."""
     together = Sample(pooled([Counts.from_dict(b["counts"]) for b in boards]), pack, None)
-    return [row for gate in GATES for row in gate(together)]
+    said = {"pooled": "counts added up over seeds", "seeds": sorted(b["seed"] for b in boards)}
+    rows = (row for gate in GATES for row in gate(together))
+    return [replace(row, details={**row.details, **said}) for row in rows]
 
 
 def copied_states(runs: dict[int, Path]) -> list[str]:
@@ -85,13 +88,20 @@ def copied_states(runs: dict[int, Path]) -> list[str]:
     )
 
 
+def downstream(runs: Mapping[int, Path], witness: Witness | None) -> list[Row]:
+    """T10's rows; a metric the witness says nothing about has no evidence."""
+    rows = list(witness(runs)) if witness else []
+    told = {row.metric_name for row in rows}
+    return [*rows, *(row for row in no_witness() if row.metric_name not in told)]
+
+
 def no_witness() -> list[Row]:
     """T10 where no downstream witness was run: no evidence, and so no pass."""
     return [
         Row(
             "T10_DOWNSTREAM_COMPAT_6B", metric, None, 1.0, 1.0, False, False, None, None, None,
             "INSUFFICIENT_EVIDENCE", "cross-layer review", 0.0,
-            {"why": "no downstream witness has been run over these worlds"},
+            {"why": "no downstream witness has judged these worlds"},
         )
         for metric in ("non_regression", "sensitivity")
     ]  # fmt: skip

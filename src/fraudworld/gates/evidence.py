@@ -364,7 +364,8 @@ class Evidence:
 
     def measures(self) -> dict[str, float]:
         """What T9 follows over the seeds beside the gates: means, non-clean and link shares."""
-        party, account, device, ip = (self.of(k) for k in ("party", "account", "device", "ip"))
+        judged = {kind: self.of(kind) for kind in ("party", "account", "device", "ip")}
+        party, account, device, ip = judged.values()
         high = ip.raw == self.pack.codes("ip_raw_role").index("HIGH_RISK_IP")
         out = {
             "accounts_per_party": account.n / party.n,
@@ -372,7 +373,7 @@ class Evidence:
             "devices_per_party": int((device.owner != NOBODY).sum()) / party.n,
             "high_risk_ip_share": int(high.sum()) / ip.n,
         }
-        for kind, found in (("party", party), ("account", account), ("device", device)):
+        for kind, found in judged.items():
             out[f"non_clean_{kind}"] = int(found.risky.sum()) / found.n
         links = self.links.types.sum(axis=0)
         policy = self.pack.ip_count_priors.edge_shares.values()

@@ -90,6 +90,23 @@ def test_without_a_witness_nothing_is_certified(seeded, tmp_path):
     assert [r.status for r in no_witness()] == ["INSUFFICIENT_EVIDENCE"] * 2
 
 
+def test_a_witness_that_is_silent_on_a_metric_certifies_nothing(seeded, tmp_path):
+    made = certify(
+        RunRequest(runs_root=tmp_path), SEEDS, seeded(), lambda runs: passing_witness(runs)[:1]
+    )
+    assert made["decision"] == "HOLD_REMEDIATE"
+    assert [f["metric_name"] for f in made["fails"]] == ["sensitivity"]
+    assert [r["status"] for r in made["t10"]["rows"]] == ["PASS", "INSUFFICIENT_EVIDENCE"]
+
+
+def test_every_critical_metric_is_followed_over_the_seeds(seeded, tmp_path):
+    made = certify(RunRequest(runs_root=tmp_path), SEEDS, seeded())
+    followed = {row["metric_name"] for row in made["stability"]}
+    assert {f"non_clean_{kind}" for kind in ("party", "account", "device", "ip")} <= followed
+    assert {"accounts_per_party", "instruments_per_account", "devices_per_party"} <= followed
+    assert {"linked_device_fraction", "max_devices_per_ip", "or_account", "or_device"} <= followed
+
+
 def test_a_missing_required_seed_is_refused_before_anything_runs(tmp_path):
     def runner(seed: int) -> Path:
         raise AssertionError("nothing may run")
@@ -163,6 +180,7 @@ def test_pooled_rows_are_the_gates_on_the_sum(demo_world, board):
     assert len(rows) == len(board["tests"])
     for one, row in zip(board["tests"], rows, strict=True):
         assert row.seed is None
+        assert row.details["pooled"] == "counts added up over seeds"
         assert (row.test_id, row.metric_name) == (one["test_id"], one["metric_name"])
         # Haldane's half counts for less, and rare roles of merchants find support.
         if not row.metric_name.startswith(("or_", "jsd_role_merchant")):
