@@ -20,6 +20,7 @@ from fraudworld import (
     cli_run,
     cli_store,
     cli_upstream,
+    cli_verify,
 )
 from fraudworld import cli_output as show
 from fraudworld.errors import FraudworldError, InternalError
@@ -42,6 +43,7 @@ app = typer.Typer(
 app.command("run")(cli_run.run)
 app.command("gates")(cli_run.gates)
 app.command("certify")(cli_run.certify)
+app.command("verify")(cli_verify.verify)
 app.command("export")(cli_export.export)
 app.command("doctor")(cli_doctor.doctor)
 app.add_typer(cli_store.runs, name="runs")

@@ -1,0 +1,302 @@
+"""The checks of `fraudworld verify`, group by group."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from fraudworld.audit import invariants
+from fraudworld.audit.world import open_world, sealed_policy
+from fraudworld.contracts import BY_NAME, CONTRACT_VERSION, TABLES, Kind
+from fraudworld.errors import FraudworldError
+from fraudworld.rng import RNG_LAW_VERSION
+from fraudworld.store.bundle import sha256_file
+from fraudworld.store.identity import Identity, digest, manifest_fingerprint
+from fraudworld.store.layout import RunPlace, part_name
+from fraudworld.store.reader import recompute_digest
+from fraudworld.store.receipt import Receipt, read_receipt
+from fraudworld.store.seal import SealedRun, check_run
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at; `what` says what was found, for a failure exactly where."""
+
+    group: str
+    name: str
+    holds: bool
+    what: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """All checks made. A group that was not reached is named in `skipped`."""
+
+    run: Path
+    checks: tuple[Check, ...]
+    skipped: tuple[str, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Everything was looked at and everything holds."""
+        return not self.skipped and all(c.holds for c in self.checks)
+
+    @property
+    def first_failure(self) -> Check | None:
+        """The first wrong thing."""
+        return next((c for c in self.checks if not c.holds), None)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, for `--json`."""
+        return {
+            "run": str(self.run),
+            "holds": self.holds,
+            "checks": [vars(c) for c in self.checks],
+            "skipped": list(self.skipped),
+        }
+
+
+@dataclass
+class Claim:
+    """What the run says of itself; filled by the seal group, read by the others."""
+
+    place: RunPlace
+    upstream: Path | None
+    sealed: SealedRun | None = None
+    receipt: Receipt | None = None
+
+    @property
+    def known(self) -> tuple[SealedRun, Receipt]:
+        """Seal and receipt; both are there once the first group has passed."""
+        assert self.sealed is not None
+        assert self.receipt is not None
+        return self.sealed, self.receipt
+
+
+Group = Callable[[Claim], Iterator[Check]]
+
+
+def verify(run: Path, *, upstream: Path | None = None) -> Verdict:
+    """Verify a published run, or a copy of one, from its files alone; nothing is written.
+
+    upstream: the folder of the frozen upstream, where it should be compared too. Never
+    raises for what is wrong with the run: that is what it returns.
+    """
+    claim = Claim(RunPlace(run), upstream)
+    made: list[Check] = []
+    skipped: list[str] = []
+    for name, group in CHECKS:
+        if skipped or not all(c.holds for c in made):
+            skipped.append(name)
+            continue
+        try:
+            made += group(claim)
+        except FraudworldError as error:
+            made.append(Check(name, "readable", False, f"{error.what} [{error.where}]"))
+    return Verdict(run, tuple(made), tuple(skipped))
+
+
+def _seal(claim: Claim) -> Iterator[Check]:
+    """Every byte is the one that was sealed, and there is nothing else."""
+    claim.sealed = check_run(claim.place)
+    yield Check("seal", "every file of data and logs has its sealed SHA-256", True)
+    claim.receipt = read_receipt(claim.place)
+    sealed, receipt = claim.known
+    yield _same("seal", "receipt names the bundle", receipt.bundle_digest, sealed.digest)
+    yield _same("seal", "flag and receipt agree", receipt.passed, sealed.passed)
+    index = _json(claim.place.run_index)
+    listed = {m["path"]: m["sha256_hex"] for m in index["members"]}
+    outside = [claim.place.receipt, *_files(claim.place.reports)]
+    here = {p.relative_to(claim.place.root).as_posix(): p for p in outside}
+    # A file laid beside an index is a finding, and so is one that is gone.
+    strange = sorted(set(listed) ^ set(here))
+    yield Check("seal", "run_index lists receipt and reports, and only them", not strange,
+                ", ".join(strange[:3]))  # fmt: skip
+    for name in sorted(set(listed) & set(here)):
+        found = sha256_file(here[name])
+        if found != listed[name]:
+            yield Check("seal", "run_index digests", False, f"{name} is {found}")
+
+
+def _identity(claim: Claim) -> Iterator[Check]:
+    """Seed, policy, fingerprint: receipt, documents, folder names and columns all agree."""
+    _, receipt = claim.known
+    place = claim.place
+    policy = sealed_policy(place.root)  # raises where it does not hash to what it says
+    stated = _json(place.resolved_policy)["parameter_hash"]
+    yield _same("identity", "policy hashes to the receipt's", receipt.parameter_hash, stated)
+    yield _same("identity", "posture", receipt.posture, policy.posture)
+    inputs = _json(place.sealed_inputs)
+    contents = sorted(
+        (r["manifest_key"], r["sha256_hex"]) for r in inputs["rows"] if r["role"] == "upstream"
+    )
+    yield _same(
+        "identity", "sealed inputs hash to their digest", inputs["sealed_inputs_digest"],
+        digest(contents),
+    )  # fmt: skip
+    fingerprint = manifest_fingerprint(
+        stated, inputs["sealed_inputs_digest"], CONTRACT_VERSION, RNG_LAW_VERSION
+    )
+    yield _same("identity", "fingerprint", receipt.manifest_fingerprint, fingerprint)
+    identity = receipt.identity
+    for table in TABLES:
+        folder = place.dataset(table.name, identity)
+        expected = [part_name(i) for i in range(len(list(folder.glob("part-*.parquet"))))]
+        found = sorted(p.relative_to(place.layer / table.name).as_posix()
+                       for p in _files(place.layer / table.name))  # fmt: skip
+        wanted = [f"{RunPlace.partition(identity)}/{name}" for name in expected]
+        if found != wanted or not found:
+            strange = sorted(set(found) ^ set(wanted))[:2] or [table.name]
+            yield Check("identity", f"{table.name}: folder names", False, ", ".join(strange))
+    yield Check("identity", "folder names are seed, policy and fingerprint", True)
+
+
+def _tables(claim: Claim) -> Iterator[Check]:
+    """Schemas, row counts, identity columns and content digests of every dataset."""
+    sealed, receipt = claim.known
+    lists = _code_lists(claim)
+    for table in TABLES:
+        folder = claim.place.dataset(table.name, receipt.identity)
+        rows = 0
+        for part in sorted(folder.glob("part-*.parquet")):
+            file = pq.ParquetFile(part)
+            rows += file.metadata.num_rows
+            plain = [(f.name, str(f.type), f.nullable) for f in file.schema_arrow]
+            wanted = [
+                (f.name, str(getattr(f.type, "value_type", f.type)), f.nullable)
+                for f in table.schema
+            ]
+            if plain != wanted:
+                yield Check("tables", f"{table.name}: schema", False, str(part))
+        yield _same("tables", f"{table.name}: rows", receipt.tables.get(table.name), rows)
+        if table.identity:
+            yield _identity_columns(table.name, folder, receipt.identity)
+        found = recompute_digest(folder, table, lists(table.name))
+        yield _same(
+            "tables", f"{table.name}: content digest",
+            sealed.content_digests.get(table.name), found,
+        )  # fmt: skip
+
+
+def _identity_columns(name: str, folder: Path, identity: Identity) -> Check:
+    wanted = (identity.seed, identity.manifest_fingerprint, identity.parameter_hash)
+    columns = ("seed", "manifest_fingerprint", "parameter_hash")
+    for part in sorted(folder.glob("part-*.parquet")):
+        data = pq.ParquetFile(part, read_dictionary=list(columns[1:])).read(list(columns))
+        for column, value in zip(columns, wanted, strict=True):
+            if data.num_rows and data[column].unique().to_pylist() != [value]:
+                return Check("tables", f"{name}: identity columns", False, f"{part}: {column}")
+    return Check("tables", f"{name}: identity columns", True)
+
+
+def _code_lists(claim: Claim) -> Callable[[str], dict[str, tuple[str, ...]]]:
+    """Code lists of a dataset's columns: the policy's, or what the tables hold, sorted.
+
+    Every country of the upstream has parties and accounts, so the open lists are complete.
+    """
+    world = open_world(claim.place.root)
+
+    def held(column: str, view: str) -> tuple[str, ...]:
+        rows = world.sql.execute(f"SELECT DISTINCT {column} FROM {view}").fetchall()
+        return tuple(sorted(str(row[0]) for row in rows))
+
+    open_lists = {
+        "country": held("country_iso", "s1_party_base"),
+        "currency": held("currency", "s2_account_base"),
+        None: held("metric_id", "s4_network_summary"),
+    }
+
+    def of(name: str) -> dict[str, tuple[str, ...]]:
+        return {
+            c.name: world.pack.codes(c.codes)
+            if c.codes and c.codes not in open_lists
+            else open_lists[c.codes]
+            for c in BY_NAME[name].columns
+            if c.kind is Kind.CODE
+        }
+
+    return of
+
+
+def _laws(claim: Claim) -> Iterator[Check]:
+    """Keys and references; and every law of the domain, where the flag claims them."""
+    world = open_world(claim.place.root)
+    claims_all = claim.known[0].passed
+    look = invariants.check if claims_all else invariants.check_structure
+    for outcome in look(world):
+        what = "" if outcome.holds else f"{outcome.violations} rows"
+        yield Check("laws", outcome.name, outcome.holds, what)
+
+
+def _randomness(claim: Claim) -> Iterator[Check]:
+    from fraudworld.verification.randomness import reconcile
+
+    yield from reconcile(claim.place, claim.known[1].seed)
+
+
+def _inputs(claim: Claim) -> Iterator[Check]:
+    """Sealed inputs against an upstream folder, if one is given."""
+    rows = [r for r in _json(claim.place.sealed_inputs)["rows"] if r["role"] == "upstream"]
+    yield Check("inputs", "upstream files are listed", bool(rows), f"{len(rows)} files")
+    if claim.upstream is None:
+        return
+    for row in rows:
+        path = claim.upstream / row["path"]
+        found = sha256_file(path) if path.is_file() else "missing"
+        if found != row["sha256_hex"]:
+            yield Check("inputs", "sealed inputs against today's files", False, f"{path}: {found}")
+            return
+    yield Check("inputs", "sealed inputs against today's files", True)
+
+
+def _gates(claim: Claim) -> Iterator[Check]:
+    """The gateboard, computed anew, row by row; and that the flag follows from it."""
+    from fraudworld import gates
+    from fraudworld.gates.schema import violations
+
+    board = _json(claim.place.gateboard)
+    broken = violations("realism_gate_6A", board)
+    yield Check("gates", "gateboard keeps to its schema", not broken, "; ".join(broken[:2]))
+    anew = json.loads(json.dumps(gates.judge(claim.place.root).as_dict()))
+    for kind, name in (("tests", "metric_name"), ("guards", "guard_id")):
+        for stated, found in zip(board[kind], anew[kind], strict=True):
+            if stated != found:
+                yield Check("gates", f"{stated[name]} computed anew", False,
+                            f"stated {stated['value']}, found {found['value']}")  # fmt: skip
+    same = all(board[k] == anew[k] for k in anew)
+    yield Check("gates", "the gateboard computed anew is the one published", same)
+    report = _json(claim.place.document("s5_validation_report_6A"))
+    good = not report["required_failed"] and board["grade"] in ("B", "B+")
+    yield _same("gates", "flag follows from checks and gates", claim.known[0].passed, good)
+    yield _same("gates", "grade of the receipt", claim.known[1].grade, anew["grade"])
+
+
+CHECKS: tuple[tuple[str, Group], ...] = (
+    ("seal", _seal),
+    ("identity", _identity),
+    ("tables", _tables),
+    ("laws", _laws),
+    ("randomness", _randomness),
+    ("inputs", _inputs),
+    ("gates", _gates),
+)
+
+
+def _same(group: str, name: str, stated: object, found: object) -> Check:
+    holds = stated == found
+    return Check(group, name, holds, "" if holds else f"stated {stated}, found {found}")
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.rglob("*") if p.is_symlink() or not p.is_dir())
+
+
+def _json(path: Path) -> dict[str, Any]:
+    from fraudworld.api import read_json
+
+    return read_json(path)

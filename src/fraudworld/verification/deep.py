@@ -1,0 +1,66 @@
+"""The whole run made again from its seed, policy and inputs, and compared value for value."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from fraudworld import pipeline
+from fraudworld.policy.loader import STEMS, file_of
+from fraudworld.request import RunRequest
+from fraudworld.store.layout import RunPlace
+from fraudworld.store.receipt import read_receipt
+from fraudworld.store.seal import check_run
+from fraudworld.verification.checks import Check
+
+
+def regenerated(run: Path, *, upstream: Path | None = None) -> Iterator[Check]:
+    """Every dataset made again, not a sample: its content digest against the published one.
+
+    upstream: the folder the run was made from, where it was not the embedded one. What is
+    made is made in a temporary folder and removed.
+    """
+    place = RunPlace(run)
+    receipt = read_receipt(place)
+    stated = check_run(place).content_digests
+    with tempfile.TemporaryDirectory(prefix="fraudworld-verify-") as temporary:
+        root = Path(temporary)
+        pack, overlays = _policy_folder(place, root / "policy")
+        request = RunRequest(
+            profile=receipt.profile,
+            scale=receipt.scale,
+            seed=receipt.seed,
+            runs_root=root / "runs",
+            policy_dir=pack,
+            overlays=overlays,
+            upstream_dir=upstream,
+            role=receipt.role,
+        )
+        outcome = pipeline.run(request)
+        found = json.loads(outcome.place.bundle_index.read_text("utf-8"))["content_digests"]
+        holds = outcome.identity == receipt.identity
+        yield Check("deep", "the same identity", holds, "" if holds else f"{outcome.identity}")
+        for name in sorted(set(stated) | set(found)):
+            same = stated.get(name) == found.get(name)
+            what = "" if same else f"published {stated.get(name)}, made again {found.get(name)}"
+            yield Check("deep", f"{name} made again", same, what)
+        shutil.rmtree(outcome.place.root, ignore_errors=True)
+
+
+def _policy_folder(place: RunPlace, folder: Path) -> tuple[Path, tuple[str, ...]]:
+    """The sealed policy written out as a pack, and the overlays its posture needs."""
+    pack = json.loads(place.resolved_policy.read_text("utf-8"))["pack"]
+    for stem in STEMS:
+        path = folder / file_of(stem)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(yaml.safe_dump(pack[stem], sort_keys=True, width=900), "utf-8")
+    if pack["posture"] == "certifiable":
+        return folder, ()
+    overlay = folder / "posture.yaml"
+    overlay.write_text(yaml.safe_dump({"posture": pack["posture"]}), "utf-8")
+    return folder, (str(overlay),)
