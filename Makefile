@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 FULL := .venv-full
 BENCH := build/bench
 
-.PHONY: demo test test-full lint check bench docs lock clean
+.PHONY: demo test test-full lint check bench bench-authority docs lock clean
 
 demo: $(READY)            ## build, judge and seal a world of about 100 000 parties
 	$(BIN)/fraudworld run --profile demo
@@ -33,6 +33,10 @@ bench: $(READY)           ## the authority world from nothing, then seconds per 
 docs: $(READY)            ## write the pages that are made from the code
 	$(BIN)/python -c "from pathlib import Path; from fraudworld.contracts.reference import page; \
 	  Path('docs/tables.md').write_text(page(), 'utf-8')"
+
+bench-authority: $(READY) ## the authority world cold, three times, each beside its floor
+	rm -rf $(BENCH)
+	$(BIN)/python benches/authority.py --root $(BENCH)
 
 lock:                     ## refresh the lock files from pyproject.toml
 	$(PYTHON) -m venv build/lock

@@ -53,6 +53,7 @@ def generate(root: Path, profile: str, scale: float, seed: int) -> dict[str, Any
     the published folder, gates left out; whatever no step is blamed for is in it.
     """
     from fraudworld import pipeline
+    from fraudworld.perf.compare import sample
     from fraudworld.perf.evidence import read_evidence
     from fraudworld.request import RunRequest
 
@@ -67,6 +68,7 @@ def generate(root: Path, profile: str, scale: float, seed: int) -> dict[str, Any
     before_gates = [e.peak_rss_mib for e in evidence.events if e.state != "gates"][:-1]
     return {
         "run": str(outcome.place.root),
+        "sample": asdict(sample(outcome.place.root, evidence.summary["peak_rss_mib"])),
         "grade": outcome.grade,
         "parties": outcome.rows["s1_party_base_6A"],
         "rows": sum(outcome.rows.values()),

@@ -1,0 +1,125 @@
+"""A cost model of runs, and whether it predicts runs it has not seen.
+
+    .venv/bin/python benches/cost_model.py [--fit demo authority] [--check small authority:0.3]
+
+Seconds, CPU-seconds, bytes and peak memory are straight lines in the number of parties,
+through the medians of the two sizes of --fit. Sizes are PROFILE or PROFILE:SCALE. Every run
+is cold. Prints the lines and the error on the sizes of --check; exit status 1 where one of
+their totals is off by more than 20 %.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import measure
+from measure import STATES
+
+WITHIN = 0.20
+
+
+@dataclass(frozen=True)
+class Line:
+    """Fixed cost, and the cost of a million parties."""
+
+    fixed: float
+    per_million: float
+
+    def at(self, parties: float) -> float:
+        """The cost of a run of so many parties."""
+        return self.fixed + self.per_million * parties / 1e6
+
+
+def main() -> int:
+    """Measure, fit, predict."""
+    options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    options.add_argument("--fit", nargs=2, default=["demo", "authority"], metavar="SIZE")
+    options.add_argument("--check", nargs="+", default=["small", "authority:0.3"], metavar="SIZE")
+    options.add_argument("--repeats", type=int, default=3)
+    options.add_argument("--seed", type=int, default=42)
+    options.add_argument("--root", type=Path, default=Path("build/bench"))
+    options.add_argument("--out", type=Path, default=Path("build/bench-cost-model.json"))
+    asked = options.parse_args()
+    measure.cold_run(asked.root, "demo", 1.0, asked.seed)
+    runs = {
+        size: costs(asked.root, size, asked.seed, asked.repeats)
+        for size in (*asked.fit, *asked.check)
+    }
+    low, high = (runs[size] for size in asked.fit)
+    model = {name: line(low, high, name) for name in low if name != "parties"}
+    measure.save(asked.out, {"machine": measure.machine(), "runs": runs})
+
+    print(f"{measure.machine()}; seed {asked.seed}, medians of {asked.repeats} cold runs.\n")
+    rows = [(name, fitted.fixed, fitted.per_million) for name, fitted in model.items()]
+    print(measure.table(("cost", "fixed", "per million parties"), rows))
+    print()
+    print(per_party(runs))
+    print()
+    worst = errors(model, runs, asked.check)
+    print(f"\nLargest error of a total: {worst:.1%}; at most {WITHIN:.0%} is asked for.")
+    return int(worst > WITHIN)
+
+
+def costs(root: Path, size: str, seed: int, repeats: int) -> dict[str, float]:
+    """Median costs of a size, and its parties."""
+    profile, _, scale = size.partition(":")
+    print(size, file=sys.stderr, flush=True)
+    runs = [measure.cold_run(root, profile, float(scale or 1), seed) for _ in range(repeats)]
+    return flat(measure.medians(runs))
+
+
+def flat(run: dict[str, Any]) -> dict[str, float]:
+    """The figures of a run that the model knows, by name; totals first."""
+    return {
+        "parties": run["parties"],
+        "S1–S5 wall s": run["segment"]["wall_s"],
+        "S1–S5 CPU s": run["segment"]["cpu_s"],
+        "bytes on disk": run["bytes"],
+        "peak MiB": run["peak_rss_mib"],
+        **{f"{state} wall s": run["wall_s"][state] for state in (*STATES, "gates")},
+    }
+
+
+def line(low: dict[str, float], high: dict[str, float], name: str) -> Line:
+    """The line through two sizes."""
+    slope = (high[name] - low[name]) / (high["parties"] - low["parties"])
+    return Line(low[name] - slope * low["parties"], slope * 1e6)
+
+
+def per_party(runs: dict[str, dict[str, float]]) -> str:
+    """Cost of one party at every size."""
+    rows = [
+        (
+            size,
+            int(run["parties"]),
+            1e6 * run["S1–S5 wall s"] / run["parties"],
+            1e6 * run["S1–S5 CPU s"] / run["parties"],
+            run["bytes on disk"] / run["parties"],
+        )
+        for size, run in sorted(runs.items(), key=lambda item: item[1]["parties"])
+    ]
+    return measure.table(("size", "parties", "wall µs", "CPU µs", "bytes, each per party"), rows)
+
+
+def errors(
+    model: dict[str, Line], runs: dict[str, dict[str, float]], check: Sequence[str]
+) -> float:
+    """Print predicted and measured totals of unseen sizes; returns the largest error."""
+    rows: list[tuple[object, ...]] = []
+    worst = 0.0
+    for size in check:
+        for name in ("S1–S5 wall s", "S1–S5 CPU s", "bytes on disk", "peak MiB"):
+            told, was = model[name].at(runs[size]["parties"]), runs[size][name]
+            worst = max(worst, abs(told / was - 1.0))
+            rows.append((f"{size}, {name}", told, was, f"{told / was - 1.0:+.1%}"))
+    print(measure.table(("unseen run", "predicted", "measured", "error"), rows))
+    return worst
+
+
+if __name__ == "__main__":
+    sys.exit(main())
