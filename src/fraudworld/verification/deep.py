@@ -61,6 +61,7 @@ def _policy_folder(place: RunPlace, folder: Path) -> tuple[Path, tuple[str, ...]
         path.write_text(yaml.safe_dump(pack[stem], sort_keys=True, width=900), "utf-8")
     if pack["posture"] == "certifiable":
         return folder, ()
+    posture = {"name": "posture", "why": "the sealed run has it", "posture": pack["posture"]}
     overlay = folder / "posture.yaml"
-    overlay.write_text(yaml.safe_dump({"posture": pack["posture"]}), "utf-8")
+    overlay.write_text(yaml.safe_dump(posture), "utf-8")
     return folder, (str(overlay),)
