@@ -3,7 +3,8 @@
     .venv/bin/python benches/robustness.py [--seeds 40] [--profile demo] [--root build/robustness]
 
 Seeds are 1001, 1002, …: none a certificate rests on. Gateboards are kept below the root and
-worlds are not, so a stopped run goes on where it was. Prints Markdown (docs/robustness.md).
+worlds are not, so a stopped run goes on where it was. Prints Markdown (docs/robustness.md) and
+writes the same figures to `quantiles-<profile>.json` there.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +26,19 @@ from fraudworld import pipeline
 from fraudworld.request import RunRequest
 
 FIRST_SEED = 1001
+QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
+AT_LEAST = ("linked_device_fraction", "mapped_role_fraction", "or_account", "or_device")
 Board = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A metric or guard over the seeds: what B+ asks, quantiles, the seed nearest to failing."""
+
+    name: str
+    bound: str
+    quantiles: tuple[float, ...]
+    worst_seed: int
 
 
 def main() -> int:
@@ -38,7 +53,10 @@ def main() -> int:
     missing = sorted(misses(boards))
     print(f"Seeds {seeds[0]}–{seeds[-1]}, profile {asked.profile}; ", end="")
     print(f"{sum(b['grade'] == 'B+' for b in boards.values())} of {len(boards)} are B+.\n")
-    print("\n".join(table(boards)))
+    found = list(figures(boards))
+    print("\n".join(markdown(found)))
+    kept = asked.root / f"quantiles-{asked.profile}.json"
+    kept.write_text(json.dumps([asdict(one) for one in found], indent=1), "utf-8")
     print("\nMissing B+: " + ("; ".join(missing) or "nothing."))
     return 1 if missing else 0
 
@@ -66,33 +84,46 @@ def misses(boards: dict[int, Board]) -> Iterator[str]:
                 yield f"seed {seed} {guard['guard_id']} = {guard['value']}, not {guard['bound']}"
 
 
-def table(boards: dict[int, Board]) -> Iterator[str]:
-    """A Markdown line per metric and guard."""
-    yield "| metric | B+ | min | 5 % | median | 95 % | max | worst seed |"
-    yield "|---|--:|--:|--:|--:|--:|--:|--:|"
+def figures(boards: dict[int, Board]) -> Iterator[Figure]:
+    """Every metric, then every guard, over the seeds."""
     first = next(iter(boards.values()))
     for n, row in enumerate(first["tests"]):
-        values = {s: b["tests"][n]["value"] for s, b in boards.items()}
-        smaller_is_worse = row["threshold_B"] < row["threshold_Bplus"] or (
-            row["metric_name"] == "mapped_role_fraction"
-        )
-        bound = f"{row['threshold_Bplus']:g}"
-        yield line(
-            f"{row['test_id'].split('_')[0]} {row['metric_name']}", bound, values, smaller_is_worse
-        )
+        values = {seed: one["tests"][n]["value"] for seed, one in boards.items()}
+        metric = row["metric_name"]
+        sense = ">=" if metric in AT_LEAST else "<="
+        name = f"{row['test_id'].split('_')[0]} {metric}"
+        yield figure(name, f"{sense} {row['threshold_Bplus']:g}", values)
     for n, guard in enumerate(first["guards"]):
-        values = {s: b["guards"][n]["value"] for s, b in boards.items()}
-        yield line(guard["guard_id"], guard["bound"], values, guard["bound"].startswith(">"))
+        values = {seed: one["guards"][n]["value"] for seed, one in boards.items()}
+        yield figure(guard["guard_id"], guard["bound"], values)
 
 
-def line(name: str, bound: str, values: dict[int, float | None], smaller_is_worse: bool) -> str:
-    """Quantiles over the seeds; a value that is missing is the worst there can be."""
-    lost = -math.inf if smaller_is_worse else math.inf
-    known = {s: lost if v is None else v for s, v in values.items()}
-    worst = (min if smaller_is_worse else max)(known, key=lambda s: known[s])
-    shown = np.quantile(list(known.values()), [0, 0.05, 0.5, 0.95, 1])
-    cells = " | ".join(f"{v:.4g}" for v in shown)
-    return f"| {name} | {bound} | {cells} | {worst} |"
+def figure(name: str, bound: str, values: dict[int, float | None]) -> Figure:
+    """Quantiles over the seeds. A seed without a value is the worst, and there are none then."""
+    known = {seed: math.nan if v is None else v for seed, v in values.items()}
+    room = {s: -math.inf if math.isnan(v) else room_left(bound, v) for s, v in known.items()}
+    quantiles = np.quantile(list(known.values()), QUANTILES).tolist()
+    return Figure(name, bound, tuple(quantiles), min(room, key=lambda s: room[s]))
+
+
+def room_left(bound: str, value: float) -> float:
+    """How far a value is from the bound a row or guard states, in the metric's unit.
+
+    Where the bound is no number, only the order of the values is meant.
+    """
+    if between := re.search(r"([\d.]+) \.\. ([\d.]+)", bound):
+        low, high = map(float, between.groups())
+        return min(value - low, high - value)
+    return value if bound.startswith((">=", "policy required")) else -value
+
+
+def markdown(found: Sequence[Figure]) -> Iterator[str]:
+    """The table of docs/robustness.md."""
+    yield "| metric | B+ | min | 5 % | median | 95 % | max | worst seed |"
+    yield "|---|--:|--:|--:|--:|--:|--:|--:|"
+    for one in found:
+        cells = " | ".join(f"{v:.4g}" for v in one.quantiles)
+        yield f"| {one.name} | {one.bound} | {cells} | {one.worst_seed} |"
 
 
 if __name__ == "__main__":
