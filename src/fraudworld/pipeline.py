@@ -109,7 +109,7 @@ def run(
         rows = {record.table: record.rows for _, record in records}
         receipt = _receipt(request, ready, name, rows, board["grade"], good, bundle_digest)
         write_receipt(staged, receipt)
-        write_evidence(staged.perf(ready.identity), ready.identity, recorder, cold=True)
+        write_evidence(staged.perf(ready.identity), ready.identity, recorder, cold=recorder.cold)
         write_run_index(staged)
         publish(folder, place.root, staged.bundle_index.relative_to(folder).as_posix())
     return RunOutcome(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import resource
 import sys
@@ -38,6 +39,10 @@ BUDGETS_S = {"S2": 120.0, "S3": 180.0, "S4": 90.0, "S5": 120.0}
 SEGMENT_BUDGET_S = 540.0
 
 
+_STARTED = itertools.count()
+"""Recorders this process has had."""
+
+
 @dataclass(frozen=True)
 class Event:
     """One timed substep."""
@@ -59,12 +64,14 @@ class Recorder:
     """Collects events; `rows` written inside a step are counted to it.
 
     With `enabled` off nothing is measured, which is how its own cost is found. Peak memory
-    is the process's high-water mark when the step ended.
+    is the process's high-water mark when the step ended. `cold`: the first recorder of its
+    process; a later run finds libraries loaded and memory mapped.
     """
 
     events: list[Event] = field(default_factory=list)
     rows: int = 0
     enabled: bool = True
+    cold: bool = field(default_factory=lambda: next(_STARTED) == 0)
 
     @contextmanager
     def step(self, state: str, name: str) -> Iterator[None]:
@@ -104,8 +111,7 @@ def summary(events: list[Event], *, cold: bool) -> dict[str, object]:
     """Totals per state and step, hottest first.
 
     CPU-seconds are those of the whole process while a step ran: a table that is encoded
-    while a later state computes counts there. `cold`: a new process, a fresh run folder,
-    kernels compiled and cached before.
+    while a later state computes counts there. `cold`: a new process and a fresh run folder.
     """
     states: dict[str, float] = {}
     cpu: dict[str, float] = {}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from fraudworld.perf.child import measure
 from fraudworld.perf.recorder import (
     BUDGETS_S,
     REQUIRED_STEPS,
@@ -60,6 +62,11 @@ def test_switched_off_it_records_nothing() -> None:
     with recorder.step("S1", "plan_counts"):
         pass
     assert recorder.events == []
+
+
+def test_only_the_first_run_of_a_process_is_cold() -> None:
+    say = "from fraudworld.perf.recorder import Recorder; print(Recorder().cold, Recorder().cold)"
+    assert measure([sys.executable, "-c", say]).out == "True False\n"
 
 
 def test_a_step_costs_microseconds() -> None:
