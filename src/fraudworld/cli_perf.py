@@ -32,17 +32,27 @@ def show_(run: opt.Run, runs_root: opt.RunsRoot = RUNS_ROOT, as_json: opt.AsJson
     if as_json:
         show.json_document({"summary": summary, "budgets": budgets})
         return
-    per_state = summary["states"]
+    wall, cpu = summary["states"], summary["states_cpu_s"]
     states = tuple(
-        (c["state"], float(per_state.get(c["state"], 0.0)), c["budget_s"], c["pass"])
+        (s, float(wall.get(s, 0.0)), float(cpu.get(s, 0.0)), c["budget_s"], c["pass"])
         for c in budgets["states"]
+        for s in (c["state"],)
     )
     whole = budgets["segment"]
     show.table(
         SummaryTable(
             "Seconds per state",
-            ("state", "seconds", "budget", "within"),
-            (*states, ("all", whole["elapsed_s"], whole["budget_s"], whole["pass"])),
+            ("state", "seconds", "CPU s", "budget", "within"),
+            (
+                *states,
+                (
+                    "all",
+                    whole["elapsed_s"],
+                    summary["segment_cpu_s"],
+                    whole["budget_s"],
+                    whole["pass"],
+                ),
+            ),
             f"{summary['start']} start, peak memory {summary['peak_rss_mib']:.0f} MiB",
         )
     )
