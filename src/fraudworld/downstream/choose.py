@@ -14,7 +14,7 @@ from fraudworld.kernels import philox
 @njit(inline="always")
 def below(draw, n):  # type: ignore[no-untyped-def]
     """A uniform integer 0 … n − 1."""
-    return np.int64(philox.mul_high(draw, np.uint64(n)))
+    return np.int64(philox.mul_high(draw, np.uint64(n)))  # type: ignore[call-arg]
 
 
 @njit(cache=True, nogil=True)
@@ -23,7 +23,7 @@ def span(cumulative, low, high, draw):  # type: ignore[no-untyped-def]
     total = cumulative[high] - cumulative[low]
     if total <= 0:
         return -1
-    target = cumulative[low] + np.int64(philox.mul_high(draw, np.uint64(total)))
+    target = cumulative[low] + below(draw, total)
     while high - low > 1:
         middle = (low + high) >> 1
         if cumulative[middle] <= target:
@@ -42,7 +42,7 @@ def account_of(world, party, use, draw):  # type: ignore[no-untyped-def]
             total += use[world.account_type[a]]
     if total == 0:
         return -1
-    left = np.int64(philox.mul_high(draw, np.uint64(total)))
+    left = below(draw, total)
     for a in range(world.account_start[party], world.account_start[party + 1]):
         if world.instrument_start[a + 1] > world.instrument_start[a]:
             left -= use[world.account_type[a]]
@@ -60,7 +60,7 @@ def instrument_of(world, account, use, draw):  # type: ignore[no-untyped-def]
         total += use[world.instrument_type[i]]
     if total == 0:
         return -1
-    left = np.int64(philox.mul_high(draw, np.uint64(total)))
+    left = below(draw, total)
     for i in range(low, high):
         left -= use[world.instrument_type[i]]
         if left < 0:
@@ -69,22 +69,18 @@ def instrument_of(world, account, use, draw):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def device_of(world, party, use, risky_weight, normal_role, draw):  # type: ignore[no-untyped-def]
-    """One of the party's devices, by `use` of its type, risky ones `risky_weight` times."""
+def device_of(world, party, use, draw):  # type: ignore[no-untyped-def]
+    """One of the party's devices, by `use` of its type; −1: none."""
     total = 0
     for e in range(world.device_start[party], world.device_start[party + 1]):
-        d = world.party_device[e]
-        weight = use[world.device_type[d]]
-        total += weight if world.device_role[d] == normal_role else weight * risky_weight
+        total += use[world.device_type[world.party_device[e]]]
     if total == 0:
         return -1
-    left = np.int64(philox.mul_high(draw, np.uint64(total)))
+    left = below(draw, total)
     for e in range(world.device_start[party], world.device_start[party + 1]):
-        d = world.party_device[e]
-        weight = use[world.device_type[d]]
-        left -= weight if world.device_role[d] == normal_role else weight * risky_weight
+        left -= use[world.device_type[world.party_device[e]]]
         if left < 0:
-            return d
+            return world.party_device[e]
     return -1
 
 
@@ -96,4 +92,4 @@ def endpoint_of(world, device, typical, whether, which):  # type: ignore[no-unty
         return -1
     if (whether >> np.uint64(1)) < typical:
         return world.device_endpoint[low]
-    return world.device_endpoint[low + np.int64(philox.mul_high(which, np.uint64(high - low)))]
+    return world.device_endpoint[low + below(which, high - low)]

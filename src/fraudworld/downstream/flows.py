@@ -121,14 +121,14 @@ def make_flows(
 ) -> Flows:
     """Money of arrivals base, base + 1, …; `moment` in ms since 1970."""
     n = moment.size
-    out = Flows(*(np.zeros(n, np.int64) for _ in range(3)), np.zeros(n, np.uint8),
-                np.zeros(n, np.int64), np.zeros(n, np.int64))  # fmt: skip
+    out = Flows(np.zeros(n, np.int64), np.zeros(n, np.int64), np.zeros(n, np.int64),
+                np.zeros(n, np.uint8), np.zeros(n, np.int64), np.zeros(n, np.int64))  # fmt: skip
     _flows(*stream(seed).key, base, moment, merchant, country, channel, attached.party,
            attached.campaign, world, campaigns, tactics, policy, out)  # fmt: skip
     return out
 
 
-def events(base: int, moment: I64, flows: Flows) -> dict[str, NDArray[np.generic]]:
+def events(base: int, moment: I64, flows: Flows) -> dict[str, NDArray[np.integer]]:
     """Rows of `s2_event_stream_6B`: one to three per flow."""
     approved = flows.clearing > 0
     refunded = flows.refund > 0
@@ -161,9 +161,7 @@ def _flows(  # type: ignore[no-untyped-def]
         a = philox.block(k0, k1, entity)
         b = philox.block(k0, k1, entity + np.uint64(1))
         sort, way = world.merchant_class[merchant[i]], channel[i]
-        kind = -1
-        if campaign[i] >= 0:
-            kind = np.int64(campaigns.kind[campaign[i]])
+        kind = np.int64(campaigns.kind[campaign[i]]) if campaign[i] >= 0 else np.int64(-1)
         level = policy.log_median[sort] + policy.tilt[world.party_segment[party[i]]]
         cents = normal.exp(level + policy.sigma[sort] * normal.deviate(a[0]))
         if kind >= 0:

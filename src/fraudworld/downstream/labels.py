@@ -162,7 +162,8 @@ def make_labels(
 ) -> Labels:
     """Truth of flows base, base + 1, …."""
     n = merchant.size
-    out = Labels(*(np.empty(n, np.uint8) for _ in range(3)), TACTICS[attached.swapped])
+    out = Labels(np.empty(n, np.uint8), np.empty(n, np.uint8), np.empty(n, np.uint8),
+                 TACTICS[attached.swapped])  # fmt: skip
     _labels(*streams(seed)[0].key, base, merchant, attached, world, campaigns, TYPE_LABEL,
             TYPE_SUBTYPE, policy, out)  # fmt: skip
     return out
@@ -179,7 +180,7 @@ def bank_view(
     return out
 
 
-def cases(base: int, view: View) -> dict[str, NDArray[np.generic]]:
+def cases(base: int, view: View) -> dict[str, NDArray[np.integer]]:
     """Rows of `s4_case_timeline_6B`: the steps of every flow the bank heard of, in time order.
 
     A case opens with its first signal, at the same moment.

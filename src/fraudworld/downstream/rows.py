@@ -16,7 +16,7 @@ from fraudworld.downstream.inputs import Inputs
 from fraudworld.downstream.world import World
 from fraudworld.upstream.arrivals import HOUR_MS, ORIGIN, Arrivals
 
-Rows = dict[str, dict[str, NDArray[np.generic]]]
+Rows = dict[str, dict[str, NDArray[np.integer]]]
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ class Maker:
             tables.CASE_TIMELINE.name: labels.cases(base, view),
         }
 
-    def catalogue(self, struck: NDArray[np.int64]) -> dict[str, NDArray[np.generic]]:
+    def catalogue(self, struck: NDArray[np.int64]) -> dict[str, NDArray[np.integer]]:
         """Rows of the catalogue: campaigns whose life touches the window.
 
         struck: flows of every campaign of the horizon in the window.

@@ -205,7 +205,7 @@ class _Tally:
         self.struck = np.zeros(self.campaigns, dtype=np.int64)
         self.causes = np.zeros(len(tables.CODES["cause"]), dtype=np.int64)
 
-    def add(self, rows: dict[str, dict[str, NDArray[np.generic]]]) -> None:
+    def add(self, rows: dict[str, dict[str, NDArray[np.integer]]]) -> None:
         truth = rows[tables.TRUTH_LABELS.name]
         entities = rows[tables.ARRIVAL_ENTITIES.name]
         by_campaign = np.bincount(truth["campaign_id"], minlength=self.campaigns + 1)

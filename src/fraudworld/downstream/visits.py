@@ -48,8 +48,6 @@ class Habits(NamedTuple):
     borrowed: np.uint64
     typical: np.uint64
     collateral: np.uint64
-    risky_weight: int  # of a victim's risky device
-    normal_device: int
 
 
 class Keys(NamedTuple):
@@ -96,8 +94,6 @@ def habits(inputs: Inputs) -> Habits:
         chance(policy.household_device_share),
         chance(policy.typical_endpoint_share),
         chance(inputs.pack.campaigns.collateral_share),
-        inputs.pack.campaigns.own_risky_device_weight,
-        inputs.raw_code("device", "NORMAL_DEVICE"),
     )
 
 
@@ -134,11 +130,10 @@ def attach_hour(
     """
     n = merchant.size
     out = Attached(
-        np.empty(n, np.int64),
-        *(np.empty(n, np.int32) for _ in range(6)),
-        np.zeros(n, np.uint8),
-        np.zeros(n, np.uint8),
-    )
+        np.empty(n, np.int64), np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n, np.int32),
+        np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n, np.int32),
+        np.zeros(n, np.uint8), np.zeros(n, np.uint8),
+    )  # fmt: skip
     entity = np.empty(n, np.int64)
     _visits(base, hour, hour - first_hour, merchant, country, channel, plan.campaigns, plan.tactics,
             plan.active, world, habits_.flows_per_visit, keys, entity, out)  # fmt: skip
@@ -248,9 +243,9 @@ def _customer(i, entity, country, channel, world, habits_, keys, out):  # type: 
         low = world.home_start[world.home[party]]
         high = world.home_start[world.home[party] + 1]
         holder = world.home_member[low + below(a[3], high - low)]
-    device = device_of(world, holder, habits_.device_use, 1, habits_.normal_device, b[0])
+    device = device_of(world, holder, habits_.device_use, b[0])
     if device < 0:
-        device = device_of(world, party, habits_.device_use, 1, habits_.normal_device, b[0])
+        device = device_of(world, party, habits_.device_use, b[0])
     out.party[i] = party
     out.device[i] = device
     out.endpoint[i] = endpoint_of(world, device, habits_.typical, b[1], b[2])
@@ -273,9 +268,7 @@ def _strike(i, entity, campaigns, tactics, world, habits_, keys, out):  # type: 
             account = other
             out.collateral[i] = 1
     party = world.account_owner[account]
-    device = device_of(
-        world, party, habits_.device_use, habits_.risky_weight, habits_.normal_device, b[0]
-    )
+    device = device_of(world, party, habits_.device_use, b[0])
     if normal.unit(b[1]) < tactics.device_swap[kind]:
         kit = campaigns.kit_device[c, below(b[2], campaigns.kit_device.shape[1])]
         if kit >= 0:

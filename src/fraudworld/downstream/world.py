@@ -6,7 +6,7 @@ the first entry of x and `start[x + 1]` the first of the next one.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from numba import njit
@@ -22,6 +22,7 @@ from fraudworld.store.reader import read_columns
 U8 = NDArray[np.uint8]
 I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
+Codes = NDArray[np.integer]
 
 SCALE = 1024
 """Activity weights are whole multiples of 1/1024."""
@@ -143,11 +144,12 @@ class _Reader:
     def __init__(self, inputs: Inputs) -> None:
         self._inputs = inputs
 
-    def __call__(self, name: str, *columns: str) -> dict[str, NDArray[np.generic]]:
+    def __call__(self, name: str, *columns: str) -> dict[str, NDArray[np.int64]]:
         table = BY_NAME[name]
         codes = {c.name: self._inputs.codes(c.codes) for c in table.columns if c.codes}
         folder = RunPlace(self._inputs.root).dataset(name, self._inputs.identity)
-        return read_columns(folder, table, columns, codes)
+        # Ids come as int64, codes as uint8: whole numbers all of them.
+        return cast("dict[str, I64]", read_columns(folder, table, columns, codes))
 
     def code(self, codes: str, word: str) -> int:
         return self._inputs.codes(codes).index(word)
@@ -192,8 +194,8 @@ def _homes(household: I64, firm: I64) -> tuple[I32, I64, I32]:
 
 
 def _attachable(
-    inputs: Inputs, account_start: I64, account_type: U8, instrument_start: I64,
-    device_start: I64, party_device: I32, device_type: U8,
+    inputs: Inputs, account_start: I64, account_type: Codes, instrument_start: I64,
+    device_start: I64, party_device: I32, device_type: Codes,
 ) -> NDArray[np.bool_]:  # fmt: skip
     """Parties with a payable account and a device they can act through."""
     use = inputs.table("account_type", inputs.pack.attachment.account_use)
@@ -204,7 +206,7 @@ def _attachable(
     return (np.diff(accounts[account_start]) > 0) & (np.diff(devices[device_start]) > 0)
 
 
-def _activity(inputs: Inputs, segment: U8, can: NDArray[np.bool_]) -> I64:
+def _activity(inputs: Inputs, segment: Codes, can: NDArray[np.bool_]) -> I64:
     """Weight of every party as an origin of arrivals: log-normal, times its segment's."""
     policy = inputs.pack.attachment
     level = np.array([policy.segment_activity[s] for s in inputs.codes("segment")])

@@ -111,7 +111,6 @@ class Campaigns(Model):
     abuse_share_outside: Share  # of fraud outside campaigns, first-party abuse
     collateral_share: Share  # visits that strike a neighbour of the victim
     flows_per_visit: FlowsPerVisit
-    own_risky_device_weight: Annotated[int, Field(ge=1, le=16)]
     victims_abroad_share: Share
     max_hourly_share: Share  # of the arrivals a campaign can take in an hour
 
