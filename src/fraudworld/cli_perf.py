@@ -32,11 +32,15 @@ def show_(run: opt.Run, runs_root: opt.RunsRoot = RUNS_ROOT, as_json: opt.AsJson
     if as_json:
         show.json_document({"summary": summary, "budgets": budgets})
         return
-    wall, cpu = summary["states"], summary["states_cpu_s"]
     states = tuple(
-        (s, float(wall.get(s, 0.0)), float(cpu.get(s, 0.0)), c["budget_s"], c["pass"])
+        (
+            c["state"],
+            c["elapsed_s"],
+            summary["states_cpu_s"].get(c["state"]),
+            c["budget_s"],
+            c["pass"],
+        )
         for c in budgets["states"]
-        for s in (c["state"],)
     )
     whole = budgets["segment"]
     show.table(
