@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import polars
     import pyarrow as pa
 
+    from fraudworld.downstream.request import StreamOutcome
     from fraudworld.gates.certify import Witness
 
 NOT_A_RUN = "6A.CLI.RUN_NOT_FOUND"
@@ -175,6 +176,34 @@ def certify(
         return pipeline.run(replace(request, seed=seed), report).place.root
 
     return gates.certify(request, seeds, runner, witness)
+
+
+def transactions(
+    world: World, *, progress: Callable[[Progress], None] | None = None, **request: Any
+) -> StreamOutcome:
+    """Make, check, seal and publish a stream of transactions over a world (segment 6B).
+
+    Keywords are the fields of `fraudworld.downstream.request.StreamRequest` but `run`:
+    `days=7` or `flows=1_000_000` at least. The same request finds the same stream again.
+    Raises InputError and RefusedError as `fraudworld transactions` does.
+    """
+    from fraudworld.downstream.request import StreamRequest
+    from fraudworld.downstream.stream import stream
+
+    unknown = sorted(
+        set(request) - set(StreamRequest.__dataclass_fields__) | {"run"} & set(request)
+    )
+    if unknown:
+        raise InputError(
+            "6A.CLI.ARGUMENT_INVALID",
+            f"transactions() takes no {', '.join(unknown)}",
+            where="fraudworld.api.transactions",
+            remedy=f"it takes {', '.join(StreamRequest.__dataclass_fields__)} but run",
+        )
+    for name in ("to", "upstream_dir"):
+        if isinstance(request.get(name), str):
+            request[name] = Path(request[name])
+    return stream(StreamRequest(run=world.root, **request), progress)
 
 
 def open_run(path: str | Path) -> World:

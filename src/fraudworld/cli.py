@@ -19,6 +19,7 @@ from fraudworld import (
     cli_policy,
     cli_run,
     cli_store,
+    cli_transactions,
     cli_upstream,
     cli_verify,
 )
@@ -43,6 +44,7 @@ app = typer.Typer(
 app.command("run")(cli_run.run)
 app.command("gates")(cli_run.gates)
 app.command("certify")(cli_run.certify)
+app.command("transactions")(cli_transactions.transactions)
 app.command("verify")(cli_verify.verify)
 app.command("export")(cli_export.export)
 app.command("doctor")(cli_doctor.doctor)
