@@ -17,6 +17,7 @@ from fraudworld import (
     cli_export,
     cli_perf,
     cli_policy,
+    cli_report,
     cli_run,
     cli_store,
     cli_transactions,
@@ -46,6 +47,7 @@ app.command("gates")(cli_run.gates)
 app.command("certify")(cli_run.certify)
 app.command("transactions")(cli_transactions.transactions)
 app.command("verify")(cli_verify.verify)
+app.command("report")(cli_report.report)
 app.command("export")(cli_export.export)
 app.command("doctor")(cli_doctor.doctor)
 app.add_typer(cli_store.runs, name="runs")

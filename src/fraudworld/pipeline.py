@@ -21,7 +21,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fraudworld import __version__, gates, upstream
+from fraudworld import __version__, gates, report, upstream
 from fraudworld.contracts import CONTRACT_VERSION, Kind, Table
 from fraudworld.engine.local import LocalEngine
 from fraudworld.errors import RefusedError
@@ -110,6 +110,8 @@ def run(
         receipt = _receipt(request, ready, name, rows, board["grade"], good, bundle_digest)
         write_receipt(staged, receipt)
         write_evidence(staged.perf(ready.identity), ready.identity, recorder, cold=recorder.cold)
+        with step("report", "render"):
+            report.write(staged.root, request.runs_root)
         write_run_index(staged)
         publish(folder, place.root, staged.bundle_index.relative_to(folder).as_posix())
     return RunOutcome(

@@ -1,0 +1,14 @@
+"""The report: a world and its verdict in one HTML file, and the same numbers as JSON.
+
+    evidence · tables · neighbours   rows of every figure, from sealed evidence and by SQL
+        ▼
+    facts                            one document: `report.json`
+        ▼
+    figures · sections · page        Vega-Lite specifications and HTML over that document
+
+What is drawn is what `report.json` holds: pages add words, never a number.
+"""
+
+from fraudworld.report.publish import Written, refresh, write
+
+__all__ = ["Written", "refresh", "write"]

@@ -1,0 +1,164 @@
+"""Everything the report shows, as one document: `report.json`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from fraudworld.audit.world import PublishedWorld, open_world
+from fraudworld.errors import InputError
+from fraudworld.gates.counts import Counts
+from fraudworld.report import evidence, neighbours, tables
+from fraudworld.report.evidence import Row
+from fraudworld.store.layout import RunPlace
+from fraudworld.store.receipt import read_receipt
+
+REPORT_VERSION = 1
+SUMMARY = "reports/layer3/6A/validation/realism_gate_summary_6A.json"
+DECISIONS = "reports/decisions"
+PHASES = ("P0", "P1", "P2", "P3", "P4", "P5", "P6_1", "P6_2", "P6_3")
+MEMORY = "1GB"
+"""Enough for every query at authority scale, and less than making the world took."""
+
+
+def collect(run: Path, runs_root: Path) -> dict[str, Any]:
+    """Facts of a published or staged run, with what its runs root knows about it.
+
+    Certificate and ladder are None and empty where `runs_root` has none that names this run.
+    Raises InputError `6A.REPORT.EVIDENCE_UNREADABLE`, or as `audit.world.open_world` does.
+    """
+    place = RunPlace(run)
+    receipt = read_receipt(place)
+    board = read_document(place.gateboard)
+    certificate = _certificate(runs_root, receipt.run_id)
+    perf = place.perf(receipt.identity)
+    world = open_world(run, memory=MEMORY)
+    try:
+        rows = {
+            **_from_evidence(board, world),
+            **_from_tables(world),
+            "steps": evidence.steps(_lines(perf / "perf_events_6A.jsonl")),
+            "seeds": evidence.seeds(certificate),
+        }
+        near = neighbours.neighbourhoods(world)
+    finally:
+        world.sql.close()
+    rows["policy_and_observed"] = list(_compared(rows))
+    checks = read_document(place.document("s5_validation_report_6A"))
+    return {
+        "report_version": REPORT_VERSION,
+        "run": asdict(receipt),
+        "grade": board["grade"],
+        "tests": [{**t, "verdict": evidence.verdict(t)} for t in board["tests"]],
+        "guards": board["guards"],
+        "routing": board["routing"],
+        "measures": board["measures"],
+        "checks": {
+            "made": len(checks["checks"]),
+            "failed": [c for c in checks["checks"] if c["status"] != "PASS"],
+        },
+        "caps_at_work": read_document(place.document("s2_kmax_counters_6A")),
+        "time": read_document(perf / "perf_summary_6A.json"),
+        "budgets": read_document(perf / "perf_budget_check_6A.json"),
+        "certificate": certificate,
+        "ladder": _ladder(runs_root),
+        "figures": rows,
+        "neighbourhoods": near,
+    }
+
+
+def read_document(path: Path) -> Any:
+    """A JSON document; InputError `6A.REPORT.EVIDENCE_UNREADABLE` where it is none."""
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _from_evidence(board: dict[str, Any], world: PublishedWorld) -> dict[str, list[Row]]:
+    counts, pack = Counts.from_dict(board["counts"]), world.pack
+    return {
+        "allowances": evidence.allowances(board["tests"]),
+        "caps": evidence.caps(counts, pack),
+        "accounts_per_party": evidence.ccdf(evidence.per_owner(counts, "account")),
+        "devices_per_party": evidence.ccdf(evidence.per_owner(counts, "device")),
+        "devices_per_ip": evidence.ccdf(counts.degrees),
+        "devices_per_ip_bounds": list(_degree_bounds(board)),
+        "ip_types": evidence.ip_types(counts, pack),
+        "roles": evidence.role_shares(counts, pack),
+        "strata": evidence.strata(counts, pack),
+        "effects": evidence.effects(board["tests"], board["guards"]),
+    }
+
+
+def _from_tables(world: PublishedWorld) -> dict[str, list[Row]]:
+    cells = tables.population(world)
+    return {
+        "party_types": tables.party_types(world, cells),
+        "segments": tables.segments(world, cells),
+        "segments_by_country": tables.segments_by_country(world, cells),
+        "countries": tables.lorenz(cells),
+        "products": tables.products(world, cells),
+        "instruments": tables.instruments(world),
+        "role_pairs": tables.role_pairs(world),
+        "risk_by_degree": tables.risk_by_degree(world),
+    }
+
+
+def _degree_bounds(board: dict[str, Any]) -> Iterator[Row]:
+    """T5's bounds as points of the curve: the 99th percentile at 1 %, the maximum at its foot."""
+    for test in board["tests"]:
+        if test["test_id"].startswith("T5"):
+            for grade, bound in (("B", test["threshold_B"]), ("B+", test["threshold_Bplus"])):
+                what = test["metric_name"].split("_")[0]
+                yield {"grade": grade, "what": what, "devices": bound, "value": test["value"]}
+
+
+def _compared(rows: dict[str, list[Row]]) -> Iterator[Row]:
+    """Every figure of the policy beside what was made of it."""
+    for family, keys in (
+        ("party_types", ("region", "party_type")),
+        ("segments", ("region", "segment")),
+        ("products", ("account_type",)),
+        ("instruments", ("account_type", "instrument_type")),
+        ("ip_types", ("region", "ip_type")),
+        ("roles", ("entity", "role")),
+    ):
+        for row in rows[family]:
+            what = " · ".join(str(row[key]) for key in keys)
+            figures = {"policy": row["policy"], "observed": row["observed"]}
+            yield {"family": family.replace("_", " "), "what": what, **figures}
+
+
+def _certificate(runs_root: Path, run_id: str) -> dict[str, Any] | None:
+    """The runs root's certification summary, if this run is one of its seeds."""
+    path = runs_root / SUMMARY
+    if not path.is_file():
+        return None
+    summary: dict[str, Any] = read_document(path)
+    return summary if run_id in summary["runs"].values() else None
+
+
+def _ladder(runs_root: Path) -> list[dict[str, Any]]:
+    """Decisions of the remediation ladder in their order, as far as they were taken."""
+    paths = (runs_root / DECISIONS / f"{phase}.json" for phase in PHASES)
+    return [read_document(path) for path in paths if path.is_file()]
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    try:
+        return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, why: Exception) -> InputError:
+    return InputError(
+        "6A.REPORT.EVIDENCE_UNREADABLE",
+        f"evidence of the run cannot be read: {why}",
+        where=str(path),
+        remedy="report on a run as it was published; make it again if it was changed",
+    )

@@ -1,0 +1,63 @@
+"""HTML that is escaped by construction: text is escaped, only `Safe` is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+VOID = frozenset({"meta", "br", "hr"})
+
+
+class Safe(str):
+    """Markup made here; everything else is text."""
+
+    __slots__ = ()
+
+
+def el(tag: str, *children: object, **attributes: object) -> Safe:
+    """`<tag …>children</tag>`; a trailing underscore of an attribute's name is dropped."""
+    said = "".join(
+        f' {name.rstrip("_").replace("_", "-")}="{escape(str(value))}"'
+        for name, value in attributes.items()
+        if value is not None
+    )
+    inside = "".join(child if isinstance(child, Safe) else escape(str(child)) for child in children)
+    return Safe(f"<{tag}{said}>" if tag in VOID else f"<{tag}{said}>{inside}</{tag}>")
+
+
+def join(parts: Iterable[Safe]) -> Safe:
+    """Markup one after the other."""
+    return Safe("".join(parts))
+
+
+def table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[object]]) -> Safe:
+    """A table with its caption; the first cell of a row heads it, numbers stand right."""
+    top = el("tr", join(el("th", head, scope="col") for head in heads))
+    body = join(
+        el("tr", el("th", row[0], scope="row"), join(_cell(cell) for cell in row[1:]))
+        for row in rows
+    )
+    grid = el("table", el("caption", caption), el("thead", top), el("tbody", body))
+    return el("div", grid, class_="scroll", tabindex="0", role="region", aria_label=caption)
+
+
+def figure_text(value: object) -> str:
+    """A value as people read it: thousands apart, four digits, — for nothing."""
+    if value is None:
+        return "—"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+    if isinstance(value, float):
+        if value.is_integer() and abs(value) < 1e15:
+            return figure_text(int(value))
+        return f"{value:.4g}" if abs(value) < 10_000 else figure_text(round(value))
+    return str(value)
+
+
+def _cell(value: object) -> Safe:
+    if isinstance(value, Safe):
+        return el("td", value)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return el("td", figure_text(value), class_="n" if number else None)

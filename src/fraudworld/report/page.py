@@ -1,0 +1,79 @@
+"""The HTML file: words, specifications, facts and the drawing library in one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any
+
+from fraudworld.report import sections
+from fraudworld.report.figures import Figure, all_figures
+from fraudworld.report.html import Safe, el, join
+
+Facts = Mapping[str, Any]
+POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+    "img-src data:; base-uri 'none'; form-action 'none'"
+)
+"""The browser itself refuses whatever is not in this file: no request can leave it."""
+
+
+def render(facts: Facts) -> str:
+    """The report as one HTML document that needs nothing else."""
+    shown = sections.shown(facts)
+    figures = [figure for figure in all_figures() if figure.section in shown]
+    specs = {figure.name: figure.spec for figure in figures}
+    head = el(
+        "head",
+        el("meta", charset="utf-8"),
+        el("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        el("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        el("meta", name="color-scheme", content="light dark"),
+        el("title", sections.title(facts)),
+        el("style", Safe(_asset("page.css"))),
+    )
+    body = el(
+        "body",
+        el("a", "Skip to the verdict", href="#verdict", class_="skip"),
+        el("header", el("h1", sections.title(facts)),
+           el("button", "Dark or light", id="theme", type="button")),
+        el("nav", join(el("a", sections.TITLES[name], href=f"#{name}") for name in shown),
+           aria_label="Sections"),
+        el("main", sections.verdict(facts), join(_section(name, figures, facts) for name in shown)),
+        el("noscript", "Figures need JavaScript; every number is in report.json beside this file."),
+        _data("facts", facts),
+        _data("specs", specs),
+        el("script", Safe(_asset("vega.js")), type="module"),
+        el("script", Safe(_asset("page.js")), type="module"),
+    )  # fmt: skip
+    return f'<!doctype html>\n<html lang="en">{head}{body}</html>\n'
+
+
+def _section(name: str, figures: list[Figure], facts: Facts) -> Safe:
+    words = sections.TABLES[name](facts) if name in sections.TABLES else Safe()
+    drawn = join(_figure(figure, facts) for figure in figures if figure.section == name)
+    return el("section", el("h2", sections.TITLES[name]), words, drawn, id=name)
+
+
+def _figure(figure: Figure, facts: Facts) -> Safe:
+    reading = figure.reading(facts)
+    return el(
+        "figure",
+        el("h3", figure.title),
+        el("p", reading, class_="reading"),
+        el("div", id=f"figure-{figure.name}", class_="drawing", data_figure=figure.name,
+           data_alt=f"{figure.title}. {reading}"),
+        el("figcaption", figure.explains),
+        el("details", el("summary", "The numbers"), data_rows=" ".join(figure.rows)),
+    )  # fmt: skip
+
+
+def _data(name: str, value: object) -> Safe:
+    """JSON inside a script element: `<` is escaped, so that nothing in it can end it."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return el("script", Safe(text.replace("<", "\\u003c")), type="application/json", id=name)
+
+
+def _asset(name: str) -> str:
+    return (files("fraudworld.report") / "assets" / name).read_text("utf-8")
