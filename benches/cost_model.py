@@ -4,8 +4,8 @@
 
 Seconds, CPU-seconds, bytes and peak memory are straight lines in the number of parties,
 through the medians of the two sizes of --fit. Sizes are PROFILE or PROFILE:SCALE. Every run
-is cold. Prints the lines and the error on the sizes of --check; exit status 1 where one of
-their totals is off by more than 20 %.
+is cold. Prints the lines and the error on the sizes of --check; exit status 1 where seconds or
+bytes of one are off by more than 20 %. Memory is told but not judged: blocks are fixed.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import measure
 from measure import STATES
 
 WITHIN = 0.20
+JUDGED = ("S1–S5 wall s", "S1–S5 CPU s", "MB on disk")
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def flat(run: dict[str, Any]) -> dict[str, float]:
         "parties": run["parties"],
         "S1–S5 wall s": run["segment"]["wall_s"],
         "S1–S5 CPU s": run["segment"]["cpu_s"],
-        "bytes on disk": run["bytes"],
+        "MB on disk": run["bytes"] / 1e6,
         "peak MiB": run["peak_rss_mib"],
         **{f"{state} wall s": run["wall_s"][state] for state in (*STATES, "gates")},
     }
@@ -99,7 +100,7 @@ def per_party(runs: dict[str, dict[str, float]]) -> str:
             int(run["parties"]),
             1e6 * run["S1–S5 wall s"] / run["parties"],
             1e6 * run["S1–S5 CPU s"] / run["parties"],
-            run["bytes on disk"] / run["parties"],
+            1e6 * run["MB on disk"] / run["parties"],
         )
         for size, run in sorted(runs.items(), key=lambda item: item[1]["parties"])
     ]
@@ -109,13 +110,13 @@ def per_party(runs: dict[str, dict[str, float]]) -> str:
 def errors(
     model: dict[str, Line], runs: dict[str, dict[str, float]], check: Sequence[str]
 ) -> float:
-    """Print predicted and measured totals of unseen sizes; returns the largest error."""
+    """Print predicted and measured totals of unseen sizes; returns the largest error of those judged."""
     rows: list[tuple[object, ...]] = []
     worst = 0.0
     for size in check:
-        for name in ("S1–S5 wall s", "S1–S5 CPU s", "bytes on disk", "peak MiB"):
+        for name in (*JUDGED, "peak MiB"):
             told, was = model[name].at(runs[size]["parties"]), runs[size][name]
-            worst = max(worst, abs(told / was - 1.0))
+            worst = max(worst, abs(told / was - 1.0) if name in JUDGED else 0.0)
             rows.append((f"{size}, {name}", told, was, f"{told / was - 1.0:+.1%}"))
     print(measure.table(("unseen run", "predicted", "measured", "error"), rows))
     return worst
