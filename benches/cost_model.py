@@ -110,7 +110,7 @@ def per_party(runs: dict[str, dict[str, float]]) -> str:
 def errors(
     model: dict[str, Line], runs: dict[str, dict[str, float]], check: Sequence[str]
 ) -> float:
-    """Print predicted and measured totals of unseen sizes; returns the largest error of those judged."""
+    """Print predicted and measured totals of unseen sizes; returns the largest error judged."""
     rows: list[tuple[object, ...]] = []
     worst = 0.0
     for size in check:
