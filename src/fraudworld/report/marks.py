@@ -10,6 +10,9 @@ DIVERGING = tuple(f"var(--d{i})" for i in range(7))
 """From far below to far above; the middle says `as it should be`."""
 ODDS_STEPS = (0.25, 0.5, 0.8, 1.25, 2.0, 4.0)
 RESIDUAL_STEPS = (-3.0, -2.0, -1.0, 1.0, 2.0, 3.0)
+WIDE = 700
+"""Pixels a figure may take, names at its side included."""
+ROW = 18
 
 
 def number(field: str, title: str | None = None) -> Spec:

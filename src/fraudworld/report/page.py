@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 from fraudworld.report import sections
-from fraudworld.report.figures import Figure, all_figures
+from fraudworld.report.figures import FIGURES, Figure
 from fraudworld.report.html import Safe, el, join
 
 Facts = Mapping[str, Any]
@@ -22,7 +22,7 @@ POLICY = (
 def render(facts: Facts) -> str:
     """The report as one HTML document that needs nothing else."""
     shown = sections.shown(facts)
-    figures = [figure for figure in all_figures() if figure.section in shown]
+    figures = [figure for figure in FIGURES if figure.section in shown]
     specs = {figure.name: figure.spec for figure in figures}
     head = el(
         "head",
