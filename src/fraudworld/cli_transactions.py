@@ -124,5 +124,5 @@ def _summary(outcome: StreamOutcome) -> None:
     verdict = (
         "and every check holds" if outcome.passed else "without flag: see the broken checks above"
     )
-    done = "was there already" if outcome.reused else "published"
-    show.lines(("", f"The stream is {done}, {verdict}: {outcome.layer}"))
+    done = "was there already" if outcome.reused else "is published"
+    show.lines(("", f"The stream {done}, {verdict}: {outcome.layer}"))

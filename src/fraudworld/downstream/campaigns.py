@@ -142,7 +142,7 @@ def plan(inputs: Inputs, world: World, arrivals: Arrivals, first: int, last: int
         rows.append(mine)
         awake.append(hours)
         evidence.append(stream.use(name, 0, len(mine)))
-    table = np.concatenate([np.empty((0, 7)), *rows])
+    table = np.concatenate([np.empty((0, 8)), *rows])
     entries = np.concatenate([np.empty((0, 3), np.int64), *awake])
     inside = entries[(entries[:, 1] >= first) & (entries[:, 1] < last)]
     campaigns = _with_targets(inputs, world, how, table, np.unique(inside[:, 0]), evidence)
@@ -176,7 +176,7 @@ def _enough(
     n = least = math.ceil(wanted / mean)
     while True:
         rows, hours = _lives(n, policy, whole, kind, stream, arrivals, expected)
-        planned = np.cumsum(rows[:, 4])
+        planned = np.cumsum(rows[:, 7])
         if planned[-1] >= wanted or n >= MOST_TIMES * least:
             last = min(int(np.searchsorted(planned, wanted)) + 1, n)
             return rows[:last], hours[hours[:, 0] < last]
@@ -193,7 +193,8 @@ def _lives(
     expected: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """The first n campaigns of one type: rows (kind, country, first and last hour, flows,
-    share, victims), and the hours each is awake as rows (campaign, hour, visits).
+    share, victims, flows inside the horizon), and the hours of the horizon each is awake as
+    rows (campaign, hour, visits).
 
     expected: usable arrivals per country and UTC hour of the week. Each is drawn a size, a
     country by usable arrivals, a start, a length and the hour its burst begins.
@@ -209,14 +210,14 @@ def _lives(
     market = np.cumsum(expected.sum(axis=1))
     country = np.searchsorted(market, unit[:, 1] * market[-1], side="right")
     days = 1 + (unit[:, 2] * min(policy.max_days, arrivals.days)).astype(np.int64)
-    start = (unit[:, 3] * (arrivals.days - days + 1)).astype(np.int64)
+    # Some are under way when the horizon begins, some when it ends: no quiet first days.
+    start = np.floor(unit[:, 3] * (arrivals.days + days - 1)).astype(np.int64) - (days - 1)
     burst = (unit[:, 4] * 24).astype(np.int64)
     campaign = np.repeat(np.arange(n), days)
     day = np.arange(campaign.size) - np.repeat(np.cumsum(days) - days, days)
-    # A burst begins up to three hours later than the day before: two bits of a draw decide.
-    late = (draws[campaign, 5] >> (2 * (day % 32)).astype(np.uint64) & np.uint64(3)).astype(
-        np.int64
-    )
+    # A burst begins up to three hours after its hour: two bits of a draw decide, day by day.
+    bits = draws[campaign, 5] >> (2 * (day % 32)).astype(np.uint64)
+    late = (bits & np.uint64(3)).astype(np.int64)
     hour = (start[campaign] + day) * 24 + (burst[campaign] + late) % 24
     hour = (hour[:, None] + np.arange(policy.hours_per_day)).ravel()
     campaign = np.repeat(campaign, policy.hours_per_day)
@@ -229,8 +230,13 @@ def _lives(
     planned = share * usable
     victims = np.maximum(np.rint(planned / policy.flows_per_victim), 1)
     visits = np.clip(np.rint(share[campaign] * arriving / whole.flows_per_visit), 1, MOST_VISITS)
-    rows = np.stack([np.full(n, kind), country, start * 24, end, planned, share, victims], axis=1)
-    return rows, np.stack([campaign, hour, visits.astype(np.int64)], axis=1)
+    inside = (hour >= 0) & (hour < 24 * arrivals.days)
+    here = np.bincount(campaign[inside], (share[campaign] * arriving)[inside], n)
+    rows = np.stack(
+        [np.full(n, kind), country, start * 24, end, planned, share, victims, here], axis=1
+    )
+    awake = np.stack([campaign, hour, visits.astype(np.int64)], axis=1)
+    return rows, awake[inside]
 
 
 def _schedule(
