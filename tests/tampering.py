@@ -104,8 +104,8 @@ def edit_json(run: Path, rnd: random.Random) -> None:
         replace(path, json.dumps(document, sort_keys=True).encode())
 
 
-def _edited(table: pa.Table, rnd: random.Random) -> pa.Table:
-    kind = rnd.choice(("drop", "double", "value"))
+def _edited(table: pa.Table, rnd: random.Random, kind: str = "") -> pa.Table:
+    kind = kind or rnd.choice(("drop", "double", "value"))
     row = rnd.randrange(table.num_rows)
     if kind == "drop":
         return pa.concat_tables([table.slice(0, row), table.slice(row + 1)])
@@ -152,7 +152,7 @@ MUTATIONS: tuple[Callable[[Path, random.Random], None], ...] = (
 )
 
 
-def forge(run: Path, rnd: random.Random, *, careful: bool) -> None:
+def forge(run: Path, rnd: random.Random, *, careful: bool, table: str = "", kind: str = "") -> None:
     """Change values and seal anew, so that index, flag, receipt and run index are consistent.
 
     careless: one row of a table changed. careful: the roles of two parties of one tier and
@@ -160,13 +160,14 @@ def forge(run: Path, rnd: random.Random, *, careful: bool) -> None:
     """
     place = RunPlace(run)
     receipt = json.loads(place.receipt.read_text())
-    name = "s5_party_fraud_roles_6A" if careful else rnd.choice([t.name for t in TABLES[:5]])
+    name = table or rnd.choice([t.name for t in TABLES[:5]])
+    name = "s5_party_fraud_roles_6A" if careful else name
     folder = place.layer / name
     (path,) = sorted(folder.rglob("part-*.parquet"))[:1]
-    table = pq.read_table(path, partitioning=None)
-    table = _swapped(run, table, rnd) if careful else _edited(table, rnd)
+    rows = pq.read_table(path, partitioning=None)
+    rows = _swapped(run, rows, rnd) if careful else _edited(rows, rnd, kind)
     path.unlink()
-    pq.write_table(table.cast(_plain(name)), path, store_schema=False)
+    pq.write_table(rows.cast(_plain(name)), path, store_schema=False)
 
     document = json.loads(place.bundle_index.read_text())
     if careful:
@@ -183,7 +184,7 @@ def forge(run: Path, rnd: random.Random, *, careful: bool) -> None:
     replace(place.bundle_index, canonical_json(document) + b"\n")
     replace(place.flag, flag_line(digest).encode())
     receipt["bundle_digest"] = digest
-    receipt["tables"][name] = table.num_rows
+    receipt["tables"][name] = rows.num_rows
     replace(place.receipt, json.dumps(receipt, indent=1, sort_keys=True).encode() + b"\n")
     run_index = json.loads(place.run_index.read_text())
     for member in run_index["members"]:

@@ -31,7 +31,7 @@ def verify(
 
         fraudworld verify 3f2a
 
-        fraudworld verify /mnt/copy/3f2a… --deep
+        fraudworld verify copies/3f2a --deep
     """
     from fraudworld import api
     from fraudworld.verification import Verdict, regenerated

@@ -45,7 +45,7 @@ from fraudworld.store.identity import Identity, manifest_fingerprint, run_id
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.publish import publish, staging
 from fraudworld.store.receipt import Receipt, now, read_receipt, write_receipt
-from fraudworld.store.seal import check_run, seal_run, write_run_index
+from fraudworld.store.seal import check_run, seal_run, write_run_index, write_verifier
 from fraudworld.store.tables import DatasetRecord, DatasetWriter
 
 Report = Callable[[Progress], None]
@@ -112,6 +112,7 @@ def run(
         write_evidence(staged.perf(ready.identity), ready.identity, recorder, cold=recorder.cold)
         with step("report", "render"):
             report.write(staged.root, request.runs_root)
+        write_verifier(staged)
         write_run_index(staged)
         publish(folder, place.root, staged.bundle_index.relative_to(folder).as_posix())
     return RunOutcome(

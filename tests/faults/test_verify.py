@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -126,3 +128,40 @@ def test_the_command_names_the_first_wrong_thing(fraudworld, demo_world, tmp_pat
     document = json.loads(fraudworld("verify", copy, "--json").out)
     assert document["holds"] is False
     assert document["skipped"][0] == "identity"
+
+
+def standalone(run, *, at=None) -> subprocess.CompletedProcess[str]:
+    """Run the script a run carries, in a process that cannot import fraudworld."""
+    script = (at or run) / "reports" / "verify.py"
+    return subprocess.run(
+        [sys.executable, "-I", "-c", ISOLATED, str(script), str(run)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+ISOLATED = """
+import runpy, sys
+sys.modules["fraudworld"] = None
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def test_a_run_carries_its_own_verifier_that_needs_nothing_of_ours(demo_world):
+    said = standalone(demo_world)
+    assert said.returncode == 0, said.stdout + said.stderr
+    assert said.stdout.endswith("all of it holds\n")
+    board = json.loads((demo_world / "data/layer3/6A/validation/realism_gate_6A.json").read_text())
+    told = {line.split(" = ")[0].split()[-1] for line in said.stdout.splitlines() if " = " in line}
+    assert {"or_account", "or_device", "jsd_ip_type", "p99_devices_per_ip"} <= told
+    assert told <= {row["metric_name"] for row in board["tests"]}
+
+
+def test_the_carried_verifier_finds_a_forgery_the_seal_does_not(demo_world, tmp_path):
+    """One party less, sealed anew: keys and references no longer agree."""
+    copy = tampering.copied(demo_world, tmp_path / "forged")
+    tampering.forge(copy, random.Random(3), careful=False, table="s1_party_base_6A", kind="drop")
+    said = standalone(copy)
+    assert said.returncode == 1
+    assert "FAIL" in said.stdout
+    assert "ok    flag belongs to the index" in said.stdout

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 
 from fraudworld.errors import RefusedError
@@ -78,6 +79,13 @@ def _inside(root: Path, name: str) -> bool:
         return not path.is_symlink() and path.resolve().is_relative_to(root.resolve())
     except (OSError, ValueError):  # a name no file system takes
         return False
+
+
+def write_verifier(place: RunPlace) -> None:
+    """`reports/verify.py`: a reviewer's own check of the run, that needs DuckDB and not us."""
+    script = files("fraudworld.store") / "standalone" / "verify.py"
+    place.reports.mkdir(parents=True, exist_ok=True)
+    (place.reports / "verify.py").write_bytes(script.read_bytes())
 
 
 def write_run_index(place: RunPlace) -> None:
