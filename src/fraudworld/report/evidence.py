@@ -78,6 +78,24 @@ def per_owner(counts: Counts, asset: str) -> I64:
     return owners
 
 
+def owner_bounds(pack: PolicyPack) -> list[Row]:
+    """The most accounts and devices the policy lets one party own."""
+    products = pack.account_taxonomy.account_types.items()
+    laws = pack.account_per_party_priors.counts
+    together = (
+        sum(laws[product].cap for product, kind in products if kind.party_type == owner)
+        for owner in pack.codes("party_type")
+    )
+    return [
+        {"what": "accounts", "bound": max(together), "why": "sum of K_max of a party type"},
+        {
+            "what": "devices",
+            "bound": pack.device_count_priors.max_owned_per_party,
+            "why": "max_owned_per_party",
+        },
+    ]
+
+
 def caps(counts: Counts, pack: PolicyPack) -> list[Row]:
     """Per product: K_max, the largest holding, and who is beyond the cap by how much."""
     rows = []
@@ -153,7 +171,7 @@ def _groups(counts: Counts, pack: PolicyPack, kind: str) -> tuple[dict[str, floa
 
 
 def strata(counts: Counts, pack: PolicyPack) -> list[Row]:
-    """Odds ratio of a risky asset given a risky owner, per region and asset group."""
+    """Odds ratio of a risky asset given a risky owner, per region and asset group that parties own."""
     regions = pack.codes("region")
     rows = []
     for asset, flat in counts.strata.items():
@@ -163,6 +181,7 @@ def strata(counts: Counts, pack: PolicyPack) -> list[Row]:
             rows += [
                 {"asset": asset, "region": region, "group": group, **odds_ratio(cells[r, g])}
                 for g, group in enumerate(groups)
+                if cells[:, g].sum()
             ]
     return rows
 

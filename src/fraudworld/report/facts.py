@@ -85,6 +85,7 @@ def _from_evidence(board: dict[str, Any], world: PublishedWorld) -> dict[str, li
         "caps": evidence.caps(counts, pack),
         "accounts_per_party": evidence.ccdf(evidence.per_owner(counts, "account")),
         "devices_per_party": evidence.ccdf(evidence.per_owner(counts, "device")),
+        "per_party_bounds": evidence.owner_bounds(pack),
         "devices_per_ip": evidence.ccdf(counts.degrees),
         "devices_per_ip_bounds": list(_degree_bounds(board)),
         "ip_types": evidence.ip_types(counts, pack),

@@ -70,31 +70,33 @@ def stepped(field: str, steps: Sequence[float], colours: Sequence[str], title: s
 def heatmap(
     data: str, across: str, down: str, colour: Spec, tips: Sequence[Spec], *,
     cell: tuple[int, int], text: tuple[str, str] | None = None, label: str | None = None,
-    sort: str | None = "ascending",
+    sort: str | None = "ascending", heads: str = "top",
 ) -> Spec:  # fmt: skip
     """Coloured cells `across` × `down`; `text` (field, format) repeats the value in words.
 
-    `label` is an expression of Vega for the heads of the columns.
+    A cell without a value stays blank. `label` is an expression of Vega for the heads of the
+    columns; heads of several lines need `heads="bottom"`.
     """
-    axis: Spec = {"labelAngle": 0 if cell[0] > 40 else -90, "orient": "top"}
+    axis: Spec = {"labelAngle": 0 if cell[0] > 40 else -90, "orient": heads}
     if label:
         axis["labelExpr"] = label
     where = {"x": {**named(across, sort=sort), "axis": axis}, "y": named(down)}
-    known = {"condition": {"test": f"datum.{colour['field']} !== null", **colour}}
+    known = {"filter": f"datum.{colour['field']} !== null"}
     layers: list[Spec] = [
         {
-            "mark": {"type": "rect", "stroke": "var(--paper)", "invalid": None},
-            "encoding": {
-                **where,
-                "color": {**known, "value": "var(--blank)"},
-                "tooltip": list(tips),
-            },
-        }
+            "mark": {"type": "rect", "stroke": "var(--paper)", "fill": "var(--blank)"},
+            "encoding": {**where, "tooltip": list(tips)},
+        },
+        {
+            "transform": [known],
+            "mark": {"type": "rect", "stroke": "var(--paper)"},
+            "encoding": {**where, "color": colour, "tooltip": list(tips)},
+        },
     ]
     if text:
         layers.append(
             {
-                "transform": [{"filter": f"datum.{text[0]} !== null"}],
+                "transform": [known],
                 "mark": {"type": "text", "fontSize": 10, "color": "var(--ink)", "tooltip": None},
                 "encoding": {**where, "text": {"field": text[0], "format": text[1]}},
             }

@@ -226,7 +226,7 @@ def budgets(facts: Facts) -> Safe:
         (c["state"], c["elapsed_s"], c["budget_s"], "yes" if c["pass"] else "no")
         for c in (*checks["states"], {"state": "S1–S5", **checks["segment"]})
     ]
-    return table("Budgets", ("state", "seconds", "budget", "within"), rows)
+    return table("Budgets, which are stated for authority scale", ("state", "seconds", "budget", "within"), rows)
 
 
 def certificate(facts: Facts) -> Safe:
@@ -273,9 +273,9 @@ def certificate(facts: Facts) -> Safe:
                 ),
             ),
             el("p", "Whoever holds the run can check this page: ",
-               el("code", f"fraudworld gates {run['run_id'][:8]}"),
-               " judges the published files again, and the bundle digest above is the SHA-256"
-               " of the run's index."),
+               el("code", f"fraudworld verify {run['run_id'][:8]}"),
+               " works everything out again from the published bytes, and the bundle digest is"
+               " the SHA-256 of the run's index."),
         )
     )  # fmt: skip
 

@@ -94,11 +94,24 @@ def _per_party() -> Spec:
         }
 
     return {
-        "width": WIDE - 120,
+        "width": WIDE - 150,
         "height": 340,
         "layer": [
             curve("accounts_per_party", "accounts", "var(--c0)", "circle"),
             curve("devices_per_party", "devices", "var(--c1)", "square"),
+            {
+                "data": {"name": "per_party_bounds"},
+                "mark": {"type": "rule", "strokeDash": [5, 3], "strokeWidth": 2},
+                "encoding": {
+                    "x": log("bound"),
+                    "color": {
+                        "field": "what",
+                        "title": "most the policy allows",
+                        "scale": {"range": ["var(--c0)", "var(--c1)"]},
+                    },
+                    "tooltip": [tip("what"), tip("bound", ",d"), tip("why")],
+                },
+            },
             end("accounts_per_party", "accounts", "var(--c0)"),
             end("devices_per_party", "devices", "var(--c1)"),
         ],
@@ -144,8 +157,9 @@ FIGURES = (
     ),
     Figure(
         "per_party", "accounts", "Accounts and devices per party",
-        "Share of owners with at least so many, both axes logarithmic.",
-        ("accounts_per_party", "devices_per_party"), _per_party(), readings.per_party,
+        "Share of owners with at least so many, both axes logarithmic. Dashed: the most the "
+            "policy lets one party own.",
+        ("accounts_per_party", "devices_per_party", "per_party_bounds"), _per_party(), readings.per_party,
     ),
     Figure(
         "instruments", "accounts", "Instruments per account against λ",
