@@ -293,7 +293,10 @@ def test_a_certificate_names_seeds_spread_and_decision(
     fraudworld: Call, piped: list[RunRequest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def certify(
-        request: RunRequest, seeds: tuple[int, ...], runner: Callable[[int], Path]
+        request: RunRequest,
+        seeds: tuple[int, ...],
+        runner: Callable[[int], Path],
+        witness: object = None,
     ) -> dict[str, Any]:
         made = {seed: runner(seed).name for seed in seeds}
         return {
