@@ -49,3 +49,24 @@ def demo_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         fcntl.flock(handle, fcntl.LOCK_EX)
         outcome = pipeline.run(RunRequest(profile="demo", seed=42, runs_root=root))
     return outcome.place.root
+
+
+@pytest.fixture(scope="session")
+def small_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a published run of about 40 000 parties, seed 7: for reading only."""
+    from fraudworld import pipeline
+    from fraudworld.request import RunRequest
+
+    root = tmp_path_factory.mktemp("small-runs")
+    return pipeline.run(RunRequest(profile="demo", scale=0.4, seed=7, runs_root=root)).place.root
+
+
+@pytest.fixture(scope="session")
+def small_stream(small_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder below which twelve days of transactions over `small_world` lie; reading only."""
+    from fraudworld.downstream.request import StreamRequest
+    from fraudworld.downstream.stream import stream
+
+    to = tmp_path_factory.mktemp("small-stream")
+    assert stream(StreamRequest(run=small_world, days=12, to=to)).passed
+    return to

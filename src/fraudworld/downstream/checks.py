@@ -155,8 +155,8 @@ CHECKS: tuple[Check, ...] = (
         left join s5_ip_fraud_roles_6A i using (ip_id)
         left join s5_merchant_fraud_roles_6A m using (merchant_id)
         where t.cause = 'POSTURE' and a.raw_role = 'CLEAN_ACCOUNT'
-          and d.raw_role = 'NORMAL_DEVICE' and coalesce(i.canonical_role_family, 'CLEAN_IP')
-          = 'CLEAN_IP' and m.canonical_role_family = 'NORMAL'""", truth=True),
+          and d.raw_role = 'NORMAL_DEVICE' and coalesce(i.raw_role, 'NORMAL_IP') = 'NORMAL_IP'
+          and m.raw_role = 'NORMAL'""", truth=True),
     Check("devices_follow_links_unless_swapped", """
         select count(*) from s1_arrival_entities_6B f
         join s4_flow_truth_labels_6B t using (flow_id)

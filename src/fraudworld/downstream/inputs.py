@@ -69,6 +69,18 @@ class Inputs:
         """Position of a raw role."""
         return self.codes(f"{entity}_raw_role").index(role)
 
+    def families(self, entity: str) -> NDArray[np.uint8]:
+        """Family of every raw role, by position in both lists.
+
+        Roles are read raw and mapped here: a world that left its roles unmapped (a baseline
+        being studied) has the same attacks as one that did not.
+        """
+        mapping = self.pack.fraud_role_taxonomy.entities[entity].mapping
+        families = self.codes(f"{entity}_family")
+        return np.array(
+            [families.index(mapping[role]) for role in self.codes(f"{entity}_raw_role")], np.uint8
+        )
+
     def table(self, codes: str, values: Mapping[str, float]) -> NDArray[np.float64]:
         """Values by position in a code list; 0 where the mapping has none."""
         return np.array([float(values.get(word, 0.0)) for word in self.codes(codes)])

@@ -90,12 +90,11 @@ def load_world(inputs: Inputs) -> World:
     instruments = read("s3_instrument_base_6A", "account_id", "instrument_type")
     account_start = _starts(account_owner, parties)
     instrument_start = _starts(instruments["account_id"] - 1, account_owner.size)
-    account_role = read("s5_account_fraud_roles_6A", "canonical_role_family")
-    device_role = read("s5_device_fraud_roles_6A", "raw_role")
-    merchants = read("s5_merchant_fraud_roles_6A", "canonical_role_family")
+    account_role = read.family("account")
+    device_role = read("s5_device_fraud_roles_6A", "raw_role")["raw_role"]
     countries = len(inputs.geo.countries)
-    risky_account = account_role["canonical_role_family"] != inputs.clean_code("account")
-    risky_device = device_role["raw_role"] != inputs.raw_code("device", "NORMAL_DEVICE")
+    risky_account = account_role != inputs.clean_code("account")
+    risky_device = device_role != inputs.raw_code("device", "NORMAL_DEVICE")
     home, home_start, home_member = _homes(people["household_id"], people["business_group_id"])
     can = _attachable(
         inputs, account_start, accounts["account_type"], instrument_start, device_start,
@@ -118,14 +117,14 @@ def load_world(inputs: Inputs) -> World:
         account_start=account_start,
         account_owner=account_owner,
         account_type=accounts["account_type"].astype(np.uint8),
-        account_role=account_role["canonical_role_family"].astype(np.uint8),
+        account_role=account_role,
         instrument_start=instrument_start,
         instrument_type=instruments["instrument_type"].astype(np.uint8),
         device_start=device_start,
         party_device=party_device,
         device_owner=owner,
         device_type=devices["device_type"].astype(np.uint8),
-        device_role=device_role["raw_role"].astype(np.uint8),
+        device_role=device_role.astype(np.uint8),
         device_shared=shared,
         device_country=devices["home_country_iso"].astype(np.uint8),
         country_device=_first(devices["home_country_iso"][:party_devices], countries),
@@ -133,7 +132,7 @@ def load_world(inputs: Inputs) -> World:
         device_endpoint=device_endpoint,
         ip_type=ip_type,
         ip_role=ip_role,
-        merchant_role=merchants["canonical_role_family"].astype(np.uint8),
+        merchant_role=read.family("merchant"),
         merchant_class=inputs.merchant_class,
     )
 
@@ -151,6 +150,11 @@ class _Reader:
         # Ids come as int64, codes as uint8: whole numbers all of them.
         return cast("dict[str, I64]", read_columns(folder, table, columns, codes))
 
+    def family(self, entity: str) -> U8:
+        """Canonical family of every entity, from its raw role."""
+        raw = self(f"s5_{entity}_fraud_roles_6A", "raw_role")["raw_role"]
+        return self._inputs.families(entity)[raw]
+
     def code(self, codes: str, word: str) -> int:
         return self._inputs.codes(codes).index(word)
 
@@ -164,8 +168,7 @@ def _endpoints(read: _Reader) -> tuple[I64, I32, U8, U8]:
     _by_device(links["ip_id"], links["device_id"], links["link_role"], typical, start, ip)
     del links
     base = read("s4_ip_base_6A", "ip_type")["ip_type"].astype(np.uint8)
-    role = read("s5_ip_fraud_roles_6A", "canonical_role_family")["canonical_role_family"]
-    return start, ip, base, role.astype(np.uint8)
+    return start, ip, base, read.family("ip")
 
 
 def _held_devices(read: _Reader, parties: int, devices: int) -> tuple[I64, I32, U8]:

@@ -1,0 +1,215 @@
+"""What `fraudworld transactions` refuses, and that it then publishes nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from calling import Said
+from fraudworld.downstream.place import LAYER
+from fraudworld.downstream.request import StreamRequest
+from fraudworld.downstream.stream import stream
+from fraudworld.errors import FraudworldError, InputError, RefusedError
+
+Call = Callable[..., Said]
+FLAG = "data/layer3/6A/validation/_passed.flag"
+
+
+@pytest.fixture
+def world(small_world: Path, tmp_path: Path) -> Path:
+    """A copy of the small world that may be broken."""
+    run = tmp_path / "runs" / small_world.name
+    shutil.copytree(small_world, run)
+    (run.parent / ".upstream").symlink_to(small_world.parent / ".upstream")
+    return run
+
+
+def refuse(request: StreamRequest, kind: type[FraudworldError], code: str) -> FraudworldError:
+    with pytest.raises(kind) as refused:
+        stream(request)
+    assert refused.value.code == code
+    assert not (request.to or request.run).joinpath(LAYER).exists()
+    return refused.value
+
+
+def test_a_run_without_flag_is_refused_unless_told(world: Path) -> None:
+    (world / FLAG).unlink()
+    error = refuse(StreamRequest(run=world, days=1), RefusedError, "6B.S0.RUN_NOT_PASSED")
+    assert "--allow-unflagged" in error.remedy
+    assert stream(StreamRequest(run=world, days=1, allow_unflagged=True)).passed
+
+
+@pytest.mark.parametrize(
+    "victim",
+    ["data/layer3/6A/**/part-00000.parquet", "data/layer3/6A/resolved_policy_6A.json"],
+)
+def test_a_tampered_run_is_refused(world: Path, victim: str) -> None:
+    path = next(iter(world.glob(victim)))
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    refuse(
+        StreamRequest(run=world, days=1),
+        RefusedError,
+        "6A.S5.OUTPUT_CONFLICT",
+    )
+
+
+def test_a_receipt_of_another_bundle_is_refused(world: Path) -> None:
+    receipt = world / "run_receipt.json"
+    document = json.loads(receipt.read_text())
+    receipt.write_text(json.dumps(document | {"bundle_digest": "0" * 64}))
+    refuse(
+        StreamRequest(run=world, days=1),
+        RefusedError,
+        "6B.S0.RECEIPT_MISMATCH",
+    )
+
+
+def test_another_upstream_is_refused(world: Path, tmp_path: Path) -> None:
+    from fraudworld.upstream import build
+
+    build(tmp_path / "other", volume_scale=0.5)
+    refuse(
+        StreamRequest(run=world, days=1, upstream_dir=tmp_path / "other"),
+        RefusedError,
+        "6B.S0.UPSTREAM_HASHGATE_DIGEST_MISMATCH",
+    )
+
+
+def test_a_run_sealed_before_6b_had_a_policy_is_named(
+    world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The seal is kept out of the way: an old run would be intact, only its pack is short."""
+    from fraudworld.downstream import inputs
+    from fraudworld.store.seal import SealedRun
+
+    path = world / "data/layer3/6A/resolved_policy_6A.json"
+    document = json.loads(path.read_text())
+    del document["pack"]["campaigns"]
+    path.write_text(json.dumps(document))
+    digest = json.loads((world / "run_receipt.json").read_text())["bundle_digest"]
+    monkeypatch.setattr(inputs, "check_run", lambda place: SealedRun(digest, True, {}))
+    error = refuse(StreamRequest(run=world, days=1), InputError, "6B.S0.PRIOR_PACK_SCHEMA_INVALID")
+    assert "campaigns" in error.what
+
+
+@pytest.mark.parametrize(
+    "window",
+    [
+        {"days": 91},
+        {"days": 1, "from_day": 91},
+        {"days": 10, "from_day": 82},
+        {"flows": 100_000_000},
+        {"flows": 10_000, "from_day": 5_000},
+    ],
+)
+def test_a_window_outside_the_horizon_is_refused(world: Path, window: dict[str, int]) -> None:
+    refuse(
+        StreamRequest(run=world, **window),  # type: ignore[arg-type]
+        InputError,
+        "6B.S0.WINDOW_OUTSIDE_HORIZON",
+    )
+
+
+@pytest.mark.parametrize(
+    "window", [{}, {"days": 1, "flows": 1}, {"flows": 0}, {"days": 0}, {"days": 1, "from_day": 0}]
+)
+def test_a_request_that_says_no_window_is_refused(tmp_path: Path, window: dict[str, int]) -> None:
+    with pytest.raises(InputError) as refused:
+        StreamRequest(run=tmp_path, **window)  # type: ignore[arg-type]
+    assert refused.value.code == "6B.S0.WINDOW_INVALID"
+
+
+def test_another_window_in_the_same_place_is_refused(world: Path) -> None:
+    stream(StreamRequest(run=world, days=1))
+    before = sorted(world.joinpath(LAYER).rglob("*"))
+    with pytest.raises(RefusedError) as refused:
+        stream(StreamRequest(run=world, days=2))
+    assert refused.value.code == "6B.S5.OUTPUT_CONFLICT"
+    assert "last_flow" in refused.value.what
+    assert sorted(world.joinpath(LAYER).rglob("*")) == before
+
+
+@pytest.mark.parametrize("damage", ["change", "remove", "add"])
+def test_a_damaged_stream_is_not_taken_for_done(
+    small_stream: Path, small_world: Path, tmp_path: Path, damage: str
+) -> None:
+    copy = tmp_path / "stream"
+    shutil.copytree(small_stream, copy)
+    victim = next(iter(copy.rglob("part-00000.parquet")))
+    if damage == "change":
+        victim.write_bytes(victim.read_bytes() + b"!")
+    elif damage == "remove":
+        victim.unlink()
+    else:
+        victim.with_name("notes.txt").write_text("hello")
+    with pytest.raises(RefusedError) as refused:
+        stream(StreamRequest(run=small_world, days=12, to=copy))
+    assert refused.value.code == "6B.S5.OUTPUT_CONFLICT"
+
+
+def test_a_world_where_nobody_can_transact_is_refused(
+    world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All devices become terminals' kinds: the policy gives nobody a device to use."""
+    import numpy as np
+
+    from fraudworld.downstream import world as worlds
+
+    monkeypatch.setattr(worlds, "_attachable", lambda *_: np.zeros(len(_[1]) - 1, dtype=np.bool_))
+    refuse(
+        StreamRequest(run=world, days=1),
+        InputError,
+        "6B.S1.NO_ATTACHABLE_PARTY",
+    )
+
+
+def test_a_country_without_attachable_party_is_served_from_abroad(
+    world: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Documented behaviour: its arrivals come from abroad, and the report names it."""
+    from fraudworld.downstream import world as worlds
+
+    attachable, activity = worlds._attachable, worlds._activity
+    emptied = 3
+
+    def none_there(inputs, segment, can):  # type: ignore[no-untyped-def]
+        place = worlds._Reader(inputs)("s1_party_base_6A", "country_iso")["country_iso"]
+        return activity(inputs, segment, can & (place != emptied))
+
+    monkeypatch.setattr(worlds, "_activity", none_there)
+    outcome = stream(StreamRequest(run=world, days=3, to=tmp_path / "to"))
+    assert attachable is worlds._attachable
+    assert outcome.passed
+    assert len(outcome.report["summary"]["countries_without_attachable_party"]) == 1
+
+
+def test_a_killed_stream_leaves_nothing_and_the_next_one_is_whole(
+    world: Path, small_stream: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fraudworld.downstream import stream as recipe
+
+    def die(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    request = StreamRequest(run=world, days=12)
+    with monkeypatch.context() as broken:
+        broken.setattr(recipe, "seal_stream", die)
+        with pytest.raises(KeyboardInterrupt):
+            stream(request)
+    assert not (world / LAYER).exists()
+    stream(request)
+    index = "validation/validation_bundle_index_6B.json"
+    assert (world / LAYER / index).read_bytes() == (small_stream / LAYER / index).read_bytes()
+
+
+def test_the_command_says_what_is_wrong(fraudworld: Call, world: Path) -> None:
+    (world / FLAG).unlink()
+    said = fraudworld("transactions", world, "--days", 1, "--json", "--quiet")
+    assert said.status == 3
+    assert json.loads(said.out)["error"]["code"] == "6B.S0.RUN_NOT_PASSED"
+    assert fraudworld("transactions", world, "--flows", 0).status == 2
+    assert fraudworld("transactions", world).status == 2
