@@ -31,12 +31,7 @@ bench: $(READY)           ## the authority world from nothing, then seconds per 
 	$(BIN)/fraudworld perf show $(BENCH)/*/
 
 docs: $(READY)            ## write the pages that are made from the code
-	$(BIN)/python -c "from pathlib import Path; from fraudworld.contracts.reference import page; \
-	  Path('docs/tables.md').write_text(page(), 'utf-8')"
-
-bench-authority: $(READY) ## the authority world cold, three times, each beside its floor
-	rm -rf $(BENCH)
-	$(BIN)/python benches/authority.py --root $(BENCH)
+	$(BIN)/python benches/reference_pages.py
 
 lock:                     ## refresh the lock files from pyproject.toml
 	$(PYTHON) -m venv build/lock

@@ -1,11 +1,23 @@
-"""The page of tables is the contract, not a description of it."""
+"""The reference pages are the contract and the registries, not descriptions of them."""
 
 from __future__ import annotations
 
-from fraudworld.contracts.reference import page
+import json
+from pathlib import Path
+
+from fraudworld.contracts import reference as tables
+from fraudworld.gates import reference as gates
 from repo import repository as repo
+
+BOARD = "data/layer3/6A/validation/realism_gate_6A.json"
 
 
 def test_the_page_of_tables_is_current() -> None:
     written = (repo.ROOT / "docs/tables.md").read_text("utf-8")
-    assert written == page(), "run: make docs"
+    assert written == tables.page(), "run: make docs"
+
+
+def test_the_page_of_gates_is_current(demo_world: Path) -> None:
+    board = json.loads((demo_world / BOARD).read_text("utf-8"))
+    written = (repo.ROOT / "docs/gate-reference.md").read_text("utf-8")
+    assert written == gates.page(board), "run: make docs"
