@@ -39,9 +39,9 @@ class Check:
 
 CHECKS: tuple[Check, ...] = (
     Check("flow_ids_dense_and_in_time", """
-        select count(*) - (max(flow_id) - min(flow_id) + 1) + count(*) filter (where bad) from (
-          select flow_id, coalesce(ts_utc < lag(ts_utc) over (order by flow_id), false) as bad
-          from s1_arrival_entities_6B)"""),
+        select count(*) from (
+          select flow_id <> lag(flow_id) over w + 1 or ts_utc < lag(ts_utc) over w as bad
+          from s1_arrival_entities_6B window w as (order by flow_id)) where bad"""),
     Check("every_flow_has_money_and_view", """
         select count(*) from s1_arrival_entities_6B a
         full join s2_flow_anchor_6B f using (flow_id) full join s4_flow_bank_view_6B b
@@ -179,7 +179,7 @@ def run_checks(inputs: Inputs, place: StreamPlace, *, observable: bool) -> list[
     """
     with connect(inputs, place) as connection:
         return [
-            {"check": check.name, "violations": _count(connection, check)}
+            {"check": check.name, "violations": violations(connection, check)}
             for check in CHECKS
             if not (check.truth and observable)
         ]
@@ -206,6 +206,7 @@ def _read(folder: Path) -> str:
     return f"select * from read_parquet('{files}', hive_partitioning = false)"
 
 
-def _count(connection: duckdb.DuckDBPyConnection, check: Check) -> int:
-    ((violations,),) = connection.execute(check.query).fetchall()
-    return int(violations)
+def violations(connection: duckdb.DuckDBPyConnection, check: Check) -> int:
+    """Rows that break a check."""
+    ((count,),) = connection.execute(check.query).fetchall()
+    return int(count)
