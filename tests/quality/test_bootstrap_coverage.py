@@ -9,7 +9,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fraudworld.gates.statistics import clustered_odds, generator, odds_ratio, resampled
+from fraudworld.gates.statistics import (
+    around,
+    clustered_odds,
+    generator,
+    jsd,
+    odds_ratio,
+    redrawn,
+    resampled,
+)
 
 pytestmark = pytest.mark.full
 
@@ -89,6 +97,51 @@ def test_intervals_of_rates_cover(share):
         ]
     )
     assert COVERED[0] <= covered(found, share) <= COVERED[1]
+
+
+CELLS = np.array([0.45, 0.25, 0.15, 0.1, 0.05])
+SIZES = np.array([800, 2_000, 5_000])
+
+
+def distances(shift: float) -> tuple[float, np.ndarray, float, np.ndarray]:
+    """T3-like and T8-like metrics of three regions whose truth is `shift` off the prior.
+
+    Returns truth and intervals (worlds, 2) of the worst cell, then of the divergence of the
+    largest region.
+    """
+    truth = CELLS + shift * np.array([1.0, -1.0, 0.0, 0.0, 0.0])
+    random = np.random.default_rng(31)
+    cell, root = np.empty((WORLDS, 2)), np.empty((WORLDS, 2))
+    for w in range(WORLDS):
+        resampler = generator(w, "distance")
+        seen = [random.multinomial(n, truth) for n in SIZES]
+        drawn = [redrawn(row, RESAMPLES, resampler) for row in seen]
+        moved = [
+            np.abs(d - row).max(axis=1) / row.sum() for d, row in zip(drawn, seen, strict=True)
+        ]
+        worst = max(float(np.abs(row / row.sum() - CELLS).max()) for row in seen)
+        cell[w] = around(worst, np.max(moved, axis=0))
+        root[w] = around(
+            float(jsd(seen[-1].astype(float), CELLS)) ** 0.5,
+            np.sqrt(jsd(drawn[-1], seen[-1].astype(float))),
+        )
+    return shift, cell, float(jsd(truth, CELLS)), root**2
+
+
+def test_intervals_of_distances_cover_a_truth_of_zero():
+    """What percentiles of resampled distances never do: they all lie above zero."""
+    cell_truth, cell, truth, divergence = distances(0.0)
+    assert COVERED[0] <= covered(cell, cell_truth) <= COVERED[1]
+    assert COVERED[0] <= covered(divergence, truth) <= COVERED[1]
+
+
+@pytest.mark.parametrize(("shift", "seen"), [(0.01, 0.05), (0.03, 0.7), (0.1, 0.99)])
+def test_intervals_of_distances_cover_others_at_least_as_often(shift, seen):
+    """And rule zero out in a share `seen` of worlds."""
+    cell_truth, cell, truth, divergence = distances(shift)
+    assert covered(cell, cell_truth) >= COVERED[0]
+    assert covered(divergence, truth) >= COVERED[0]
+    assert (cell[:, 0] > 0).mean() >= seen
 
 
 def test_the_simulated_truth_is_the_ratio_of_a_very_large_world():

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fraudworld.contracts import BY_NAME
+from fraudworld.errors import InputError
 from fraudworld.gates.evidence import Evidence, crossed
 from fraudworld.gates.gate import Guard, Row
 from fraudworld.gates.network import degrees, quantile
 from fraudworld.gates.roles import ENTITIES, role_counts
-from fraudworld.gates.statistics import auc, mantel_haenszel
+from fraudworld.gates.statistics import auc, mantel_haenszel, poisson_interval
+from fraudworld.policy.models import GuardBounds
 
 GuardCheck = Callable[[Evidence, tuple[Row, ...]], Iterator[Guard]]
 
 
-def _bounds(seen: Evidence):  # type: ignore[no-untyped-def]
+def _bounds(seen: Evidence) -> GuardBounds:
     return seen.pack.validation_policy.guards
+
+
+def _known(value: float) -> float | None:
+    """Null for NaN, which is no evidence; no comparison with it holds either."""
+    return value if math.isfinite(value) else None
 
 
 def separability(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
@@ -40,24 +48,27 @@ def separability(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
     areas = {}
     for name, values in features.items():
         counts = crossed((risky, 2), (values, int(values.max()) + 1)).astype(np.float64)
-        areas[name] = auc(counts[1], counts[0]) if counts[1].sum() else float("nan")
-    worst = max(areas.values())
+        areas[name] = auc(counts[1], counts[0])
+    worst = float(np.max(list(areas.values())))  # NaN if any is
     yield Guard(
         "separability_single_feature",
         worst <= bounds.separability_max_auc,
-        worst,
+        _known(worst),
         f"<= {bounds.separability_max_auc:g}",
-        areas,
+        {name: _known(area) for name, area in areas.items()},
     )
 
 
 def role_rate_ratio(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
-    """Every non-clean role near its prior rate wherever enough of it is expected."""
+    """Every non-clean role near its prior rate wherever enough of it is expected.
+
+    Rarer ones are reported: ratio and its 95 % interval.
+    """
     bounds = _bounds(seen)
     least = seen.pack.validation_policy.support.min_expected_for_rate_ratio
     regions = (*seen.pack.codes("region"), "world")
     judged: dict[str, float] = {}
-    rare: dict[str, float] = {}
+    rare: dict[str, list[float]] = {}
     sample = seen.sample
     for entity in ENTITIES:
         counts = role_counts(sample, entity)
@@ -67,9 +78,13 @@ def role_rate_ratio(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
             for i, role in enumerate(counts.roles):
                 if role in remainders or counts.expected[r, i] <= 0:
                     continue
-                ratio = counts.observed[r, i] / counts.expected[r, i]
-                target = judged if counts.expected[r, i] >= least else rare
-                target[f"{entity} {role} {region}"] = float(ratio)
+                name, expected = f"{entity} {role} {region}", float(counts.expected[r, i])
+                ratio = float(counts.observed[r, i]) / expected
+                if expected >= least:
+                    judged[name] = ratio
+                else:
+                    low, high = poisson_interval(float(counts.observed[r, i]))
+                    rare[name] = [ratio, low / expected, high / expected]
     low, high = bounds.role_rate_ratio_low, bounds.role_rate_ratio_high
     worst = max(judged, key=lambda k: abs(np.log(max(judged[k], 1e-9))), default="")
     yield Guard(
@@ -96,7 +111,7 @@ def or_ip(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
     yield Guard(
         "or_ip",
         bool(ratio >= least and low > 1.0),
-        ratio if np.isfinite(ratio) else None,
+        _known(ratio),
         f">= {least:g}, interval above 1",
         {"interval": [low, high] if np.isfinite(low) else None, "strata": len(strata)},
     )
@@ -115,21 +130,27 @@ def tail_is_a_tail(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
     weights = count.astype(np.float64)
     ratio = float(quantile(value, weights, 0.999) / quantile(value, weights, 0.5))
     bound = _bounds(seen).min_tail_ratio
-    yield Guard("tail_is_a_tail", ratio >= bound, ratio, f">= {bound:g}")
+    yield Guard("tail_is_a_tail", ratio >= bound, _known(ratio), f">= {bound:g}")
 
 
 def product_coverage(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
     """Required products are held by the share of parties the policy asks for."""
-    found, holds = {}, True
     holders = seen.held[:, 1:].sum(axis=1)
-    types = seen.pack.codes("account_type")
-    population = crossed((seen.of("party").codes["party_type"], len(seen.groups("party"))))
-    for code, share in seen.pack.product_mix_priors.required_coverage.items():
+    types, kinds = seen.pack.codes("account_type"), seen.groups("party")
+    population = crossed((seen.of("party").codes["party_type"], len(kinds)))
+    required = seen.pack.product_mix_priors.required_coverage
+    found = {}
+    for code in required:
         kind = seen.pack.account_taxonomy.account_types[code].party_type
-        held = holders[types.index(code)] / population[seen.groups("party").index(kind)]
-        found[code] = float(held)
-        holds &= bool(held >= share)
-    yield Guard("product_coverage", holds, min(found.values()), "policy required_coverage", found)
+        parties = int(population[kinds.index(kind)])
+        found[code] = int(holders[types.index(code)]) / parties if parties else 0.0
+    yield Guard(
+        "product_coverage",
+        all(found[code] >= share for code, share in required.items()),
+        min(found.values()),
+        "policy required_coverage",
+        found,
+    )
 
 
 def instrument_means(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
@@ -160,17 +181,14 @@ def instrument_means(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
 def country_heterogeneity(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
     """Countries differ from their region in segment mix: noticeably, and within bounds."""
     rule = seen.pack.segmentation_priors.country_modulation
-    summary = seen.published.columns(
-        BY_NAME["s1_party_summary_6A"], "country_iso", "region_id", "segment_id", "party_count"
+    party = seen.of("party")
+    countries = party.codes["country_iso"]
+    mixes = crossed(
+        (party.region, len(seen.pack.codes("region"))),
+        (countries, int(countries.max()) + 1),
+        (party.codes["segment_id"], len(seen.pack.codes("segment"))),
     )
-    segments = len(seen.pack.codes("segment"))
-    mixes: dict[int, dict[int, NDArray[np.int64]]] = {}
-    for country, region, segment, n in zip(*summary.values(), strict=True):
-        mix = mixes.setdefault(int(region), {}).setdefault(
-            int(country), np.zeros(segments, dtype=np.int64)
-        )
-        mix[segment] += n
-    distances = [d for inside in mixes.values() for d in _distances(inside, rule.min_parties)]
+    distances = [d for inside in mixes for d in _distances(inside, rule.min_parties)]
     median = float(np.median(distances)) if distances else float("nan")
     yield Guard(
         "country_heterogeneity",
@@ -183,48 +201,60 @@ def country_heterogeneity(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Gua
     )
 
 
-def _distances(inside: dict[int, NDArray[np.int64]], least: int) -> Iterator[float]:
-    """Total-variation distance of each country of one region from the region's mix."""
-    counts = np.array(list(inside.values()), dtype=np.float64)
-    region = counts.sum(axis=0) / counts.sum()
-    for row in counts[counts.sum(axis=1) >= least]:
-        yield float(0.5 * np.abs(row / row.sum() - region).sum())
+def _distances(inside: NDArray[np.int64], least: int) -> Iterator[float]:
+    """Total-variation distance of every country (countries, segments) from all of them."""
+    whole = inside.sum(axis=0) / max(inside.sum(), 1)
+    for row in inside[inside.sum(axis=1) >= max(least, 1)]:
+        yield float(0.5 * np.abs(row / row.sum() - whole).sum())
 
 
 def enrichment(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
     """The busiest endpoints are riskier than the rest."""
     by_degree = seen.sharing.sum(axis=(0, 2)).astype(np.float64)
     n, high = by_degree.sum(axis=1), by_degree[:, 1]
-    cut = int(quantile(np.arange(n.size), n, 0.99))
-    top, overall = high[cut:].sum() / n[cut:].sum(), high.sum() / n.sum()
-    ratio = float(top / overall) if overall > 0 else 0.0
+    ratio = float("nan")
+    if high.sum():
+        cut = int(quantile(np.arange(n.size), n, 0.99))
+        ratio = float((high[cut:].sum() / n[cut:].sum()) / (high.sum() / n.sum()))
     bound = _bounds(seen).min_enrichment
-    yield Guard("enrichment", ratio >= bound, ratio, f">= {bound:g}")
+    yield Guard("enrichment", ratio >= bound, _known(ratio), f">= {bound:g}")
 
 
 def conservation(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
-    """Integer plans equal published rows, except what was dropped and counted."""
-    plans = seen.published.document("integer_plans_6A")
-    broken: list[str] = []
-    if plans["s1_parties"]["world"] != seen.of("party").n:
-        broken.append("s1_parties")
-    made = _accounts(seen)
-    broken += [
-        code
-        for code, p in plans["s2_accounts"].items()
-        if made.get(code, 0) != p["plan"] - p["dropped"]
-    ]
-    carried = {f"{a}/{k}": n for (a, k), n in seen.instrument_pairs.items()}
-    broken += [
-        pair
-        for pair, p in plans["s3_instruments"].items()
-        if carried.get(pair, 0) != p["plan"] - p["dropped"] + p["floor_excess"]
-    ]
-    links = int(seen.counts.link_types.sum())
-    planned = sum(map(sum, plans["s4_ips"]["edge_quotas"]))
-    if links != planned - plans["s4_ips"]["unplaced"]:
-        broken.append("s4_ips")
+    """Integer plans equal published rows, except what was dropped and counted.
+
+    Raises InputError for plans that are none.
+    """
+    document = seen.published.document("integer_plans_6A")
+    made = {"s1_parties": seen.of("party").n, "s4_ips": int(seen.counts.link_types.sum())}
+    made |= {code: n for code, n in _accounts(seen).items() if n}
+    made |= {f"{a}/{k}": n for (a, k), n in seen.instrument_pairs.items()}
+    try:
+        planned = _planned(document)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise InputError(
+            "6A.S5.EVIDENCE_MISSING",
+            f"integer_plans_6A holds no plans: {type(error).__name__} {error}",
+            where="integer_plans_6A.json",
+            remedy="judge a run as it was published",
+        ) from error
+    broken = sorted(k for k in made.keys() | planned if made.get(k, 0) != planned.get(k, 0))
     yield Guard("conservation", not broken, float(len(broken)), "0 plans off", {"broken": broken})
+
+
+def _planned(document: Any) -> dict[str, int]:
+    """Rows the plans of S1–S4 come to, after what each state dropped or had to add."""
+    accounts, instruments = document["s2_accounts"], document["s3_instruments"]
+    ips = document["s4_ips"]
+    return {
+        "s1_parties": int(document["s1_parties"]["world"]),
+        **{code: int(p["plan"] - p["dropped"]) for code, p in accounts.items()},
+        **{
+            pair: int(p["plan"] - p["dropped"] + p["floor_excess"])
+            for pair, p in instruments.items()
+        },
+        "s4_ips": int(sum(map(sum, ips["edge_quotas"])) - ips["unplaced"]),
+    }
 
 
 LEAKAGE_KINDS = ("party", "account", "device", "ip")
@@ -233,7 +263,7 @@ LEAKAGE_KINDS = ("party", "account", "device", "ip")
 def leakage(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
     """A shallow tree on one table's observable columns does not recover the label.
 
-    Merchants publish no observable column of their own; their guard says so.
+    Merchants have no guard: no table of theirs has a column a bank could see.
     """
     bound = _bounds(seen).max_leakage_auc
     for kind in LEAKAGE_KINDS:
@@ -250,7 +280,7 @@ def leakage(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
                 areas.append(_tree_auc(values[inside, 1:], bad[inside], good[inside]))
                 weights.append(bad[inside].sum())
         value = float(np.average(areas, weights=weights)) if areas else float("nan")
-        yield Guard(f"leakage_{kind}", value <= bound, value if areas else None, f"<= {bound:g}")
+        yield Guard(f"leakage_{kind}", value <= bound, _known(value), f"<= {bound:g}")
 
 
 def _accounts(seen: Evidence) -> dict[str, int]:

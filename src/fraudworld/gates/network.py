@@ -9,57 +9,57 @@ from numpy.typing import NDArray
 
 from fraudworld.gates.counts import Counts, Sample
 from fraudworld.gates.gate import Row, at_least, at_most
-from fraudworld.gates.statistics import generator, resampled
+from fraudworld.gates.statistics import around, generator, redrawn, resampled
+from fraudworld.policy.pack import PolicyPack
 from fraudworld.policy.rules.endpoints import node_shares
 
 Floats = NDArray[np.float64]
 
 
-def t3_ip_prior_alignment(seen: Sample) -> Iterator[Row]:
-    """T3: worst cell of region × type, in percentage points, over links and over IPs.
-
-    The interval is that cell's own absolute error.
-    """
-    pack = seen.pack
-    types, regions = pack.codes("ip_type"), pack.codes("region")
+def edge_shares(pack: PolicyPack) -> Floats:
+    """The policy's share of links by (region, IP type); zero where it states none."""
     mix = pack.ip_count_priors.edge_shares
-    edge = np.array([[mix.get(r, {}).get(t, 0.0) for t in types] for r in regions])
-    lenses = [("max_abs_error_pp_links", seen.counts.link_types, edge)]
-    if all(r in mix for r in regions):
-        node = np.array([[node_shares(pack, r)[t] for t in types] for r in regions])
-        lenses.append(("max_abs_error_pp_ips", seen.counts.node_types, node))
-    for metric, counts, prior in lenses:
-        yield _alignment(seen, metric, counts, prior)
+    types, regions = pack.codes("ip_type"), pack.codes("region")
+    return np.array([[mix.get(r, {}).get(t, 0.0) for t in types] for r in regions])
+
+
+def t3_ip_prior_alignment(seen: Sample) -> Iterator[Row]:
+    """T3: worst cell of region × type, in percentage points, over links and over IPs."""
+    pack = seen.pack
+    edge = edge_shares(pack)
+    node = np.zeros_like(edge)
+    for r, region in enumerate(pack.codes("region")):
+        if edge[r].any():
+            shares = node_shares(pack, region)
+            node[r] = [shares.get(t, 0.0) for t in pack.codes("ip_type")]
+    yield _alignment(seen, "max_abs_error_pp_links", seen.counts.link_types, edge)
+    yield _alignment(seen, "max_abs_error_pp_ips", seen.counts.node_types, node)
 
 
 def _alignment(seen: Sample, metric: str, counts: NDArray[np.int64], prior: Floats) -> Row:
+    """The worst cell; its interval allows for all cells having been looked at."""
     support = seen.pack.validation_policy.support
     total = counts.sum(axis=1)
     present = total > 0
-    if not present.any():
-        return at_most(
-            "T3_IP_PRIOR_ALIGNMENT", metric, float("nan"),
-            seen.pack.validation_policy.gates["T3_max_abs_error_pp"],
-            owner="S4", seed=seen.seed, support=0.0, minimum_support=support.min_rows_per_region,
-        )  # fmt: skip
-    error = 100 * (counts[present] / total[present, None] - prior[present])
-    r, t = np.unravel_index(int(np.abs(error).argmax()), error.shape)
-    row, share = counts[present][r], prior[present][r, t]
-    low, high = resampled(
-        np.array([row[t], row.sum() - row[t]]), lambda d: 100 * (d[:, 0] / row.sum() - share),
-        support.bootstrap_resamples, generator(seen.seed, metric), support.confidence,
-    )  # fmt: skip
-    # The cell is given, its error is what varies: the largest of many resampled cells would
-    # lie above the largest observed one by construction.
-    sizes = sorted((abs(low), abs(high)))
-    interval = (0.0 if low <= 0.0 <= high else sizes[0], sizes[1])
-    region = np.array(seen.pack.codes("region"))[present][r]
+    value, interval, worst = float("nan"), None, None
+    if present.any():
+        counts = counts[present]
+        error = np.abs(counts / total[present, None] - prior[present])
+        r, t = np.unravel_index(int(error.argmax()), error.shape)
+        regions = np.array(seen.pack.codes("region"))[present]
+        worst = f"{regions[r]} {seen.pack.codes('ip_type')[t]}"
+        value = 100 * float(error.max())
+        random = generator(seen.seed, metric)
+        moved = np.zeros(support.bootstrap_resamples)
+        for row in counts:
+            drawn = redrawn(row, support.bootstrap_resamples, random)
+            moved = np.maximum(moved, np.abs(drawn - row).max(axis=1) / row.sum())
+        interval = around(value, 100 * moved, support.confidence)
     return at_most(
-        "T3_IP_PRIOR_ALIGNMENT", metric, float(np.abs(error).max()),
+        "T3_IP_PRIOR_ALIGNMENT", metric, value,
         seen.pack.validation_policy.gates["T3_max_abs_error_pp"],
         owner="S4", seed=seen.seed, support=float(total.min()), interval=interval,
-        minimum_support=support.min_rows_per_region,
-        worst_cell=f"{region} {seen.pack.codes('ip_type')[t]}",
+        minimum_support=support.min_rows_per_region, worst_cell=worst,
     )  # fmt: skip
 
 
@@ -79,7 +79,9 @@ def t4_device_ip_coverage(seen: Sample) -> Iterator[Row]:
 
 
 def quantile(values: NDArray[np.int64], counts: Floats, q: float) -> Floats:
-    """Discrete quantile of counted values, along the last axis of counts."""
+    """Discrete quantile of counted values, along the last axis of counts; NaN of none."""
+    if not values.size:
+        return np.full(counts.shape[:-1], np.nan)
     running = np.cumsum(counts, axis=-1)
     at = (running < q * running[..., -1:]).sum(axis=-1)
     return np.asarray(values[np.minimum(at, values.size - 1)], dtype=np.float64)

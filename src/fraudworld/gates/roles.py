@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from fraudworld.gates.counts import Sample
 from fraudworld.gates.evidence import role_groups
 from fraudworld.gates.gate import Row, at_least, at_most
-from fraudworld.gates.statistics import generator, jsd, resampled
+from fraudworld.gates.network import edge_shares
+from fraudworld.gates.statistics import around, generator, jsd, redrawn
 
 Floats = NDArray[np.float64]
 ENTITIES = ("party", "account", "merchant", "device", "ip")
@@ -93,14 +94,11 @@ def t6_role_mapping_coverage(seen: Sample) -> Iterator[Row]:
 
 def t8_distribution_alignment(seen: Sample) -> Iterator[Row]:
     """T8: divergence of IP types and of role families from the prior, pooled and by region."""
-    pack = seen.pack
-    types, regions = pack.codes("ip_type"), pack.codes("region")
-    mix = pack.ip_count_priors.edge_shares
-    shares = np.array([[mix.get(r, {}).get(t, 0.0) for t in types] for r in regions])
     links = seen.counts.link_types.astype(np.float64)
-    expected = links.sum(axis=1, keepdims=True) * shares
+    expected = links.sum(axis=1, keepdims=True) * edge_shares(seen.pack)
     pooled = np.vstack([links, links.sum(axis=0)]), np.vstack([expected, expected.sum(axis=0)])
-    yield from _rows(seen, "jsd_ip_type", *pooled, "S4", np.zeros(len(types), dtype=bool))
+    no_clean = np.zeros(links.shape[1], dtype=bool)
+    yield from _rows(seen, "jsd_ip_type", *pooled, "S4", no_clean)
     for entity in ENTITIES:
         counts = role_counts(seen, entity)
         observed, prior, clean = _families(seen, entity, counts)
@@ -132,61 +130,70 @@ def _merge_rare(
 ) -> tuple[Floats, Floats, bool]:
     """Merge categories expecting fewer than `least`, rarest first, into "not clean".
 
-    Returns merged counts and whether every category left has the support.
+    Returns merged counts and whether every category left has the support. One the prior
+    rules out needs none: it stays, and whatever is seen of it counts against the world.
     """
     order = np.argsort(np.where(clean, np.inf, expected), kind="stable")
     merged_o = merged_e = 0.0
-    keep = np.ones(expected.size, dtype=bool)
-    for c in order:
+    keep = (expected > 0) | (observed > 0)
+    for c in order[expected[order] > 0]:
         if clean[c] or (expected[c] >= least and (merged_e == 0 or merged_e >= least)):
             break
         keep[c] = False
         merged_o, merged_e = merged_o + observed[c], merged_e + expected[c]
     o, e = observed[keep], expected[keep]
-    if merged_e > 0 or merged_o > 0:
+    if merged_e > 0:
         o, e = np.append(o, merged_o), np.append(e, merged_e)
-    return o, e, bool(e.size > 1 and (e >= least).all())
+    possible = e[e > 0]
+    return o, e, bool(possible.size > 1 and (possible >= least).all())
 
 
 def _rows(
-    seen: Sample,
-    metric: str,
-    observed: Floats,
-    expected: Floats,
-    owner: str,
+    seen: Sample, metric: str, observed: Floats, expected: Floats, owner: str,
     clean: NDArray[np.bool_],
-) -> Iterator[Row]:
-    policy = seen.pack.validation_policy
-    support, bounds = policy.support, policy.gates["T8_jsd"]
-    least = support.min_expected_per_category
-    regions = seen.pack.codes("region")
-    found = []
-    for r in range(observed.shape[0]):
-        o, e, enough = _merge_rare(observed[r], expected[r], clean, least)
-        enough = enough and observed[r].sum() >= support.min_rows_per_region
-        found.append((o, e, enough))
-    pooled_o, pooled_e, pooled_ok = found[-1]
-    candidates = [(regions[r], o, e) for r, (o, e, ok) in enumerate(found[:-1]) if ok]
-    left = [regions[r] for r, (_, _, ok) in enumerate(found[:-1]) if not ok]
-    worst = max(
-        candidates, key=lambda c: float(jsd(c[1], c[2])), default=("world", pooled_o, pooled_e)
+) -> Iterator[Row]:  # fmt: skip
+    """The pooled row and the worst region's; regions without support are in the world only."""
+    support = seen.pack.validation_policy.support
+    merged = [
+        _merge_rare(o, e, clean, support.min_expected_per_category)
+        for o, e in zip(observed, expected, strict=True)
+    ]
+    *regions, (pooled_o, pooled_e, supported) = merged
+    enough = observed.sum(axis=1) >= support.min_rows_per_region
+    codes = seen.pack.codes("region")
+    judged = {
+        code: (o, e)
+        for code, (o, e, ok), many in zip(codes, regions, enough, strict=False)
+        if ok and many
+    }
+    left = [code for code in codes if code not in judged]
+    world = {"world": (pooled_o, pooled_e)}
+    yield _divergence(seen, metric, owner, supported, world)
+    yield _divergence(
+        seen, f"{metric}_worst_region", owner, supported, judged or world, pooled_into_world=left
     )
-    for name, o, e, note in (
-        (metric, pooled_o, pooled_e, {}),
-        (
-            f"{metric}_worst_region",
-            worst[1],
-            worst[2],
-            {"region": worst[0], "pooled_into_world": left},
-        ),
-    ):
-        interval = resampled(
-            o.astype(np.int64), partial(jsd, expected=e), support.bootstrap_resamples,
-            generator(seen.seed, name), support.confidence,
-        ) if o.sum() > 0 else None  # fmt: skip
-        yield at_most(
-            "T8_DISTRIBUTION_ALIGNMENT_JSD", name,
-            float(jsd(o, e)) if o.sum() > 0 else float("nan"), bounds, owner=owner, seed=seen.seed,
-            support=float(o.sum()) if pooled_ok else 0.0, interval=interval,
-            minimum_support=support.min_rows_per_region, categories=int(o.size), **note,
-        )  # fmt: skip
+
+
+def _divergence(
+    seen: Sample, metric: str, owner: str, supported: bool,
+    strata: dict[str, tuple[Floats, Floats]], **note: Any,
+) -> Row:  # fmt: skip
+    """Largest divergence over strata of (observed, expected); its root is a distance."""
+    policy = seen.pack.validation_policy
+    support = policy.support
+    known = {n: (o, e) for n, (o, e) in strata.items() if o.sum() > 0 and e.sum() > 0}
+    found = {name: float(jsd(o, e)) for name, (o, e) in known.items()}
+    worst = max(found, key=lambda name: found[name], default="")
+    value = found.get(worst, float("nan"))
+    random = generator(seen.seed, metric)
+    moved = np.zeros(support.bootstrap_resamples)
+    for o, _ in known.values():
+        drawn = redrawn(o.astype(np.int64), support.bootstrap_resamples, random)
+        moved = np.maximum(moved, np.sqrt(jsd(drawn, o)))
+    low, high = around(value**0.5, moved, support.confidence)
+    return at_most(
+        "T8_DISTRIBUTION_ALIGNMENT_JSD", metric, value, policy.gates["T8_jsd"], owner=owner,
+        seed=seen.seed, support=float(known[worst][0].sum()) if known and supported else 0.0,
+        interval=(low**2, high**2) if known else None,
+        minimum_support=support.min_rows_per_region, stratum=worst, **note,
+    )  # fmt: skip

@@ -66,27 +66,63 @@ def jsd(observed: Floats, expected: Floats) -> Floats:
 def auc(positive: Floats, negative: Floats) -> float:
     """Area under the ROC of a score given as counts per ascending score value.
 
-    Ties count half. At least .5: the direction of a feature does not matter.
+    Ties count half. At least .5: the direction of a feature does not matter. NaN where one
+    side is empty.
     """
+    if not (positive.sum() and negative.sum()):
+        return float("nan")
     below = np.cumsum(negative) - negative
     area = (positive * (below + 0.5 * negative)).sum() / (positive.sum() * negative.sum())
     return float(max(area, 1.0 - area))
+
+
+def poisson_interval(count: float, confidence: float = 0.95) -> tuple[float, float]:
+    """Exact interval (Garwood) of the mean of a Poisson count; for rare categories."""
+    from scipy.special import gammaincinv
+
+    tail = (1 - confidence) / 2
+    low = float(gammaincinv(count, tail)) if count else 0.0
+    return low, float(gammaincinv(count + 1, 1 - tail))
+
+
+def redrawn(counts: NDArray[np.integer], resamples: int, random: np.random.Generator) -> Floats:
+    """Category counts drawn anew from their own shares: (resamples, categories).
+
+    counts: (categories,), their sum n taken as independent units; none stay none. A
+    multinomial draw is the bootstrap of n rows, so any statistic of counts is resampled
+    without touching a row.
+    """
+    n = int(counts.sum())
+    if n == 0:
+        return np.zeros((resamples, counts.size))
+    return random.multinomial(n, counts / n, size=resamples).astype(np.float64)
 
 
 def resampled(
     counts: NDArray[np.integer], statistic: Callable[[Floats], Floats], resamples: int,
     random: np.random.Generator, confidence: float = 0.95,
 ) -> tuple[float, float]:  # fmt: skip
-    """Percentile interval of a statistic of category counts under multinomial resampling.
+    """Percentile interval of a statistic of category counts; for rates, ratios, quantiles.
 
-    counts: (categories,), resampled as n independent units; statistic maps (resamples,
-    categories) to (resamples,). Exact for any statistic of counts: no row is touched.
+    statistic maps (resamples, categories) to (resamples,). A maximum never resamples above
+    itself: its interval says how many rows carry it, not how large it could have been.
     """
-    n = int(counts.sum())
-    drawn = random.multinomial(n, counts / n, size=resamples).astype(np.float64)
     tail = 100 * (1 - confidence) / 2
-    low, high = np.percentile(statistic(drawn), [tail, 100 - tail])
+    found = statistic(redrawn(counts, resamples, random))
+    low, high = np.percentile(found, [tail, 100 - tail])
     return float(low), float(high)
+
+
+def around(distance: float, moved: Floats, confidence: float = 0.95) -> tuple[float, float]:
+    """Interval of a distance from a prior, or of the largest of several.
+
+    moved: (resamples,) distances between resamples and what was observed. Noise only ever
+    lengthens a distance, so its percentiles lie above it and never reach a truth of zero.
+    But d(seen, prior) and d(truth, prior) differ by at most d(seen, truth), which is what
+    `moved` resamples: the interval covers with at least `confidence`, and exactly at zero.
+    """
+    radius = float(np.quantile(moved, confidence))
+    return max(distance - radius, 0.0), distance + radius
 
 
 def clustered_odds(

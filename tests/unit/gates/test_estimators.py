@@ -12,15 +12,19 @@ from scipy import stats
 from scipy.spatial.distance import jensenshannon
 from sklearn.metrics import roc_auc_score
 from statsmodels.stats.contingency_tables import StratifiedTable, Table2x2
+from statsmodels.stats.rates import confint_poisson
 
 from fraudworld.gates.network import quantile
 from fraudworld.gates.statistics import (
+    around,
     auc,
     clustered_odds,
     generator,
     jsd,
     mantel_haenszel,
     odds_ratio,
+    poisson_interval,
+    redrawn,
     resampled,
 )
 
@@ -122,12 +126,35 @@ def test_bootstrap_over_patterns_is_the_bootstrap_over_owners():
     assert by_row[1] - by_row[0] == pytest.approx(by_owner[1] - by_owner[0], rel=0.25)
 
 
-def test_the_interval_of_the_worst_cell_holds_its_error(demo_world):
-    """The largest resampled error of many cells would always lie above the observed one."""
+def test_every_interval_of_a_board_holds_its_value(demo_world):
+    """Resampled maxima and divergences would lie above the observed ones."""
     board = json.loads((demo_world / BOARD).read_text())
-    rows = [r for r in board["tests"] if r["test_id"].startswith("T3")]
-    assert len(rows) == 2
-    assert all(0 <= r["ci_low"] <= r["value"] <= r["ci_high"] for r in rows)
+    rows = [r for r in board["tests"] if r["ci_low"] is not None]
+    assert {r["test_id"].split("_")[0] for r in rows} == {"T3", "T4", "T5", "T7", "T8"}
+    assert [
+        r["metric_name"] for r in rows if not 0 <= r["ci_low"] <= r["value"] <= r["ci_high"]
+    ] == []
+
+
+@given(st.integers(0, 5_000))
+def test_poisson_interval_is_statsmodels_exact_one(count):
+    theirs = confint_poisson(count, 1, method="exact-c")
+    assert poisson_interval(count) == pytest.approx(theirs, rel=1e-9)
+
+
+def test_the_interval_of_a_distance_reaches_zero_or_stays_clear_of_it():
+    moved = np.linspace(0.0, 1.0, 10_001)
+    assert around(0.5, moved) == pytest.approx((0.0, 1.45))
+    assert around(3.0, moved) == pytest.approx((2.05, 3.95))
+    assert around(3.0, moved, 0.5) == pytest.approx((2.5, 3.5))
+
+
+def test_nothing_counted_is_unknown_never_a_number():
+    none = np.array([], dtype=np.int64)
+    assert np.isnan(quantile(none, np.array([]), 0.99))
+    assert np.isnan(auc(np.array([3.0, 1.0]), np.zeros(2)))
+    assert np.isnan(auc(np.zeros(2), np.array([3.0, 1.0])))
+    assert redrawn(np.zeros(3, dtype=np.int64), 5, generator(1, "none")).tolist() == [[0.0] * 3] * 5
 
 
 def test_the_bootstrap_is_a_function_of_seed_and_metric():
