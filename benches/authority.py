@@ -53,12 +53,10 @@ def report(run: dict[str, Any], floor: dict[str, Any], profile: str, repeats: in
     print(f"{profile}, {run['parties']} parties, {run['rows']} rows, grade {run['grade']};")
     print(f"{measure.machine()}; medians of {repeats} cold runs.\n")
     segment = run["segment"]
-    recorded = sum(run["wall_s"][s] for s in STATES), sum(run["cpu_s"][s] for s in STATES)
-    rows = [_line(s, run["rows_per_state"][s], run["wall_s"][s], run["cpu_s"][s]) for s in STATES]
-    rows.append(_line("outside steps", 0, segment["wall_s"] - recorded[0],
-                      segment["cpu_s"] - recorded[1]))  # fmt: skip
-    rows.append(_line("S1–S5", run["rows"], segment["wall_s"], segment["cpu_s"]))
-    rows += [_line(s, 0, run["wall_s"][s], run["cpu_s"][s]) for s in APART]
+    rows = [_state(run, s, run["rows_per_state"][s]) for s in STATES]
+    rows.append(_state(run, "outside", 0, "outside steps"))
+    rows.append(("S1–S5", run["rows"], *_rate(run["rows"], segment)))
+    rows += [_state(run, s, 0) for s in APART]
     print(measure.table(("state", "rows", "wall s", "CPU s", "M rows/s"), rows))
     passes = (("encode", "the floor"), ("digest", "digest of values"), ("sha256", "hash of files"))
     print()
@@ -77,8 +75,14 @@ def report(run: dict[str, Any], floor: dict[str, Any], profile: str, repeats: in
     print(f"On disk: {run['bytes'] / 1e6:.1f} MB, {run['bytes'] / run['rows']:.2f} bytes a row.")
 
 
-def _line(name: str, rows: int, wall: float, cpu: float) -> tuple[object, ...]:
-    return name, rows or "", wall, cpu, rows / wall / 1e6 if rows else ""
+def _state(run: dict[str, Any], key: str, rows: int, name: str = "") -> tuple[object, ...]:
+    used = {"wall_s": run["wall_s"][key], "cpu_s": run["cpu_s"][key]}
+    return (name or key, rows or "", *_rate(rows, used))
+
+
+def _rate(rows: int, used: dict[str, float]) -> tuple[object, ...]:
+    """Wall seconds, CPU-seconds, million rows per wall second where there are rows."""
+    return used["wall_s"], used["cpu_s"], rows / used["wall_s"] / 1e6 if rows else ""
 
 
 if __name__ == "__main__":

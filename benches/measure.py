@@ -71,6 +71,12 @@ def generate(root: Path, profile: str, scale: float, seed: int) -> dict[str, Any
     walls = {s: recorder.seconds(s) for s in (*APART, *STATES)}
     cpus = {s: sum(e.cpu_s for e in recorder.events if e.state == s) for s in walls}
     before_gates = [e.peak_rss_mib for e in evidence.events if e.state != "gates"][:-1]
+    segment = {
+        "wall_s": wall - sum(walls[s] for s in APART),
+        "cpu_s": cpu - sum(cpus[s] for s in APART),
+    }
+    walls["outside"] = segment["wall_s"] - sum(walls[s] for s in STATES)
+    cpus["outside"] = segment["cpu_s"] - sum(cpus[s] for s in STATES)
     return {
         "run": str(outcome.place.root),
         "sample": asdict(sample(outcome.place.root, evidence.summary["peak_rss_mib"])),
@@ -80,10 +86,7 @@ def generate(root: Path, profile: str, scale: float, seed: int) -> dict[str, Any
         "bytes": sum(p.stat().st_size for p in outcome.place.layer.rglob("*.parquet")),
         "wall_s": walls,
         "cpu_s": cpus,
-        "segment": {
-            "wall_s": wall - sum(walls[s] for s in APART),
-            "cpu_s": cpu - sum(cpus[s] for s in APART),
-        },
+        "segment": segment,
         "segment_peak_rss_mib": max(before_gates),
         "rows_per_state": {s: sum(e.rows for e in evidence.events if e.state == s) for s in STATES},
     }
