@@ -171,7 +171,7 @@ def _groups(counts: Counts, pack: PolicyPack, kind: str) -> tuple[dict[str, floa
 
 
 def strata(counts: Counts, pack: PolicyPack) -> list[Row]:
-    """Odds ratio of a risky asset given a risky owner, per region and asset group that parties own."""
+    """Odds ratio of a risky asset given a risky owner, per region and owned asset group."""
     regions = pack.codes("region")
     rows = []
     for asset, flat in counts.strata.items():

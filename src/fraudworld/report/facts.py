@@ -50,7 +50,7 @@ def collect(run: Path, runs_root: Path) -> dict[str, Any]:
     checks = read_document(place.document("s5_validation_report_6A"))
     return {
         "report_version": REPORT_VERSION,
-        "run": asdict(receipt),
+        "run": {**asdict(receipt), "overlays": list(receipt.overlays)},
         "grade": board["grade"],
         "tests": [{**t, "verdict": evidence.verdict(t)} for t in board["tests"]],
         "guards": board["guards"],

@@ -11,6 +11,7 @@ Facts = Mapping[str, Any]
 Row = Mapping[str, Any]
 ENOUGH = 2_000
 """Parties of a type in a country from which its mix is compared, as the guard does."""
+FEWEST_IPS = 100
 
 
 def allowances(facts: Facts) -> str:
@@ -19,6 +20,11 @@ def allowances(facts: Facts) -> str:
     if not rows:
         return "No metric of this world has a share of an allowance."
     worst = max(rows, key=lambda r: r["used"])
+    if worst["used"] > 1:
+        return (
+            f"{worst['metric']} ({_short(worst['value'])}) is furthest beyond its limit:"
+            f" {worst['used']:.3g} times the allowance."
+        )
     return (
         f"{worst['metric']} comes closest: {worst['used']:.0%} of the allowance"
         f" ({_short(worst['value'])})."
@@ -125,10 +131,10 @@ def devices_per_ip(facts: Facts) -> str:
 
 
 def risk_by_degree(facts: Facts) -> str:
-    """The first and the last bin."""
-    rows = _rows(facts, "risk_by_degree")
+    """The first and the last bin with IPs enough to tell."""
+    rows = [r for r in _rows(facts, "risk_by_degree") if r["ips"] >= FEWEST_IPS]
     if not rows:
-        return "No IP has a device."
+        return f"No bin has {FEWEST_IPS} IPs."
     first, last = rows[0], rows[-1]
     return (
         f"{first['share']:.2%} of IPs with {first['devices']} device are high-risk,"

@@ -93,7 +93,9 @@ def _problems(facts: Facts, missed: list[Any], broken: list[Any]) -> Safe:
     said += [
         f"guard {g['guard_id']}: {figure_text(g['value'])}, must be {g['bound']}" for g in broken
     ]
-    said += [f"check {c['check_id']}: {c['observed']}" for c in facts["checks"]["failed"]]
+    said += [
+        f"check {c['check_id']}: {figure_text(c['observed'])}" for c in facts["checks"]["failed"]
+    ]
     return el("ul", join(el("li", line) for line in said), class_="problems") if said else Safe()
 
 
@@ -176,7 +178,7 @@ def seeds(facts: Facts) -> Safe:
             or "none",
             ", ".join(one["guards_broken"]) or "none",
         )
-        for seed, one in summary["seeds"].items()
+        for seed, one in sorted(summary["seeds"].items(), key=lambda item: int(item[0]))
     )
     over = [f for f in summary["fails"] if f["seed"] is None]
     note = ", ".join(f"{f['test_id']} {f['metric_name']} ({f['misses']})" for f in over) or "none"
@@ -226,7 +228,11 @@ def budgets(facts: Facts) -> Safe:
         (c["state"], c["elapsed_s"], c["budget_s"], "yes" if c["pass"] else "no")
         for c in (*checks["states"], {"state": "S1–S5", **checks["segment"]})
     ]
-    return table("Budgets, which are stated for authority scale", ("state", "seconds", "budget", "within"), rows)
+    return table(
+        "Budgets, which are stated for authority scale",
+        ("state", "seconds", "budget", "within"),
+        rows,
+    )
 
 
 def certificate(facts: Facts) -> Safe:

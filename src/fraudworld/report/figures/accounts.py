@@ -39,8 +39,8 @@ def _caps() -> Spec:
         {
             "transform": [
                 {
-                    "calculate": "datum.parties_over > 0 ? format(datum.parties_over, ',') + "
-                    "' parties over' : 'none over'",
+                    "calculate": "(datum.parties_over > 0 ? format(datum.parties_over, ',') : "
+                    "'none') + ' over'",
                     "as": "said",
                 },
                 {"calculate": "max(datum.largest, datum.k_max)", "as": "end"},
@@ -158,8 +158,9 @@ FIGURES = (
     Figure(
         "per_party", "accounts", "Accounts and devices per party",
         "Share of owners with at least so many, both axes logarithmic. Dashed: the most the "
-            "policy lets one party own.",
-        ("accounts_per_party", "devices_per_party", "per_party_bounds"), _per_party(), readings.per_party,
+        "policy lets one party own.",
+        ("accounts_per_party", "devices_per_party", "per_party_bounds"), _per_party(),
+        readings.per_party,
     ),
     Figure(
         "instruments", "accounts", "Instruments per account against λ",

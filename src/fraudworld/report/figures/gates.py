@@ -6,6 +6,9 @@ from fraudworld.report import readings
 from fraudworld.report.figures.figure import Figure
 from fraudworld.report.marks import ROW, WIDE, Spec, layered, named, number, tip
 
+NEARLY_LINEAR = {"type": "symlog", "constant": 1}
+"""Linear up to the limit, logarithmic beyond: a gross failure must not hide the rest."""
+
 
 def _allowances() -> Spec:
     y = named("metric", sort=None)
@@ -28,10 +31,10 @@ def _allowances() -> Spec:
         {
             "mark": {"type": "point", "filled": True, "size": 70, "opacity": 1},
             "encoding": {
-                "x": number("used", "share of the allowance used"),
+                "x": {**number("used", "share of the allowance used"), "scale": NEARLY_LINEAR},
                 "y": y,
-                "color": _verdict_colour(),
-                "shape": {"field": "verdict", "legend": None},
+                "color": _verdict("var(--good)", "var(--c0)", "var(--bad)", "var(--muted)"),
+                "shape": _verdict("circle", "square", "triangle-up", "cross"),
                 "tooltip": tips,
             },
         },
@@ -40,12 +43,9 @@ def _allowances() -> Spec:
     )
 
 
-def _verdict_colour() -> Spec:
-    """Colour of a verdict; its legend also shows the shapes."""
-    scale = {
-        "domain": ["B+", "B", "FAIL", "NO EVIDENCE"],
-        "range": ["var(--good)", "var(--c0)", "var(--bad)", "var(--muted)"],
-    }
+def _verdict(*appearance: str) -> Spec:
+    """Colours or shapes of the verdicts; with one domain both share a legend."""
+    scale = {"domain": ["B+", "B", "FAIL", "NO EVIDENCE"], "range": list(appearance)}
     return {"field": "verdict", "type": "nominal", "scale": scale, "title": None}
 
 

@@ -79,7 +79,13 @@ def _devices_per_ip() -> Spec:
                 {"filter": "datum.what === 'p99'"},
                 {"calculate": "0.01", "as": "share"},
             ],
-            "mark": {"type": "point", "shape": "triangle-left", "filled": True, "size": 130},
+            "mark": {
+                "type": "point",
+                "shape": "triangle-left",
+                "filled": True,
+                "size": 130,
+                "opacity": 1,
+            },
             "encoding": {
                 "x": log("devices"),
                 "y": log("share"),

@@ -67,7 +67,8 @@ def _role_pairs() -> Spec:
             [tip("owner_role"), tip("asset_role"), tip("risky_pairs", ",d"),
              tip("expected", ",.1f"), tip("odds_ratio", ".3f"), tip("low", ".3f"),
              tip("high", ".3f")],
-            text=("odds_ratio", ".2f"), cell=(84, 30), label="split(datum.label, '_')", heads="bottom",
+            text=("odds_ratio", ".2f"), cell=(84, 30), label="split(datum.label, '_')",
+            heads="bottom",
         )  # fmt: skip
         first = {"filter": f"datum.asset === '{asset}'"}
         return {**shown, "title": f"{asset}s", "transform": [first]}

@@ -61,8 +61,8 @@ def _steps() -> Spec:
 FIGURES = (
     Figure(
         "seeds", "seeds", "Seeds side by side",
-        "Each metric relative to its mean over the seeds of the certificate; the band is "
-        "one standard deviation at B+'s limit.",
+        "Each metric relative to its mean over the seeds of the certificate; T9 bounds the "
+        "standard deviation of every row.",
         ("seeds",), _seeds(), readings.seeds,
     ),
     Figure(
