@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 FULL := .venv-full
 BENCH := build/bench
 
-.PHONY: demo test test-full lint check bench bench-authority docs lock clean
+.PHONY: demo test test-full lint check bench bench-authority docs library lock clean
 
 demo: $(READY)            ## build, judge and seal a world of about 100 000 parties
 	$(BIN)/fraudworld run --profile demo
@@ -32,6 +32,9 @@ bench: $(READY)           ## the authority world from nothing, then seconds per 
 
 docs: $(READY)            ## write the pages that are made from the code
 	$(BIN)/python benches/reference_pages.py
+
+library: $(FULL)/.ready    ## the drawing library inside reports
+	$(FULL)/bin/python benches/report_library.py
 
 lock:                     ## refresh the lock files from pyproject.toml
 	$(PYTHON) -m venv build/lock
