@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from fraudworld.errors import InputError
 from fraudworld.policy.pack import PolicyPack
-from fraudworld.policy.rules import accounts, devices, endpoints, roles, shares, vocabulary
+from fraudworld.policy.rules import (
+    accounts,
+    devices,
+    endpoints,
+    roles,
+    shares,
+    transactions,
+    vocabulary,
+)
 from fraudworld.policy.rules.finding import Finding, Rule, Severity
 
 __all__ = ["RULES", "VOCABULARY_RULES", "Finding", "Severity", "lint", "require_lint"]
@@ -45,6 +53,8 @@ RULES: tuple[Rule, ...] = (
     roles.fractions_within_bands,
     roles.propagation_reachable,
     roles.country_modulation_bounded,
+    transactions.transaction_words,
+    transactions.transaction_figures,
 )
 
 
