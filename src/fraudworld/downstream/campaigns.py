@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numba import njit
@@ -26,6 +26,8 @@ from fraudworld.policy.downstream import Campaigns as CampaignPolicy
 from fraudworld.policy.downstream import CampaignType
 from fraudworld.rng import Stream, StreamUse
 from fraudworld.upstream.arrivals import CHANNELS, WEEK, Arrivals, week_hour
+
+Value = TypeVar("Value", bound=np.generic)
 
 FAMILY = "campaign_sampling"
 PLAN_WIDTH = 8
@@ -65,6 +67,31 @@ class Campaigns(NamedTuple):
     victim: NDArray[np.int32]  # account; −1 where not drawn or nobody could be struck
     kit_device: NDArray[np.int32]  # shape (campaigns, devices)
     kit_endpoint: NDArray[np.int32]
+
+
+class Lives(NamedTuple):
+    """Campaigns of one type as drawn, and the hours of the horizon each is awake."""
+
+    country: NDArray[np.int64]
+    first_hour: NDArray[np.int64]  # may lie before the horizon
+    last_hour: NDArray[np.int64]  # first hour after it
+    share: NDArray[np.float64]
+    planned: NDArray[np.float64]  # flows of the whole life
+    inside: NDArray[np.float64]  # of them in the horizon
+    victims: NDArray[np.int64]
+    awake: NDArray[np.int64]  # rows (campaign, hour, visits)
+
+    @property
+    def n(self) -> int:
+        return int(self.country.size)
+
+    def head(self, n: int) -> Lives:
+        """The first n campaigns."""
+        return Lives(
+            self.country[:n], self.first_hour[:n], self.last_hour[:n], self.share[:n],
+            self.planned[:n], self.inside[:n], self.victims[:n],
+            self.awake[self.awake[:, 0] < n],
+        )  # fmt: skip
 
 
 class Tactics(NamedTuple):
@@ -120,34 +147,31 @@ def tactics(inputs: Inputs) -> Tactics:
 
 def plan(inputs: Inputs, world: World, arrivals: Arrivals, first: int, last: int) -> Plan:
     """All campaigns of the horizon; victims and kits of those awake in hours first … last − 1."""
-    policy = inputs.pack.campaigns
-    how = tactics(inputs)
-    seed = inputs.identity.seed
-    rows: list[NDArray[np.float64]] = []
-    awake: list[NDArray[np.int64]] = []
+    policy, how = inputs.pack.campaigns, tactics(inputs)
+    kinds: list[int] = []
+    lives: list[Lives] = []
     evidence: list[StreamUse] = []
-    unplanned: list[str] = []
-    base = 0
     for kind, name in enumerate(CAMPAIGN_TYPES):
         expected = arrivals.expected_week(
             _usable(world, arrivals, how, kind), len(inputs.geo.countries)
         )
-        if not expected.any():
-            unplanned.append(name)
-            continue
-        stream = Stream(seed, f"6B.S3/plan/{name}", FAMILY, PLAN_WIDTH)
-        mine, hours = _enough(policy.types[name], policy, kind, stream, arrivals, expected)
-        hours[:, 0] += base
-        base += len(mine)
-        rows.append(mine)
-        awake.append(hours)
-        evidence.append(stream.use(name, 0, len(mine)))
-    table = np.concatenate([np.empty((0, 8)), *rows])
-    entries = np.concatenate([np.empty((0, 3), np.int64), *awake])
-    inside = entries[(entries[:, 1] >= first) & (entries[:, 1] < last)]
-    campaigns = _with_targets(inputs, world, how, table, np.unique(inside[:, 0]), evidence)
-    active = _schedule(inputs, table, inside, first, last)
-    return Plan(campaigns, how, active, tuple(evidence), tuple(unplanned))
+        if expected.any():
+            stream = Stream(inputs.identity.seed, f"6B.S3/plan/{name}", FAMILY, PLAN_WIDTH)
+            mine = _enough(policy.types[name], policy, stream, arrivals, expected)
+            kinds.append(kind)
+            lives.append(mine)
+            evidence.append(stream.use(name, 0, mine.n))
+    entries, base = [np.empty((0, 3), np.int64)], 0
+    for mine in lives:
+        entries.append(mine.awake + np.array([base, 0, 0]))
+        base += mine.n
+    awake = np.concatenate(entries)
+    inside = awake[(awake[:, 1] >= first) & (awake[:, 1] < last)]
+    campaigns = _untargeted(kinds, lives, policy.kit.devices, policy.kit.endpoints)
+    evidence += _target(inputs, world, how, campaigns, np.unique(inside[:, 0]))
+    active = _schedule(len(inputs.geo.countries), campaigns.country, inside, first, last)
+    unplanned = tuple(t for k, t in enumerate(CAMPAIGN_TYPES) if k not in kinds)
+    return Plan(campaigns, how, active, tuple(evidence), unplanned)
 
 
 def _usable(world: World, arrivals: Arrivals, how: Tactics, kind: int) -> NDArray[np.float64]:
@@ -161,25 +185,23 @@ def _usable(world: World, arrivals: Arrivals, how: Tactics, kind: int) -> NDArra
 def _enough(
     policy: CampaignType,
     whole: CampaignPolicy,
-    kind: int,
     stream: Stream,
     arrivals: Arrivals,
     expected: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+) -> Lives:
     """As many campaigns of one type as its share of all flows asks for, one after the other.
 
-    Returns what `_lives` does. A small world holds smaller attacks and so has more of them;
-    MOST_TIMES the number a large one needs is the end.
+    A small world holds smaller attacks and so has more of them; MOST_TIMES the number a large
+    one needs is the end.
     """
     mean = policy.flows.median * math.exp(0.5 * policy.flows.sigma**2)
     wanted = policy.flow_share * float(arrivals.cells.weekly.sum()) * arrivals.days / 7
     n = least = math.ceil(wanted / mean)
     while True:
-        rows, hours = _lives(n, policy, whole, kind, stream, arrivals, expected)
-        planned = np.cumsum(rows[:, 7])
-        if planned[-1] >= wanted or n >= MOST_TIMES * least:
-            last = min(int(np.searchsorted(planned, wanted)) + 1, n)
-            return rows[:last], hours[hours[:, 0] < last]
+        lives = _lives(n, policy, whole, stream, arrivals, expected)
+        reached = np.cumsum(lives.inside)
+        if reached[-1] >= wanted or n >= MOST_TIMES * least:
+            return lives.head(min(int(np.searchsorted(reached, wanted)) + 1, n))
         n *= 2
 
 
@@ -187,14 +209,11 @@ def _lives(
     n: int,
     policy: CampaignType,
     whole: CampaignPolicy,
-    kind: int,
     stream: Stream,
     arrivals: Arrivals,
     expected: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """The first n campaigns of one type: rows (kind, country, first and last hour, flows,
-    share, victims, flows inside the horizon), and the hours of the horizon each is awake as
-    rows (campaign, hour, visits).
+) -> Lives:
+    """The first n campaigns of one type.
 
     expected: usable arrivals per country and UTC hour of the week. Each is drawn a size, a
     country by usable arrivals, a start, a length and the hour its burst begins.
@@ -225,27 +244,24 @@ def _lives(
     keep = hour < end[campaign]
     campaign, hour = campaign[keep], hour[keep]
     arriving = expected[country[campaign], (week_hour(0) + hour) % WEEK]
-    usable = np.bincount(campaign, arriving, n)
+    usable = np.bincount(campaign, arriving, n).astype(np.float64)
     share = np.minimum(flows / np.maximum(usable, 1e-9), whole.max_hourly_share)
     planned = share * usable
     victims = np.maximum(np.rint(planned / policy.flows_per_victim), 1)
     visits = np.clip(np.rint(share[campaign] * arriving / whole.flows_per_visit), 1, MOST_VISITS)
     inside = (hour >= 0) & (hour < 24 * arrivals.days)
-    here = np.bincount(campaign[inside], (share[campaign] * arriving)[inside], n)
-    rows = np.stack(
-        [np.full(n, kind), country, start * 24, end, planned, share, victims, here], axis=1
-    )
+    here = np.bincount(campaign[inside], (share[campaign] * arriving)[inside], n).astype(np.float64)
     awake = np.stack([campaign, hour, visits.astype(np.int64)], axis=1)
-    return rows, awake[inside]
+    return Lives(country, start * 24, end, share, planned, here, victims.astype(np.int64),
+                 awake[inside])  # fmt: skip
 
 
 def _schedule(
-    inputs: Inputs, table: NDArray[np.float64], inside: NDArray[np.int64], first: int, last: int
+    countries: int, country: NDArray[np.uint8], inside: NDArray[np.int64], first: int, last: int
 ) -> Active:
     """Entries of the window by hour and country."""
-    countries = len(inputs.geo.countries)
     campaign, hour, visits = inside.T
-    cell = (hour - first) * countries + table[campaign, 1].astype(np.int64)
+    cell = (hour - first) * countries + country[campaign].astype(np.int64)
     order = np.lexsort((campaign, cell))
     start = np.zeros((last - first) * countries + 1, dtype=np.int64)
     np.cumsum(np.bincount(cell, minlength=start.size - 1), out=start[1:])
@@ -258,28 +274,36 @@ def _schedule(
     return Active(start, campaign[order].astype(np.int32), sorted_visits.astype(np.int32), slot)
 
 
-def _with_targets(
+def _untargeted(kinds: list[int], lives: list[Lives], devices: int, endpoints: int) -> Campaigns:
+    """Campaigns of all types in order, without victims or kit yet."""
+    many = [mine.n for mine in lives]
+    n = sum(many)
+
+    def joined(name: str, dtype: type[Value]) -> NDArray[Value]:
+        pieces = [np.empty(0), *(getattr(mine, name) for mine in lives)]
+        return np.concatenate(pieces).astype(dtype)
+
+    start = np.zeros(n + 1, dtype=np.int64)
+    np.cumsum(joined("victims", np.int64), out=start[1:])
+    return Campaigns(
+        np.repeat(kinds, many).astype(np.uint8), joined("country", np.uint8),
+        joined("first_hour", np.int32), joined("last_hour", np.int32),
+        np.rint(joined("planned", np.float64)).astype(np.int64), joined("share", np.float64),
+        start, np.full(int(start[-1]), -1, np.int32),
+        np.full((n, devices), -1, np.int32), np.full((n, endpoints), -1, np.int32),
+    )  # fmt: skip
+
+
+def _target(
     inputs: Inputs,
     world: World,
     how: Tactics,
-    table: NDArray[np.float64],
+    campaigns: Campaigns,
     awake: NDArray[np.int64],
-    evidence: list[StreamUse],
-) -> Campaigns:
-    """Draw victims and kits of the campaigns `awake`."""
+) -> list[StreamUse]:
+    """Draw victims and kits of the campaigns `awake` into `campaigns`; returns the draws."""
     policy, seed = inputs.pack.campaigns, inputs.identity.seed
-    kit = policy.kit
-    n = len(table)
-    counts = table[:, 6].astype(np.int64)
-    start = np.zeros(n + 1, dtype=np.int64)
-    np.cumsum(counts, out=start[1:])
-    campaigns = Campaigns(
-        table[:, 0].astype(np.uint8), table[:, 1].astype(np.uint8),
-        table[:, 2].astype(np.int32), table[:, 3].astype(np.int32),
-        np.rint(table[:, 4]).astype(np.int64), table[:, 5].copy(), start,
-        np.full(int(start[-1]), -1, np.int32),
-        np.full((n, kit.devices), -1, np.int32), np.full((n, kit.endpoints), -1, np.int32),
-    )  # fmt: skip
+    kit, n, start = policy.kit, campaigns.kind.size, campaigns.victim_start
     victims = Stream(seed, "6B.S3/victims", FAMILY, 3 * TRIES)
     devices = Stream(seed, "6B.S3/kit_devices", FAMILY, 2 * TRIES)
     endpoints = Stream(seed, "6B.S3/kit_endpoints", FAMILY, 2 * TRIES)
@@ -297,13 +321,12 @@ def _with_targets(
         *endpoints.key, awake, type_weight, role_weight, kit.on_risky_device_weight,
         normal_device, campaigns, world,
     )  # fmt: skip
-    drawn = int(counts[awake].sum())
-    evidence += [
+    drawn = int(np.diff(start)[awake].sum())
+    return [
         victims.use("awake", 0, int(start[-1]), entities=drawn),
         devices.use("awake", 0, n * kit.devices, entities=awake.size * kit.devices),
         endpoints.use("awake", 0, n * kit.endpoints, entities=awake.size * kit.endpoints),
     ]
-    return campaigns
 
 
 @njit(cache=True, nogil=True)

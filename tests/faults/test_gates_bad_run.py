@@ -1,0 +1,205 @@
+"""`fraudworld gates` on a run that cannot be judged: it is named, the status is 2, nothing passes.
+
+What the judge says of readable but broken worlds is in `laws/test_gate_mutants.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import pyarrow.parquet as pq
+import pytest
+
+from calling import Said
+from fraudworld.contracts import TABLES
+
+Call = Callable[..., Said]
+LAYER = "data/layer3/6A"
+POLICY = f"{LAYER}/resolved_policy_6A.json"
+PLANS = f"{LAYER}/validation/integer_plans_6A.json"
+
+
+@pytest.fixture
+def run(demo_world: Path, tmp_path: Path) -> Path:
+    """A copy of the demo run; files are linked, so a change has to replace them."""
+    return Path(shutil.copytree(demo_world, tmp_path / "run", copy_function=os.link))
+
+
+def refused(fraudworld: Call, run: Path, *says: str) -> None:
+    """The judge names what is wrong, on stderr only, and touches nothing."""
+    before = sorted(p for p in run.rglob("*"))
+    said = fraudworld("gates", run)
+    assert said.status == 2, said.err
+    assert "6A." in said.err
+    assert "Traceback" not in said.err
+    words = " ".join(said.err.split())
+    assert [s for s in says if s not in words] == []
+    assert said.out == ""
+    assert sorted(p for p in run.rglob("*")) == before
+
+
+def part(run: Path, table: str) -> Path:
+    return min((run / LAYER / table).rglob("part-*.parquet"))
+
+
+def replace(path: Path, content: bytes | str) -> None:
+    path.unlink()
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def edit(run: Path, table: str, query: str) -> None:
+    """Rewrite the first part of a dataset as a query over itself, called `t`."""
+    path = part(run, table)
+    t = pq.read_table(path, partitioning=None)
+    changed = duckdb.from_arrow(t).query("t", query).to_arrow_table()
+    path.unlink()
+    pq.write_table(changed, path)
+
+
+@pytest.mark.parametrize("table", [t.name for t in TABLES])
+def test_a_missing_dataset(fraudworld: Call, run: Path, table: str) -> None:
+    shutil.rmtree(run / LAYER / table)
+    refused(fraudworld, run, f"{table} is missing")
+
+
+@pytest.mark.parametrize("table", [t.name for t in TABLES])
+def test_an_empty_dataset(fraudworld: Call, run: Path, table: str) -> None:
+    for path in (run / LAYER / table).rglob("part-*.parquet"):
+        schema = pq.read_schema(path)
+        path.unlink()
+        pq.write_table(schema.empty_table(), path)
+    refused(fraudworld, run, f"{table} has no rows")
+
+
+@pytest.mark.parametrize("table", [t.name for t in TABLES])
+def test_a_part_cut_short(fraudworld: Call, run: Path, table: str) -> None:
+    path = part(run, table)
+    replace(path, path.read_bytes()[:-100])
+    refused(fraudworld, run, f"{table} has a part that is no Parquet")
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"id,name\n1,a\n", b"\x00" * 4_096])
+def test_a_part_that_is_something_else(fraudworld: Call, run: Path, content: bytes) -> None:
+    replace(part(run, "s2_account_base_6A"), content)
+    refused(fraudworld, run, "s2_account_base_6A has a part that is no Parquet")
+
+
+def test_a_part_that_is_a_folder_or_leads_nowhere(fraudworld: Call, run: Path) -> None:
+    path = part(run, "s4_ip_base_6A")
+    path.unlink()
+    path.mkdir()
+    refused(fraudworld, run, "s4_ip_base_6A")
+    path.rmdir()
+    path.symlink_to(run / "nowhere")
+    refused(fraudworld, run, "s4_ip_base_6A")
+
+
+@pytest.mark.parametrize(
+    ("table", "query", "says"),
+    [
+        (
+            "s1_party_base_6A",
+            "SELECT * REPLACE (nullif(party_id, 7) AS party_id) FROM t",
+            "s1_party_base_6A holds nulls in party_id",
+        ),
+        (
+            "s5_device_fraud_roles_6A",
+            "SELECT * REPLACE (nullif(raw_role, 'NORMAL_DEVICE') AS raw_role) FROM t",
+            "s5_device_fraud_roles_6A holds nulls in raw_role",
+        ),
+        (
+            "s4_network_summary_6A",
+            "SELECT * REPLACE ('NaN'::DOUBLE AS value) FROM t",
+            "s4_network_summary_6A holds NaN or an infinity in value",
+        ),
+        (
+            "s2_account_base_6A",
+            "SELECT * REPLACE ('NaN'::DOUBLE AS owner_party_id) FROM t",
+            "s2_account_base_6A holds double in owner_party_id",
+        ),
+        ("s3_instrument_base_6A", "SELECT * EXCLUDE (instrument_type) FROM t", "lacks instrument"),
+        (
+            "s4_device_base_6A",
+            "SELECT * REPLACE ('TOASTER' AS device_type) FROM t",
+            "s4_device_base_6A: device_type holds TOASTER",
+        ),
+        (
+            "s1_party_base_6A",
+            "SELECT * REPLACE (7 AS seed) FROM t",
+            "the run's tables do not belong together",
+        ),
+    ],
+)
+def test_a_column_that_cannot_be_judged(
+    fraudworld: Call, run: Path, table: str, query: str, says: str
+) -> None:
+    edit(run, table, query)
+    refused(fraudworld, run, says)
+
+
+@pytest.mark.parametrize("text", ["", "{", "null", "[]", "{}", '{"pack": NaN}', "\x00", "\ufffe"])
+def test_a_policy_that_is_none(fraudworld: Call, run: Path, text: str) -> None:
+    replace(run / POLICY, text)
+    refused(fraudworld, run, "resolved_policy_6A.json")
+
+
+def test_a_policy_that_is_not_the_runs(fraudworld: Call, run: Path) -> None:
+    """A threshold made easier after the fact."""
+    document = json.loads((run / POLICY).read_text())
+    document["pack"]["validation_policy"]["gates"]["T7_odds_ratio"]["Bplus"] = 1.0
+    replace(run / POLICY, json.dumps(document))
+    refused(fraudworld, run, "PRIOR_PACK_DIGEST_MISMATCH")
+
+
+def test_no_policy_at_all(fraudworld: Call, run: Path) -> None:
+    (run / POLICY).unlink()
+    refused(fraudworld, run, "PRIOR_PACK_MISSING")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "null",
+        "[]",
+        "{}",
+        '{"s1_parties": {"world": NaN}}',
+        '{"s1_parties": "all"}',
+        "\x00",
+    ],
+)
+def test_plans_that_are_none(fraudworld: Call, run: Path, text: str) -> None:
+    replace(run / PLANS, text)
+    refused(fraudworld, run, "EVIDENCE_MISSING", "integer_plans_6A")
+
+
+def test_no_plans_at_all(fraudworld: Call, run: Path) -> None:
+    (run / PLANS).unlink()
+    refused(fraudworld, run, "EVIDENCE_MISSING", "integer_plans_6A")
+
+
+@pytest.mark.parametrize(
+    ("table", "query"),
+    [
+        ("s4_device_base_6A", "SELECT * REPLACE (NULL::BIGINT AS primary_party_id) FROM t"),
+        ("s5_merchant_fraud_roles_6A", "SELECT * FROM t LIMIT 1"),
+    ],
+)
+def test_a_world_with_nothing_to_judge_by_is_judged_and_fails(
+    fraudworld: Call, run: Path, table: str, query: str
+) -> None:
+    """No device owned, one merchant: evidence is insufficient, not absent."""
+    for path in sorted((run / LAYER / table).rglob("part-*.parquet"))[1:]:
+        path.unlink()
+    edit(run, table, query)
+    said = fraudworld("gates", run, "--json")
+    assert said.status == 1, said.err
+    board = json.loads(said.out, parse_constant=pytest.fail)
+    assert board["grade"] == "<C"
+    assert "INSUFFICIENT_EVIDENCE" in {r["status"] for r in board["tests"]}
