@@ -18,7 +18,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from fraudworld import report
 from fraudworld.errors import InputError, RefusedError
-from fraudworld.report import evidence, facts, page, tables
+from fraudworld.report import evidence, facts, page
 from fraudworld.report.figures import FIGURES
 from fraudworld.report.html import Safe, el
 from fraudworld.store.layout import RunPlace
@@ -143,6 +143,21 @@ def test_shares_agree_with_the_published_tables(told: dict[str, Any], demo_world
     pairs = [r for r in told["figures"]["role_pairs"] if r["asset"] == "account"]
     owned = sql.execute(f"SELECT count(*) FROM {dataset('s2_account_base_6A')}").fetchone()
     assert owned == (sum(r["risky_pairs"] for r in pairs),)
+    carried = dict(
+        sql.execute(
+            "SELECT (account_type, instrument_type), any_value(i.n) / count(*) FROM"
+            " (SELECT account_type, instrument_type, count(*) AS n"
+            f" FROM {dataset('s3_instrument_base_6A')} JOIN {dataset('s2_account_base_6A')}"
+            f" USING (account_id) GROUP BY ALL) i JOIN {dataset('s2_account_base_6A')}"
+            " USING (account_type) GROUP BY ALL"
+        ).fetchall()
+    )
+    means = {
+        (r["account_type"], r["instrument_type"]): r["observed"]
+        for r in told["figures"]["instruments"]
+        if r["observed"]
+    }
+    assert means == pytest.approx(carried)
 
 
 def test_shares_add_up(told: dict[str, Any]) -> None:
@@ -187,7 +202,7 @@ def test_odds_ratio_says_nothing_where_too_few_are_expected() -> None:
 
 @pytest.mark.parametrize(("hits", "n"), [(0, 10), (3, 10), (10, 10), (812, 31_615)])
 def test_wilson_is_statsmodels(hits: int, n: int) -> None:
-    assert tables.wilson(hits, n) == pytest.approx(proportion_confint(hits, n, method="wilson"))
+    assert evidence.wilson(hits, n) == pytest.approx(proportion_confint(hits, n, method="wilson"))
 
 
 def test_text_is_escaped(told: dict[str, Any]) -> None:

@@ -1,7 +1,8 @@
 """What T1–T8 judge: small tables of counts, of one world or of several added up.
 
 A certificate's pooled rows come from the same gates on the sum of the seeds' counts, so
-the counts of every world are kept beside its gateboard.
+the counts of every world are kept beside its gateboard. A few are nobody's evidence but the
+report's figures: another pass over the rows would cost more than judging them.
 """
 
 from __future__ import annotations
@@ -37,6 +38,9 @@ class Counts:
     roles: Mapping[str, I64]  # kind → entities by (region, group, raw role)
     families: Mapping[str, I64]  # kind → entities by (region, raw role, family)
     merchants: I64  # merchants by (raw role, family)
+    instruments: I64  # instruments by (product of their account, instrument type)
+    role_pairs: Mapping[str, I64]  # asset → owned ones by (owner's raw role, own raw role)
+    high_risk_degrees: I64  # linked IPs by (devices on them, HIGH_RISK_IP?)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain lists; histograms by value as (place, count) pairs of what occurs."""

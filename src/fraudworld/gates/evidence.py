@@ -205,7 +205,7 @@ class Evidence:
 
     @cached_property
     def counts(self) -> Counts:
-        """All that T1–T8 judge."""
+        """All that T1–T8 judge, and what a report draws beside it."""
         device, links = self.of("device"), self.links
         return Counts(
             held=self.held,
@@ -219,6 +219,9 @@ class Evidence:
             roles={kind: self._roles(kind) for kind in SOURCES},
             families={kind: self._families(kind) for kind in SOURCES},
             merchants=self._merchants(),
+            instruments=self.instruments[0],
+            role_pairs={asset: self._role_pairs(asset) for asset in ASSETS},
+            high_risk_degrees=self.sharing.sum(axis=(0, 2)),
         )
 
     def _node_types(self) -> I64:
@@ -310,6 +313,14 @@ class Evidence:
         own = n > 0
         top = int(n.max(initial=0)) + 1
         return crossed((self.of("party").risky[own], 2), (n[own], top), (bad[own], top))
+
+    def _role_pairs(self, asset: str) -> I64:
+        assets = self.of(asset)
+        owned = np.flatnonzero(assets.owner != NOBODY)
+        return crossed(
+            (self.of("party").raw[assets.owner[owned]], self._n("party_raw_role")),
+            (assets.raw[owned], self._n(f"{asset}_raw_role")),
+        )
 
     def _strata(self, asset: str) -> I64:
         assets, party = self.of(asset), self.of("party")

@@ -5,6 +5,7 @@ Every function takes parsed evidence and returns plain rows; nothing is judged a
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -202,6 +203,63 @@ def odds_ratio(cells: I64) -> Row:
     half = Z95 * math.sqrt(1 / a + 1 / b + 1 / c + 1 / d)
     ends = {"low": math.exp(centre - half), "high": math.exp(centre + half)}
     return {**seen, "odds_ratio": math.exp(centre), **ends}
+
+
+def instruments(counts: Counts, pack: PolicyPack) -> list[Row]:
+    """Instruments per account by account and instrument type, beside λ, floors marked."""
+    mix, kinds = pack.instrument_mix_priors, pack.codes("instrument_type")
+    rows = []
+    for a, account in enumerate(pack.codes("account_type")):
+        accounts = int(np.arange(counts.held.shape[1]) @ counts.held[a])
+        if account not in mix.shares or not accounts:
+            continue
+        rows += [
+            {
+                "account_type": account,
+                "instrument_type": kind,
+                "floor": kind in mix.floors.get(account, {}),
+                "policy": mix.lambda_per_account[account] * share,
+                "observed": int(counts.instruments[a, kinds.index(kind)]) / accounts,
+            }
+            for kind, share in mix.shares[account].items()
+        ]
+    return rows
+
+
+def role_pairs(counts: Counts, pack: PolicyPack) -> list[Row]:
+    """Every pair of an owner's raw role and its asset's: count, odds ratio and interval."""
+    rows: list[Row] = []
+    for asset, grid in counts.role_pairs.items():
+        owners, assets = pack.codes("party_raw_role"), pack.codes(f"{asset}_raw_role")
+        for (i, o), (j, a) in itertools.product(enumerate(owners), enumerate(assets)):
+            both, of_owner, of_asset = grid[i, j], grid[i].sum(), grid[:, j].sum()
+            rest = grid.sum() - of_owner - of_asset + both
+            two = np.array([[rest, of_asset - both], [of_owner - both, both]])
+            rows.append({"asset": asset, "owner_role": o, "asset_role": a, **odds_ratio(two)})
+    return rows
+
+
+def risk_by_degree(counts: Counts) -> list[Row]:
+    """Share of HIGH_RISK_IP among IPs by devices on them, in doubling bins, with intervals."""
+    rows, table = [], counts.high_risk_degrees
+    for exponent in range(int(table.shape[0] - 1).bit_length()):
+        least, most = 2**exponent, 2 ** (exponent + 1) - 1
+        clean, risky = table[least : most + 1].sum(axis=0).tolist()
+        if not clean + risky:
+            continue
+        low, high = wilson(risky, clean + risky)
+        label = str(least) if least == most else f"{least}–{most}"
+        counted = {"ips": clean + risky, "risky": risky, "share": risky / (clean + risky)}
+        rows.append({"devices": label, "least": least, **counted, "low": low, "high": high})
+    return rows
+
+
+def wilson(hits: int, n: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share; n > 0."""
+    share, z2 = hits / n, Z95**2
+    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = Z95 * ((share * (1 - share) + z2 / (4 * n)) / n) ** 0.5 / (1 + z2 / n)
+    return max(centre - half, 0.0), min(centre + half, 1.0)
 
 
 def effects(tests: Iterable[Mapping[str, Any]], guards: Iterable[Mapping[str, Any]]) -> list[Row]:

@@ -91,6 +91,9 @@ def _from_evidence(board: dict[str, Any], world: PublishedWorld) -> dict[str, li
         "ip_types": evidence.ip_types(counts, pack),
         "roles": evidence.role_shares(counts, pack),
         "strata": evidence.strata(counts, pack),
+        "instruments": evidence.instruments(counts, pack),
+        "role_pairs": evidence.role_pairs(counts, pack),
+        "risk_by_degree": evidence.risk_by_degree(counts),
         "effects": evidence.effects(board["tests"], board["guards"]),
     }
 
@@ -103,9 +106,6 @@ def _from_tables(world: PublishedWorld) -> dict[str, list[Row]]:
         "segments_by_country": tables.segments_by_country(world, cells),
         "countries": tables.lorenz(cells),
         "products": tables.products(world, cells),
-        "instruments": tables.instruments(world),
-        "role_pairs": tables.role_pairs(world),
-        "risk_by_degree": tables.risk_by_degree(world),
     }
 
 

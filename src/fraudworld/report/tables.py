@@ -4,18 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from itertools import product
 from typing import Any
 
-import numpy as np
-
 from fraudworld.audit.world import PublishedWorld
-from fraudworld.report.evidence import Z95, Row, odds_ratio
+from fraudworld.report.evidence import Row
 
-ASSETS = (
-    ("account", "s2_account_base", "owner_party_id"),
-    ("device", "s4_device_base", "primary_party_id"),
-)
 LARGEST_COUNTRIES = 30
 
 
@@ -118,89 +111,6 @@ def products(world: PublishedWorld, cells: Sequence[Row]) -> list[Row]:
         }
         for row in held
     ]
-
-
-def instruments(world: PublishedWorld) -> list[Row]:
-    """Instruments per account by account and instrument type, beside λ, floors marked."""
-    mix = world.pack.instrument_mix_priors
-    accounts = {
-        row["account_type"]: row["n"]
-        for row in rows_of(
-            world,
-            "SELECT account_type, sum(account_count)::BIGINT AS n FROM s2_account_summary"
-            " GROUP BY ALL",
-        )
-    }
-    carried = {
-        (row["account_type"], row["instrument_type"]): row["n"]
-        for row in rows_of(
-            world,
-            "SELECT account_type, instrument_type, count(*) AS n FROM s3_instrument_base"
-            " JOIN s2_account_base USING (account_id) GROUP BY ALL",
-        )
-    }
-    return [
-        {
-            "account_type": account,
-            "instrument_type": kind,
-            "floor": kind in mix.floors.get(account, {}),
-            "policy": mix.lambda_per_account[account] * share,
-            "observed": carried.get((account, kind), 0) / accounts[account],
-        }
-        for account, shares in mix.shares.items()
-        for kind, share in shares.items()
-        if account in accounts
-    ]
-
-
-def role_pairs(world: PublishedWorld) -> list[Row]:
-    """Every pair of an owner's raw role and its asset's: count, odds ratio and interval."""
-    rows: list[Row] = []
-    for asset, base, owner in ASSETS:
-        seen = {
-            (row["owner_role"], row["asset_role"]): row["n"]
-            for row in rows_of(
-                world,
-                "SELECT p.raw_role AS owner_role, r.raw_role AS asset_role, count(*) AS n"
-                f" FROM {base} b JOIN s5_{asset}_fraud_roles r USING ({asset}_id)"
-                f" JOIN s5_party_fraud_roles p ON p.party_id = b.{owner} GROUP BY ALL",
-            )
-        }
-        owners, assets = world.pack.codes("party_raw_role"), world.pack.codes(f"{asset}_raw_role")
-        grid = np.array([[seen.get((o, a), 0) for a in assets] for o in owners], dtype=np.int64)
-        for (i, o), (j, a) in product(enumerate(owners), enumerate(assets)):
-            both, of_owner, of_asset = grid[i, j], grid[i].sum(), grid[:, j].sum()
-            rest = grid.sum() - of_owner - of_asset + both
-            two = np.array([[rest, of_asset - both], [of_owner - both, both]])
-            rows.append({"asset": asset, "owner_role": o, "asset_role": a, **odds_ratio(two)})
-    return rows
-
-
-def risk_by_degree(world: PublishedWorld) -> list[Row]:
-    """Share of HIGH_RISK_IP among IPs by devices on them, in doubling bins, with intervals."""
-    bins = rows_of(
-        world,
-        "SELECT floor(log2(k))::INT AS bin, count(*) AS ips,"
-        " count(*) FILTER (raw_role = 'HIGH_RISK_IP') AS risky FROM ("
-        "SELECT ip_id, count(DISTINCT device_id) AS k FROM s4_ip_links WHERE device_id IS NOT NULL"
-        " GROUP BY ip_id) JOIN s5_ip_fraud_roles USING (ip_id) GROUP BY ALL ORDER BY ALL",
-    )
-    rows = []
-    for row in bins:
-        low, high = wilson(row["risky"], row["ips"])
-        least, most = 2 ** row["bin"], 2 ** (row["bin"] + 1) - 1
-        label = str(least) if least == most else f"{least}–{most}"
-        counted = {"ips": row["ips"], "risky": row["risky"], "share": row["risky"] / row["ips"]}
-        rows.append({"devices": label, "least": least, **counted, "low": low, "high": high})
-    return rows
-
-
-def wilson(hits: int, n: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share; n > 0."""
-    share, z2 = hits / n, Z95**2
-    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = Z95 * ((share * (1 - share) + z2 / (4 * n)) / n) ** 0.5 / (1 + z2 / n)
-    return max(centre - half, 0.0), min(centre + half, 1.0)
 
 
 def _shares(cells: Sequence[Row], outer: Sequence[str], inner: str, policy: Any) -> list[Any]:
