@@ -111,13 +111,18 @@ def _edited(table: pa.Table, rnd: random.Random, kind: str = "") -> pa.Table:
         return pa.concat_tables([table.slice(0, row), table.slice(row + 1)])
     if kind == "double":
         return pa.concat_tables([table, table.slice(row, 1)])
-    names = [n for n in table.column_names if pa.types.is_integer(table[n].type)]
-    name = rnd.choice(names)
+    name = rnd.choice(table.column_names)
     values = table[name].to_pylist()
-    values[row] = (values[row] or 0) + 1
-    return table.set_column(
-        table.column_names.index(name), table.schema.field(name), pa.array(values, table[name].type)
-    )
+    values[row] = _other(values[row])
+    kept = table.schema.field(name)
+    return table.set_column(table.column_names.index(name), kept, pa.array(values, kept.type))
+
+
+def _other(value: object) -> object:
+    """A different value of the same type; a missing one becomes a number."""
+    if isinstance(value, bool):
+        return not value
+    return f"{value}x" if isinstance(value, str) else (value or 0) + 1  # type: ignore[operator]
 
 
 def reencode_rows(run: Path, rnd: random.Random) -> None:

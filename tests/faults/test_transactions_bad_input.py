@@ -84,14 +84,14 @@ def test_a_run_sealed_before_6b_had_a_policy_is_named(
 ) -> None:
     """The seal is kept out of the way: an old run would be intact, only its pack is short."""
     from fraudworld.downstream import inputs
-    from fraudworld.store.seal import SealedRun
+    from fraudworld.store.produce import Sealed
 
     path = world / "data/layer3/6A/resolved_policy_6A.json"
     document = json.loads(path.read_text())
     del document["pack"]["campaigns"]
     path.write_text(json.dumps(document))
     digest = json.loads((world / "run_receipt.json").read_text())["bundle_digest"]
-    monkeypatch.setattr(inputs, "check_run", lambda place: SealedRun(digest, True, {}))
+    monkeypatch.setattr(inputs, "check_run", lambda place: Sealed(digest, True, {}))
     error = refuse(StreamRequest(run=world, days=1), InputError, "6B.S0.PRIOR_PACK_SCHEMA_INVALID")
     assert "campaigns" in error.what
 

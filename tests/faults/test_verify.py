@@ -81,7 +81,9 @@ def test_a_careless_forgery_is_found_by_its_content_digest(demo_world, tmp_path,
     failure = verify(copy).first_failure
     assert failure is not None
     assert failure.group == "tables"
-    assert failure.name.startswith(("s1_", "s2_"))
+    # A value no taxonomy has is told by the reader, before there is a digest to compare.
+    told = failure.what if failure.name == "readable" else failure.name
+    assert told.startswith(("s1_", "s2_"))
 
 
 def test_a_careful_forgery_is_found_by_making_the_run_again(demo_world, tmp_path):

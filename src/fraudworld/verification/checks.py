@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,10 @@ from fraudworld.rng import RNG_LAW_VERSION
 from fraudworld.store.bundle import sha256_file
 from fraudworld.store.identity import Identity, digest, manifest_fingerprint
 from fraudworld.store.layout import RunPlace, part_name
+from fraudworld.store.produce import Sealed
 from fraudworld.store.reader import recompute_digest
 from fraudworld.store.receipt import Receipt, read_receipt
-from fraudworld.store.seal import SealedRun, check_run
+from fraudworld.store.seal import check_run, run_index
 
 
 @dataclass(frozen=True)
@@ -67,11 +68,11 @@ class Claim:
 
     place: RunPlace
     upstream: Path | None
-    sealed: SealedRun | None = None
+    sealed: Sealed | None = None
     receipt: Receipt | None = None
 
     @property
-    def known(self) -> tuple[SealedRun, Receipt]:
+    def known(self) -> tuple[Sealed, Receipt]:
         """Seal and receipt; both are there once the first group has passed."""
         assert self.sealed is not None
         assert self.receipt is not None
@@ -109,18 +110,19 @@ def _seal(claim: Claim) -> Iterator[Check]:
     sealed, receipt = claim.known
     yield _same("seal", "receipt names the bundle", receipt.bundle_digest, sealed.digest)
     yield _same("seal", "flag and receipt agree", receipt.passed, sealed.passed)
-    index = _json(claim.place.run_index)
-    listed = {m["path"]: m["sha256_hex"] for m in index["members"]}
-    outside = [claim.place.receipt, *_files(claim.place.reports)]
-    here = {p.relative_to(claim.place.root).as_posix(): p for p in outside}
+    stated, here = (_by_path(i) for i in (_json(claim.place.run_index), run_index(claim.place)))
     # A file laid beside an index is a finding, and so is one that is gone.
-    strange = sorted(set(listed) ^ set(here))
+    strange = sorted(stated.keys() ^ here.keys())
     yield Check("seal", "run_index lists receipt and reports, and only them", not strange,
                 ", ".join(strange[:3]))  # fmt: skip
-    for name in sorted(set(listed) & set(here)):
-        found = sha256_file(here[name])
-        if found != listed[name]:
-            yield Check("seal", "run_index digests", False, f"{name} is {found}")
+    differs = [f"{name} is {here[name]}" for name in sorted(here) if stated.get(name) != here[name]]
+    yield Check("seal", "run_index sizes and digests", not differs, ", ".join(differs[:1]))
+
+
+def _by_path(index: Mapping[str, Any]) -> dict[str, Any]:
+    members = index.get("members")
+    rows = members if isinstance(members, list) else []
+    return {str(row.get("path")): row for row in rows if isinstance(row, dict)}
 
 
 def _identity(claim: Claim) -> Iterator[Check]:
