@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from fraudworld.contracts import downstream as tables
 from fraudworld.downstream.inputs import Inputs
 from fraudworld.downstream.place import StreamPlace
+from fraudworld.store.identity import Identity
 from fraudworld.store.layout import RunPlace
 
 if TYPE_CHECKING:
@@ -26,6 +27,14 @@ WORLD = (
     "s5_device_fraud_roles_6A", "s5_ip_fraud_roles_6A", "s5_merchant_fraud_roles_6A",
 )  # fmt: skip
 """Tables of the world the checks read."""
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """A run the checks read beside a stream, where nothing else of it is open."""
+
+    root: Path
+    identity: Identity
 
 
 @dataclass(frozen=True)
@@ -172,7 +181,9 @@ CHECKS: tuple[Check, ...] = (
 """Every check, cheap ones first."""
 
 
-def run_checks(inputs: Inputs, place: StreamPlace, *, observable: bool) -> list[dict[str, Any]]:
+def run_checks(
+    inputs: Inputs | Sealed, place: StreamPlace, *, observable: bool
+) -> list[dict[str, Any]]:
     """Run every check that applies; each as {check, violations}, in order.
 
     place: a staged or published stream. With `observable` checks of truth are left out.
@@ -185,7 +196,7 @@ def run_checks(inputs: Inputs, place: StreamPlace, *, observable: bool) -> list[
         ]
 
 
-def connect(inputs: Inputs, place: StreamPlace) -> duckdb.DuckDBPyConnection:
+def connect(inputs: Inputs | Sealed, place: StreamPlace) -> duckdb.DuckDBPyConnection:
     """A connection with a view per table of the stream and of the world."""
     import duckdb
 

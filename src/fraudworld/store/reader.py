@@ -37,8 +37,8 @@ def read_columns(
     `codes` maps the code columns among `names` to their lists. Raises InputError for a
     missing column, a null that may not be, or a code outside its list.
     """
-    blocks = [block for path in parts(folder) for block in _blocks(path, table, names, codes)]
-    return {name: np.concatenate([block[name] for block in blocks]) for name in names}
+    read = [block for path in parts(folder) for block in blocks(path, table, names, codes)]
+    return {name: np.concatenate([block[name] for block in read]) for name in names}
 
 
 def recompute_digest(folder: Path, table: Table, codes: Codes) -> str:
@@ -57,7 +57,7 @@ def recompute_digest(folder: Path, table: Table, codes: Codes) -> str:
             pieces.clear()
 
     for path in parts(folder):
-        for block in _blocks(path, table, names, codes):
+        for block in blocks(path, table, names, codes):
             low, high = 0, len(block[names[0]])
             while low < high:
                 step = min(high - low, PART_ROWS - rows % PART_ROWS)
@@ -75,7 +75,7 @@ def recompute_digest(folder: Path, table: Table, codes: Codes) -> str:
     return content_digest(table, rows, leaves, lists)
 
 
-def _blocks(
+def blocks(
     path: Path, table: Table, names: Sequence[str], codes: Codes
 ) -> Iterator[dict[str, NDArray[np.generic]]]:
     """Canonical values of one part, a row group at a time; an empty part is one empty block."""
