@@ -1,0 +1,111 @@
+"""Shape of a stream in a page of figures, beside what public sets publish of themselves.
+
+    .venv/bin/python benches/stream_shape.py RUN [--stream FOLDER]
+
+Prints Markdown (docs/transactions.md). RUN is a run's folder; FOLDER holds its
+`data/layer3/6B`, the run itself if left out. The figures of others are constants here, with
+their sources in the page.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fraudworld.downstream.place import StreamPlace
+from fraudworld.downstream.witness.sample import Sample, load
+
+NA = "–"
+OTHERS: dict[str, tuple[str, str, str]] = {
+    "flows": ("284 807", "1 296 675", "5 078 345"),
+    "days": ("2", "537", "10"),
+    "fraud share": ("0.17 %", "0.58 %", "0.10 %"),
+    "amount, median": ("22.00", "47.52", NA),
+    "amount, mean / median": ("4.0", "1.5", NA),
+    "amount, sd / mean": ("2.8", "2.3", NA),
+    "amount, largest / median": ("1 168", "609", NA),
+    "bad amount, median / legitimate median": (NA, "8.4", NA),
+    "busiest hour / quietest hour": (NA, "1.6", NA),
+    "flows per account that acts, mean": (NA, "1 319", "9.9"),
+}
+"""ULB credit cards; Sparkov (`fraudTrain`); IBM AMLworld (HI-Small). docs/transactions.md
+names where each figure was read."""
+
+
+def main() -> int:
+    """Print the table."""
+    options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    options.add_argument("run", type=Path)
+    options.add_argument("--stream", type=Path)
+    asked = options.parse_args()
+    layer = StreamPlace.below(asked.stream or asked.run).layer
+    print("| | this stream | ULB cards | Sparkov | AMLworld HI-Small |\n|---|---|---|---|---|")
+    for name, value in shape(load("stream", asked.run, layer)).items():
+        print(f"| {name} | {value} | {' | '.join(OTHERS.get(name, (NA,) * 3))} |")
+    return 0
+
+
+def shape(sample: Sample) -> dict[str, str]:
+    """Figures by name."""
+    flows = sample.flows
+    dollars = flows.cents / 100.0
+    hours = np.bincount(flows.ts // 3_600_000 % 24, minlength=24)
+    days = (flows.ts[-1] - flows.ts[0]) / 86_400_000
+    bad, fine = np.median(dollars[flows.bad]), np.median(dollars[~flows.bad])
+    median = float(np.median(dollars))
+    return {
+        "flows": f"{sample.size:,}".replace(",", " "),
+        "days": f"{days:.1f}",
+        "fraud share": f"{100 * flows.bad.mean():.2f} %",
+        "amount, median": f"{median:.2f}",
+        "amount, mean / median": f"{dollars.mean() / median:.1f}",
+        "amount, sd / mean": f"{dollars.std() / dollars.mean():.1f}",
+        "amount, largest / median": f"{dollars.max() / median:,.0f}".replace(",", " "),
+        "bad amount, median / legitimate median": f"{bad / fine:.1f}",
+        "busiest hour / quietest hour": f"{hours.max() / hours.min():.1f}",
+        "busiest hour, UTC": f"{hours.argmax()}",
+        "flows per account that acts, mean": degrees(flows.account),
+        "accounts, share of flows of the busiest tenth": f"{top(flows.account, 0.1):.2f}",
+        "merchants, share of flows of the busiest 1 %": f"{top(flows.merchant, 0.01):.2f}",
+        "devices, p99 / median of flows": tail(flows.device),
+        "endpoints, p99.9 / median of flows": tail(flows.ip, 0.999),
+        "accounts per endpoint that acts, mean": accounts_per(flows.ip, flows.account),
+    }
+
+
+def counts(ids: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Flows of everything that acts."""
+    found = np.bincount(ids[ids >= 0])
+    return found[found > 0]
+
+
+def degrees(ids: NDArray[np.int32]) -> str:
+    """Mean flows of what acts."""
+    return f"{counts(ids).mean():.1f}"
+
+
+def top(ids: NDArray[np.int32], share: float) -> float:
+    """Share of flows made by the busiest `share` of what acts."""
+    found = np.sort(counts(ids))[::-1]
+    return float(found[: max(round(share * found.size), 1)].sum() / found.sum())
+
+
+def tail(ids: NDArray[np.int32], quantile: float = 0.99) -> str:
+    """A high quantile of flows over the median."""
+    found = counts(ids)
+    return f"{np.quantile(found, quantile) / np.median(found):.0f}"
+
+
+def accounts_per(ids: NDArray[np.int32], account: NDArray[np.int32]) -> str:
+    """Distinct accounts seen on each, mean."""
+    on = ids >= 0
+    pairs = np.unique(ids[on].astype(np.int64) << 32 | account[on])
+    return f"{np.bincount(pairs >> 32)[np.unique(pairs >> 32)].mean():.2f}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
