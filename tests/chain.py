@@ -15,6 +15,7 @@ from fraudworld.stages.instruments import stage as instruments
 from fraudworld.stages.network import stage as network
 from fraudworld.stages.parties import stage as parties
 from fraudworld.stages.posture import roles as draw
+from fraudworld.stages.posture import scores
 from fraudworld.stages.posture.checks import World
 
 
@@ -54,19 +55,25 @@ def build(pack: PolicyPack, size: int, seed: int = 42) -> Chain:
 def posture(pack: PolicyPack, chain: Chain) -> World:
     """The chain with its S5 roles, as the checks see it."""
     seed, net = chain.seed, chain.network
-    party = draw.assign_party_roles(pack, seed, chain.parties, chain.accounts)
+    party = draw.assign_plain_roles(
+        pack, seed, scores.rank_parties(pack, seed, chain.parties, chain.accounts)
+    )
+    account = draw.assign_account_roles(
+        pack, seed, scores.rank_accounts(pack, seed, chain.accounts, chain.instruments),
+        chain.accounts, chain.parties, party,
+    )  # fmt: skip
+    merchant = draw.assign_plain_roles(
+        pack, seed, scores.rank_merchants(pack, seed, chain.merchants)
+    )
     device = draw.assign_device_roles(
-        pack, seed, net.devices, net.ips, net.edges, chain.parties, party
-    )
-    roles = (
-        party,
-        draw.assign_account_roles(
-            pack, seed, chain.accounts, chain.instruments, chain.parties, party
-        ),
-        draw.assign_merchant_roles(pack, seed, chain.merchants),
-        device,
-        draw.assign_ip_roles(pack, seed, net.ips, net.edges, net.devices, device),
-    )
+        pack, seed, scores.rank_devices(pack, seed, net.devices, net.ips, net.edges),
+        net.devices, chain.parties, party,
+    )  # fmt: skip
+    ip = draw.assign_ip_roles(
+        pack, seed, scores.rank_ips(pack, seed, net.ips, net.edges, net.devices),
+        net.ips, net.edges, device,
+    )  # fmt: skip
+    roles = (party, account, merchant, device, ip)
     return World(
         chain.parties, chain.accounts, chain.instruments, net.devices, net.links, net.ips,
         net.edges, {r.entity: r for r in roles},

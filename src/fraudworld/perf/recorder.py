@@ -29,9 +29,9 @@ REQUIRED_STEPS: dict[str, tuple[str, ...]] = {
         "emit_ip_base", "emit_regions", "merge_parts", "rng_publish",
     ),
     "S5": (
-        "load_contracts_inputs", "assign_party_roles", "assign_account_roles",
-        "assign_merchant_roles", "assign_device_roles", "assign_ip_roles",
-        "validation_checks", "bundle_publish", "rng_publish",
+        "load_contracts_inputs", "score_entities", "assign_party_roles",
+        "assign_account_roles", "assign_merchant_roles", "assign_device_roles",
+        "assign_ip_roles", "validation_checks", "bundle_publish", "rng_publish",
     ),
 }  # fmt: skip
 

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 import chain
+from fraudworld.engine.local import LocalEngine
 from fraudworld.policy.loader import load_pack
 from fraudworld.stages.posture.checks import passed, run_checks
 
 PACK = load_pack().pack
+SERIAL = LocalEngine(1)
 LINK = {name: i for i, name in enumerate(PACK.codes("device_link_role"))}
 SEEN = {name: i for i, name in enumerate(PACK.codes("ip_link_role"))}
 
@@ -22,7 +24,7 @@ def world():
 
 
 def _failing(world):
-    return {c.check_id for c in run_checks(PACK, world) if not c.holds}
+    return {c.check_id for c in run_checks(PACK, world, SERIAL) if not c.holds}
 
 
 def _with(part, name, at, value):
@@ -42,7 +44,7 @@ def _roles(world, entity, name, at, value):
 
 
 def test_the_clean_world_passes_every_check(world):
-    checks = run_checks(PACK, world)
+    checks = run_checks(PACK, world, SERIAL)
     assert [c.check_id for c in checks if not c.holds] == []
     assert passed(checks)
     assert len({c.check_id for c in checks}) == len(checks)
@@ -276,7 +278,7 @@ def test_limits_are_the_policys(world, check, bound):
     limits = PACK.validation_policy.linkage_checks.model_copy(update={check: bound})
     policy = PACK.validation_policy.model_copy(update={"linkage_checks": limits})
     strict = PACK.model_copy(update={"validation_policy": policy})
-    assert [c.check_id for c in run_checks(strict, world) if not c.holds] == [check]
+    assert [c.check_id for c in run_checks(strict, world, SERIAL) if not c.holds] == [check]
 
 
 def test_advisory_checks_do_not_close_the_flag(world):
@@ -284,12 +286,12 @@ def test_advisory_checks_do_not_close_the_flag(world):
     policy = PACK.validation_policy.model_copy(update={"severity": severity})
     lenient = PACK.model_copy(update={"validation_policy": policy})
     broken = _one_unmapped(world)
-    assert not passed(run_checks(PACK, broken))
-    assert passed(run_checks(lenient, broken))
+    assert not passed(run_checks(PACK, broken, SERIAL))
+    assert passed(run_checks(lenient, broken, SERIAL))
 
 
 def test_a_check_is_plain_data(world):
-    rows = {c.check_id: c.as_dict() for c in run_checks(PACK, _correlation_unknown(world))}
+    rows = {c.check_id: c.as_dict() for c in run_checks(PACK, _correlation_unknown(world), SERIAL)}
     unknown = rows["account_owner_score_correlation"]
     assert unknown["observed"] is None
     assert unknown["status"] == "FAIL"

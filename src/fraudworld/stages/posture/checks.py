@@ -9,10 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fraudworld.engine.local import Engine
 from fraudworld.kernels.apportion import largest_remainder
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.policy.rules.endpoints import node_shares
@@ -96,9 +99,9 @@ def none_of(check_id: str, family: str, where: str, count: float) -> Finding:
     return Finding(check_id, family, where, float(count), high=0.0)
 
 
-def run_checks(pack: PolicyPack, world: World) -> tuple[Check, ...]:
-    """All checks, in the order of `CHECKS`."""
-    evidence = _scan(pack, world)
+def run_checks(pack: PolicyPack, world: World, engine: Engine) -> tuple[Check, ...]:
+    """All checks, in the order of `CHECKS`; `engine` runs their passes over the columns."""
+    evidence = _scan(pack, world, engine)
     return tuple(_judge(pack, f) for check in CHECKS for f in check(pack, evidence))
 
 
@@ -123,23 +126,19 @@ def _judge(pack: PolicyPack, found: Finding) -> Check:
     return Check(found.check_id, found.family, severity, found.where, observed, bound, holds)
 
 
-def _scan(pack: PolicyPack, world: World) -> Evidence:
-    merchants = world.roles["merchant"].raw.size
-    return Evidence(
-        world,
-        scans.scan_holdings(pack, world.parties, world.accounts, world.instruments),
-        scans.scan_links(
-            pack,
-            world.parties,
-            world.accounts,
-            world.instruments,
-            world.devices,
-            world.links,
-            merchants,
+def _scan(pack: PolicyPack, world: World, engine: Engine) -> Evidence:
+    parties, accounts, instruments = world.parties, world.accounts, world.instruments
+    devices, merchants = world.devices, world.roles["merchant"].raw.size
+    passes: tuple[Callable[[], Any], ...] = (
+        partial(
+            scans.scan_links, pack, parties, accounts, instruments, devices, world.links, merchants
         ),
-        scans.scan_edges(pack, world.devices, world.ips, world.edges),
-        {entity: _role_cells(pack, roles) for entity, roles in world.roles.items()},
+        partial(scans.scan_edges, pack, devices, world.ips, world.edges),
+        partial(scans.scan_holdings, pack, parties, accounts, instruments),
+        *(partial(_role_cells, pack, roles) for roles in world.roles.values()),
     )
+    links, edges, holdings, *cells = engine.map(lambda scan: scan(), passes)
+    return Evidence(world, holdings, links, edges, dict(zip(world.roles, cells, strict=True)))
 
 
 def _role_cells(pack: PolicyPack, roles: Roles) -> scans.I64:

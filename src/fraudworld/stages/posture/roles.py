@@ -15,6 +15,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from fraudworld.errors import InputError
+from fraudworld.kernels import philox
+from fraudworld.kernels.discrete import category
 from fraudworld.kernels.propagate import (
     exposed_probabilities,
     implied_odds_ratio,
@@ -28,14 +30,11 @@ from fraudworld.rng import Stream, StreamUse
 from fraudworld.stages.columns import (
     Accounts,
     Devices,
-    Instruments,
     IpEdges,
     Ips,
-    Merchants,
     Parties,
 )
 from fraudworld.stages.posture import scores
-from fraudworld.stages.posture.groups import account_group, ip_group
 
 
 @dataclass(frozen=True)
@@ -62,23 +61,13 @@ class RoleTable:
     remainder: NDArray[np.int64]  # (groups,) code of the remainder role
 
 
-GROUPS = {
-    "party": "party_type",
-    "account": "account_group",
-    "merchant": "merchant_class",
-    "device": "device_group",
-    "ip": "ip_group",
-}
-"""Entity → code list of the groups its roles are drawn in."""
-
-
 def role_table(pack: PolicyPack, entity: str) -> RoleTable:
     """The policy's role figures of an entity, groups in order of codes.
 
     Raises InputError `6A.S5.TAXONOMY_COMPATIBILITY_FAILED` if a group has no figures.
     """
     priors: RolePriors = getattr(pack, f"{entity}_role_priors")
-    groups, roles = pack.codes(GROUPS[entity]), pack.codes(f"{entity}_raw_role")
+    groups, roles = pack.codes(scores.GROUPS[entity]), pack.codes(f"{entity}_raw_role")
     shares = np.zeros((len(groups), len(pack.fraud_role_taxonomy.risk_tiers), len(roles)))
     rest = np.zeros(len(groups), dtype=np.int64)
     for g, group in enumerate(groups):
@@ -97,28 +86,26 @@ def role_table(pack: PolicyPack, entity: str) -> RoleTable:
 
 
 @njit(cache=True, nogil=True)
-def _draw(draws, cell, cuts, order, out):  # type: ignore[no-untyped-def]
-    """Role of every entity: thresholds of its cell, roles in the order drawn."""
+def _draw(k0, k1, cell, cuts, order, out):  # type: ignore[no-untyped-def]
+    """Role of every entity by its draw: thresholds of its cell, roles in the order drawn."""
+    lanes = philox.block(k0, k1, np.uint64(0))
     for i in range(out.size):
+        position = np.uint64(i)
+        if i and position & np.uint64(3) == np.uint64(0):
+            lanes = philox.block(k0, k1, position >> np.uint64(2))
         c = cell[i]
-        d = draws[i] >> np.uint64(1)
-        j = 0
-        while cuts[c, j] <= d:
-            j += 1
-        out[i] = order[c, j]
+        out[i] = order[c, category(philox.lane_of(lanes, position), cuts, c)]
 
 
 def _assign(
     pack: PolicyPack,
-    entity: str,
-    stream: Stream,
+    seed: int,
     ranked: scores.Ranked,
     table: RoleTable,
     stratum: NDArray[np.int32],
     probability: NDArray[np.float64],
     focus: NDArray[np.bool_],
     diagnostics: dict[str, object],
-    rng: tuple[StreamUse, ...],
 ) -> Roles:
     """Draw roles given P(role in focus) per stratum, other roles in proportion.
 
@@ -147,8 +134,10 @@ def _assign(
         cuts[c] = (running * 2.0**63).astype(np.uint64)
         last = int(np.flatnonzero(share[sequence] > 0)[-1])
         cuts[c, last:] = np.uint64(2**63)
+    entity = ranked.entity
+    stream = Stream(seed, f"s5/{entity}/role", f"fraud_role_sampling_{entity}")
     raw = np.empty(stratum.size, dtype=np.uint8)
-    _draw(stream.flat(0, stratum.size), stratum, cuts, order, raw)
+    _draw(*stream.key, stratum, cuts, order, raw)
 
     vocabulary = pack.fraud_role_taxonomy.entities[entity]
     families = pack.codes(f"{entity}_family")
@@ -158,7 +147,7 @@ def _assign(
         dtype=np.uint8,
     )
     is_risky = np.array([vocabulary.mapping[r] != vocabulary.clean_family for r in table.roles])
-    uses = (*rng, stream.use("world", 0, stratum.size))
+    uses = (ranked.noise, stream.use("world", 0, stratum.size))
     return Roles(
         entity,
         ranked.group,
@@ -172,73 +161,28 @@ def _assign(
     )
 
 
-def _plain(
-    pack: PolicyPack,
-    seed: int,
-    entity: str,
-    priors: RolePriors,
-    features: scores.Features,
-    group: NDArray[np.uint8],
-    groups: tuple[str, ...],
-) -> Roles:
-    """Roles of an entity nothing propagates to."""
-    noise, role = _streams(seed, entity)
-    ranked = scores.rank(pack, noise, priors, features, group, len(groups))
-    table = role_table(pack, entity)
-    n_tiers = table.shares.shape[1]
+def assign_plain_roles(pack: PolicyPack, seed: int, ranked: scores.Ranked) -> Roles:
+    """Roles of an entity nothing propagates to: parties, the root of it all, and merchants."""
+    table = role_table(pack, ranked.entity)
+    n_groups, n_tiers, _ = table.shares.shape
     focus = np.ones(table.shares.shape[::2], dtype=np.bool_)
-    focus[np.arange(len(groups)), table.remainder] = False
+    focus[np.arange(n_groups), table.remainder] = False
     probability = (table.shares * focus[:, None, :]).sum(axis=2).ravel()
-    stratum = group.astype(np.int32) * n_tiers + ranked.tier
-    use = noise.use("world", 0, group.size)
-    return _assign(pack, entity, role, ranked, table, stratum, probability, focus, {}, (use,))
-
-
-def _streams(seed: int, entity: str) -> tuple[Stream, Stream]:
-    family = f"fraud_role_sampling_{entity}"
-    return Stream(seed, f"s5/{entity}/score", family, 2), Stream(seed, f"s5/{entity}/role", family)
-
-
-def assign_party_roles(pack: PolicyPack, seed: int, parties: Parties, accounts: Accounts) -> Roles:
-    """Roles of parties; the root of propagation."""
-    features = scores.party_features(pack, parties, accounts)
-    groups = pack.codes("party_type")
-    return _plain(pack, seed, "party", pack.party_role_priors, features, parties.type, groups)
-
-
-def assign_merchant_roles(pack: PolicyPack, seed: int, merchants: Merchants) -> Roles:
-    """Roles of merchants by class; nothing propagates to them."""
-    risk = pack.merchant_role_priors.class_risk
-    by_class = np.array([risk[c] for c in pack.codes("merchant_class")], np.float32)
-    order = np.argsort(np.argsort(merchants.weekly_volume, kind="stable"), kind="stable")
-    features = {
-        "class_risk": by_class[merchants.risk_class],
-        "cross_border": merchants.cross_border.astype(np.float32),
-        "size": (order / max(merchants.n - 1, 1)).astype(np.float32),
-    }
-    groups = pack.codes("merchant_class")
-    return _plain(
-        pack, seed, "merchant", pack.merchant_role_priors, features, merchants.risk_class, groups
-    )
+    stratum = ranked.group.astype(np.int32) * n_tiers + ranked.tier
+    return _assign(pack, seed, ranked, table, stratum, probability, focus, {})
 
 
 def _owned(
     pack: PolicyPack,
     seed: int,
-    entity: str,
-    priors: RolePriors,
-    features: scores.Features,
-    group: NDArray[np.uint8],
-    groups: tuple[str, ...],
+    ranked: scores.Ranked,
     owner: NDArray[np.int32],
     parties: Parties,
     owners: Roles,
     target: float,
 ) -> Roles:
     """Roles of an asset whose owner's risk raises its own; owner −1: no uplift."""
-    noise, role = _streams(seed, entity)
-    ranked = scores.rank(pack, noise, priors, features, group, len(groups))
-    table = role_table(pack, entity)
+    group, table = ranked.group, role_table(pack, ranked.entity)
     n_tiers = table.shares.shape[1]
     kinds = len(pack.codes("party_type")) + 1  # the last: no owner
     stratum = np.empty(group.size, dtype=np.int32)
@@ -250,7 +194,7 @@ def _owned(
     )  # fmt: skip
 
     focus = np.ones(table.shares.shape[::2], dtype=np.bool_)
-    focus[np.arange(len(groups)), table.remainder] = False
+    focus[np.arange(len(focus)), table.remainder] = False
     prior = np.repeat((table.shares * focus[:, None, :]).sum(axis=2).ravel(), kinds)
     sizes = np.bincount(stratum, minlength=prior.size * 2).reshape(-1, 2)
     owned = np.arange(prior.size) % kinds != kinds - 1
@@ -268,10 +212,7 @@ def _owned(
         "implied_odds_ratio": _shown(implied_odds_ratio(prior[owned], sizes[owned], uplift)),
         "owner_signal_correlation": _shown(_correlation(moments)),
     }
-    done = _assign(
-        pack, entity, role, ranked, table, stratum, probability.ravel(), focus,
-        diagnostics, (noise.use("world", 0, group.size),),
-    )  # fmt: skip
+    done = _assign(pack, seed, ranked, table, stratum, probability.ravel(), focus, diagnostics)
     has_owner = owner >= 0
     diagnostics["realised_odds_ratio"] = _shown(_odds(exposed, done.risky, has_owner))
     return done
@@ -345,54 +286,40 @@ def _crude_odds(sizes: NDArray[np.int64], probability: NDArray[np.float64]) -> f
 def assign_account_roles(
     pack: PolicyPack,
     seed: int,
+    ranked: scores.Ranked,
     accounts: Accounts,
-    instruments: Instruments,
     parties: Parties,
     party_roles: Roles,
 ) -> Roles:
     """Roles of accounts, raised where the owner is risky."""
-    groups = pack.codes("account_group")
-    return _owned(
-        pack, seed, "account", pack.account_role_priors,
-        scores.account_features(pack, accounts, instruments), account_group(pack, accounts), groups,
-        accounts.owner.astype(np.int32), parties, party_roles,
-        pack.risk_propagation_coeffs.owner_to_account.target_odds_ratio,
-    )  # fmt: skip
+    target = pack.risk_propagation_coeffs.owner_to_account.target_odds_ratio
+    owner = accounts.owner.astype(np.int32)
+    return _owned(pack, seed, ranked, owner, parties, party_roles, target)
 
 
 def assign_device_roles(
     pack: PolicyPack,
     seed: int,
+    ranked: scores.Ranked,
     devices: Devices,
-    ips: Ips,
-    edges: IpEdges,
     parties: Parties,
     party_roles: Roles,
 ) -> Roles:
     """Roles of devices, raised where the owner is risky; terminals have no owner."""
-    return _owned(
-        pack, seed, "device", pack.device_role_priors,
-        scores.device_features(pack, devices, ips, edges), devices.group,
-        pack.codes("device_group"), devices.owner, parties, party_roles,
-        pack.risk_propagation_coeffs.owner_to_device.target_odds_ratio,
-    )  # fmt: skip
+    target = pack.risk_propagation_coeffs.owner_to_device.target_odds_ratio
+    return _owned(pack, seed, ranked, devices.owner, parties, party_roles, target)
 
 
 def assign_ip_roles(
     pack: PolicyPack,
     seed: int,
+    ranked: scores.Ranked,
     ips: Ips,
     edges: IpEdges,
-    devices: Devices,
     device_roles: Roles,
 ) -> Roles:
     """Roles of endpoints; HIGH_RISK_IP is raised by risky devices and by high sharing."""
-    groups = pack.codes("ip_group")
-    group = ip_group(pack, ips)
-    noise, role = _streams(seed, "ip")
-    features = scores.ip_features(pack, ips, edges, devices)
-    ranked = scores.rank(pack, noise, pack.ip_role_priors, features, group, len(groups))
-    table = role_table(pack, "ip")
+    group, table = ranked.group, role_table(pack, "ip")
     n_tiers = table.shares.shape[1]
     law = pack.risk_propagation_coeffs.device_to_ip
     risky_device = np.zeros(ips.n, dtype=np.bool_)
@@ -427,10 +354,7 @@ def assign_ip_roles(
         "with_risky_device": int(risky_device.sum()),
         "with_high_sharing": int(shared.sum()),
     }
-    done = _assign(
-        pack, "ip", role, ranked, table, stratum, probability.ravel(), focus,
-        diagnostics, (noise.use("world", 0, ips.n),),
-    )  # fmt: skip
+    done = _assign(pack, seed, ranked, table, stratum, probability.ravel(), focus, diagnostics)
     everywhere = np.ones(ips.n, dtype=np.bool_)
     diagnostics["realised_crude_odds_ratio"] = _shown(
         _odds(risky_device, done.raw == high, everywhere)
