@@ -264,5 +264,6 @@ def _unreadable(path: Path, why: str) -> InputError:
 def _folders(runs_root: Path) -> Iterator[Path]:
     if runs_root.is_dir():
         for folder in runs_root.iterdir():
-            if RunPlace(folder).receipt.is_file():
+            # Hidden folders are staging of ours; an export in the making may hold a receipt.
+            if not folder.name.startswith(".") and RunPlace(folder).receipt.is_file():
                 yield folder

@@ -7,16 +7,17 @@ A format is a function (world, folder, observable) in the visible list FORMATS. 
 from __future__ import annotations
 
 import os
-import secrets
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from fraudworld.api import World
 from fraudworld.errors import InputError, RefusedError
 from fraudworld.export import files, graphs
+from fraudworld.store.whole import beside
 
 
 @dataclass(frozen=True)
@@ -61,20 +62,16 @@ def export(world: World, to: str, dest: Path, *, observable: bool = False) -> Pa
             where=str(dest),
             remedy="name a folder that does not exist yet",
         )
-    staged = dest.with_name(f".{dest.name}-{secrets.token_hex(4)}")
     try:
-        staged.mkdir(parents=True)
-        BY_FORMAT[to].write(world, staged, observable=observable)
-        staged.rename(dest)
-    except OSError as error:
+        with beside(dest) as staged:
+            BY_FORMAT[to].write(world, staged, observable=observable)
+    except (OSError, duckdb.IOException) as error:
         raise InputError(
             "6A.CLI.EXPORT_FAILED",
-            f"writing failed: {error.strerror or error}",
-            where=str(error.filename or dest),
+            f"writing failed: {getattr(error, 'strerror', None) or error}",
+            where=str(getattr(error, "filename", None) or dest),
             remedy="free space or choose a writable place; nothing was left behind",
         ) from error
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
     return dest
 
 

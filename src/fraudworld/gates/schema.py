@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fraudworld.errors import InternalError
+from fraudworld.store.whole import write_whole
 
 
 @cache
@@ -43,8 +44,5 @@ def write_evidence(path: Path, document: Mapping[str, Any]) -> None:
             where=str(path),
             remedy="report this; nothing was written",
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staged = path.with_suffix(".tmp")
     text = json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    staged.write_text(text + "\n", "utf-8")
-    staged.replace(path)
+    write_whole(path, (text + "\n").encode())

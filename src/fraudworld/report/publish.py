@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from fraudworld.errors import RefusedError
-from fraudworld.report.facts import collect, read_document
+from fraudworld.report.facts import collect
 from fraudworld.report.page import render
-from fraudworld.store.bundle import sha256_file
 from fraudworld.store.layout import RunPlace
-from fraudworld.store.seal import write_run_index
+from fraudworld.store.seal import check_outside, renew_reports
+from fraudworld.store.whole import write_whole
 
 TWIN = "report.json"
 
@@ -31,41 +30,35 @@ def write(run: Path, runs_root: Path, folder: Path | None = None) -> Written:
     `runs_root` is asked for a certificate that names the run and for the ladder. Raises
     InputError as `facts.collect` does; files that are there are replaced whole.
     """
-    facts = collect(run, runs_root)
     place = RunPlace(run).report if folder is None else folder / RunPlace(run).report.name
-    written = Written(place, place.with_name(TWIN))
-    place.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(facts, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    _replace(written.twin, text + "\n")
-    _replace(written.page, render(facts))
-    return written
+    files = _files(run, runs_root, place)
+    for path, data in files.items():
+        write_whole(path, data)
+    return Written(place, place.with_name(TWIN))
 
 
 def refresh(run: Path) -> Written:
-    """Write a published run's report anew, and its line in `run_index.json`.
+    """Write a published run's report anew, and its lines in `run_index.json`.
 
     A certificate or a ladder made later then shows. Raises RefusedError
     `6A.REPORT.RUN_CHANGED` where anything else the index covers is not as published.
     """
     place = RunPlace(run)
-    own = {p.relative_to(run).as_posix() for p in (place.report, place.report.with_name(TWIN))}
-    for member in read_document(place.run_index)["members"]:
-        path = run / member["path"]
-        if member["path"] in own:
-            continue
-        if not path.is_file() or sha256_file(path) != member["sha256_hex"]:
-            raise RefusedError(
-                "6A.REPORT.RUN_CHANGED",
-                f"{member['path']} is not what was published",
-                where=str(path),
-                remedy="a report is written for runs as published; make the run again",
-            )
-    written = write(run, run.parent)
-    write_run_index(place)
-    return written
+    own = tuple(f"{place.reports.name}/{name}" for name in (place.report.name, TWIN))
+    wrong = [w for found in check_outside(place) for w in found if not w.startswith(own)]
+    if wrong:
+        raise RefusedError(
+            "6A.REPORT.RUN_CHANGED",
+            f"{wrong[0]}: not what was published",
+            where=str(run),
+            remedy="a report is written for runs as published; make the run again",
+        )
+    renew_reports(place, _files(run, run.parent, place.report))
+    return Written(place.report, place.report.with_name(TWIN))
 
 
-def _replace(path: Path, text: str) -> None:
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(text, "utf-8")
-    os.replace(part, path)
+def _files(run: Path, runs_root: Path, page: Path) -> dict[Path, bytes]:
+    """Both files of a report, as bytes."""
+    facts = collect(run, runs_root)
+    text = json.dumps(facts, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return {page.with_name(TWIN): (text + "\n").encode(), page: render(facts).encode()}

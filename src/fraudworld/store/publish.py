@@ -17,17 +17,16 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 from fraudworld.errors import InputError, RefusedError
 from fraudworld.store.bundle import FLAG
+from fraudworld.store.whole import flush, flush_tree
 
 AREA = ".staging"
 MARKER = "fraudworld-staging.json"
 _FOLDER = re.compile(r"(?P<run>.+)-[0-9]+-[0-9a-f]{8}")
-_FLUSHERS = 8
 _NOT_WRITTEN = {
     errno.ENOSPC,
     errno.EDQUOT,
@@ -88,9 +87,9 @@ def publish(staged: Path, place: Path, index: str) -> bool:
             where=str(place),
             remedy="choose another --run-id or --runs-root; what is published is never overwritten",
         )
-    _flush_tree(staged)
+    flush_tree(staged)
     staged.rename(place)
-    _flush(place.parent)
+    flush(place.parent)
     return True
 
 
@@ -137,22 +136,3 @@ def _within(filename: object, root: Path) -> bool:
         return False
     path = Path(os.path.abspath(filename))
     return path == root.absolute() or path.is_relative_to(root.absolute() / AREA)
-
-
-def _flush_tree(folder: Path) -> None:
-    """Ask the disk to keep every file and folder below `folder`; files before folders."""
-    found = [folder, *folder.rglob("*")]
-    with ThreadPoolExecutor(_FLUSHERS) as pool:
-        for _ in pool.map(_flush, [p for p in found if not p.is_dir()]):
-            pass
-    for path in found:
-        if path.is_dir():
-            _flush(path)
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

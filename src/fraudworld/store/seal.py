@@ -7,19 +7,28 @@ without flag.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from fraudworld.store.bundle import describe, index_document
+from fraudworld.errors import InputError
+from fraudworld.store.bundle import Member, describe, index_document
 from fraudworld.store.identity import canonical_json
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.produce import Produce, Sealed
 from fraudworld.store.tables import DatasetRecord
+from fraudworld.store.whole import write_whole
 
 OUTSIDE = ("run_receipt.json", "run_index.json", "reports")
 """What the bundle does not cover; `run_index.json` does."""
+
+RENEWING = "renewing"
+_UNFINISHED = re.compile(r"(\.run_index\.json|reports/\.report\.(html|json))-[0-9a-f]{8}\.part")
+"""What a killed `fraudworld report` may leave; the next one removes it."""
 
 BESIDE = "data/layer3/6B/"
 """A stream made over the run later, under a bundle of its own."""
@@ -62,7 +71,8 @@ def _covered(place: RunPlace) -> set[str]:
         for path in (top, *top.rglob("*"))
         if path.is_symlink() or not path.is_dir()
     )
-    return {name for name in found if not name.startswith(BESIDE)} - own
+    kept = (n for n in found if not n.startswith(BESIDE) and not _UNFINISHED.fullmatch(n))
+    return set(kept) - own
 
 
 def write_verifier(place: RunPlace) -> None:
@@ -74,11 +84,63 @@ def write_verifier(place: RunPlace) -> None:
 
 def write_run_index(place: RunPlace) -> None:
     """`run_index.json`: size and SHA-256 of what the bundle does not cover."""
-    place.run_index.write_bytes(canonical_json(run_index(place)) + b"\n")
+    write_whole(place.run_index, canonical_json(run_index(place)) + b"\n")
 
 
 def run_index(place: RunPlace) -> dict[str, Any]:
     """What `run_index.json` has to say of the receipt and reports that are there now."""
-    outside = [place.receipt, *(p for p in place.reports.rglob("*") if p.is_file())]
-    names = (p.relative_to(place.root).as_posix() for p in outside)
-    return index_document(describe(place.root, names))
+    return index_document(describe(place.root, _outside(place)))
+
+
+def renew_reports(place: RunPlace, files: Mapping[Path, bytes]) -> None:
+    """Replace reports of a published run; killed at any instant, `check_outside` still holds.
+
+    The index says first what it will say, with the old lines beside the new under `renewing`;
+    then come the files, then the index without the old lines.
+    """
+    new = {
+        path.relative_to(place.root).as_posix(): (len(data), hashlib.sha256(data).hexdigest())
+        for path, data in files.items()
+    }
+    now = {m.path: m for m in describe(place.root, _outside(place))}
+    then = now | {name: Member(name, size, sha) for name, (size, sha) in new.items()}
+    old = [m for name, m in now.items() if m != then[name]]
+    document = index_document(then.values(), **{RENEWING: index_document(old)["members"]})
+    write_whole(place.run_index, canonical_json(document) + b"\n")
+    for path, data in files.items():
+        write_whole(path, data)
+    write_run_index(place)
+
+
+def check_outside(place: RunPlace) -> tuple[list[str], list[str]]:
+    """What is off between `run_index.json` and what it lists: paths, then sizes and digests.
+
+    Raises InputError `6A.S0.IO_READ_FAILED` where the index cannot be read.
+    """
+    try:
+        stated = json.loads(place.run_index.read_text("utf-8"))
+        lines = {
+            kind: {str(m["path"]): m for m in stated.get(kind, [])}
+            for kind in ("members", RENEWING)
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(
+            "6A.S0.IO_READ_FAILED",
+            f"the index of receipt and reports cannot be read: {error}",
+            where=str(place.run_index),
+            remedy="make the run again, or take another copy of it",
+        ) from error
+    here = {m["path"]: m for m in run_index(place)["members"]}
+    strange = sorted(lines["members"].keys() ^ here.keys())
+    differs = [
+        f"{name} is {here[name]}"
+        for name in sorted(here.keys() & lines["members"].keys())
+        if here[name] not in (lines["members"][name], lines[RENEWING].get(name))
+    ]
+    return strange, differs
+
+
+def _outside(place: RunPlace) -> list[str]:
+    found = [place.receipt, *(p for p in place.reports.rglob("*") if p.is_file())]
+    names = (p.relative_to(place.root).as_posix() for p in found)
+    return sorted(name for name in names if not _UNFINISHED.fullmatch(name))

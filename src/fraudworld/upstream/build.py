@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from fraudworld.errors import FraudworldError, InputError
 from fraudworld.store import bundle
+from fraudworld.store.whole import beside
 from fraudworld.upstream.geography import Country, countries
 from fraudworld.upstream.merchants import Portfolio, portfolio
 
@@ -58,12 +59,10 @@ def build(folder: Path, *, volume_scale: float) -> None:
     places = countries()
     shop = portfolio(places, random)
     segments = _segments(places, shop, random, volume_scale)
-    staged = folder.with_name(f".{folder.name}-{os.getpid()}")
     try:
-        shutil.rmtree(staged, ignore_errors=True)
-        for segment, tables in segments.items():
-            _write(staged / segment, tables)
-        os.rename(staged, folder)
+        with beside(folder) as staged:
+            for segment, tables in segments.items():
+                _write(staged / segment, tables)
     except OSError as error:
         raise InputError(
             "6A.S0.IO_WRITE_FAILED",
@@ -71,8 +70,6 @@ def build(folder: Path, *, volume_scale: float) -> None:
             where=str(folder),
             remedy="choose a new, writable folder with 20 MB free",
         ) from error
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
 
 
 def ensure_embedded(cache: Path, volume_scale: float) -> Path:

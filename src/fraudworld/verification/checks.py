@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from fraudworld.store.layout import RunPlace, part_name
 from fraudworld.store.produce import Sealed
 from fraudworld.store.reader import recompute_digest
 from fraudworld.store.receipt import Receipt, read_receipt
-from fraudworld.store.seal import check_run, run_index
+from fraudworld.store.seal import check_outside, check_run
 
 
 @dataclass(frozen=True)
@@ -110,19 +110,11 @@ def _seal(claim: Claim) -> Iterator[Check]:
     sealed, receipt = claim.known
     yield _same("seal", "receipt names the bundle", receipt.bundle_digest, sealed.digest)
     yield _same("seal", "flag and receipt agree", receipt.passed, sealed.passed)
-    stated, here = (_by_path(i) for i in (_json(claim.place.run_index), run_index(claim.place)))
     # A file laid beside an index is a finding, and so is one that is gone.
-    strange = sorted(stated.keys() ^ here.keys())
+    strange, differs = check_outside(claim.place)
     yield Check("seal", "run_index lists receipt and reports, and only them", not strange,
                 ", ".join(strange[:3]))  # fmt: skip
-    differs = [f"{name} is {here[name]}" for name in sorted(here) if stated.get(name) != here[name]]
     yield Check("seal", "run_index sizes and digests", not differs, ", ".join(differs[:1]))
-
-
-def _by_path(index: Mapping[str, Any]) -> dict[str, Any]:
-    members = index.get("members")
-    rows = members if isinstance(members, list) else []
-    return {str(row.get("path")): row for row in rows if isinstance(row, dict)}
 
 
 def _identity(claim: Claim) -> Iterator[Check]:

@@ -67,7 +67,9 @@ def seal(run):
     own = {f"{LAYER}/validation/{n}" for n in ("validation_bundle_index_6A.json", "_passed.flag")}
     here = {p.relative_to(run).as_posix() for p in run.rglob("*") if not p.is_dir()}
     # Reports and receipt are in run_index.json; transactions (6B) have a seal of their own.
-    here = {n for n in here if not n.startswith(("reports/", "run_", "data/layer3/6B/"))}
+    here = {
+        n for n in here if not n.startswith(("reports/", "run_", ".run_index", "data/layer3/6B/"))
+    }
     check(
         "no file is missing or added",
         here - own == set(listed),

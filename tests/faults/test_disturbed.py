@@ -1,0 +1,112 @@
+"""Commands killed, on a failing disk, racing, under a jumping clock: all or nothing, each time.
+
+What "nothing or everything" means is in `disturbance.Stage.problems`: every item published
+below the runs root is as before or as an undisturbed command leaves it, and the same command
+run once more ends with the digests of the undisturbed one, leaving no staging behind.
+"""
+
+from __future__ import annotations
+
+import errno
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+import disturbance as d
+from disturbance import COMMANDS, Stage
+
+FAST = [command for command in COMMANDS if command.name in ("run", "transactions", "report")]
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
+    folder = tmp_path_factory.mktemp("disturbed")
+    return Stage(folder / "stage", d.compiled(folder))
+
+
+@pytest.fixture
+def failing(stage: Stage) -> Stage:
+    """A stage whose disk and clock can be made to fail."""
+    if stage.library is None:
+        pytest.skip("NO FAULTS INJECTED: no C compiler here, or no LD_PRELOAD on this system")
+    return stage
+
+
+def kill(stage: Stage, cases: int, seed: int, among: list[d.Command]) -> Counter[str]:
+    rng = random.Random(seed)
+    counts: Counter[str] = Counter()
+    for case in range(cases):
+        command, instant = among[case % len(among)], rng.random()
+        alive, wrong = d.killed_at(stage, command, instant)
+        assert not wrong, (case, command.name, instant, wrong)
+        counts[f"{command.name}: {'killed' if alive else 'ended before'}"] += 1
+    return counts
+
+
+def fail(stage: Stage, cases: int, seed: int, among: list[d.Command]) -> Counter[str]:
+    rng = random.Random(seed)
+    counts: Counter[str] = Counter()
+    changes = {command.name: d.changes(stage, command) for command in among}
+    writing = [command for command in among if changes[command.name]]
+    actions = {"ENOSPC": errno.ENOSPC, "EIO": errno.EIO, "EIO once": -errno.EIO, "SIGKILL": 0}
+    for case in range(cases):
+        command = writing[case % len(writing)]
+        what = rng.choice(sorted(actions))
+        n = rng.randint(1, changes[command.name])
+        status, wrong = d.failing_at(stage, command, n, actions[what])
+        assert not wrong, (case, command.name, what, n, wrong)
+        counts[f"{what}: {'survived' if status == command.status else 'stopped'}"] += 1
+    return counts
+
+
+def test_killed_at_ten_random_instants(stage: Stage) -> None:
+    counts = kill(stage, 10, seed=20, among=FAST)
+    assert sum(n for what, n in counts.items() if "killed" in what) >= 5
+
+
+def test_a_disk_that_fails_at_nine_random_writes(failing: Stage) -> None:
+    counts = fail(failing, 9, seed=21, among=FAST)
+    assert sum(n for what, n in counts.items() if "stopped" in what) >= 5
+
+
+def test_a_clock_that_jumps_by_years_changes_nothing(failing: Stage) -> None:
+    assert d.jumping(failing, d.BY_NAME["run"], seed=22) == []
+
+
+def test_two_runs_race_for_one_place(stage: Stage) -> None:
+    assert d.racing(stage, d.BY_NAME["run"]) == []
+
+
+@pytest.mark.full
+def test_killed_at_three_hundred_random_instants(stage: Stage) -> None:
+    counts = kill(stage, 300, seed=300, among=list(COMMANDS))
+    print(dict(sorted(counts.items())))
+    assert sum(n for what, n in counts.items() if "killed" in what) >= 200
+
+
+@pytest.mark.full
+def test_a_disk_that_fails_at_two_hundred_random_writes(failing: Stage) -> None:
+    counts = fail(failing, 200, seed=200, among=list(COMMANDS))
+    print(dict(sorted(counts.items())))
+    assert sum(n for what, n in counts.items() if "stopped" in what) >= 100
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_every_command_under_a_jumping_clock_and_racing_itself(
+    failing: Stage, command: d.Command
+) -> None:
+    assert d.jumping(failing, command, seed=23) == []
+    for _ in range(5):
+        assert d.racing(failing, command) == []
+
+
+def test_a_run_in_the_making_is_no_run(tmp_path: Path) -> None:
+    from fraudworld import api
+
+    hidden = tmp_path / ".out-0123abcd.part"
+    hidden.mkdir()
+    (hidden / "run_receipt.json").write_text("{}")
+    assert api.list_runs(tmp_path) == ()
