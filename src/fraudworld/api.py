@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from fraudworld.downstream.request import StreamOutcome
-    from fraudworld.gates.certify import Witness
+    from fraudworld.gates.gate import Row
+    from fraudworld.witness import Sections, Verdict
 
 NOT_A_RUN = "6A.CLI.RUN_NOT_FOUND"
 SHORTEST_PREFIX = 4
@@ -159,23 +160,53 @@ def generate(*, progress: Callable[[Progress], None] | None = None, **request: A
 def certify(
     request: RunRequest,
     seeds: Sequence[int],
-    progress: Callable[[int], Callable[[Progress], None]] | None = None,
-    witness: Witness | None = None,
+    progress: Sections | None = None,
+    *,
+    witness: bool = True,
 ) -> dict[str, Any]:
     """Run the full chain once per seed, judge T1–T10 and decide; finished seeds are reused.
 
-    `progress` is called with every seed as its turn comes, for what is to be told of its run;
-    `witness` gives T10's rows from the folder of every seed's run.
+    `progress` is called with the name of every world and stream as its turn comes, for whom
+    to tell of it. Without `witness` no transactions are made: T10 has no evidence then, and
+    the decision can only be HOLD_REMEDIATE.
     Returns `realism_gate_summary_6A.json`, written below the runs root. Raises RefusedError
     where required seeds are missing.
     """
     from fraudworld import gates, pipeline
+    from fraudworld.witness import judge_runs
+
+    sections = progress or (lambda title: None)
 
     def runner(seed: int) -> Path:
-        report = progress(seed) if progress is not None else None
-        return pipeline.run(replace(request, seed=seed), report).place.root
+        return pipeline.run(replace(request, seed=seed), sections(f"seed {seed}")).place.root
 
-    return gates.certify(request, seeds, runner, witness)
+    def downstream(runs: Mapping[int, Path]) -> Sequence[Row]:
+        return judge_runs(runs, request, sections)
+
+    return gates.certify(request, seeds, runner, downstream if witness else None)
+
+
+def witness(
+    baseline: World,
+    candidate: World,
+    *,
+    flows: int | None = None,
+    upstream_dir: Path | None = None,
+    workers: int = 1,
+    progress: Sections | None = None,
+) -> Verdict:
+    """T10 of one candidate beside one baseline: transactions over both and over the controls.
+
+    flows: of every arm, by default the policy's; `progress` as in `certify`. The verdict is
+    also written below the candidate's runs root. Raises InputError where the two are no pair
+    and RefusedError for a candidate without flag or one changed after publishing.
+    """
+    from fraudworld.witness import witness as judged
+
+    return judged(
+        candidate.root, baseline.root, flows=flows, upstream_dir=upstream_dir, workers=workers,
+        sections=progress,
+    )  # fmt: skip
 
 
 def transactions(

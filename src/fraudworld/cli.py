@@ -23,6 +23,7 @@ from fraudworld import (
     cli_transactions,
     cli_upstream,
     cli_verify,
+    cli_witness,
 )
 from fraudworld import cli_output as show
 from fraudworld.errors import FraudworldError, InternalError
@@ -46,6 +47,7 @@ app.command("run")(cli_run.run)
 app.command("gates")(cli_run.gates)
 app.command("certify")(cli_run.certify)
 app.command("transactions")(cli_transactions.transactions)
+app.command("witness")(cli_witness.witness)
 app.command("verify")(cli_verify.verify)
 app.command("report")(cli_report.report)
 app.command("export")(cli_export.export)

@@ -198,10 +198,10 @@ class ProgressLines:
         if self._status is not None:
             self._status.update(f"{at.state} {escape(at.step)} ({at.done} of {at.total})")
 
-    def section(self, seed: int) -> ProgressLines:
-        """Close what runs and begin the lines of another seed."""
+    def section(self, title: str) -> ProgressLines:
+        """Close what runs and begin the lines of something else."""
         self._finish()
-        self._console.print(f"seed {seed}", markup=False)
+        self._console.print(title, markup=False)
         return self
 
     def _finish(self) -> None:

@@ -142,17 +142,28 @@ def certify(
     workers: opt.Workers = None,
     shard_parties: opt.ShardParties = 50_000,
     engine: opt.Engine = "local",
+    witness: Annotated[
+        bool,
+        typer.Option(
+            "--witness/--no-witness",
+            help="Make transactions and judge T10; without them the decision is to hold.",
+            rich_help_panel=opt.WHAT,
+        ),
+    ] = True,
     quiet: opt.Quiet = False,
     as_json: opt.AsJson = False,
 ) -> None:
     """Run the full chain once per seed, T1–T10, and decide.
 
-    PASS_B, PASS_BPLUS or HOLD_REMEDIATE; with HOLD_REMEDIATE the exit status is 1. After an
-    interruption finished seeds are not made again.
+    PASS_B, PASS_BPLUS or HOLD_REMEDIATE; with HOLD_REMEDIATE the exit status is 1. T10 makes
+    five streams of transactions a seed. After an interruption what is finished is not made
+    again.
 
     Examples:
 
         fraudworld certify
+
+        fraudworld certify --no-witness
 
         fraudworld certify --profile authority --seeds 42,7,101,202,303
     """
@@ -172,7 +183,7 @@ def certify(
         engine=engine,
     )
     with show.ProgressLines(quiet=quiet) as progress:
-        summary = api.certify(request, chosen, progress.section)
+        summary = api.certify(request, chosen, progress.section, witness=witness)
     if as_json:
         show.json_document(summary)
     else:

@@ -18,7 +18,7 @@ SUMMARY = "reports/layer3/6A/validation/realism_gate_summary_6A.json"
 
 
 def start(root: Path) -> subprocess.Popen[bytes]:
-    words = ["certify", "--profile", "demo", "--seeds", ",".join(SEEDS), "--runs-root", str(root)]
+    words = ["certify", "--no-witness", "--seeds", ",".join(SEEDS), "--runs-root", str(root)]
     return subprocess.Popen(
         [sys.executable, "-m", "fraudworld", *words],
         stdout=subprocess.DEVNULL,

@@ -19,7 +19,6 @@ from fraudworld.downstream.place import StreamPlace
 from fraudworld.downstream.request import StreamRequest
 from fraudworld.downstream.stream import stream
 from fraudworld.downstream.witness import effects as e
-from fraudworld.downstream.witness.bounds import PAGE_FIVE
 from fraudworld.downstream.witness.figures import ArmFigures, Figures, arm_figures
 from fraudworld.downstream.witness.judge import judge, summary
 from fraudworld.downstream.witness.leakage import label_leak
@@ -28,7 +27,9 @@ from fraudworld.downstream.witness.measures import measure, of_candidate
 from fraudworld.downstream.witness.sample import Roles, Sample, load, permuted
 from fraudworld.downstream.witness.soundness import soundness
 from fraudworld.errors import InputError
+from fraudworld.policy.loader import load_pack
 
+BOUNDS = load_pack().pack.downstream_witness
 FLOWS = 1_000_000
 RANDOM = np.random.default_rng(5)
 
@@ -49,7 +50,7 @@ def sample(demo_world: Path, streamed: Path) -> Sample:
 def clean(demo_world: Path, streamed: Path, sample: Sample) -> Figures:
     place = SimpleNamespace(name="candidate", run=demo_world, stream=streamed)
     return Figures(
-        of_candidate(place, PAGE_FIVE),
+        of_candidate(place, BOUNDS),
         arm_figures(owners_dealt(sample, every=1, draw=3)),
         arm_figures(owners_dealt(sample, every=1, draw=2)),
         arm_figures(owners_dealt(sample, every=2, draw=2)),
@@ -98,7 +99,7 @@ def arm(clean: Figures, name: str, figures: ArmFigures) -> Figures:
 
 
 def failing(figures: Figures) -> set[str]:
-    return {r.metric_name for r in judge(figures, PAGE_FIVE) if not r.pass_Bplus}
+    return {r.metric_name for r in judge(figures, BOUNDS) if not r.pass_Bplus}
 
 
 Break = Callable[[Sample, Figures], Figures]
@@ -286,7 +287,7 @@ MUTANTS: tuple[tuple[Break, set[str]], ...] = (
 
 
 def test_a_clean_stream_passes_everything(clean: Figures) -> None:
-    rows = judge(clean, PAGE_FIVE)
+    rows = judge(clean, BOUNDS)
     assert {r.metric_name: r.details for r in rows if not r.pass_Bplus} == {}
     assert all(r.pass_Bplus and r.value == 1.0 for r in summary(rows, 42))
 
@@ -303,7 +304,7 @@ def test_a_broken_stream_is_caught_and_nothing_else_blamed(
 
 def test_every_metric_has_a_mutant(clean: Figures) -> None:
     caught = {name for _, names in MUTANTS for name in names}
-    rows = {r.metric_name for r in judge(clean, PAGE_FIVE)}
+    rows = {r.metric_name for r in judge(clean, BOUNDS)}
     assert rows - caught == {"label_leak_column", "label_leak_tree"}
 
 
@@ -313,7 +314,7 @@ def test_missing_evidence_passes_nothing(sample: Sample, clean: Figures) -> None
         clean.candidate, effects=replace(clean.candidate.effects, account=few), violations={},
         leaks=(), single={}, model=logistic_area(flows_with(sample, bad=sample.flows.bad & False)),
     )  # fmt: skip
-    rows = {r.metric_name: r for r in judge(replace(clean, candidate=c), PAGE_FIVE)}
+    rows = {r.metric_name: r for r in judge(replace(clean, candidate=c), BOUNDS)}
     for name in ("S1_account", "N1_violations", "label_leak", "S6_single_feature_auc",
                  "S5_role_model_auc", "S5_over_permuted"):  # fmt: skip
         assert rows[name].status == "INSUFFICIENT_EVIDENCE", name
@@ -329,7 +330,7 @@ def test_a_control_too_weak_to_see_the_effect_is_no_evidence(clean: Figures) -> 
     rows = judge(
         arm(clean, "dose_zero", replace(
             clean.dose_zero, effects=replace(clean.dose_zero.effects, account_owner=weak))),
-        PAGE_FIVE,
+        BOUNDS,
     )  # fmt: skip
     row = next(r for r in rows if r.metric_name == "S1p_at_dose_zero")
     assert row.ci_low < 1 < row.ci_high
@@ -337,7 +338,7 @@ def test_a_control_too_weak_to_see_the_effect_is_no_evidence(clean: Figures) -> 
 
 
 def test_b_does_not_ask_for_what_only_bplus_asks(sample: Sample, clean: Figures) -> None:
-    rows = judge(s8_fraud_hides_its_endpoint(sample, clean), PAGE_FIVE)
+    rows = judge(s8_fraud_hides_its_endpoint(sample, clean), BOUNDS)
     _, sensitivity = summary(rows, 42)
     assert (sensitivity.pass_B, sensitivity.pass_Bplus) == (True, False)
     assert sensitivity.details["failed_Bplus"] == ["S8_endpoint_missing_auc"]
@@ -367,7 +368,7 @@ def test_measure_reads_five_places(small_world: Path, small_stream: Path) -> Non
     same = SimpleNamespace(
         candidate=place, baseline=place, dose_zero=place, dose_half=place, rewired=place
     )
-    rows = {r.metric_name: r for r in measure(same, PAGE_FIVE)}
+    rows = {r.metric_name: r for r in measure(same, BOUNDS)}
     alone = e.effects(load("alone", small_world, StreamPlace.below(small_stream).layer))
     assert rows["S1_account"].value == alone.account.value
     assert rows["N1_violations"].pass_B

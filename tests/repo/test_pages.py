@@ -96,7 +96,7 @@ def wrong_words(line: str) -> list[str]:
         if word not in command.commands:
             return [word] if not word.startswith("-") else []
         command = command.commands[word]
-    options = {o for p in command.params for o in p.opts} | {"--help", "-h"}
+    options = {o for p in command.params for o in (*p.opts, *p.secondary_opts)} | {"--help", "-h"}
     for word in words:
         if word in SHELL:
             break

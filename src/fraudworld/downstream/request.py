@@ -18,6 +18,8 @@ class StreamRequest:
 
     Exactly one of `days` and `flows` is given. `from_day` counts from 1. `to` is the folder
     to publish below; None is the run itself. `observable` leaves every truth table out.
+    `rewired` deals the endpoints of all links anew inside every country, degrees kept: a
+    control of T10, whose endpoints are not the run's, so that it never gets a flag.
     `block_flows` and `workers` say how the work is cut; neither can change a row. Raises
     InputError `6B.S0.WINDOW_INVALID`.
     """
@@ -28,6 +30,7 @@ class StreamRequest:
     from_day: int = 1
     to: Path | None = None
     observable: bool = False
+    rewired: bool = False
     allow_unflagged: bool = False
     upstream_dir: Path | None = None
     block_flows: int = 1 << 17

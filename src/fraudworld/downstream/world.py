@@ -71,8 +71,8 @@ class World(NamedTuple):
         return np.diff(self.activity) > 0
 
 
-def load_world(inputs: Inputs) -> World:
-    """Read what 6B needs of the run's published tables.
+def load_world(inputs: Inputs, *, rewired: bool = False) -> World:
+    """Read what 6B needs of the run's published tables; `rewired` as `StreamRequest` says.
 
     Raises InputError where a table is missing, damaged or outside its taxonomy.
     """
@@ -83,6 +83,10 @@ def load_world(inputs: Inputs) -> World:
                   "business_group_id")  # fmt: skip
     parties = people["segment_id"].size
     devices = read("s4_device_base_6A", "device_type", "primary_party_id", "home_country_iso")
+    if rewired:
+        device_endpoint = _dealt_anew(
+            inputs.identity.seed, device_endpoint, endpoint_start, devices["home_country_iso"]
+        )
     device_start, party_device, shared = _held_devices(read, parties, devices["device_type"].size)
     owner = (devices["primary_party_id"] - 1).astype(np.int32)
     accounts = read("s2_account_base_6A", "owner_party_id", "account_type")
@@ -171,6 +175,15 @@ def _endpoints(read: _Reader) -> tuple[I64, I32, U8, U8]:
     return start, ip, base, read.family("ip")
 
 
+def _dealt_anew(seed: int, endpoint: I32, start: I64, country: I64) -> I32:
+    """Endpoints of all links shuffled inside the device's country: every degree is kept."""
+    place = np.repeat(country, np.diff(start)).astype(np.uint8)
+    draws = rewiring_stream(seed).flat(0, endpoint.size)
+    out = np.empty_like(endpoint)
+    out[np.argsort(place, kind="stable")] = endpoint[np.lexsort((draws, place))]
+    return out
+
+
 def _held_devices(read: _Reader, parties: int, devices: int) -> tuple[I64, I32, U8]:
     """Devices of every party, and whether a device has several users."""
     links = read("s4_device_links_6A", "device_id", "party_id")
@@ -217,6 +230,11 @@ def _activity(inputs: Inputs, segment: Codes, can: NDArray[np.bool_]) -> I64:
     _draw_activity(*activity_stream(inputs.identity.seed).key, policy.activity_sigma,
                    level * SCALE, segment, can, out)  # fmt: skip
     return out
+
+
+def rewiring_stream(seed: int) -> Stream:
+    """A draw a link, in the order of devices, where endpoints are dealt anew."""
+    return Stream(seed, "6B.S1/rewired", "attachment_sampling")
 
 
 def activity_stream(seed: int) -> Stream:

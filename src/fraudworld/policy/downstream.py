@@ -1,5 +1,6 @@
-"""Typed shape of the four files of segment 6B: who transacts, how much, which attacks, what
-a bank learns. Weights are whole numbers and only their ratios matter; shares are fractions.
+"""Typed shape of the files of segment 6B: who transacts, how much, which attacks, what a
+bank learns, and what the downstream witness asks. Weights are whole numbers and only their
+ratios matter; shares are fractions.
 """
 
 from __future__ import annotations
@@ -133,3 +134,54 @@ class BankView(Model):
     closing_days: LogNormal
     confirmed_if_bad: Share
     confirmed_if_legit: Share
+
+
+class Range(Model):
+    """What a figure must lie in, ends included."""
+
+    low: float
+    high: float
+
+    def holds(self, value: float) -> bool:
+        """Whether a value is inside; NaN never is."""
+        return self.low <= value <= self.high
+
+
+class Effect(Model):
+    """A rate ratio: least value at B and B+, least lower end of its interval, largest value."""
+
+    B: Positive
+    Bplus: Positive
+    ci_low: Positive
+    most: Positive
+
+
+class DownstreamWitness(Model):
+    """`downstream_witness_6B.v1`: every bound of T10; names follow the measures."""
+
+    flows: Count  # of every arm
+    # N2 … N6
+    prevalence: Range
+    prevalence_to_baseline: Range
+    campaign_types: Count
+    flows_per_type: Count  # at `full_flows`; proportionally fewer in a shorter stream
+    full_flows: Count
+    transacting_share: Share
+    attachable_distance: Share
+    # S1 … S9
+    account: Effect
+    device: Effect
+    owner_over_baseline: Positive
+    role_model: Range
+    role_model_leak: Share
+    role_model_over_permuted: Share
+    single_feature: Share
+    crowded: Positive
+    endpoint_missing: Share
+    struck_again: Range
+    # Controls and guards
+    confidence: Share
+    control_confidence: Share  # of intervals that must hold 1
+    unmoved: Share  # change of S1 when rewired, its whole interval
+    observable_leak: Share
+    min_exposed_events: Count

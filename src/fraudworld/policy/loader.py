@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+import yaml
 from pydantic import ValidationError
 
 from fraudworld.errors import InputError
@@ -22,7 +23,7 @@ from fraudworld.policy.pack import PolicyPack
 from fraudworld.policy.source import Fault, PackFile
 
 SHIPPED = Path(__file__).resolve().parent / "pack"
-DOWNSTREAM = ("attachment", "flow_amounts", "campaigns", "bank_view")
+DOWNSTREAM = ("attachment", "flow_amounts", "campaigns", "bank_view", "downstream_witness")
 """Files of segment 6B; all others are 6A's."""
 
 STEMS = tuple(name for name in PolicyPack.model_fields if name != "posture")
@@ -178,3 +179,21 @@ def _error(faults: Sequence[Fault]) -> InputError:
         where=f"{first.file}: {first.key}" if first.key else first.file,
         remedy="correct the named files and keys; `fraudworld policy show` prints a valid pack",
     )
+
+
+def write_pack(pack: PolicyPack, folder: Path) -> tuple[Path, ...]:
+    """Write a resolved pack as a folder `load_pack` reads; returns the overlays it needs.
+
+    Loaded with them it resolves to the same values, and so to the same `parameter_hash`.
+    """
+    document = json.loads(canonical(pack))
+    for stem in STEMS:
+        path = folder / file_of(stem)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(yaml.safe_dump(document[stem], sort_keys=True, width=900), "utf-8")
+    if pack.posture == "certifiable":
+        return ()
+    overlay = folder / "posture.yaml"
+    said = {"name": "posture", "why": "the resolved pack has it", "posture": pack.posture}
+    overlay.write_text(yaml.safe_dump(said), "utf-8")
+    return (overlay,)

@@ -47,6 +47,7 @@ class PolicyPack(m.Model):
     flow_amounts: d.FlowAmounts
     campaigns: d.Campaigns
     bank_view: d.BankView
+    downstream_witness: d.DownstreamWitness
 
     def codes(self, name: str) -> tuple[str, ...]:
         """The closed list behind a code column, sorted: position is the code's number.

@@ -8,10 +8,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import yaml
-
 from fraudworld import pipeline
-from fraudworld.policy.loader import STEMS, file_of
+from fraudworld.audit.world import sealed_policy
+from fraudworld.policy.loader import write_pack
 from fraudworld.request import RunRequest
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.receipt import read_receipt
@@ -30,14 +29,14 @@ def regenerated(run: Path, *, upstream: Path | None = None) -> Iterator[Check]:
     stated = check_run(place).content_digests
     with tempfile.TemporaryDirectory(prefix="fraudworld-verify-") as temporary:
         root = Path(temporary)
-        pack, overlays = _policy_folder(place, root / "policy")
+        overlays = write_pack(sealed_policy(run), root / "policy")
         request = RunRequest(
             profile=receipt.profile,
             scale=receipt.scale,
             seed=receipt.seed,
             runs_root=root / "runs",
-            policy_dir=pack,
-            overlays=overlays,
+            policy_dir=root / "policy",
+            overlays=tuple(map(str, overlays)),
             upstream_dir=upstream,
             role=receipt.role,
         )
@@ -50,18 +49,3 @@ def regenerated(run: Path, *, upstream: Path | None = None) -> Iterator[Check]:
             what = "" if same else f"published {stated.get(name)}, made again {found.get(name)}"
             yield Check("deep", f"{name} made again", same, what)
         shutil.rmtree(outcome.place.root, ignore_errors=True)
-
-
-def _policy_folder(place: RunPlace, folder: Path) -> tuple[Path, tuple[str, ...]]:
-    """The sealed policy written out as a pack, and the overlays its posture needs."""
-    pack = json.loads(place.resolved_policy.read_text("utf-8"))["pack"]
-    for stem in STEMS:
-        path = folder / file_of(stem)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(yaml.safe_dump(pack[stem], sort_keys=True, width=900), "utf-8")
-    if pack["posture"] == "certifiable":
-        return folder, ()
-    posture = {"name": "posture", "why": "the sealed run has it", "posture": pack["posture"]}
-    overlay = folder / "posture.yaml"
-    overlay.write_text(yaml.safe_dump(posture), "utf-8")
-    return folder, (str(overlay),)

@@ -9,16 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from fraudworld.downstream.witness.bounds import Bounds, Effect, Range
 from fraudworld.downstream.witness.estimators import Ratio
 from fraudworld.downstream.witness.figures import ArmFigures, Figures
 from fraudworld.downstream.witness.rows import OWNER, TEST, holds_one, row, within
 from fraudworld.gates.gate import Row
+from fraudworld.policy.downstream import DownstreamWitness, Effect, Range
 
 OWNER_EFFECTS = (("S1p", "account_owner"), ("S2p", "device_owner"))
 
 
-def judge(found: Figures, bounds: Bounds) -> tuple[Row, ...]:
+def judge(found: Figures, bounds: DownstreamWitness) -> tuple[Row, ...]:
     """Every row, in the order of the page."""
     return (
         *non_regression(found, bounds),
@@ -30,7 +30,7 @@ def judge(found: Figures, bounds: Bounds) -> tuple[Row, ...]:
     )
 
 
-def non_regression(found: Figures, bounds: Bounds) -> Iterator[Row]:
+def non_regression(found: Figures, bounds: DownstreamWitness) -> Iterator[Row]:
     """N1 to N6: the candidate's stream is sound and no worse than the baseline's."""
     c = found.candidate
     now, then, seed = c.soundness, found.baseline.soundness, c.seed
@@ -70,7 +70,7 @@ def non_regression(found: Figures, bounds: Bounds) -> Iterator[Row]:
               support=n)  # fmt: skip
 
 
-def effect_rows(found: Figures, bounds: Bounds) -> Iterator[Row]:
+def effect_rows(found: Figures, bounds: DownstreamWitness) -> Iterator[Row]:
     """S1, S2: fraud follows risky accounts and devices; not roles dealt anew."""
     c = found.candidate
     for name, kind in (("S1", "account"), ("S2", "device")):
@@ -91,7 +91,7 @@ def effect_rows(found: Figures, bounds: Bounds) -> Iterator[Row]:
                         bounds.control_confidence, seed=c.seed)  # fmt: skip
 
 
-def dose_rows(found: Figures, bounds: Bounds) -> Iterator[Row]:
+def dose_rows(found: Figures, bounds: DownstreamWitness) -> Iterator[Row]:
     """S1p, S2p: what propagation adds along ownership, and how it follows the dose."""
     c = found.candidate
     for name, kind in OWNER_EFFECTS:
@@ -124,7 +124,7 @@ def dose_rows(found: Figures, bounds: Bounds) -> Iterator[Row]:
         )  # fmt: skip
 
 
-def model_rows(found: Figures, bounds: Bounds) -> Iterator[Row]:
+def model_rows(found: Figures, bounds: DownstreamWitness) -> Iterator[Row]:
     """S5, S6: roles and degrees tell something, never everything."""
     c = found.candidate
     yield within("S5_role_model_auc", c.model.value, bounds.role_model, seed=c.seed,
@@ -144,7 +144,7 @@ def model_rows(found: Figures, bounds: Bounds) -> Iterator[Row]:
               areas=areas)  # fmt: skip
 
 
-def endpoint_rows(found: Figures, bounds: Bounds) -> Iterator[Row]:
+def endpoint_rows(found: Figures, bounds: DownstreamWitness) -> Iterator[Row]:
     """S7, S8, S9 and the rewired control."""
     c = found.candidate
     crowded = c.effects.crowded
@@ -172,7 +172,7 @@ def endpoint_rows(found: Figures, bounds: Bounds) -> Iterator[Row]:
                  interval=c.again.interval(bounds.confidence))  # fmt: skip
 
 
-def leak_rows(found: Figures, bounds: Bounds) -> Iterator[Row]:
+def leak_rows(found: Figures, bounds: DownstreamWitness) -> Iterator[Row]:
     """The leakage guard as rows: a leak blocks B+."""
     c = found.candidate
     for guard in c.leaks:

@@ -8,7 +8,6 @@ from typing import Protocol
 
 from fraudworld.downstream.checks import Sealed, run_checks
 from fraudworld.downstream.place import StreamPlace
-from fraudworld.downstream.witness.bounds import Bounds
 from fraudworld.downstream.witness.figures import (
     ArmFigures,
     CandidateFigures,
@@ -20,6 +19,7 @@ from fraudworld.downstream.witness.judge import judge
 from fraudworld.downstream.witness.leakage import flows_looked_at, label_leak, observable_tables
 from fraudworld.downstream.witness.sample import load
 from fraudworld.gates.gate import Row
+from fraudworld.policy.downstream import DownstreamWitness
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.receipt import read_receipt
 
@@ -50,7 +50,7 @@ class Places(Protocol):
     def rewired(self) -> Place: ...
 
 
-def measure(arms: Places, bounds: Bounds) -> tuple[Row, ...]:
+def measure(arms: Places, bounds: DownstreamWitness) -> tuple[Row, ...]:
     """Every row of T10 for the arms of one seed.
 
     Raises InputError where an arm's run or stream cannot be read (`sample.load`). Holds one
@@ -70,7 +70,7 @@ def of_arm(place: Place) -> ArmFigures:
     return arm_figures(load(place.name, place.run, StreamPlace.below(place.stream).layer))
 
 
-def of_candidate(place: Place, bounds: Bounds) -> CandidateFigures:
+def of_candidate(place: Place, bounds: DownstreamWitness) -> CandidateFigures:
     """Figures of the candidate, its SQL checks and its leakage guard included."""
     stream = StreamPlace.below(place.stream)
     violations = checked(place.run, stream)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any, Literal
 
-from fraudworld.downstream.witness.bounds import Range
 from fraudworld.downstream.witness.estimators import Ratio
 from fraudworld.gates.gate import Interval, Row, Status
+from fraudworld.policy.downstream import Range
 
 TEST = "T10_DOWNSTREAM_COMPAT_6B"
 OWNER = "cross-layer review"

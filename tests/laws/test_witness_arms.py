@@ -1,0 +1,139 @@
+"""The arms of T10 share what they must and differ in one thing each."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from fraudworld.audit.world import sealed_policy
+from fraudworld.downstream.inputs import open_inputs
+from fraudworld.downstream.witness.judge import summary
+from fraudworld.downstream.world import load_world
+from fraudworld.policy.loader import load_pack, parameter_hash, write_pack
+from fraudworld.store.layout import RunPlace
+from fraudworld.witness import Arms, Verdict, _Crew, half_dose, without_propagation, witness
+
+FLOWS = 20_000
+FREE = ["flow_id", "ts_utc", "merchant_id", "channel_group"]
+
+
+@pytest.fixture(scope="module")
+def crew(small_world: Path) -> _Crew:
+    return _Crew(small_world, None, FLOWS, 2, lambda title: None)
+
+
+@pytest.fixture(scope="module")
+def arms(crew: _Crew) -> Arms:
+    return crew.arms(None)
+
+
+def column(stream: Path, table: str, names: list[str]) -> pa.Table:
+    folder = stream / "data/layer3/6B" / table
+    return pq.read_table(folder, columns=names, partitioning=None)
+
+
+def diagnostics(run: Path) -> dict[str, Any]:
+    path = RunPlace(run).document("s5_propagation_diagnostics_6A")
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+def test_all_arms_share_their_arrivals(arms: Arms) -> None:
+    wanted = column(arms.candidate.stream, "s1_arrival_entities_6B", FREE)
+    assert wanted.num_rows == FLOWS
+    for arm in (arms.baseline, arms.dose_zero, arms.dose_half, arms.rewired):
+        found = column(arm.stream, "s1_arrival_entities_6B", FREE)
+        for name in ("flow_id", "ts_utc", "merchant_id"):
+            assert found[name].equals(wanted[name]), (arm.name, name)
+
+
+def test_doses_move_the_propagation_alone(arms: Arms) -> None:
+    none, half, full = (
+        diagnostics(arm.run) for arm in (arms.dose_zero, arms.dose_half, arms.candidate)
+    )
+    for kind in ("account", "device"):
+        lifts = [found[kind]["uplift_log_odds"] for found in (none, half, full)]
+        assert lifts[0] == 0.0
+        assert 0.0 < lifts[1] < lifts[2]
+    lift = [found["ip"]["uplift_log_odds"]["risky_device"] for found in (none, half, full)]
+    assert lift == pytest.approx([0.0, lift[2] / 2, lift[2]])
+    changed, kept = sealed_policy(arms.dose_half.run), sealed_policy(arms.candidate.run)
+    same = {"risk_propagation_coeffs": kept.risk_propagation_coeffs}
+    assert changed.model_copy(update=same) == kept
+
+
+def test_rewiring_keeps_every_degree(small_world: Path) -> None:
+    inputs = open_inputs(small_world, None, allow_unflagged=False)
+    before, after = load_world(inputs), load_world(inputs, rewired=True)
+    assert np.array_equal(before.endpoint_start, after.endpoint_start)
+    assert (before.device_endpoint != after.device_endpoint).mean() > 0.9
+    many = [np.bincount(w.device_endpoint, minlength=w.ip_type.size) for w in (before, after)]
+    assert np.array_equal(*many)
+    country = np.repeat(before.device_country, np.diff(before.endpoint_start))
+    for place in np.unique(country)[:5]:
+        here = country == place
+        assert np.array_equal(
+            np.sort(before.device_endpoint[here]), np.sort(after.device_endpoint[here])
+        )
+
+
+def test_a_rewired_stream_never_gets_a_flag(arms: Arms) -> None:
+    flag = "data/layer3/6B/validation/_passed.flag"
+    assert (arms.candidate.stream / flag).is_file()
+    assert not (arms.rewired.stream / flag).exists()
+
+
+def test_arms_are_made_once(crew: _Crew, arms: Arms) -> None:
+    files = {p: p.stat().st_mtime_ns for p in crew.home.rglob("*.parquet")}
+    assert files
+    assert _Crew(crew.candidate, None, FLOWS, 1, lambda title: None).arms(None) == arms
+    assert {p: p.stat().st_mtime_ns for p in crew.home.rglob("*.parquet")} == files
+
+
+def test_the_verdict_names_everything_it_rests_on(small_world: Path, arms: Arms) -> None:
+    verdict = witness(small_world, flows=FLOWS, workers=2)
+    document = json.loads(verdict.report.read_text())
+    assert set(document["arms"]) == {
+        "baseline", "candidate", "dose_zero", "dose_half", "rewired",
+    }  # fmt: skip
+    assert document["arms"]["candidate"]["run_id"] == small_world.name
+    assert document["grade"] == verdict.grade
+    assert [row["metric_name"] for row in document["binding"]] == ["non_regression", "sensitivity"]
+    assert document["bounds"] == sealed_policy(small_world).downstream_witness.model_dump()
+    # Twenty thousand flows are too few to tell an owner effect: no pass by default.
+    blind = {row.metric_name for row in verdict.rows if row.status == "INSUFFICIENT_EVIDENCE"}
+    assert blind
+    assert verdict.grade == "<C"
+
+
+def test_a_grade_is_that_of_both_binding_rows(small_world: Path, arms: Arms) -> None:
+    verdict = witness(small_world, flows=FLOWS, workers=2)
+    sound = [row for row in verdict.rows if row.pass_Bplus]
+    assert Verdict((), summary(sound, 7), verdict.report).grade == "B+"
+    none = [row for row in sound if row.metric_name.startswith("N")]
+    assert Verdict((), summary(none, 7), verdict.report).grade == "<C"
+
+
+@pytest.mark.parametrize("overlays", [(), ("published_baseline",)])
+def test_a_written_pack_is_the_same_policy(tmp_path: Path, overlays: tuple[str, ...]) -> None:
+    loaded = load_pack(None, overlays)
+    needed = write_pack(loaded.pack, tmp_path)
+    again = load_pack(tmp_path, needed)
+    assert again.pack == loaded.pack
+    assert again.parameter_hash == loaded.parameter_hash == parameter_hash(loaded.pack)
+
+
+def test_overlays_of_the_doses_say_what_they_change() -> None:
+    pack = load_pack().pack
+    assert without_propagation()["set"] == {"risk_propagation_coeffs": {"propagation": "off"}}
+    half = half_dose(pack)["set"]["risk_propagation_coeffs"]
+    law = pack.risk_propagation_coeffs
+    for name in ("owner_to_account", "owner_to_device"):
+        full = getattr(law, name).target_odds_ratio
+        assert half[name]["target_odds_ratio"] ** 2 == pytest.approx(full, abs=1e-5)
