@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from fraudworld.contracts import BY_NAME, TABLES, Kind
 from fraudworld.gates import judge
+from fraudworld.store.attestation import place_of, write_attestation
 from fraudworld.store.bundle import bundle_digest, flag_line, sha256_file
 from fraudworld.store.identity import canonical_json
 from fraudworld.store.layout import RunPlace
@@ -191,6 +192,9 @@ def forge(run: Path, rnd: random.Random, *, careful: bool, table: str = "", kind
     receipt["bundle_digest"] = digest
     receipt["tables"][name] = rows.num_rows
     replace(place.receipt, json.dumps(receipt, indent=1, sort_keys=True).encode() + b"\n")
+    attested = place_of(place)
+    attested.unlink()
+    write_attestation(place)
     run_index = json.loads(place.run_index.read_text())
     for member in run_index["members"]:
         file = run / member["path"]

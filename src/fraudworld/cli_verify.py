@@ -1,4 +1,4 @@
-"""`fraudworld verify`: disbelieve a run, and look."""
+"""`fraudworld verify` and `attest`: disbelieve a run, and look; put a name under it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,12 @@ def verify(
     deep: Annotated[
         bool, typer.Option("--deep", help="Make the whole run again and compare every value.")
     ] = False,
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PEM", help="A public key that has to have signed the run's attestation."
+        ),
+    ] = None,
     upstream: opt.UpstreamDir = None,
     runs_root: opt.RunsRoot = RUNS_ROOT,
     as_json: opt.AsJson = False,
@@ -32,13 +38,15 @@ def verify(
         fraudworld verify 3f2a
 
         fraudworld verify copies/3f2a --deep
+
+        fraudworld verify 3f2a --key reviewer.pub.pem
     """
     from fraudworld import api
     from fraudworld.verification import Verdict, regenerated
     from fraudworld.verification import verify as examine
 
     place = Path(run) if Path(run).is_dir() else api.find_run(run, runs_root).root
-    verdict = examine(place, upstream=upstream)
+    verdict = examine(place, upstream=upstream, key=key)
     if deep and verdict.holds:
         made = (*verdict.checks, *regenerated(place, upstream=upstream))
         verdict = Verdict(verdict.run, made, ())
@@ -59,3 +67,46 @@ def verify(
         show.lines(words)
     if not verdict.holds:
         raise typer.Exit(1)
+
+
+def attest(
+    run: opt.Run,
+    key: Annotated[
+        Path | None,
+        typer.Option(metavar="PEM", help="Your private key: Ed25519, ECDSA P-256 or RSA."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write it there; by default the run's own is renewed in place."
+        ),
+    ] = None,
+    runs_root: opt.RunsRoot = RUNS_ROOT,
+    as_json: opt.AsJson = False,
+) -> None:
+    """State what a run is and how it was judged: in-toto in a DSSE envelope, signed or not.
+
+    The run is verified first, all of it; what does not hold is not attested and the exit
+    status is 1. The statement is the same whoever makes it; the signature is yours.
+
+    Examples:
+
+        fraudworld attest 3f2a --key me.pem
+
+        fraudworld attest 3f2a --key me.pem --out 3f2a.attestation.json
+    """
+    from fraudworld import api
+    from fraudworld.verification import attested
+    from fraudworld.verification import verify as examine
+
+    place = Path(run) if Path(run).is_dir() else api.find_run(run, runs_root).root
+    failure = examine(place, but=("attestation",)).first_failure
+    if failure is not None:
+        words = (f"Not attested: {failure.group}: {failure.name}", f"  {failure.what}")
+        show.lines(("", *words))
+        raise typer.Exit(1)
+    written = attested(place, key, out)
+    if as_json:
+        show.json_document({"attestation": str(written), "signed": key is not None})
+    else:
+        show.lines((f"{written}  {'signed' if key else 'not signed'}",))

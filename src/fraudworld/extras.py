@@ -7,10 +7,12 @@ from typing import Any
 
 from fraudworld.errors import InputError
 
+MISSING = "6A.CLI.EXTRA_MISSING"
 EXTRAS = {
     "frames": ("polars", "pandas"),
     "graphdb": ("ladybug",),
     "graphs": ("networkx", "igraph"),
+    "sign": ("securesystemslib", "cryptography"),
     "pyg": ("torch", "torch_geometric"),
 }
 """Extra → modules it brings; `pip install 'fraudworld[extra]'`."""
@@ -23,7 +25,7 @@ def needs(module: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         raise InputError(
-            "6A.CLI.EXTRA_MISSING",
+            MISSING,
             f"this needs {module.split('.')[0]}, which is not installed",
             where=module,
             remedy=f"pip install 'fraudworld[{extra}]'",

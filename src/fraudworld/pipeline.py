@@ -40,6 +40,7 @@ from fraudworld.stages.network.tables import METRICS
 from fraudworld.stages.parties import stage as parties
 from fraudworld.stages.posture import stage as posture
 from fraudworld.stages.posture.checks import Check, passed
+from fraudworld.store.attestation import write_attestation
 from fraudworld.store.evidence import write_rng_logs
 from fraudworld.store.identity import Identity, manifest_fingerprint, run_id
 from fraudworld.store.layout import RunPlace
@@ -113,6 +114,7 @@ def run(
         with step("report", "render"):
             report.write(staged.root, request.runs_root)
         write_verifier(staged)
+        write_attestation(staged)
         write_run_index(staged)
         publish(folder, place.root, staged.bundle_index.relative_to(folder).as_posix())
     return RunOutcome(

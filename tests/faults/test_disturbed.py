@@ -37,17 +37,21 @@ def failing(stage: Stage) -> Stage:
 def kill(stage: Stage, cases: int, seed: int, among: list[d.Command]) -> Counter[str]:
     rng = random.Random(seed)
     counts: Counter[str] = Counter()
+    failures: list[str] = []
     for case in range(cases):
         command, instant = among[case % len(among)], rng.random()
         alive, wrong = d.killed_at(stage, command, instant)
-        assert not wrong, (case, command.name, instant, wrong)
+        if wrong:
+            failures.append(f"{case} {command.name} at {instant:.3f}: {wrong}")
         counts[f"{command.name}: {'killed' if alive else 'ended before'}"] += 1
+    assert not failures, "\n".join(failures)
     return counts
 
 
 def fail(stage: Stage, cases: int, seed: int, among: list[d.Command]) -> Counter[str]:
     rng = random.Random(seed)
     counts: Counter[str] = Counter()
+    failures: list[str] = []
     changes = {command.name: d.changes(stage, command) for command in among}
     writing = [command for command in among if changes[command.name]]
     actions = {"ENOSPC": errno.ENOSPC, "EIO": errno.EIO, "EIO once": -errno.EIO, "SIGKILL": 0}
@@ -56,8 +60,10 @@ def fail(stage: Stage, cases: int, seed: int, among: list[d.Command]) -> Counter
         what = rng.choice(sorted(actions))
         n = rng.randint(1, changes[command.name])
         status, wrong = d.failing_at(stage, command, n, actions[what])
-        assert not wrong, (case, command.name, what, n, wrong)
+        if wrong:
+            failures.append(f"{case} {command.name} {what} at {n}: {wrong}")
         counts[f"{what}: {'survived' if status == command.status else 'stopped'}"] += 1
+    assert not failures, "\n".join(failures)
     return counts
 
 

@@ -30,6 +30,7 @@ def test_a_clean_run_verifies_on_a_copy_that_cannot_be_written(demo_world, tmp_p
     assert verdict.holds, verdict.first_failure
     assert {c.group for c in verdict.checks} == {
         "seal", "identity", "tables", "laws", "randomness", "inputs", "gates",
+        "attestation",
     }  # fmt: skip
     assert len(verdict.checks) > 150
 

@@ -27,7 +27,9 @@ OUTSIDE = ("run_receipt.json", "run_index.json", "reports")
 """What the bundle does not cover; `run_index.json` does."""
 
 RENEWING = "renewing"
-_UNFINISHED = re.compile(r"(\.run_index\.json|reports/\.report\.(html|json))-[0-9a-f]{8}\.part")
+_UNFINISHED = re.compile(
+    r"(\.run_index\.json|reports/\.(report\.(html|json)|attestation\.json))-[0-9a-f]{8}\.part"
+)
 """What a killed `fraudworld report` may leave; the next one removes it."""
 
 BESIDE = "data/layer3/6B/"

@@ -6,7 +6,8 @@ A group is only entered while everything before it holds: a wrong byte is named 
 not as the hundred laws it breaks.
 """
 
+from fraudworld.verification.attest import attested
 from fraudworld.verification.checks import Check, Verdict, verify
 from fraudworld.verification.deep import regenerated
 
-__all__ = ["Check", "Verdict", "regenerated", "verify"]
+__all__ = ["Check", "Verdict", "attested", "regenerated", "verify"]

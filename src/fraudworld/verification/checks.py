@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,9 @@ from fraudworld.audit import invariants
 from fraudworld.audit.world import open_world, sealed_policy
 from fraudworld.contracts import BY_NAME, CONTRACT_VERSION, TABLES, Kind
 from fraudworld.errors import FraudworldError
+from fraudworld.extras import MISSING
 from fraudworld.rng import RNG_LAW_VERSION
+from fraudworld.store import attestation
 from fraudworld.store.bundle import sha256_file
 from fraudworld.store.identity import Identity, digest, manifest_fingerprint
 from fraudworld.store.layout import RunPlace, part_name
@@ -68,6 +70,7 @@ class Claim:
 
     place: RunPlace
     upstream: Path | None
+    key: Path | None = None
     sealed: Sealed | None = None
     receipt: Receipt | None = None
 
@@ -82,22 +85,29 @@ class Claim:
 Group = Callable[[Claim], Iterator[Check]]
 
 
-def verify(run: Path, *, upstream: Path | None = None) -> Verdict:
+def verify(
+    run: Path, *, upstream: Path | None = None, key: Path | None = None, but: Collection[str] = ()
+) -> Verdict:
     """Verify a published run, or a copy of one, from its files alone; nothing is written.
 
-    upstream: the folder of the frozen upstream, where it should be compared too. Never
-    raises for what is wrong with the run: that is what it returns.
+    upstream: the folder of the frozen upstream, where it should be compared too. key: a public
+    key in PEM that has to have signed the attestation; InputError where it is none. but:
+    groups to leave out. Never raises for what is wrong with the run: that is what it returns.
     """
-    claim = Claim(RunPlace(run), upstream)
+    claim = Claim(RunPlace(run), upstream, key)
     made: list[Check] = []
     skipped: list[str] = []
     for name, group in CHECKS:
+        if name in but:
+            continue
         if skipped or not all(c.holds for c in made):
             skipped.append(name)
             continue
         try:
             made += group(claim)
         except FraudworldError as error:
+            if error.code in (attestation.NO_KEY, MISSING):
+                raise  # said of the caller, not of the run
             made.append(Check(name, "readable", False, f"{error.what} [{error.where}]"))
     return Verdict(run, tuple(made), tuple(skipped))
 
@@ -270,6 +280,18 @@ def _gates(claim: Claim) -> Iterator[Check]:
     yield _same("gates", "grade of the receipt", claim.known[1].grade, anew["grade"])
 
 
+def _attestation(claim: Claim) -> Iterator[Check]:
+    """The statement is this run's, and its signature is by the key given, if one is."""
+    found = attestation.read_attestation(attestation.place_of(claim.place))
+    differs = list(attestation.differences(found, claim.place))
+    yield Check("attestation", "subjects and predicate are this run's", not differs,
+                "; ".join(differs[:2]))  # fmt: skip
+    if claim.key is not None:
+        signed = attestation.signed_by(found, claim.key)
+        why = "none of its signatures is good under it" if found.signed else "it is not signed"
+        yield Check("attestation", f"signed by {claim.key}", signed, "" if signed else why)
+
+
 CHECKS: tuple[tuple[str, Group], ...] = (
     ("seal", _seal),
     ("identity", _identity),
@@ -278,6 +300,7 @@ CHECKS: tuple[tuple[str, Group], ...] = (
     ("randomness", _randomness),
     ("inputs", _inputs),
     ("gates", _gates),
+    ("attestation", _attestation),
 )
 
 

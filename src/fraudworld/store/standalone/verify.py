@@ -9,6 +9,7 @@ references with SQL, works out the statistics of the gateboard again from the ta
 sealed policy, and compares. It imports nothing of fraudworld. Exit status 1 if anything is off.
 """
 
+import base64
 import hashlib
 import json
 import math
@@ -77,6 +78,27 @@ def seal(run):
     )
     wrong = [n for n in sorted(here & set(listed)) if sha256(run / n) != listed[n]]
     check(f"{len(listed)} files have their SHA-256", not wrong, wrong[:3])
+
+
+def attestation(run):
+    """The in-toto statement in `reports/attestation.json` names these files. No signature is
+    checked: that takes a key, and `fraudworld verify --key` or any DSSE tool."""
+    envelope = json.loads((run / "reports" / "attestation.json").read_text("utf-8"))
+    statement = json.loads(base64.b64decode(envelope["payload"], validate=True))
+    kinds = (envelope["payloadType"], statement["_type"])
+    wanted = ("application/vnd.in-toto+json", "https://in-toto.io/Statement/v1")
+    check("the attestation is an in-toto statement", kinds == wanted, kinds)
+    subjects = {s["name"]: s["digest"]["sha256"] for s in statement["subject"]}
+    sealed = [p for p in run.rglob("*") if p.is_file()]
+    here = {p.relative_to(run).as_posix() for p in sealed}
+    here = {n for n in here if n.startswith(("data/layer3/6A/", "logs/layer3/6A/"))}
+    check(
+        "its subjects are the files of the run",
+        here == set(subjects),
+        sorted(here ^ set(subjects))[:3],
+    )
+    wrong = [n for n in sorted(here & set(subjects)) if sha256(run / n) != subjects[n]]
+    check(f"{len(subjects)} subjects have their SHA-256", not wrong, wrong[:3])
 
 
 def open_tables(run):
@@ -208,6 +230,7 @@ def main():
     here = Path(__file__).resolve().parent
     run = Path(sys.argv[1]) if len(sys.argv) > 1 else here.parent
     seal(run)
+    attestation(run)
     sql = open_tables(run)
     structure(sql, json.loads((run / "run_receipt.json").read_text("utf-8")))
     gateboard(run, sql)

@@ -1,0 +1,224 @@
+"""A run's verdict as an in-toto statement (v1) in a DSSE envelope: `reports/attestation.json`.
+
+The statement's subjects are the files under the run's seal, its predicate is who the run is and
+how every gate ended. It names no moment and no place, so the same run has the same statement.
+Signatures are the user's, by a key of theirs, over the envelope's own encoding (DSSE v1).
+Formats: in-toto attestation framework v1 (statement), secure-systems-lab DSSE v1.0 (envelope).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fraudworld.errors import InputError
+from fraudworld.extras import needs
+from fraudworld.store.bundle import describe
+from fraudworld.store.identity import canonical_json
+from fraudworld.store.layout import RunPlace
+from fraudworld.store.receipt import read_receipt
+
+NAME = "attestation.json"
+PAYLOAD_TYPE = "application/vnd.in-toto+json"
+STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+PREDICATE_TYPE = "urn:fraudworld:attestation:realism:v1"
+LARGEST = 16 << 20
+INVALID = "6A.S5.ATTESTATION_INVALID"
+NO_KEY = "6A.CLI.KEY_INVALID"
+
+
+@dataclass(frozen=True)
+class Attestation:
+    """An envelope as read: the statement inside, and the envelope's own plain data."""
+
+    payload: bytes
+    statement: dict[str, Any]
+    envelope: dict[str, Any]
+
+    @property
+    def signed(self) -> bool:
+        """Does the envelope carry any signature at all, good or bad?"""
+        return bool(self.envelope["signatures"])
+
+
+def place_of(place: RunPlace) -> Path:
+    """Where a run keeps its attestation."""
+    return place.reports / NAME
+
+
+def statement(place: RunPlace) -> dict[str, Any]:
+    """The statement that is true of the run as its files are now.
+
+    Raises InputError where index, receipt or gateboard cannot be read.
+    """
+    index = _json(place.bundle_index)
+    board = _json(place.gateboard)
+    receipt = read_receipt(place)
+    own = [p.relative_to(place.root).as_posix() for p in (place.bundle_index, place.flag)]
+    rows = [(str(m["path"]), str(m["sha256_hex"])) for m in index["members"]]
+    here = [name for name in own if (place.root / name).is_file()]
+    rows += [(m.path, m.sha256_hex) for m in describe(place.root, here)]
+    kept = ("test_id", "metric_name", "value", "pass_B", "pass_Bplus", "status")
+    return {
+        "_type": STATEMENT_TYPE,
+        "subject": [{"name": name, "digest": {"sha256": sha}} for name, sha in sorted(rows)],
+        "predicateType": PREDICATE_TYPE,
+        "predicate": {
+            "run_id": receipt.run_id,
+            "profile": receipt.profile,
+            "scale": receipt.scale,
+            "seed": receipt.seed,
+            "parameter_hash": receipt.parameter_hash,
+            "manifest_fingerprint": receipt.manifest_fingerprint,
+            "posture": receipt.posture,
+            "overlays": list(receipt.overlays),
+            "versions": receipt.versions,
+            "bundle_digest": receipt.bundle_digest,
+            "content_digests": index["content_digests"],
+            "grade": receipt.grade,
+            "passed": receipt.passed,
+            "gates": [{key: row[key] for key in kept} for row in board["tests"]],
+            "guards_broken": [g["guard_id"] for g in board["guards"] if not g["holds"]],
+        },
+    }
+
+
+def envelope(payload: bytes) -> dict[str, Any]:
+    """An envelope without signatures around a statement's bytes."""
+    return {
+        "payloadType": PAYLOAD_TYPE,
+        "payload": base64.b64encode(payload).decode("ascii"),
+        "signatures": [],
+    }
+
+
+def write_attestation(place: RunPlace) -> None:
+    """Write the unsigned attestation of a staged run; the same run gives the same bytes."""
+    document = envelope(canonical_json(statement(place)))
+    place_of(place).write_bytes(canonical_json(document) + b"\n")
+
+
+def read_attestation(path: Path) -> Attestation:
+    """An envelope with the statement inside it, every field present and of its type.
+
+    Raises InputError `6A.S5.ATTESTATION_INVALID` for anything that is not a DSSE envelope
+    around an in-toto statement of ours.
+    """
+    try:
+        if path.stat().st_size > LARGEST:
+            raise ValueError("larger than 16 MiB")
+        document = json.loads(path.read_text("utf-8"))
+        if document["payloadType"] != PAYLOAD_TYPE:
+            raise ValueError(f"payloadType is {str(document['payloadType'])[:80]!r}")
+        payload = base64.b64decode(document["payload"], validate=True)
+        for signature in document["signatures"]:
+            base64.b64decode(signature["sig"], validate=True)
+            if not isinstance(signature.get("keyid", ""), str):
+                raise ValueError("a keyid is no text")
+        found = json.loads(payload.decode("utf-8"))
+        if found["_type"] != STATEMENT_TYPE or found["predicateType"] != PREDICATE_TYPE:
+            raise ValueError(f"it states {found['_type']!r}, {found['predicateType']!r}"[:160])
+        for subject in found["subject"]:
+            if not isinstance(subject["name"] + subject["digest"]["sha256"], str):
+                raise ValueError("a subject without name or digest")
+        if not isinstance(found["predicate"], dict):
+            raise ValueError("no predicate")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(
+            INVALID,
+            f"this is no attestation of a run: {type(error).__name__}: {error}"[:300],
+            where=str(path),
+            remedy="make one: fraudworld attest RUN",
+        ) from error
+    return Attestation(payload, found, document)
+
+
+def differences(attestation: Attestation, place: RunPlace) -> Iterator[str]:
+    """What the statement says that is not so of the run; subjects first, one line each."""
+    wanted = statement(place)
+    stated, here = (
+        {s["name"]: s["digest"]["sha256"] for s in document["subject"]}
+        for document in (attestation.statement, wanted)
+    )
+    for name in sorted(stated.keys() | here.keys()):
+        if stated.get(name) != here.get(name):
+            yield f"{name} is {here.get(name)}, stated {stated.get(name)}"
+    said = attestation.statement["predicate"]
+    for key in sorted(said.keys() | wanted["predicate"].keys()):
+        if said.get(key) != wanted["predicate"].get(key):
+            found = str(wanted["predicate"].get(key))[:80]
+            yield f"{key}: stated {str(said.get(key))[:80]}, found {found}"
+    if attestation.payload != canonical_json(wanted):
+        yield "the statement has more than it should, or another encoding"
+
+
+def sign(payload: bytes, key: Path) -> dict[str, Any]:
+    """An envelope signed by the private key in a PEM file (Ed25519, ECDSA or RSA).
+
+    Raises InputError `6A.CLI.KEY_INVALID`, and `6A.CLI.EXTRA_MISSING` without the extra `sign`.
+    """
+    dsse, signer = needs("securesystemslib.dsse"), needs("securesystemslib.signer")
+    serialization = needs("cryptography.hazmat.primitives.serialization")
+    errors = (OSError, ValueError, TypeError, needs("cryptography.exceptions").UnsupportedAlgorithm)
+    try:
+        private = serialization.load_pem_private_key(key.read_bytes(), password=None)
+        made = dsse.Envelope(payload, PAYLOAD_TYPE, {})
+        made.sign(signer.CryptoSigner(private))
+    except errors as error:
+        raise _no_key(key, "private", error) from error
+    document: dict[str, Any] = made.to_dict()
+    return document
+
+
+def signed_by(attestation: Attestation, key: Path) -> bool:
+    """Is one of the signatures good under the public key in a PEM file?
+
+    A key id is a hint, as DSSE has it: every signature is tried. Raises InputError
+    `6A.CLI.KEY_INVALID`, and `6A.CLI.EXTRA_MISSING` without the extra `sign`.
+    """
+    dsse, signer = needs("securesystemslib.dsse"), needs("securesystemslib.signer")
+    failed = needs("securesystemslib.exceptions").UnverifiedSignatureError
+    serialization = needs("cryptography.hazmat.primitives.serialization")
+    errors = (OSError, ValueError, TypeError, needs("cryptography.exceptions").UnsupportedAlgorithm)
+    try:
+        public = serialization.load_pem_public_key(key.read_bytes())
+        mine = signer.SSlibKey.from_crypto(public)
+    except errors as error:
+        raise _no_key(key, "public", error) from error
+    covered = dsse.Envelope(attestation.payload, PAYLOAD_TYPE, {}).pae()
+    for row in attestation.envelope["signatures"]:
+        raw = base64.b64decode(row["sig"], validate=True).hex()
+        try:
+            mine.verify_signature(signer.Signature(mine.keyid, raw), covered)
+        except failed:
+            continue
+        return True
+    return False
+
+
+def _no_key(path: Path, kind: str, error: Exception) -> InputError:
+    return InputError(
+        NO_KEY,
+        f"this is no {kind} key to use: {error}"[:300],
+        where=str(path),
+        remedy=f"name a PEM file with an unencrypted {kind} key: Ed25519, ECDSA P-256 or RSA",
+    )
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text("utf-8"))
+        if not isinstance(document, dict):
+            raise ValueError("not a JSON object")
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(
+            "6A.S0.IO_READ_FAILED",
+            f"this file of the run cannot be read: {error}",
+            where=str(path),
+            remedy="the run was changed after publishing; make it again elsewhere",
+        ) from error
+    return document
