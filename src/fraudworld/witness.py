@@ -40,6 +40,7 @@ from fraudworld.request import PROFILES, Progress, RunRequest
 from fraudworld.store.bundle import sha256_file
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.receipt import Receipt, read_receipt
+from fraudworld.store.whole import write_whole
 
 Report = Callable[[Progress], None]
 Sections = Callable[[str], Report | None]
@@ -114,7 +115,9 @@ def witness(
     binding = summary(rows, seed)
     path = candidate.parent / REPORTS / f"downstream_witness_6B_{candidate.name}.json"
     verdict = Verdict(rows, binding, path)
-    _write(path, crew.document(verdict))
+    document = crew.document(verdict)
+    text = json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    write_whole(path, (text + "\n").encode())
     return verdict
 
 
@@ -280,9 +283,3 @@ def _told(arm: Arm) -> dict[str, Any]:
         "grade": receipt.grade,
         "stream_digest": check_stream(StreamPlace.below(arm.stream)).digest,
     }
-
-
-def _write(path: Path, document: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    path.write_text(text + "\n", "utf-8")
