@@ -30,7 +30,7 @@ from fraudworld.errors import InputError
 from fraudworld.policy.loader import load_pack
 
 BOUNDS = load_pack().pack.downstream_witness
-FLOWS = 1_000_000
+FLOWS = BOUNDS.flows
 RANDOM = np.random.default_rng(5)
 
 
@@ -138,9 +138,10 @@ def n4_half_of_the_parties_cannot_pay(s: Sample, f: Figures) -> Figures:
         s.world.attachable.size) < 0.5)))  # fmt: skip
 
 
-def n4_a_few_parties_fewer_than_the_baseline(s: Sample, f: Figures) -> Figures:
+def n4_fewer_parties_than_the_baseline_may_lose(s: Sample, f: Figures) -> Figures:
     fewer = s.world.attachable.copy()
-    fewer[np.flatnonzero(fewer)[:5]] = False
+    lost = int(np.ceil(BOUNDS.transacting_loss * fewer.size)) + 1
+    fewer[np.flatnonzero(fewer)[:: fewer.sum() // lost]] = False
     return sound(f, world_with(s, attachable=fewer))
 
 
@@ -260,7 +261,7 @@ MUTANTS: tuple[tuple[Break, set[str]], ...] = (
     (n2_a_third_less_fraud_than_the_baseline, {"N2_prevalence_to_baseline"}),
     (n3_two_campaign_types_are_gone, {"N3_campaign_types"}),
     (n4_half_of_the_parties_cannot_pay, {"N4_transacting_share", "N4_transacting_to_baseline"}),
-    (n4_a_few_parties_fewer_than_the_baseline, {"N4_transacting_to_baseline"}),
+    (n4_fewer_parties_than_the_baseline_may_lose, {"N4_transacting_to_baseline"}),
     (n4_one_flow_on_a_strangers_account, {"N4_attached_share"}),
     (n5_one_region_cannot_pay, {"N5_attachable_distance", "N4_transacting_to_baseline"}),
     (n6_one_account_over_its_cap, {"N6_cap_breaches"}),

@@ -167,6 +167,7 @@ class DownstreamWitness(Model):
     flows_per_type: Count  # at `full_flows`; proportionally fewer in a shorter stream
     full_flows: Count
     transacting_share: Share
+    transacting_loss: Share  # of it, against the baseline
     attachable_distance: Share
     # S1 … S9
     account: Effect

@@ -59,8 +59,9 @@ def non_regression(found: Figures, bounds: DownstreamWitness) -> Iterator[Row]:
               flows=now.campaign_flows)  # fmt: skip
     yield row("N4_transacting_share", now.transacting, now.transacting >= bounds.transacting_share,
               bounds.transacting_share, seed=seed, support=n)  # fmt: skip
-    yield row("N4_transacting_to_baseline", now.transacting - then.transacting,
-              now.transacting >= then.transacting, 0.0, seed=seed, support=n,
+    gained = now.transacting - then.transacting
+    least = -bounds.transacting_loss
+    yield row("N4_transacting_to_baseline", gained, gained >= least, least, seed=seed, support=n,
               baseline=then.transacting)  # fmt: skip
     yield row("N4_attached_share", now.attached, now.attached == 1.0, 1.0, seed=seed, support=n)
     distance = now.attachable_distance
@@ -100,8 +101,10 @@ def dose_rows(found: Figures, bounds: DownstreamWitness) -> Iterator[Row]:
         ]
         none, half, full = doses
         values = [_number(d.value) for d in doses]
-        yield holds_one(f"{name}_at_dose_zero", none, full.value, bounds.control_confidence,
-                        seed=c.seed, doses=values)  # fmt: skip
+        # The effect to deny is full dose over none: what the two share cancels there, while
+        # an unlucky arm without propagation would lower the candidate's own ratio as well.
+        yield holds_one(f"{name}_at_dose_zero", none, full.over(none).value,
+                        bounds.control_confidence, seed=c.seed, doses=values)  # fmt: skip
         steps = [half.over(none), full.over(half)]
         least = min(steps, key=lambda s: s.value)
         known = all(math.isfinite(s.value) for s in steps)
