@@ -1,10 +1,12 @@
 """What the benches share: one measured run in a process of its own, medians, Markdown.
 
-Called as a program it is that process: it makes the world asked for and prints its timings,
-or encodes the tables of a run again and prints the floor.
+Called as a program it is that process: it makes the world or stream asked for and prints its
+timings, or encodes the tables of one again and prints the floor.
 
     python benches/measure.py run ROOT PROFILE SCALE SEED
     python benches/measure.py floor RUN
+    python benches/measure.py stream RUN FLOWS TO
+    python benches/measure.py stream_floor RUN TO
 """
 
 from __future__ import annotations
@@ -99,6 +101,32 @@ def encode(run: Path) -> dict[str, Any]:
     return asdict(floor.measure(run))
 
 
+def transact(run: Path, flows: int, to: Path) -> dict[str, Any]:
+    """Make a stream in this process: seconds by step, wall and CPU-seconds in all."""
+    from fraudworld.downstream.request import StreamRequest
+    from fraudworld.downstream.stream import stream
+
+    wall, cpu = time.perf_counter(), time.process_time()
+    outcome = stream(StreamRequest(run=run, flows=flows, to=to))
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    if outcome.reused or not outcome.passed:
+        raise RuntimeError("no fresh stream that passes")
+    return {"wall_s": wall, "cpu_s": cpu, "seconds": outcome.seconds}
+
+
+def encode_stream(run: Path, to: Path) -> dict[str, Any]:
+    """The floor of a stream, in this process."""
+    from fraudworld.contracts.downstream import DOWNSTREAM_TABLES
+    from fraudworld.downstream.place import StreamPlace
+    from fraudworld.perf import floor
+    from fraudworld.store.layout import RunPlace
+    from fraudworld.store.receipt import read_receipt
+
+    identity, place = read_receipt(RunPlace(run)).identity, StreamPlace.below(to)
+    tables = [(t, place.dataset(t.name, identity)) for t in DOWNSTREAM_TABLES]
+    return asdict(floor.of_datasets(tables))
+
+
 def medians(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """One document of the medians of equal documents; what is no number stays the first's."""
     first = samples[0]
@@ -138,11 +166,17 @@ def save(path: Path, document: object) -> None:
 
 def main(words: Sequence[str]) -> None:
     """Be the child: do what the words say and print one JSON document."""
-    if words[0] == "run":
-        root, profile, scale, seed = words[1:]
+    what, *rest = words
+    if what == "run":
+        root, profile, scale, seed = rest
         document = generate(Path(root), profile, float(scale), int(seed))
+    elif what == "stream":
+        run, flows, to = rest
+        document = transact(Path(run), int(flows), Path(to))
+    elif what == "stream_floor":
+        document = encode_stream(*map(Path, rest))
     else:
-        document = encode(Path(words[1]))
+        document = encode(Path(rest[0]))
     print(json.dumps(document))
 
 

@@ -77,12 +77,17 @@ def measure(root: Path, threads: int = THREADS) -> Floor:
     """
     place = RunPlace(root)
     identity = read_receipt(place).identity
+    return of_datasets([(t, place.dataset(t.name, identity)) for t in TABLES], threads)
+
+
+def of_datasets(datasets: Sequence[tuple[Table, Path]], threads: int = THREADS) -> Floor:
+    """The floor of any published tables: each with the folder of its parts."""
     passes: dict[str, list[Pass]] = {"encode": [], "digest": [], "sha256": []}
-    cpu = dict.fromkeys((t.name for t in TABLES), 0.0)
+    cpu = dict.fromkeys((table.name for table, _ in datasets), 0.0)
     rows = size = 0
     identical = True
     with ThreadPoolExecutor(threads) as pool:
-        for parts in _groups([(t, place.dataset(t.name, identity)) for t in TABLES]):
+        for parts in _groups(datasets):
             encoded, seconds, whole = _timed(pool, _encode, parts)
             passes["encode"].append(whole)
             for part, used in zip(parts, seconds, strict=True):
