@@ -276,7 +276,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """A JSON object of a run; InputError `6A.CLI.EVIDENCE_UNREADABLE` where it is none."""
     try:
         document = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise _unreadable(path, str(error)) from error
     if not isinstance(document, Mapping):
         raise _unreadable(path, "not a JSON object")

@@ -69,7 +69,13 @@ def lines(texts: Iterable[str]) -> None:
     """Plain lines on stdout, exactly as given."""
     console = out()
     for text in texts:
-        console.print(text, markup=False, highlight=False)
+        console.print(printable(text), markup=False, highlight=False)
+
+
+def printable(text: str) -> str:
+    """Text from outside may steer a terminal: control characters are shown, not sent."""
+    kept = "\n\t\N{NARROW NO-BREAK SPACE}\N{NO-BREAK SPACE}"
+    return "".join(c if c.isprintable() or c in kept else ascii(c)[1:-1] for c in text)
 
 
 def table(shown: SummaryTable) -> None:
@@ -82,10 +88,10 @@ def table(shown: SummaryTable) -> None:
     for name, right in zip(shown.columns, numeric, strict=True):
         grid.add_column(escape(name), justify="right" if right else "left", overflow="fold")
     for row in shown.rows:
-        grid.add_row(*(escape(figure(cell)) for cell in row))
+        grid.add_row(*(escape(printable(figure(cell))) for cell in row))
     console = out()
     console.print()
-    console.print(Text(shown.title, style="bold"))
+    console.print(Text(printable(shown.title), style="bold"))
     console.print(grid)
     if shown.note:
         console.print(shown.note, markup=False)
@@ -224,9 +230,9 @@ def state_line(at: Progress) -> str:
 def error_block(error: FraudworldError) -> None:
     """A refusal in four lines: what, where, code, what to do."""
     console = err()
-    console.print(Text("error ", style="bold red") + Text(error.what.rstrip()))
+    console.print(Text("error ", style="bold red") + Text(printable(error.what.rstrip())))
     for label, text in (("where", error.where), ("code", error.code), ("do", error.remedy)):
-        console.print(f"{label:>6} {text}", markup=False)
+        console.print(f"{label:>6} {printable(text)}", markup=False)
 
 
 def warn(text: str) -> None:

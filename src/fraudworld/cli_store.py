@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import typer
 
 from fraudworld import cli_options as opt
 from fraudworld import cli_output as show
 from fraudworld.request import RUNS_ROOT, SummaryTable
+
+if TYPE_CHECKING:
+    from fraudworld.api import World
 
 runs = typer.Typer(no_args_is_help=True, help="Published runs: list them, look at one.")
 
@@ -18,7 +23,7 @@ def list_(runs_root: opt.RunsRoot = RUNS_ROOT, as_json: opt.AsJson = False) -> N
     """List the published runs below a root."""
     from fraudworld import api
 
-    receipts = [world.receipt for world in api.list_runs(runs_root)]
+    receipts = [_receipt(world) for world in api.list_runs(runs_root)]
     if as_json:
         show.json_document(receipts)
         return
@@ -35,7 +40,7 @@ def show_(run: opt.Run, runs_root: opt.RunsRoot = RUNS_ROOT, as_json: opt.AsJson
     from fraudworld import api
 
     world = api.find_run(run, runs_root)
-    receipt = world.receipt
+    receipt = _receipt(world)
     if as_json:
         show.json_document(receipt)
         return
@@ -43,8 +48,18 @@ def show_(run: opt.Run, runs_root: opt.RunsRoot = RUNS_ROOT, as_json: opt.AsJson
         (key, _cell(value)) for key, value in receipt.items() if not isinstance(value, dict | list)
     )
     show.table(SummaryTable(f"Run {world.root}", ("fact", "value"), facts))
-    counts = tuple((name, rows) for name, rows in receipt["tables"].items())
+    counts = tuple((name, _cell(rows)) for name, rows in receipt["tables"].items())
     show.table(SummaryTable("Tables", ("dataset", "rows"), counts))
+
+
+def _receipt(world: World) -> dict[str, Any]:
+    """The receipt as plain data, once it has proved to be one."""
+    from fraudworld.store.layout import RunPlace
+    from fraudworld.store.receipt import read_receipt
+
+    document = world.receipt
+    read_receipt(RunPlace(world.root))
+    return document
 
 
 def _cell(value: object) -> str | int | float | bool | None:

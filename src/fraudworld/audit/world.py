@@ -47,7 +47,7 @@ def sealed_policy(run: Path) -> PolicyPack:
     try:
         document = json.loads(path.read_text("utf-8"))
         stated, pack = document["parameter_hash"], PolicyPack.model_validate(document["pack"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             "6A.S0.PRIOR_PACK_INVALID",
             f"the sealed policy cannot be read: {error}",

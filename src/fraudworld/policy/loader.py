@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from types import MappingProxyType
 import yaml
 from pydantic import ValidationError
 
+from fraudworld.contracts import TABLES
 from fraudworld.errors import InputError
 from fraudworld.policy import overlay as overlays_
 from fraudworld.policy import source
@@ -28,6 +30,7 @@ DOWNSTREAM = ("attachment", "flow_amounts", "campaigns", "bank_view", "downstrea
 
 STEMS = tuple(name for name in PolicyPack.model_fields if name != "posture")
 
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
 MISSING = "6A.S0.PRIOR_PACK_MISSING"
 INVALID = "6A.S0.PRIOR_PACK_SCHEMA_INVALID"
 
@@ -92,6 +95,8 @@ def load_pack(directory: Path | None = None, overlays: Sequence[str | Path] = ()
             data = overlays_.apply(data, change, faults)
     _stop(faults)
     pack = _typed(data)
+    _words(pack, faults)
+    _stop(faults)
     return LoadedPack(
         pack,
         MappingProxyType(dict(sorted(files.items()))),
@@ -157,6 +162,16 @@ def _typed(data: Mapping[str, object]) -> PolicyPack:
             )
             faults.append(Fault(file_of(stem), ".".join(keys), shown))
         raise _error(faults) from error
+
+
+def _words(pack: PolicyPack, faults: list[Fault]) -> None:
+    """Codes go into tables, paths of SQL and spreadsheets: they are words, never formulas."""
+    names = {c.codes for table in TABLES for c in table.columns if c.codes}
+    for name in sorted(names - {"country", "currency"}):
+        for code in pack.codes(name):
+            if not _WORD.fullmatch(code):
+                what = f"{_shorten(code)} is no code: letters, digits and _ . : - only, 64 at most"
+                faults.append(Fault("taxonomy", name, what))
 
 
 def _shorten(value: object) -> str:

@@ -7,6 +7,7 @@ to the bytes it was made from, not to where they lay.
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ SEGMENTS = ("1A", "1B", "2A", "2B", "3A", "3B", "5A", "5B")
 ROW_LEVEL = {"1A", "5A"}
 """Segments whose rows 6A reads; the others are verified and sealed."""
 
+_COUNTRY, _CURRENCY = re.compile("[A-Z]{2}"), re.compile("[A-Z]{3}")
 MOST_COUNTRIES = 255
 """Countries are one byte in memory."""
 
@@ -217,6 +219,10 @@ def _countries(places: dict[str, np.ndarray], path: Path) -> tuple[str, ...]:
     countries = tuple(sorted(places["country_iso"].tolist()))
     if len(set(countries)) != len(countries):
         raise tables.refused(path, "lists a country twice", "keep one row per country")
+    for name, form in (("country_iso", _COUNTRY), ("currency", _CURRENCY)):
+        odd = sorted(v for v in set(places[name].tolist()) if not form.fullmatch(v))
+        if odd:
+            raise tables.refused(path, f"has {odd[0]!r} as {name}", "use ISO codes: capitals")
     if len(countries) > MOST_COUNTRIES:
         raise tables.refused(
             path, f"lists {len(countries)} countries", f"serve at most {MOST_COUNTRIES}"

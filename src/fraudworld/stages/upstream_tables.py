@@ -6,10 +6,12 @@ of the right kind. A user's own upstream may have more tables and more columns.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fraudworld.errors import RefusedError
@@ -26,6 +28,11 @@ KINDS = {
     ),
 }
 """What a column may be; text may be dictionary encoded."""
+
+MOST_ROWS = 5_000_000
+MOST_BYTES = 512 << 20
+LONGEST_TEXT = 64
+"""What a table may unpack to. The embedded upstream's largest has 130 000 rows."""
 
 _SITE = {"merchant_id": "integer", "legal_country_iso": "text", "site_order": "integer"}
 
@@ -99,6 +106,7 @@ def check_columns(root: Path, segment: str, table: str) -> None:
     path = root / segment / f"{table}.parquet"
     needed = SCHEMAS[segment][table]
     try:
+        _bounded(path, needed, pq.read_metadata(path))
         schema = pq.read_schema(path)
     except (OSError, pa.ArrowException) as error:
         raise refused(path, f"is not Parquet: {error}", "write the table as Parquet") from error
@@ -121,7 +129,9 @@ def read(root: Path, segment: str, table: str) -> dict[str, np.ndarray]:
     path = root / segment / f"{table}.parquet"
     needed = SCHEMAS[segment][table]
     try:
-        data = pq.read_table(path, columns=list(needed))
+        _bounded(path, needed, pq.read_metadata(path))
+        words = [name for name, kind in needed.items() if kind == "text"]
+        data = pq.read_table(path, columns=list(needed), read_dictionary=words)
     except (OSError, pa.ArrowException) as error:
         raise refused(path, f"cannot be read: {error}", "write the table again") from error
     if data.num_rows == 0:
@@ -148,8 +158,36 @@ def _plain(column: pa.ChunkedArray, kind: str) -> np.ndarray:
         return np.asarray(column.cast(pa.int64()))
     if kind == "real":
         return np.asarray(column.cast(pa.float64(), safe=False))
-    text = np.asarray(column.cast(pa.string()))
-    return text.astype(str)
+    if pa.types.is_integer(column.type):  # a label may be a number
+        column = column.cast(pa.string())
+    words = column.combine_chunks().dictionary_encode()
+    if isinstance(words, pa.ChunkedArray):
+        words = words.chunk(0)
+    longest = pc.max(pc.binary_length(words.dictionary)).as_py() or 0
+    if longest > LONGEST_TEXT:
+        raise pa.ArrowInvalid(f"a text of {longest} bytes, {LONGEST_TEXT} at most")
+    known = np.asarray(words.dictionary.cast(pa.string())).astype(str)
+    spelled: np.ndarray = known[np.asarray(words.indices)]
+    return spelled
+
+
+def _bounded(path: Path, needed: Mapping[str, str], told: pq.FileMetaData) -> None:
+    """Refuse a small file that would fill memory: rows and values cost nothing to repeat.
+
+    5B's arrivals may be many: they are sealed, and never read.
+    """
+    if path.parent.name == "5B":
+        return
+    groups = [told.row_group(i) for i in range(told.num_row_groups)]
+    chunks = [g.column(i) for g in groups for i in range(g.num_columns)]
+    wide = sum(c.total_uncompressed_size for c in chunks if c.path_in_schema in needed)
+    rows = max(told.num_rows, sum(g.num_rows for g in groups))
+    if rows > MOST_ROWS or wide > MOST_BYTES:
+        raise refused(
+            path,
+            f"unpacks to {rows} rows and {wide} bytes",
+            f"keep it within {MOST_ROWS} rows and {MOST_BYTES} bytes",
+        )
 
 
 def refused(path: Path, what: str, remedy: str) -> RefusedError:

@@ -112,6 +112,8 @@ def verify(folder: Path, name: str) -> Bundle:
 
 def _verify(folder: Path, name: str) -> Bundle:
     flag, index = folder / FLAG, folder / INDEX
+    if folder.is_symlink():
+        raise _refused(INVALID, f"{name}: its folder is a link", folder)
     for path in (index, flag):
         if path.is_symlink() or not path.is_file():
             raise _refused(MISSING, f"{name} has no {path.name}", path)

@@ -83,7 +83,7 @@ class Produce:
             rows = [(str(m["path"]), str(m["sha256_hex"])) for m in document["members"]]
             digests = dict(document["content_digests"])
             digest = bundle_digest(document)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise self._refused(self.index, f"its index cannot be read: {error}") from error
         for name, _ in rows:
             if not _inside(self.root, name):

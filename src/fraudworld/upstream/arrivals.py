@@ -174,7 +174,11 @@ def load_arrivals(root: Path, seed: int, countries: tuple[str, ...]) -> Arrivals
             f"use {', '.join(names)}",
         )  # fmt: skip
     zones, zone = np.unique(profile["tzid"].astype(str), return_inverse=True)
-    merchants = int(virtual["merchant_id"].max())
+    merchants = int(virtual["merchant_id"].max(initial=0))
+    least = int(virtual["merchant_id"].min(initial=1))
+    if least < 1 or merchants > virtual["merchant_id"].size or merchants < _highest(profile):
+        raise _invalid("merchants of 3B are not those of 5A, numbered 1, 2, 3, …",
+                       root / "3B", "give every merchant one row")  # fmt: skip
     is_virtual = np.zeros(merchants + 1, dtype=bool)
     is_virtual[virtual["merchant_id"]] = virtual["is_virtual"]
     merchant = profile["merchant_id"].astype(np.int64)
@@ -197,16 +201,21 @@ def load_arrivals(root: Path, seed: int, countries: tuple[str, ...]) -> Arrivals
             np.where(demand == "bursty_promo", max(shape // 4, 1), shape).astype(np.int64),
         ),
         np.stack([_week(*SHAPES[name]) for name in names]),
-        _offsets(zones, days),
+        _offsets(root, zones, days),
         _effects(root, merchants, days),
     )
+
+
+def _highest(profile: dict[str, np.ndarray]) -> int:
+    """The largest merchant id of a profile; 0 where it has no rows."""
+    return int(profile["merchant_id"].max(initial=0))
 
 
 def _law(path: Path) -> dict[str, float]:
     try:
         law = json.loads(path.read_text("utf-8"))
         dispersion, days = float(law["dispersion"]), float(law["horizon_days"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise _invalid(
             f"the arrival law cannot be read: {error}", path,
             "seal arrival_law.json with segment 5B (docs/transactions.md)",
@@ -225,12 +234,16 @@ def _week(weekend: float, hours: tuple[int, ...]) -> NDArray[np.float64]:
     return np.concatenate([day * (1 - weekend) / 5] * 5 + [day * weekend / 2] * 2)
 
 
-def _offsets(zones: NDArray[np.str_], days: int) -> NDArray[np.int64]:
+def _offsets(root: Path, zones: NDArray[np.str_], days: int) -> NDArray[np.int64]:
     """Whole hours ahead of UTC, rounded down, per zone and day."""
     noon = datetime.fromtimestamp(ORIGIN, UTC) + timedelta(hours=12)
     out = np.zeros((zones.size, days), dtype=np.int64)
     for z, name in enumerate(zones):
-        place = ZoneInfo(str(name))
+        try:
+            place = ZoneInfo(str(name))
+        except (KeyError, ValueError, OSError) as error:
+            raise _invalid(f"{str(name)[:80]!r} is no time zone", root / "5A",
+                           "use names of the tz database") from error  # fmt: skip
         for day in range(days):
             ahead = (noon + timedelta(days=day)).astimezone(place).utcoffset() or timedelta()
             out[z, day] = ahead // timedelta(hours=1)
@@ -241,7 +254,10 @@ def _effects(root: Path, merchants: int, days: int) -> NDArray[np.float64]:
     """Day effects, one where 2B says nothing; shape (merchants, days)."""
     rows = _columns(root, "2B/day_effects", "merchant_id", "day", "effect")
     out = np.ones((merchants, days))
-    inside = (rows["day"] >= 1) & (rows["day"] <= days) & (rows["merchant_id"] <= merchants)
+    if not (np.isfinite(rows["effect"]) & (rows["effect"] >= 0)).all():
+        raise _invalid("an effect of a day is negative or no number", root / "2B", "mend it")
+    inside = (rows["day"] >= 1) & (rows["day"] <= days)
+    inside &= (rows["merchant_id"] >= 1) & (rows["merchant_id"] <= merchants)
     out[rows["merchant_id"][inside] - 1, rows["day"][inside] - 1] = rows["effect"][inside]
     return out
 

@@ -1,0 +1,292 @@
+"""Untrusted policies, upstreams and runs: bombs, links, formulas, markup, terminal sequences.
+
+Whatever a folder from outside holds, a command refuses it by name (status 1, 2 or 3), stays
+small, and shows nothing of it that a browser, a spreadsheet or a terminal would obey.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import shutil
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import tampering
+from calling import Said
+from fraudworld import pipeline, upstream
+from fraudworld.cli_output import printable
+from fraudworld.errors import FraudworldError, InputError, RefusedError
+from fraudworld.policy.loader import SHIPPED, load_pack
+from fraudworld.request import RunRequest
+from fraudworld.stages import intake, upstream_tables
+from fraudworld.store import bundle
+from fraudworld.upstream.arrivals import load_arrivals
+
+Call = Callable[..., Said]
+MARKUP = "<img src=x onerror=alert(1)>"
+SMALL = 1 << 30
+DEEP = b"[" * 200_000
+
+
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("upstream") / "pristine"
+    upstream.build(folder, volume_scale=0.02)
+    return folder
+
+
+@pytest.fixture
+def root(pristine: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(pristine, tmp_path / "upstream"))
+
+
+def sealed(folder: Path) -> None:
+    """Seal a segment again, as its hostile owner would."""
+    own = {bundle.FLAG, bundle.INDEX}
+    bundle.seal(folder, [p.name for p in folder.iterdir() if p.name not in own])
+
+
+def taken(root: Path) -> intake.Upstream:
+    loaded = load_pack()
+    pack = loaded.pack
+    return intake.load_upstream(
+        root, intake.seal_inputs(root, loaded), pack.codes("region"), pack.codes("merchant_class")
+    )
+
+
+def altered(path: Path, column: str, values: list[object]) -> None:
+    """Replace a column by `values`, repeated to its length."""
+    data = pq.read_table(path)
+    kind = data.schema.field(column).type
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    # As a dictionary: a megabyte of text repeated a thousand times must not be one here either.
+    at = np.arange(data.num_rows, dtype=np.int32) % len(values)
+    filled = pa.DictionaryArray.from_arrays(pa.array(at), pa.array(values, kind))
+    plain = filled if pa.types.is_string(kind) else filled.cast(kind)
+    pq.write_table(data.set_column(data.column_names.index(column), column, plain), path)
+    sealed(path.parent)
+
+
+def bomb(path: Path, rows: int) -> int:
+    """The same row `rows` times, run-length encoded; returns the bytes on disk."""
+    one = pq.read_table(path).slice(0, 1)
+    piece = one.take(pa.array(np.zeros(1_000_000, np.int32)))
+    with pq.ParquetWriter(path, piece.schema, compression="zstd") as writer:
+        for _ in range(rows // 1_000_000):
+            writer.write_table(piece)
+    sealed(path.parent)
+    return path.stat().st_size
+
+
+@pytest.mark.parametrize("name", ["1A/country_geography", "5A/merchant_zone_profile_5A"])
+def test_a_parquet_bomb_is_refused_before_it_is_unpacked(root: Path, name: str) -> None:
+    size = bomb(root / f"{name}.parquet", 40_000_000)
+    assert size < 5_000_000, "small on disk, forty million rows"
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(RefusedError, match="unpacks to"):
+        taken(root)
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < SMALL
+
+
+def test_one_long_text_is_refused_before_it_is_repeated(root: Path) -> None:
+    altered(root / "1A/outlet_catalogue.parquet", "merchant_class", ["x" * 1_000_000])
+    with pytest.raises(RefusedError, match="a text of 1000000 bytes"):
+        taken(root)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("country_iso", "=1"), ("country_iso", "<b"), ("currency", "@A("), ("currency", "'; ")],
+)
+def test_codes_of_countries_and_currencies_are_iso(root: Path, column: str, value: str) -> None:
+    altered(root / "1A/country_geography.parquet", column, [value])
+    with pytest.raises(FraudworldError, match=r"use ISO codes|twice"):
+        taken(root)
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value"),
+    [
+        ("5A/merchant_zone_profile_5A", "tzid", "../../../../etc/passwd"),
+        ("5A/merchant_zone_profile_5A", "tzid", "No/Where"),
+        ("3B/virtual_classification", "merchant_id", 1 << 40),
+        ("3B/virtual_classification", "merchant_id", -7),
+        ("2B/day_effects", "effect", -1.0),
+        ("2B/day_effects", "effect", float("nan")),
+    ],
+)
+def test_arrivals_of_a_hostile_upstream(root: Path, table: str, column: str, value: object) -> None:
+    altered(root / f"{table}.parquet", column, [value])
+    with pytest.raises(InputError, match="ARRIVAL_LAW_INVALID"):
+        load_arrivals(root, 42, taken(root).geo.countries)
+
+
+def test_an_arrival_law_nested_without_end(root: Path) -> None:
+    (root / "5B/arrival_law.json").write_bytes(DEEP)
+    sealed(root / "5B")
+    with pytest.raises(InputError, match="ARRIVAL_LAW_INVALID"):
+        load_arrivals(root, 42, taken(root).geo.countries)
+
+
+def test_a_segment_that_is_a_link_is_refused(root: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    (root / "2A").rename(outside)
+    (root / "2A").symlink_to(outside)
+    with pytest.raises(RefusedError, match="its folder is a link"):
+        taken(root)
+
+
+def test_an_upstream_row_count_is_bounded_in_every_table_that_is_read() -> None:
+    largest = 130_000
+    assert largest < upstream_tables.MOST_ROWS
+
+
+@pytest.mark.parametrize(
+    "code", ["=1+1", "+A", "-A", "@SUM(A1)", "A B", MARKUP, "x'; --", "A" * 65]
+)
+def test_a_code_of_a_policy_is_a_word(tmp_path: Path, code: str) -> None:
+    """Codes are cells of exported tables: none can be a spreadsheet's formula or markup."""
+    pack = Path(shutil.copytree(SHIPPED, tmp_path / "pack"))
+    path = pack / "taxonomy/device_taxonomy_6A.v1.yaml"
+    text = path.read_text("utf-8")
+    old = load_pack().pack.codes("os_family")[0]
+    path.write_text(text.replace(old, json.dumps(code)), "utf-8")
+    with pytest.raises(InputError) as caught:
+        load_pack(pack)
+    assert "is no code" in caught.value.what
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &a [x, x]\n" + "".join(f"b{i}: [*a, *a, *a]\n" for i in range(9)),
+        "a: !!python/object/apply:os.system ['true']",
+        "a: !!binary aGk=",
+        "a: &a {<<: *a}",
+        "".join(" " * i + "a:\n" for i in range(900)),
+        "a: " + "[" * 5_000,
+        "a: " + "x" * (1 << 20),
+    ],
+)
+def test_a_yaml_bomb_is_a_fault_with_a_name(tmp_path: Path, text: str) -> None:
+    pack = Path(shutil.copytree(SHIPPED, tmp_path / "pack"))
+    (pack / "taxonomy/ip_taxonomy_6A.v1.yaml").write_text(text, "utf-8")
+    with pytest.raises(InputError) as caught:
+        load_pack(pack)
+    assert "ip_taxonomy_6A.v1.yaml" in caught.value.what
+
+
+@pytest.mark.parametrize("kind", ["link out", "folder", "pipe"])
+def test_a_policy_file_that_is_no_file(tmp_path: Path, kind: str) -> None:
+    import os
+
+    pack = Path(shutil.copytree(SHIPPED, tmp_path / "pack"))
+    path = pack / "taxonomy/ip_taxonomy_6A.v1.yaml"
+    path.unlink()
+    if kind == "link out":
+        path.symlink_to("/etc/hostname")
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        os.mkfifo(path)
+    with pytest.raises(InputError, match="ip_taxonomy"):
+        load_pack(pack)
+
+
+@pytest.fixture(scope="module")
+def marked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose overlay is named to do harm in a browser and in a terminal."""
+    folder = tmp_path_factory.mktemp("marked")
+    name = f"{MARKUP}\x1b]0;owned\x07[bold]"
+    overlay = folder / f"{name}.yaml"
+    body = {
+        "name": name,
+        "why": "</script><script>alert(2)</script>",
+        "set": {"population_priors": {"country_floor": {"minimum": 40}}},
+    }
+    overlay.write_text(json.dumps(body), "utf-8")
+    request = RunRequest(
+        profile="demo", scale=0.05, runs_root=folder / "runs", overlays=(str(overlay),)
+    )
+    return pipeline.run(request).place.root
+
+
+def test_no_markup_of_a_name_reaches_the_report(marked: Path) -> None:
+    html = (marked / "reports/report.html").read_text("utf-8")
+    receipt = json.loads((marked / "run_receipt.json").read_text("utf-8"))
+    assert MARKUP in receipt["overlays"][0], "the receipt keeps the name as it is"
+    assert MARKUP not in html
+    assert "alert(2)" not in html
+    assert "&lt;img src=x onerror=alert(1)&gt;" in html
+
+
+def test_no_sequence_of_a_name_reaches_the_terminal(fraudworld: Call, marked: Path) -> None:
+    for words in (("runs", "show", marked), ("runs", "list", "--runs-root", marked.parent)):
+        said = fraudworld(*words)
+        assert said.status == 0
+        assert "\x1b" not in said.out + said.err
+    assert printable("a\x1b[2J\u202eb\n") == "a\\x1b[2J\\u202eb\n"
+    assert printable("1\N{NARROW NO-BREAK SPACE}000 €") == "1\N{NARROW NO-BREAK SPACE}000 €"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "run_receipt.json", "run_index.json", "reports/attestation.json",
+        "data/layer3/6A/resolved_policy_6A.json", "data/layer3/6A/sealed_inputs_6A.json",
+        "data/layer3/6A/s0_gate_receipt_6A.json",
+        "data/layer3/6A/validation/realism_gate_6A.json",
+        "data/layer3/6A/validation/validation_bundle_index_6A.json",
+        "data/layer3/6A/validation/s5_validation_report_6A.json",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("data", [DEEP, b"\xff", b"7", b"{}", b'{"a": NaN}'], ids=range(5))
+def test_a_hostile_document_of_a_run_is_refused_by_every_command(
+    fraudworld: Call, marked: Path, tmp_path: Path, name: str, data: bytes
+) -> None:
+    copy = tampering.copied(marked, tmp_path / "copy")
+    tampering.replace(copy / name, data)
+    for words in (
+        ("verify", copy), ("gates", copy), ("report", copy), ("runs", "show", copy),
+        ("attest", copy), ("transactions", copy, "--days", "1"),
+        ("runs", "list", "--runs-root", tmp_path),
+    ):  # fmt: skip
+        said = fraudworld(*words)
+        assert said.status in (0, 1, 2, 3), (words, said.err)
+        assert "Traceback" not in said.err + said.out
+    assert fraudworld("verify", copy).status == 1
+
+
+def test_a_bomb_in_a_run_does_not_fill_memory(marked: Path, tmp_path: Path) -> None:
+    """The seal comes first: bytes that are not the sealed ones are hashed and never unpacked."""
+    copy = tampering.copied(marked, tmp_path / "copy")
+    part = next((copy / "data/layer3/6A/s1_party_summary_6A").rglob("part-*.parquet"))
+    shutil.copy(part, tmp_path / "part.parquet")
+    bomb_path = tmp_path / "segment" / "part.parquet"
+    bomb_path.parent.mkdir()
+    shutil.copy(part, bomb_path)
+    bomb(bomb_path, 20_000_000)
+    tampering.replace(part, bomb_path.read_bytes())
+    code = """
+        import resource, sys
+        from pathlib import Path
+        from fraudworld.verification import verify
+        failure = verify(Path(sys.argv[1])).first_failure
+        print(failure.group, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    """
+    said = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), str(copy)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    group, peak = said.stdout.split()
+    assert group == "seal"
+    assert int(peak) * 1024 < SMALL
