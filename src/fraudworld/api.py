@@ -149,7 +149,7 @@ def generate(*, progress: Callable[[Progress], None] | None = None, **request: A
             where="fraudworld.generate",
             remedy=f"it takes {', '.join(RunRequest.__dataclass_fields__)}",
         )
-    for name in ("runs_root", "policy_dir", "upstream_dir"):
+    for name in ("runs_root", "policy_dir", "upstream_dir", "base"):
         if isinstance(request.get(name), str):
             request[name] = Path(request[name])
     if isinstance(request.get("overlays"), list):

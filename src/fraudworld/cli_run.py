@@ -53,6 +53,23 @@ def run(
             rich_help_panel=opt.WHERE,
         ),
     ] = None,
+    from_state: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="STATE",
+            help="First state to make, S2 to S5; those before come from --base.",
+            rich_help_panel=opt.HOW,
+        ),
+    ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN",
+            help="A run whose earlier states are reused; refused where one would differ.",
+            rich_help_panel=opt.HOW,
+        ),
+    ] = None,
     workers: opt.Workers = None,
     shard_parties: opt.ShardParties = 50_000,
     engine: opt.Engine = "local",
@@ -72,9 +89,11 @@ def run(
 
         fraudworld run --overlay published_baseline --role baseline
 
+        fraudworld run --overlay delta_b_ip --from S4 --base 3f2a
+
         fraudworld run --json --quiet | python -m json.tool
     """
-    from fraudworld import pipeline
+    from fraudworld import api, pipeline
 
     request = RunRequest(
         profile=profile,
@@ -89,6 +108,8 @@ def run(
         role=role,
         run_id=run_id,
         engine=engine,
+        from_state=from_state,
+        base=None if base is None else api.find_run(base, runs_root).root,
     )
     with show.ProgressLines(quiet=quiet) as progress:
         outcome = pipeline.run(request, progress)

@@ -21,24 +21,29 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fraudworld import __version__, gates, report, upstream
+from fraudworld import gates, report, upstream
+from fraudworld.chain import run_states
 from fraudworld.contracts import CONTRACT_VERSION, Kind, Table
 from fraudworld.engine.local import LocalEngine
 from fraudworld.errors import RefusedError
 from fraudworld.perf.recorder import REQUIRED_STEPS, Recorder, write_evidence
 from fraudworld.policy.lint import require_lint
 from fraudworld.policy.loader import LoadedPack, canonical, load_pack
+from fraudworld.policy.reads import view
 from fraudworld.request import Progress, RunRequest, SummaryTable
+from fraudworld.reuse import (
+    VERSIONS,
+    Base,
+    Inputs,
+    open_base,
+    reuse_document,
+    state_inputs,
+)
 from fraudworld.rng import RNG_LAW_VERSION
 from fraudworld.stages import intake
-from fraudworld.stages.accounts import stage as accounts
 from fraudworld.stages.batches import Rows
 from fraudworld.stages.context import Context
-from fraudworld.stages.instruments import stage as instruments
-from fraudworld.stages.network import stage as network
 from fraudworld.stages.network.tables import METRICS
-from fraudworld.stages.parties import stage as parties
-from fraudworld.stages.posture import stage as posture
 from fraudworld.stages.posture.checks import Check, passed
 from fraudworld.store.attestation import write_attestation
 from fraudworld.store.evidence import write_rng_logs
@@ -46,6 +51,7 @@ from fraudworld.store.identity import Identity, manifest_fingerprint, run_id
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.publish import publish, staging
 from fraudworld.store.receipt import Receipt, now, read_receipt, write_receipt
+from fraudworld.store.restamp import Restamp
 from fraudworld.store.seal import check_run, seal_run, write_run_index, write_verifier
 from fraudworld.store.tables import DatasetRecord, DatasetWriter
 
@@ -78,6 +84,7 @@ class Prepared:
     sealed: intake.SealedInputs
     world: intake.Upstream
     identity: Identity
+    inputs: Inputs
 
 
 def run(
@@ -98,9 +105,13 @@ def run(
     place = RunPlace(request.runs_root / name)
     if place.root.exists():
         return _reuse(place, name, ready.identity)
+    base = None
+    if request.base is not None and request.from_state is not None:
+        with step("S0", "check_base"):
+            base = open_base(request.base, request.from_state, ready.inputs)
     with staging(request.runs_root, name) as folder:
         staged = RunPlace(folder)
-        records, checks = _generate(request, ready, staged, recorder, step)
+        records, checks = _generate(request, ready, base, staged, recorder, step)
         with step("gates", "judge"):
             board = gates.judge(folder).as_dict()
         with recorder.step("S5", "bundle_publish"):
@@ -111,6 +122,7 @@ def run(
         receipt = _receipt(request, ready, name, rows, board["grade"], good, bundle_digest)
         write_receipt(staged, receipt)
         write_evidence(staged.perf(ready.identity), ready.identity, recorder, cold=recorder.cold)
+        _write_json(staged.state_inputs, reuse_document(ready.inputs, base))
         with step("report", "render"):
             report.write(staged.root, request.runs_root)
         write_verifier(staged)
@@ -144,20 +156,25 @@ def prepare(request: RunRequest) -> Prepared:
         loaded.parameter_hash, sealed.digest, CONTRACT_VERSION, RNG_LAW_VERSION
     )
     return Prepared(
-        loaded, sealed, world, Identity(request.seed, loaded.parameter_hash, fingerprint)
+        loaded,
+        sealed,
+        world,
+        Identity(request.seed, loaded.parameter_hash, fingerprint),
+        state_inputs(pack, request.seed, sealed.digest, VERSIONS),
     )
 
 
 def _generate(
     request: RunRequest,
     ready: Prepared,
+    base: Base | None,
     staged: RunPlace,
     recorder: Recorder,
     step: Step,
 ) -> tuple[list[tuple[Path, DatasetRecord]], tuple[Check, ...]]:
     """S1–S5: every table and document of the run, written into the staging folder."""
     pack = ready.loaded.pack
-    writers: list[tuple[Path, DatasetWriter]] = []
+    writers: list[tuple[Path, DatasetWriter | Restamp]] = []
     with LocalEngine(request.workers) as engine, ThreadPoolExecutor(ENCODERS) as encoders:
 
         def emit(table: Table, rows: Rows) -> int:
@@ -182,13 +199,9 @@ def _generate(
             step=step,
             emit=emit,
         )
-        people = parties.run(context)
-        held = accounts.run(context, people)
-        carried = instruments.run(context, people, held)
-        graph = network.run(context, people, held, carried)
-        checks = posture.run(
-            context, people, held, carried, graph.devices, graph.links, graph.ips, graph.edges
-        )
+        if base is not None:
+            writers += _restamped(base, ready, staged, encoders)
+        checks = run_states(context, base, recorder)
         with recorder.step("S5", "finish_encoding"):
             records = [(folder, writer.close()) for folder, writer in writers]
     documents = {
@@ -207,14 +220,26 @@ def _generate(
     return records, checks
 
 
+def _restamped(
+    base: Base, ready: Prepared, staged: RunPlace, pool: ThreadPoolExecutor
+) -> list[tuple[Path, DatasetWriter | Restamp]]:
+    """The base's tables under the new identity, being written on the pool."""
+    identities = (base.receipt.identity, ready.identity)
+    made: list[tuple[Path, DatasetWriter | Restamp]] = []
+    for table in base.tables:
+        folder = staged.dataset(table.name, ready.identity)
+        digest = base.content_digests[table.name]
+        source = base.folder(table.name)
+        made.append((folder, Restamp(table, source, folder, digest, identities, pool)))
+    return made
+
+
 def _codes(table: Table, ready: Prepared) -> Mapping[str, Sequence[str]]:
     """The code list of every code column of a table."""
-    geo = ready.world.geo
+    geo, seen = ready.world.geo, view(ready.loaded.pack, table.state)
     known: dict[str, Sequence[str]] = {"country": geo.countries, "currency": geo.currencies}
     return {
-        c.name: known.get(c.codes) or ready.loaded.pack.codes(c.codes)
-        if c.codes
-        else sorted(METRICS)
+        c.name: known.get(c.codes) or seen.codes(c.codes) if c.codes else sorted(METRICS)
         for c in table.columns
         if c.kind is Kind.CODE
     }
@@ -274,11 +299,7 @@ def _receipt(
         manifest_fingerprint=identity.manifest_fingerprint,
         overlays=ready.loaded.overlays,
         posture=ready.loaded.pack.posture,
-        versions={
-            "fraudworld": __version__,
-            "contract": CONTRACT_VERSION,
-            "rng_law": RNG_LAW_VERSION,
-        },
+        versions=dict(VERSIONS),
         grade=grade,
         passed=good,
         bundle_digest=bundle_digest,

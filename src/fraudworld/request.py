@@ -14,6 +14,7 @@ PROFILES = {"demo": 100_000, "small": 300_000, "authority": 3_510_000}
 """Nominal parties of each profile; the seed's own scale draw multiplies them."""
 
 ENGINES = ("local",)
+FROM_STATES = ("S2", "S3", "S4", "S5")
 RUNS_ROOT = Path("runs/fix-data-engine/segment_6A")
 RUN_ID = re.compile(r"[0-9a-f]{32}")
 ROLE = re.compile(r"none|baseline|candidate|last_good|witness:[0-9]+")
@@ -27,6 +28,8 @@ class RunRequest:
     multiplies the profile's size. `shard_parties` and `workers` say how the work is cut and
     on how many threads it runs; neither can change a row. `shard_parties=0` makes every
     country one shard. `run_id` names a place; by default it follows from the request.
+    `from_state` and `base` (the folder of a published run) go together: states before
+    `from_state` are taken from the base; what is made is the same world.
     """
 
     profile: str = "demo"
@@ -41,6 +44,8 @@ class RunRequest:
     role: str = "none"
     run_id: str | None = None
     engine: str = "local"
+    from_state: str | None = None
+    base: Path | None = None
 
     def __post_init__(self) -> None:
         _require(
@@ -72,6 +77,18 @@ class RunRequest:
             "--engine",
             f"there is no engine {self.engine!r}",
             f"choose one of {', '.join(ENGINES)}",
+        )
+        _require(
+            (self.from_state is None) == (self.base is None),
+            "--from",
+            "--from and --base go together",
+            "name both the first state to make again and the run that has those before it",
+        )
+        _require(
+            self.from_state in (None, *FROM_STATES),
+            "--from",
+            f"{self.from_state!r} is no state to start from",
+            f"choose one of {', '.join(FROM_STATES)}; a whole run needs no base",
         )
         _require(
             ROLE.fullmatch(self.role) is not None,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 from fraudworld.policy import downstream as d
 from fraudworld.policy import models as m
+
+ENTITIES = ("party", "account", "merchant", "device", "ip")
+"""Whose fraud roles S5 draws."""
 
 
 class PolicyPack(m.Model):
@@ -55,32 +59,34 @@ class PolicyPack(m.Model):
         `name` is the `codes` of a contract column (`segment`, `ip_type`, `risk_tier`, …).
         `risk_tier` keeps its order LOW…HIGH. Countries and currencies are upstream's.
         """
-        roles = self.fraud_role_taxonomy
         if name == "risk_tier":
-            return roles.risk_tiers
+            return self.fraud_role_taxonomy.risk_tiers
         entity, _, suffix = name.partition("_")
-        if entity in roles.entities and suffix == "raw_role":
-            return tuple(sorted(roles.entities[entity].mapping))
-        if entity in roles.entities and suffix == "family":
-            return tuple(sorted({*roles.entities[entity].mapping.values(), "UNMAPPED"}))
-        lists = {
-            "region": self.party_taxonomy.regions,
-            "party_type": self.party_taxonomy.party_types,
-            "segment": self.party_taxonomy.segments,
-            "account_type": self.account_taxonomy.account_types,
-            "account_group": self.account_taxonomy.groups,
-            "instrument_type": self.instrument_taxonomy.instrument_types,
-            "scheme": self.instrument_taxonomy.schemes,
-            "device_type": self.device_taxonomy.device_types,
-            "device_group": self.device_taxonomy.groups,
-            "os_family": self.device_taxonomy.os_families,
-            "ua_family": self.device_taxonomy.ua_families,
-            "device_link_role": self.device_taxonomy.link_roles,
-            "ip_type": self.ip_taxonomy.ip_types,
-            "asn_class": self.ip_taxonomy.asn_classes,
-            "ip_version": self.ip_taxonomy.ip_versions,
-            "ip_link_role": self.ip_taxonomy.link_roles,
-            "ip_group": {g for row in roles.ip_groups.values() for g in row.values()},
-            "merchant_class": self.merchant_role_priors.class_mix,
+        if entity in ENTITIES and suffix in ("raw_role", "family"):
+            mapping = self.fraud_role_taxonomy.entities[entity].mapping
+            found = mapping if suffix == "raw_role" else {*mapping.values(), "UNMAPPED"}
+            return tuple(sorted(found))
+        # Looked up late: a state that is shown a part of the pack asks only for its own lists.
+        lists: dict[str, Callable[[], Iterable[str]]] = {
+            "region": lambda: self.party_taxonomy.regions,
+            "party_type": lambda: self.party_taxonomy.party_types,
+            "segment": lambda: self.party_taxonomy.segments,
+            "account_type": lambda: self.account_taxonomy.account_types,
+            "account_group": lambda: self.account_taxonomy.groups,
+            "instrument_type": lambda: self.instrument_taxonomy.instrument_types,
+            "scheme": lambda: self.instrument_taxonomy.schemes,
+            "device_type": lambda: self.device_taxonomy.device_types,
+            "device_group": lambda: self.device_taxonomy.groups,
+            "os_family": lambda: self.device_taxonomy.os_families,
+            "ua_family": lambda: self.device_taxonomy.ua_families,
+            "device_link_role": lambda: self.device_taxonomy.link_roles,
+            "ip_type": lambda: self.ip_taxonomy.ip_types,
+            "asn_class": lambda: self.ip_taxonomy.asn_classes,
+            "ip_version": lambda: self.ip_taxonomy.ip_versions,
+            "ip_link_role": lambda: self.ip_taxonomy.link_roles,
+            "ip_group": lambda: {
+                g for row in self.fraud_role_taxonomy.ip_groups.values() for g in row.values()
+            },
+            "merchant_class": lambda: self.merchant_role_priors.class_mix,
         }
-        return tuple(sorted(lists[name]))
+        return tuple(sorted(lists[name]()))

@@ -100,6 +100,11 @@ class RunPlace:
         """The report for people."""
         return self.reports / "report.html"
 
+    @property
+    def state_inputs(self) -> Path:
+        """What every state read, and whose states were reused."""
+        return self.reports / "layer3/6A/state_inputs_6A.json"
+
     def perf(self, identity: Identity) -> Path:
         """Folder of the three files of performance evidence."""
         return self.root / PERF / self.partition(identity)

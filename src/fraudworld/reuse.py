@@ -1,0 +1,301 @@
+"""Earlier states of a published run, reused: what they read is compared, then what they made
+is read back for the states that run again (contract 1.2, rerun law; 4.2).
+
+A state may be reused where everything it reads is equal: seed, versions of the laws, the
+sealed upstream, its files of the policy (`policy.reads`), and so every state before it.
+What was read stands in each run's own sealed evidence, so nothing here rests on a statement:
+the digests are computed again from the base's resolved policy and sealed inputs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from fraudworld import __version__
+from fraudworld.contracts import BY_NAME, CONTRACT_VERSION, TABLES, Kind, Table
+from fraudworld.errors import InputError, RefusedError
+from fraudworld.kernels.expand import starts
+from fraudworld.policy.pack import PolicyPack
+from fraudworld.policy.reads import READS, read_digests
+from fraudworld.rng import RNG_LAW_VERSION, StreamUse
+from fraudworld.stages.columns import (
+    Accounts,
+    DeviceLinks,
+    Devices,
+    Geography,
+    Instruments,
+    IpEdges,
+    Ips,
+    Merchants,
+    Parties,
+)
+from fraudworld.store.identity import digest
+from fraudworld.store.layout import RunPlace
+from fraudworld.store.reader import read_columns
+from fraudworld.store.receipt import Receipt, read_receipt
+from fraudworld.store.seal import check_run
+
+STATES = tuple(READS)
+VERSIONS = {"fraudworld": __version__, "contract": CONTRACT_VERSION, "rng_law": RNG_LAW_VERSION}
+Inputs = dict[str, dict[str, str]]
+
+
+def state_inputs(pack: PolicyPack, seed: int, upstream: str, versions: Mapping[str, str]) -> Inputs:
+    """State → what it reads → digest. `input_digest` chains all of it with the states before.
+
+    upstream: the sealed-inputs digest of S0. Equal `input_digest`, equal state.
+    """
+    found: Inputs = {}
+    before = ""
+    for state in STATES:
+        reads = {
+            "seed": str(seed),
+            **{f"version {name}": value for name, value in sorted(versions.items())},
+            "upstream": upstream,
+            **{f"policy {name}": sha for name, sha in read_digests(pack, state).items()},
+        }
+        before = digest({"state": state, "reads": reads, "before": before})
+        found[state] = {**reads, "input_digest": before}
+    return found
+
+
+@dataclass(frozen=True)
+class Base:
+    """A run whose states before `from_state` may stand in for those of a new one."""
+
+    place: RunPlace
+    receipt: Receipt
+    states: tuple[str, ...]
+    content_digests: Mapping[str, str]
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """Tables of the reused states, in the order the states make them."""
+        return tuple(t for t in TABLES if t.state in self.states)
+
+    def folder(self, table: str) -> Path:
+        """Where the parts of a dataset are."""
+        return self.place.dataset(table, self.receipt.identity)
+
+    def document(self, name: str) -> dict[str, Any]:
+        """A JSON document of the validation folder."""
+        return dict(json.loads(self.place.document(name).read_text("utf-8")))
+
+    def plans(self) -> dict[str, Any]:
+        """Integer plans of the reused states."""
+        plans = self.document("integer_plans_6A")
+        return {name: plan for name, plan in plans.items() if self._mine(name, "_")}
+
+    def documents(self) -> dict[str, Any]:
+        """Validation documents of the reused states."""
+        names = (p.stem for p in sorted(self.place.validation.glob("*.json")))
+        return {name: self.document(name) for name in names if self._mine(name, "_")}
+
+    def evidence(self) -> list[StreamUse]:
+        """Draws of the reused states, as their stages stated them."""
+        laws = {r["stream"]: (r["family"], r["width"]) for r in self._log("trace")}
+        return [
+            _use(row, *laws[row["stream"]])
+            for row in self._log("events")
+            if self._mine(row["stream"], "/")
+        ]
+
+    def _mine(self, name: str, separator: str) -> bool:
+        return name.partition(separator)[0].upper() in self.states
+
+    def _log(self, name: str) -> list[dict[str, Any]]:
+        path = self.place.rng_logs / name / f"rng_{name}_6A.jsonl"
+        return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def open_base(root: Path, from_state: str, wanted: Inputs) -> Base:
+    """The run at `root` as base of a new one that reads `wanted`, every byte of it checked.
+
+    Raises RefusedError `6A.S0.BASE_STATE_DIFFERS` naming the first thing an earlier state
+    reads that differs, `6A.S5.OUTPUT_CONFLICT` where the base was changed after publishing,
+    and InputError where there is no run.
+    """
+    place = RunPlace(root)
+    receipt = read_receipt(place)
+    sealed = check_run(place)
+    states = STATES[: STATES.index(from_state)]
+    try:
+        policy = json.loads(place.resolved_policy.read_text("utf-8"))["pack"]
+        upstream = json.loads(place.sealed_inputs.read_text("utf-8"))["sealed_inputs_digest"]
+        pack = PolicyPack.model_validate_json(json.dumps(policy), strict=True)
+    except (OSError, ValueError, KeyError, ValidationError) as error:
+        raise InputError(
+            "6A.S0.BASE_UNREADABLE",
+            f"the base's evidence cannot be read by this version: {str(error)[:200]}",
+            where=str(root),
+            remedy="run without --from, or name a base this version made",
+        ) from error
+    held = state_inputs(pack, receipt.seed, upstream, receipt.versions)
+    for state in states:
+        names = sorted(set(held[state]) | set(wanted[state]), key=_blame)
+        for name in names:
+            theirs, ours = held[state].get(name), wanted[state].get(name)
+            if theirs != ours:
+                raise RefusedError(
+                    "6A.S0.BASE_STATE_DIFFERS",
+                    f"{state} would not be what the base has: its {name} is {_short(ours)} "
+                    f"now and was {_short(theirs)}",
+                    where=str(root),
+                    remedy=f"run --from {state} or earlier, or without --base"
+                    if state != STATES[0]
+                    else "run without --from and --base: everything has to be made again",
+                )
+    return Base(place, receipt, states, sealed.content_digests)
+
+
+def _blame(name: str) -> tuple[bool, str]:
+    """The chained digest last: it only repeats that something differs."""
+    return name == "input_digest", name
+
+
+def _short(value: str | None) -> str:
+    return "absent" if value is None else value[:12]
+
+
+def _use(row: Mapping[str, Any], family: str, width: int) -> StreamUse:
+    first, after = (int(row[f"counter_{end}"], 16) // width for end in ("before", "after"))
+    return StreamUse(
+        label=row["stream"],
+        family=family,
+        width=width,
+        cell=row["cell"],
+        first_entity=first,
+        last_entity=max(after - 1, first),
+        entities=row["entities"],
+        draws=row["draws"],
+    )
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What reused states hand to later ones, read back from their tables."""
+
+    base: Base
+    pack: PolicyPack
+    geo: Geography
+    merchants: Merchants
+
+    def parties(self) -> Parties:
+        """S1."""
+        read = self._reader("s1_party_base_6A")
+        country = read("country_iso")
+        return Parties(
+            read("party_type"),
+            read("segment_id"),
+            country,
+            read("region_id"),
+            _positions(read("household_id"), np.int32),
+            _positions(read("business_group_id"), np.int32),
+            starts(np.bincount(country, minlength=len(self.geo.countries))),
+        )
+
+    def accounts(self, parties: Parties) -> Accounts:
+        """S2."""
+        read = self._reader("s2_account_base_6A")
+        owner = _positions(read("owner_party_id"), np.uint32)
+        return Accounts(
+            owner, read("account_type"), starts(np.bincount(owner, minlength=parties.n))
+        )
+
+    def instruments(self, accounts: Accounts) -> Instruments:
+        """S3."""
+        read = self._reader("s3_instrument_base_6A")
+        account = _positions(read("account_id"), np.uint32)
+        return Instruments(
+            account,
+            read("instrument_type"),
+            read("scheme"),
+            starts(np.bincount(account, minlength=accounts.n)),
+        )
+
+    def network(self, parties: Parties) -> tuple[Devices, DeviceLinks, Ips, IpEdges]:
+        """S4 as S5 reads it: devices carry no `home`, which only S4 itself needs."""
+        links = self._links()
+        read = self._reader("s4_device_base_6A")
+        owner = _positions(read("primary_party_id"), np.int32)
+        roles = self.pack.codes("device_link_role")
+        others = links.device[links.role == roles.index("SECONDARY_USER")]
+        owned = owner >= 0
+        owner_type = np.where(owned, parties.type[owner], np.uint8(255))
+        devices = Devices(
+            read("device_type"),
+            read("device_group"),
+            read("os_family"),
+            read("ua_family"),
+            owner,
+            _positions(read("primary_merchant_id"), np.int32),
+            owner_type,
+            read("home_country_iso"),
+            read("home_region_id"),
+            np.empty(0, dtype=np.int32),
+            (owned + np.bincount(others, minlength=owner.size)).astype(np.uint8),
+            0,
+        )
+        read = self._reader("s4_ip_base_6A")
+        ips = Ips(read("ip_type"), read("asn_class"), read("ip_version"), read("country_iso"))
+        return devices, links, ips, self._edges(ips.n)
+
+    def _links(self) -> DeviceLinks:
+        read = self._reader("s4_device_links_6A")
+        target = np.zeros(0, dtype=np.uint32)
+        for name in ("party_id", "account_id", "instrument_id", "merchant_id"):
+            # Exactly one of the four is not null (0), so their sum is the one.
+            ids = read(name).astype(np.uint32)
+            target = ids if not target.size else target + ids
+        return DeviceLinks(
+            _positions(read("device_id"), np.uint32), read("link_role"), target - np.uint32(1)
+        )
+
+    def _edges(self, ips: int) -> IpEdges:
+        read = self._reader("s4_ip_links_6A")
+        device = read("device_id")
+        mine = device > 0
+        ip = _positions(read("ip_id")[mine], np.uint32)
+        return IpEdges(
+            ip,
+            _positions(device[mine], np.uint32),
+            read("link_role")[mine],
+            starts(np.bincount(ip, minlength=ips)),
+        )
+
+    def _reader(self, name: str) -> Any:
+        table = BY_NAME[name]
+        codes: dict[str, Sequence[str]] = {
+            c.name: self.geo.countries if c.codes == "country" else self.pack.codes(c.codes)
+            for c in table.columns
+            if c.kind is Kind.CODE and c.codes and c.codes != "currency"
+        }
+        folder = self.base.folder(name)
+
+        def read(column: str) -> NDArray[Any]:
+            return read_columns(folder, table, [column], codes)[column]
+
+        return read
+
+
+def _positions(ids: NDArray[np.generic], dtype: Any) -> NDArray[Any]:
+    """0-based positions of published ids; null (0) becomes −1."""
+    return np.asarray(np.subtract(ids, 1, dtype=np.int64), dtype=dtype)
+
+
+def reuse_document(inputs: Inputs, base: Base | None) -> dict[str, Any]:
+    """`state_inputs_6A.json`: what every state read, and whose states were reused."""
+    reused = base and {
+        "run_id": base.receipt.run_id,
+        "bundle_digest": base.receipt.bundle_digest,
+        "states": list(base.states),
+    }
+    return {"states": inputs, "reused": reused}

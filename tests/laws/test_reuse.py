@@ -1,0 +1,143 @@
+"""Rerun law: reuse and rerun make what a run from scratch makes, or are refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fraudworld import pipeline
+from fraudworld.errors import InputError, RefusedError
+from fraudworld.policy.loader import STEMS, load_pack
+from fraudworld.policy.reads import READS, view
+from fraudworld.request import FROM_STATES, RunRequest
+from fraudworld.store.layout import RunPlace
+
+FIRST_READER = {
+    "delta_a_kmax": "S2",
+    "delta_b_ip": "S4",
+    "delta_c_propagation": "S5",
+    "delta_d_mapping": "S5",
+    "delta_e_validation": "S5",
+    "more_cards": "S3",
+    "p6_2_country": "S1",
+}
+"""Overlay → the first state that must run again, as the protocol's table (page 4.1) has it."""
+
+MORE_CARDS = """name: more_cards
+why: A change of S3 alone; p6_1_floors asks that every other defect be gone.
+set:
+  instrument_mix_priors:
+    lambda_per_account: {RETAIL_CURRENT_BASIC: 2.21}
+"""
+SIZE = 0.4
+
+
+def run(root: Path, *overlays: str, seed: int = 42, **more: object) -> pipeline.RunOutcome:
+    own = root / "more_cards.yaml"
+    own.parent.mkdir(exist_ok=True, parents=True)
+    own.write_text(MORE_CARDS)
+    overlays = tuple(str(own) if name == own.stem else name for name in overlays)
+    request = {"scale": SIZE, "seed": seed, "runs_root": root, "overlays": overlays, **more}
+    return pipeline.run(RunRequest(**request))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run(tmp_path_factory.mktemp("base"), "published_baseline").place.root
+
+
+@settings(
+    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(changed=st.sets(st.sampled_from(sorted(FIRST_READER))), start=st.sampled_from(FROM_STATES))
+def test_reuse_equals_a_run_from_scratch_or_is_refused(
+    base: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    changed: set[str],
+    start: str,
+) -> None:
+    """The whole bundle is equal byte for byte: tables, RNG logs, plans, counters, gateboard."""
+    root = tmp_path_factory.mktemp("reuse")
+    overlays = ("published_baseline", *sorted(changed))
+    earliest = min((FIRST_READER[name] for name in changed), default="S6")
+
+    def reused() -> pipeline.RunOutcome:
+        return run(root / "reused", *overlays, from_state=start, base=base)
+
+    if start > earliest:
+        with pytest.raises(RefusedError, match=f"{earliest} would not be") as refused:
+            reused()
+        assert refused.value.code == "6A.S0.BASE_STATE_DIFFERS"
+        assert not (root / "reused" / ".staging").exists()
+        return
+    again, scratch = reused(), run(root / "scratch", *overlays)
+    assert again.run_id == scratch.run_id
+    assert again.place.bundle_index.read_bytes() == scratch.place.bundle_index.read_bytes()
+    said = json.loads(again.place.state_inputs.read_text("utf-8"))
+    assert said["reused"]["run_id"] == base.name
+    assert said["reused"]["states"] == [s for s in READS if s < start]
+    assert said["states"] == json.loads(scratch.place.state_inputs.read_text("utf-8"))["states"]
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [({"seed": 7}, "seed"), ({"scale": 0.41}, "upstream")],
+)
+def test_another_seed_or_upstream_is_refused(
+    base: Path, tmp_path: Path, change: dict[str, object], named: str
+) -> None:
+    with pytest.raises(RefusedError, match=f"its {named} is"):
+        run(tmp_path, "published_baseline", from_state="S5", base=base, **change)
+
+
+def test_same_policy_links_the_files(base: Path) -> None:
+    """Nothing to restamp: another role under the same identity shares its parts on disk."""
+    again = run(
+        base.parent, "published_baseline",
+        role="candidate", from_state="S5", base=base,
+    )  # fmt: skip
+    part = "s1_party_base_6A"
+    mine, theirs = (RunPlace(root) for root in (again.place.root, base))
+    inodes = [
+        next(p.dataset(part, again.identity).glob("*.parquet")).stat().st_ino
+        for p in (mine, theirs)
+    ]
+    assert inodes[0] == inodes[1]
+    assert mine.bundle_index.read_bytes() == theirs.bundle_index.read_bytes()
+
+
+def test_a_changed_base_is_refused(base: Path, tmp_path: Path) -> None:
+    """A base is read only after every byte of it was found as sealed."""
+    copy = tmp_path / base.name
+    shutil.copytree(base, copy)
+    part = next((copy / "data/layer3/6A/s3_instrument_base_6A").rglob("*.parquet"))
+    data = bytearray(part.read_bytes())
+    data[len(data) // 2] ^= 1
+    part.write_bytes(data)
+    with pytest.raises(RefusedError, match=r"OUTPUT_CONFLICT.*s3_instrument_base"):
+        run(tmp_path / "runs", "published_baseline", from_state="S5", base=copy)
+
+
+@pytest.mark.parametrize(
+    "half", [{"from_state": "S4"}, {"base": Path("x")}, {"from_state": "S1", "base": Path("x")}]
+)
+def test_half_a_request_is_bad_usage(half: dict[str, object]) -> None:
+    with pytest.raises(InputError, match="--from"):
+        RunRequest(**half)  # type: ignore[arg-type]
+
+
+def test_a_state_cannot_read_what_its_digest_leaves_out() -> None:
+    pack = load_pack().pack
+    for state, reads in READS.items():
+        seen = view(pack, state)
+        for name in STEMS:
+            if name in reads:
+                assert getattr(seen, name) == getattr(pack, name)
+            else:
+                with pytest.raises(AttributeError):
+                    getattr(seen, name)
