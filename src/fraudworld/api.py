@@ -169,7 +169,8 @@ def certify(
     `progress` is called with the name of every world and stream as its turn comes, for whom
     to tell of it. Without `witness` no transactions are made: T10 has no evidence then, and
     the decision can only be HOLD_REMEDIATE.
-    Returns `realism_gate_summary_6A.json`, written below the runs root. Raises RefusedError
+    Returns `realism_gate_summary_6A.json`, written below the runs root with its attestation
+    beside it. Raises RefusedError
     where required seeds are missing.
     """
     from fraudworld import gates, pipeline

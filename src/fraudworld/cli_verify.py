@@ -31,7 +31,8 @@ def verify(
     """Work out again, from bytes alone, everything a published run claims.
 
     Seal, identity, schemas, content digests, keys and laws, randomness, inputs, gateboard.
-    The first wrong thing is named and the exit status is 1. Works on a copy elsewhere.
+    The first wrong thing is named and the exit status is 1. Works on a copy elsewhere. Given
+    a runs root with a certificate, verifies that and every run it names.
 
     Examples:
 
@@ -42,12 +43,20 @@ def verify(
         fraudworld verify 3f2a --key reviewer.pub.pem
     """
     from fraudworld import api
-    from fraudworld.verification import Verdict, regenerated
+    from fraudworld.verification import (
+        Verdict,
+        is_certificate,
+        regenerated,
+        verify_certificate,
+    )
     from fraudworld.verification import verify as examine
 
     place = Path(run) if Path(run).is_dir() else api.find_run(run, runs_root).root
-    verdict = examine(place, upstream=upstream, key=key)
-    if deep and verdict.holds:
+    whole = is_certificate(place)
+    verdict = (
+        verify_certificate(place, key=key) if whole else examine(place, upstream=upstream, key=key)
+    )
+    if deep and verdict.holds and not whole:
         made = (*verdict.checks, *regenerated(place, upstream=upstream))
         verdict = Verdict(verdict.run, made, ())
     if as_json:
@@ -84,10 +93,11 @@ def attest(
     runs_root: opt.RunsRoot = RUNS_ROOT,
     as_json: opt.AsJson = False,
 ) -> None:
-    """State what a run is and how it was judged: in-toto in a DSSE envelope, signed or not.
+    """State how a run or a certificate was judged: in-toto in a DSSE envelope, signed or not.
 
-    The run is verified first, all of it; what does not hold is not attested and the exit
-    status is 1. The statement is the same whoever makes it; the signature is yours.
+    RUN may be a runs root that holds a certificate. What is attested is verified first, all of
+    it; what does not hold is not attested and the exit status is 1. The statement is the same
+    whoever makes it; the signature is yours.
 
     Examples:
 
@@ -96,11 +106,16 @@ def attest(
         fraudworld attest 3f2a --key me.pem --out 3f2a.attestation.json
     """
     from fraudworld import api
-    from fraudworld.verification import attested
+    from fraudworld.verification import attested, is_certificate, verify_certificate
     from fraudworld.verification import verify as examine
 
     place = Path(run) if Path(run).is_dir() else api.find_run(run, runs_root).root
-    failure = examine(place, but=("attestation",)).first_failure
+    verdict = (
+        verify_certificate(place, attested=False)
+        if is_certificate(place)
+        else examine(place, but=("attestation",))
+    )
+    failure = verdict.first_failure
     if failure is not None:
         words = (f"Not attested: {failure.group}: {failure.name}", f"  {failure.what}")
         show.lines(("", *words))

@@ -217,3 +217,59 @@ def test_a_run_that_lost_its_attestation_gets_the_same_one(copy: Path) -> None:
     assert not verify(copy).holds
     write_attestation(RunPlace(copy))
     assert path.read_bytes() == before
+
+
+@pytest.fixture(scope="module")
+def certified(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A runs root with the certificate of four small worlds, not witnessed."""
+    from fraudworld import api
+    from fraudworld.request import RunRequest
+
+    root = tmp_path_factory.mktemp("certified")
+    api.certify(RunRequest(scale=0.4, runs_root=root), (42, 7, 101, 202), witness=False)
+    return root
+
+
+def test_a_certificate_is_attested_with_its_runs(
+    fraudworld: Call, certified: Path, tmp_path: Path
+) -> None:
+    mine, theirs = keys(tmp_path, "mine")
+    assert fraudworld("verify", certified).status == 0
+    assert fraudworld("verify", certified, "--key", theirs).status == 1, "not signed yet"
+    assert fraudworld("attest", certified, "--key", mine).status == 0
+    assert fraudworld("verify", certified, "--key", theirs).status == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda summary: summary.update(decision="PASS_BPLUS"),
+        lambda summary: summary["seeds"]["7"].update(grade="A"),
+        lambda summary: summary["runs"].update({"7": summary["runs"]["42"]}),
+        lambda summary: summary["runs"].update({"7": "../elsewhere"}),
+        lambda summary: summary.pop("runs"),
+    ],
+)
+def test_a_changed_certificate_is_found(
+    fraudworld: Call,
+    certified: Path,
+    tmp_path: Path,
+    change: Callable[[dict[str, Any]], object],
+) -> None:
+    from fraudworld.gates.certify import SUMMARY
+
+    root = tampering.copied(certified, tmp_path / "root")
+    edited(root / SUMMARY, change)
+    said = fraudworld("verify", root)
+    assert said.status == 1
+    assert "First wrong" in said.out
+
+
+def test_a_certificate_whose_run_changed_is_not_attested(
+    fraudworld: Call, certified: Path, tmp_path: Path
+) -> None:
+    root = tampering.copied(certified, tmp_path / "root")
+    part = sorted(root.glob("*/data/layer3/6A/s3_instrument_base_6A/**/part-*.parquet"))[-1]
+    tampering.replace(part, part.read_bytes()[:-1])
+    assert fraudworld("attest", root).status == 1
+    assert fraudworld("verify", root).status == 1

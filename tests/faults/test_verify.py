@@ -51,6 +51,41 @@ def test_deep_makes_the_run_again(demo_world):
     assert all(c.holds for c in checks)
 
 
+OVERLAYS = (
+    (), ("published_baseline",), ("delta_a_kmax",), ("delta_b_ip",), ("delta_c_propagation",),
+    ("delta_d_mapping",), ("p6_3_bplus",), ("published_baseline", "delta_a_kmax"),
+)  # fmt: skip
+
+
+def clean(number: int, root) -> RunRequest:
+    """The `number`-th of many different honest requests: seed, policy, size, shards, role."""
+    return RunRequest(
+        profile="demo",
+        scale=(0.4, 0.6, 1.0)[number % 3],
+        seed=1_000 + number,
+        runs_root=root,
+        overlays=OVERLAYS[number % len(OVERLAYS)],
+        shard_parties=(50_000, 7_000, 0)[number // 2 % 3],
+        workers=1 + number % 2,
+        role=("none", "candidate", "witness:7")[number % 3],
+    )
+
+
+@pytest.mark.full
+def test_fifty_clean_runs_raise_no_alarm(tmp_path):
+    """By `verify` and by the script each run carries; 0 false alarms of 50."""
+    grades = []
+    for number in range(50):
+        outcome = pipeline.run(clean(number, tmp_path))
+        verdict = verify(outcome.place.root)
+        assert verdict.holds, (number, verdict.first_failure)
+        said = standalone(outcome.place.root)
+        assert said.returncode == 0, (number, said.stdout)
+        grades.append(outcome.grade)
+        shutil.rmtree(outcome.place.root)
+    assert len(set(grades)) > 1, "worlds that pass and worlds that fail"
+
+
 def found(run, n: int, seed: int, tmp_path) -> list[str]:
     """Mutations out of `n` that `verify` did not notice."""
     rnd = random.Random(seed)

@@ -19,6 +19,7 @@ from fraudworld.gates.schema import write_evidence
 from fraudworld.gates.stability import spreads, t9_cross_seed_stability
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.request import RunRequest
+from fraudworld.store.attestation import write_certificate
 from fraudworld.store.bundle import sha256_file
 
 Witness = Callable[[Mapping[int, Path]], Sequence[Row]]
@@ -63,6 +64,7 @@ def certify(
     ]
     summary = summarise(pack, runs, boards, across, copied_states(runs))
     write_evidence(request.runs_root / SUMMARY, summary)
+    write_certificate(request.runs_root / SUMMARY, request.runs_root)
     return summary
 
 

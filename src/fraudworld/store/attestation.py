@@ -21,11 +21,13 @@ from fraudworld.store.bundle import describe
 from fraudworld.store.identity import canonical_json
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.receipt import read_receipt
+from fraudworld.store.whole import write_whole
 
 NAME = "attestation.json"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:fraudworld:attestation:realism:v1"
+CERTIFICATE_TYPE = "urn:fraudworld:attestation:certificate:v1"
 LARGEST = 16 << 20
 INVALID = "6A.S5.ATTESTATION_INVALID"
 NO_KEY = "6A.CLI.KEY_INVALID"
@@ -87,6 +89,42 @@ def statement(place: RunPlace) -> dict[str, Any]:
     }
 
 
+def certificate_place(summary: Path) -> Path:
+    """Where the attestation of a certificate lies: beside its summary."""
+    return summary.with_name(f"{summary.stem}.{NAME}")
+
+
+def certificate_statement(summary: Path, runs_root: Path) -> dict[str, Any]:
+    """The statement of a certificate: the summary and every run it rests on, as they are now.
+
+    Raises InputError where the summary or one of its runs cannot be read.
+    """
+    document = _json(summary)
+    rows = [(m.path, m.sha256_hex) for m in describe(summary.parent, [summary.name])]
+    try:
+        for run in document["runs"].values():
+            place = RunPlace(runs_root / str(run))
+            names = [
+                p.relative_to(runs_root).as_posix() for p in (place.bundle_index, place.gateboard)
+            ]
+            rows += [(m.path, m.sha256_hex) for m in describe(runs_root, names)]
+        kept = ("contract_version", "decision", "eligible_grade", "runs", "seeds")
+        predicate = {key: document[key] for key in kept}
+    except (OSError, KeyError, AttributeError, ValueError) as error:
+        raise InputError(
+            "6A.S0.IO_READ_FAILED",
+            f"the certificate rests on a run that cannot be read: {type(error).__name__}: {error}",
+            where=str(summary),
+            remedy="bring the runs along with their certificate, or certify again",
+        ) from error
+    return {
+        "_type": STATEMENT_TYPE,
+        "subject": [{"name": name, "digest": {"sha256": sha}} for name, sha in sorted(rows)],
+        "predicateType": CERTIFICATE_TYPE,
+        "predicate": predicate,
+    }
+
+
 def envelope(payload: bytes) -> dict[str, Any]:
     """An envelope without signatures around a statement's bytes."""
     return {
@@ -98,8 +136,19 @@ def envelope(payload: bytes) -> dict[str, Any]:
 
 def write_attestation(place: RunPlace) -> None:
     """Write the unsigned attestation of a staged run; the same run gives the same bytes."""
-    document = envelope(canonical_json(statement(place)))
-    place_of(place).write_bytes(canonical_json(document) + b"\n")
+    place_of(place).write_bytes(encoded(statement(place)))
+
+
+def write_certificate(summary: Path, runs_root: Path) -> None:
+    """Write the unsigned attestation of a certificate beside its summary."""
+    write_whole(certificate_place(summary), encoded(certificate_statement(summary, runs_root)))
+
+
+def encoded(stated: dict[str, Any], key: Path | None = None) -> bytes:
+    """A statement as the bytes of an envelope's file, signed by `key` if there is one."""
+    payload = canonical_json(stated)
+    document = envelope(payload) if key is None else sign(payload, key)
+    return canonical_json(document) + b"\n"
 
 
 def read_attestation(path: Path) -> Attestation:
@@ -120,7 +169,8 @@ def read_attestation(path: Path) -> Attestation:
             if not isinstance(signature.get("keyid", ""), str):
                 raise ValueError("a keyid is no text")
         found = json.loads(payload.decode("utf-8"))
-        if found["_type"] != STATEMENT_TYPE or found["predicateType"] != PREDICATE_TYPE:
+        kinds = (PREDICATE_TYPE, CERTIFICATE_TYPE)
+        if found["_type"] != STATEMENT_TYPE or found["predicateType"] not in kinds:
             raise ValueError(f"it states {found['_type']!r}, {found['predicateType']!r}"[:160])
         for subject in found["subject"]:
             if not isinstance(subject["name"] + subject["digest"]["sha256"], str):
@@ -137,9 +187,13 @@ def read_attestation(path: Path) -> Attestation:
     return Attestation(payload, found, document)
 
 
-def differences(attestation: Attestation, place: RunPlace) -> Iterator[str]:
-    """What the statement says that is not so of the run; subjects first, one line each."""
-    wanted = statement(place)
+def differences(attestation: Attestation, wanted: dict[str, Any]) -> Iterator[str]:
+    """What the statement says that is not so; subjects first, one line each.
+
+    wanted: the statement that is true, from `statement` or `certificate_statement`.
+    """
+    if attestation.statement["predicateType"] != wanted["predicateType"]:
+        yield f"it states {attestation.statement['predicateType']}"
     stated, here = (
         {s["name"]: s["digest"]["sha256"] for s in document["subject"]}
         for document in (attestation.statement, wanted)

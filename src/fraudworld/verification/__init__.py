@@ -7,7 +7,16 @@ not as the hundred laws it breaks.
 """
 
 from fraudworld.verification.attest import attested
+from fraudworld.verification.certificate import is_certificate, verify_certificate
 from fraudworld.verification.checks import Check, Verdict, verify
 from fraudworld.verification.deep import regenerated
 
-__all__ = ["Check", "Verdict", "attested", "regenerated", "verify"]
+__all__ = [
+    "Check",
+    "Verdict",
+    "attested",
+    "is_certificate",
+    "regenerated",
+    "verify",
+    "verify_certificate",
+]

@@ -82,6 +82,9 @@ class Claim:
         return self.sealed, self.receipt
 
 
+CALLER = (attestation.NO_KEY, MISSING)
+"""Codes of what is said of the caller, not of the run."""
+
 Group = Callable[[Claim], Iterator[Check]]
 
 
@@ -106,8 +109,8 @@ def verify(
         try:
             made += group(claim)
         except FraudworldError as error:
-            if error.code in (attestation.NO_KEY, MISSING):
-                raise  # said of the caller, not of the run
+            if error.code in CALLER:
+                raise
             made.append(Check(name, "readable", False, f"{error.what} [{error.where}]"))
     return Verdict(run, tuple(made), tuple(skipped))
 
@@ -283,13 +286,18 @@ def _gates(claim: Claim) -> Iterator[Check]:
 def _attestation(claim: Claim) -> Iterator[Check]:
     """The statement is this run's, and its signature is by the key given, if one is."""
     found = attestation.read_attestation(attestation.place_of(claim.place))
-    differs = list(attestation.differences(found, claim.place))
+    differs = list(attestation.differences(found, attestation.statement(claim.place)))
     yield Check("attestation", "subjects and predicate are this run's", not differs,
                 "; ".join(differs[:2]))  # fmt: skip
     if claim.key is not None:
-        signed = attestation.signed_by(found, claim.key)
-        why = "none of its signatures is good under it" if found.signed else "it is not signed"
-        yield Check("attestation", f"signed by {claim.key}", signed, "" if signed else why)
+        yield signature(found, claim.key)
+
+
+def signature(found: attestation.Attestation, key: Path) -> Check:
+    """Is the attestation signed by the public key in a PEM file?"""
+    signed = attestation.signed_by(found, key)
+    why = "none of its signatures is good under it" if found.signed else "it is not signed"
+    return Check("attestation", f"signed by {key}", signed, "" if signed else why)
 
 
 CHECKS: tuple[tuple[str, Group], ...] = (

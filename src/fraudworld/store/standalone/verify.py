@@ -147,7 +147,8 @@ def odds_ratio(sql, asset, clean):
         "account": ("s2_account_base_6A", "account_id", "owner_party_id"),
         "device": ("s4_device_base_6A", "device_id", "primary_party_id"),
     }[asset]
-    cells = {
+    cells = {(a, b): 0.5 for a in (True, False) for b in (True, False)}
+    cells |= {
         (bool(a), bool(b)): n + 0.5
         for a, b, n in sql.execute(
             f"SELECT p.canonical_role_family <> ?, r.canonical_role_family <> ?, count(*)"
