@@ -35,6 +35,7 @@ from fraudworld.request import Progress
 from fraudworld.rng import RNG_LAW_VERSION, StreamUse
 from fraudworld.store.evidence import write_rng_logs
 from fraudworld.store.publish import publish, staging
+from fraudworld.store.roles import require_run_open
 from fraudworld.store.tables import DatasetRecord, DatasetWriter
 from fraudworld.upstream.arrivals import Arrivals, load_arrivals
 
@@ -70,6 +71,9 @@ def stream(request: StreamRequest, progress: Report | None = None) -> StreamOutc
     changed after publishing, and where another stream is published already.
     """
     clock = _Clock(progress)
+    target = StreamPlace.below(request.to or request.run)
+    if request.to is None and not target.layer.exists():
+        require_run_open(request.run, "no stream can be made inside it; publish it --to elsewhere")
     with clock.step("S0", "verify_run"):
         inputs = open_inputs(
             request.run, request.upstream_dir, allow_unflagged=request.allow_unflagged
@@ -77,7 +81,6 @@ def stream(request: StreamRequest, progress: Report | None = None) -> StreamOutc
         arrivals = load_arrivals(inputs.upstream, inputs.identity.seed, inputs.geo.countries)
         window = make_window(request, arrivals)
         receipt = _receipt(request, inputs, window)
-    target = StreamPlace.below(request.to or request.run)
     if target.layer.exists():
         return _reuse(target, receipt, clock)
     root = request.run.resolve().parent if request.to is None else request.to

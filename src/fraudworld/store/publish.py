@@ -116,6 +116,20 @@ def sweep(area: Path, *, mine: str) -> None:
 
 
 @contextmanager
+def hold_run(runs_root: Path, run_id: str) -> Iterator[bool]:
+    """Keep others from making run `run_id`; False where somebody is making it now."""
+    area = runs_root / AREA
+    area.mkdir(parents=True, exist_ok=True)
+    with (area / f"{run_id}.lock").open("a") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            free = True
+        except BlockingIOError:
+            free = False
+        yield free
+
+
+@contextmanager
 def _lock(path: Path, *, wait: bool = True) -> Iterator[None]:
     """Hold the lock file `path`; BlockingIOError where it is taken and `wait` is off."""
     with path.open("a") as handle:

@@ -20,6 +20,7 @@ from fraudworld.store.bundle import Member, describe, index_document
 from fraudworld.store.identity import canonical_json
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.produce import Produce, Sealed
+from fraudworld.store.roles import require_run_open
 from fraudworld.store.tables import DatasetRecord
 from fraudworld.store.whole import write_whole
 
@@ -98,8 +99,10 @@ def renew_reports(place: RunPlace, files: Mapping[Path, bytes]) -> None:
     """Replace reports of a published run; killed at any instant, `check_outside` still holds.
 
     The index says first what it will say, with the old lines beside the new under `renewing`;
-    then come the files, then the index without the old lines.
+    then come the files, then the index without the old lines. Raises RefusedError
+    `6A.STORE.POSTURE_FROZEN` for a run of a frozen posture.
     """
+    require_run_open(place.root, "its reports cannot be renewed")
     new = {
         path.relative_to(place.root).as_posix(): (len(data), hashlib.sha256(data).hexdigest())
         for path, data in files.items()

@@ -1,0 +1,81 @@
+"""Candidate → witness → last good: what vetoes a run, and who may be promoted (page 4.2).
+
+One seed first, then the witness seeds. A veto is a hard gate that fails or evidence that is
+missing; one is enough, and all are told.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from fraudworld.errors import FraudworldError, RefusedError
+from fraudworld.store.layout import RunPlace
+from fraudworld.store.prune import find
+from fraudworld.store.receipt import read_receipt
+from fraudworld.store.roles import pin, read_ledger
+from fraudworld.store.seal import check_run
+
+WITNESS_SEEDS = (42, 7, 101, 202)
+HARD = tuple(f"T{n}" for n in range(1, 9))
+
+
+def vetoes(root: Path) -> tuple[str, ...]:
+    """What forbids to promote the run at `root`; nothing where it may be."""
+    place = RunPlace(root)
+    try:
+        sealed = check_run(place)
+        tests = json.loads(place.gateboard.read_text("utf-8"))["tests"]
+        report = json.loads(place.document("s5_validation_report_6A").read_text("utf-8"))
+        failed = [f"S5 check {name} fails" for name in report["required_failed"]]
+        rows = [(t["test_id"], t["metric_name"], t["status"], t["pass_B"]) for t in tests]
+    except FraudworldError as error:
+        return (f"evidence does not hold: {error.code}",)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return (f"evidence cannot be read: {type(error).__name__}",)
+    judged = {str(test).partition("_")[0] for test, *_ in rows}
+    return (
+        *(() if sealed.passed else ("no flag: it did not pass",)),
+        *(f"{gate} was not judged" for gate in HARD if gate not in judged),
+        *(
+            f"{test} {metric} is {status}"
+            for test, metric, status, good in rows
+            if not good or status != "PASS"
+        ),
+        *failed,
+    )
+
+
+def promote(root: Path, seeds: Sequence[int] = WITNESS_SEEDS) -> tuple[str, ...]:
+    """Make a candidate the last good run; returns the ids of the runs that lost that role.
+
+    Every other seed needs a run of the same policy and size with the role `witness:<seed>`.
+    Raises RefusedError `6A.STORE.PROMOTION_VETOED` with every veto, and changes nothing.
+    """
+    candidate = read_receipt(RunPlace(root))
+    ledger = read_ledger(root.parent)
+    found = [] if ledger.role(candidate) == "candidate" else ["the run is no candidate"]
+    found += [f"candidate: {why}" for why in vetoes(root)]
+    same = ("parameter_hash", "profile", "scale", "overlays", "versions")
+    for seed in seeds:
+        if seed == candidate.seed:
+            continue
+        mine = [
+            r
+            for r in find(root.parent).runs
+            if r.seed == seed
+            and ledger.role(r) == f"witness:{seed}"
+            and all(getattr(r, name) == getattr(candidate, name) for name in same)
+        ]
+        if not mine:
+            found.append(f"no run of this policy is witness:{seed}")
+        found += [f"witness:{seed}: {why}" for r in mine for why in vetoes(root.parent / r.run_id)]
+    if found:
+        raise RefusedError(
+            "6A.STORE.PROMOTION_VETOED",
+            f"{len(found)} veto(es): " + "; ".join(found[:20]),
+            where=str(root),
+            remedy="pin the candidate, run and pin its witnesses, mend what fails; then again",
+        )
+    return pin(root, "last_good")

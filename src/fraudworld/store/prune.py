@@ -1,0 +1,130 @@
+"""Carrying out a retention plan: only folders of ours, and no run is ever half removed.
+
+A run leaves by one rename into `.trash`, and only there is it taken apart. Killed before the
+rename it is whole, killed after it is gone; what is left in the trash the next prune finishes.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shutil
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from fraudworld.errors import FraudworldError
+from fraudworld.request import RUN_ID
+from fraudworld.store.layout import RunPlace
+from fraudworld.store.publish import hold_run
+from fraudworld.store.receipt import Receipt, read_receipt
+from fraudworld.store.retention import Kept, Plan, RetentionPolicy, plan
+from fraudworld.store.roles import Ledger, locked, read_ledger
+from fraudworld.store.whole import flush
+
+TRASH = ".trash"
+OURS = frozenset({"run_receipt.json", "run_index.json", "data", "logs", "reports"})
+"""What lies at the top of a run."""
+
+_TRASHED = re.compile(r"[0-9a-f]{32}-[0-9a-f]{8}")
+
+
+@dataclass(frozen=True)
+class Found:
+    """Runs of ours below a root, and folders that look like runs and are left alone, why."""
+
+    runs: tuple[Receipt, ...]
+    left_alone: tuple[tuple[str, str], ...]
+
+
+def find(runs_root: Path) -> Found:
+    """Every entry of a root that could be a run. Links are never followed."""
+    runs: list[Receipt] = []
+    left: list[tuple[str, str]] = []
+    for folder in sorted(runs_root.iterdir()) if runs_root.is_dir() else ():
+        if folder.name.startswith(".") or not (folder.is_symlink() or folder.is_dir()):
+            continue
+        found = _of_ours(folder)
+        if isinstance(found, Receipt):
+            runs.append(found)
+        else:
+            left.append((folder.name, found))
+    return Found(tuple(runs), tuple(left))
+
+
+def _of_ours(folder: Path) -> Receipt | str:
+    """The receipt of a run that may be touched, or why it may not."""
+    if folder.is_symlink():
+        return "a link"
+    if not RUN_ID.fullmatch(folder.name):
+        return "not named as runs are"
+    try:
+        receipt = read_receipt(RunPlace(folder))
+    except FraudworldError:
+        return "no receipt of ours"
+    if receipt.run_id != folder.name:
+        return "its receipt is another run's"
+    strangers = sorted({p.name for p in folder.iterdir()} - OURS)
+    return f"holds {strangers[0]}, which is not ours" if strangers else receipt
+
+
+def plan_of(runs_root: Path, policy: RetentionPolicy, now: datetime) -> Plan:
+    """The plan for the runs that are there now; touches nothing."""
+    return _plan(find(runs_root), read_ledger(runs_root), policy, now)
+
+
+def _plan(found: Found, ledger: Ledger, policy: RetentionPolicy, now: datetime) -> Plan:
+    return plan(
+        (
+            Kept(
+                run_id=r.run_id,
+                role=ledger.role(r),
+                passed=r.passed,
+                grade=r.grade,
+                created_at=datetime.fromisoformat(r.created_at),
+                frozen=ledger.posture_of(r.run_id),
+            )
+            for r in found.runs
+        ),
+        policy,
+        now,
+    )
+
+
+def prune(runs_root: Path, agreed: Plan, policy: RetentionPolicy, now: datetime) -> list[str]:
+    """Remove what `agreed` says and a plan made now, under the lock, still says; returns ids.
+
+    A run that was pinned, frozen or changed since is kept, and so is one that another
+    process is making or reading under its lock.
+    """
+    removed: list[str] = []
+    wanted = {v.run_id for v in agreed.remove}
+    trash = runs_root / TRASH
+    with locked(runs_root) as ledger:
+        if trash.is_symlink() or (trash.exists() and not trash.is_dir()):
+            return removed
+        _empty(trash)
+        # A role must not wait for a run that is gone to be made again.
+        for run_id in sorted(ledger.roles):
+            if not (runs_root / run_id).exists():
+                del ledger.roles[run_id]
+        for verdict in _plan(find(runs_root), ledger, policy, now).remove:
+            if verdict.run_id not in wanted:
+                continue
+            with hold_run(runs_root, verdict.run_id) as mine:
+                if mine:
+                    trash.mkdir(exist_ok=True)
+                    gone = trash / f"{verdict.run_id}-{secrets.token_hex(4)}"
+                    (runs_root / verdict.run_id).rename(gone)
+                    flush(runs_root)
+                    shutil.rmtree(gone)
+                    removed.append(verdict.run_id)
+                    ledger.roles.pop(verdict.run_id, None)
+    return removed
+
+
+def _empty(trash: Path) -> None:
+    """Finish what a killed prune began; only folders named as `prune` names them."""
+    for folder in sorted(trash.iterdir()) if trash.is_dir() else ():
+        if _TRASHED.fullmatch(folder.name) and folder.is_dir() and not folder.is_symlink():
+            shutil.rmtree(folder)

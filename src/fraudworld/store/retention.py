@@ -1,0 +1,73 @@
+"""Which runs are kept: a pure function of (runs, policy, now), a reason per run (page 4.2).
+
+The keep-set is the runs that hold a role and those of a frozen posture. Nothing here knows a
+file: `store.prune` carries a plan out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+NO_ROLE = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """What retention knows of one run; `frozen` names the posture it belongs to, if any."""
+
+    run_id: str
+    role: str
+    passed: bool
+    grade: str
+    created_at: datetime
+    frozen: str | None = None
+
+
+@dataclass(frozen=True)
+class RetentionPolicy:
+    """`grace`: runs younger than this are kept whatever they are; by default none is."""
+
+    grace: timedelta = timedelta(0)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One run, and why it stays or goes."""
+
+    run_id: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Every run once, by id: what to keep and what to remove."""
+
+    keep: tuple[Verdict, ...]
+    remove: tuple[Verdict, ...]
+
+
+def plan(runs: Iterable[Kept], policy: RetentionPolicy, now: datetime) -> Plan:
+    """What retention does to `runs` at `now` (aware of its time zone)."""
+    keep: list[Verdict] = []
+    remove: list[Verdict] = []
+    for run in sorted(runs, key=lambda r: r.run_id):
+        why = _reason_to_keep(run, policy, now)
+        if why is not None:
+            keep.append(Verdict(run.run_id, why))
+        else:
+            ended = "passed B" if run.passed else f"grade {run.grade}, without flag"
+            remove.append(Verdict(run.run_id, f"holds no role ({ended})"))
+    return Plan(tuple(keep), tuple(remove))
+
+
+def _reason_to_keep(run: Kept, policy: RetentionPolicy, now: datetime) -> str | None:
+    if run.frozen is not None:
+        return f"frozen in posture {run.frozen}"
+    if run.role != NO_ROLE:
+        return f"is {run.role}"
+    # A run from the future (a clock that jumped) is as young as can be.
+    if policy.grace > timedelta(0) and now - run.created_at < policy.grace:
+        return "younger than the grace period"
+    return None

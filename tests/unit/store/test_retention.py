@@ -1,0 +1,199 @@
+"""Retention: a plan never removes the keep-set, a prune touches nothing that is not ours."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from calling import Said
+from fraudworld.store.prune import TRASH, find, plan_of, prune
+from fraudworld.store.retention import Kept, Plan, RetentionPolicy, plan
+from fraudworld.store.roles import freeze, pin, read_ledger
+from store_of_runs import AT_ONCE, NOW, go, made
+
+ROLES = ("none", "baseline", "candidate", "last_good", "witness:7")
+
+kept_runs = st.lists(
+    st.builds(
+        Kept,
+        run_id=st.text("0123456789abcdef", min_size=32, max_size=32),
+        role=st.sampled_from(ROLES),
+        passed=st.booleans(),
+        grade=st.sampled_from(("<C", "B", "B+")),
+        created_at=st.timedeltas(timedelta(days=-9), timedelta(days=9)).map(lambda d: NOW + d),
+        frozen=st.sampled_from((None, None, "P5")),
+    ),
+    unique_by=lambda run: run.run_id,
+    max_size=12,
+)
+policies = st.timedeltas(timedelta(0), timedelta(days=3)).map(RetentionPolicy)
+
+
+@given(kept_runs, policies)
+def test_a_plan_keeps_every_role_and_every_frozen_run(
+    runs: list[Kept], policy: RetentionPolicy
+) -> None:
+    found = plan(runs, policy, NOW)
+    by_id = {run.run_id: run for run in runs}
+    assert sorted(v.run_id for v in (*found.keep, *found.remove)) == sorted(by_id)
+    assert all(v.why for v in (*found.keep, *found.remove))
+    for gone in (by_id[v.run_id] for v in found.remove):
+        assert gone.role == "none"
+        assert gone.frozen is None
+        assert policy.grace == timedelta(0) or NOW - gone.created_at >= policy.grace
+
+
+@given(kept_runs, policies)
+def test_a_plan_is_idempotent_and_knows_no_order(runs: list[Kept], policy: RetentionPolicy) -> None:
+    first = plan(runs, policy, NOW)
+    assert plan(list(reversed(runs)), policy, NOW) == first
+    left = [r for r in runs if r.run_id in {v.run_id for v in first.keep}]
+    assert plan(left, policy, NOW) == Plan(first.keep, ())
+
+
+def test_prune_removes_what_the_plan_says_and_the_second_time_nothing(tmp_path: Path) -> None:
+    keep, gone = made(tmp_path, 1, "baseline"), made(tmp_path, 2)
+    assert go(tmp_path) == [gone.name]
+    assert keep.exists()
+    assert not gone.exists()
+    assert list((tmp_path / TRASH).iterdir()) == []
+    assert go(tmp_path) == []
+
+
+def test_prune_touches_nothing_that_is_not_ours(tmp_path: Path) -> None:
+    """Links, foreign folders and files, another tool's receipt, a stranger inside a run."""
+    root, away = tmp_path / "runs", tmp_path / "away"
+    target = made(away, 9)
+    root.mkdir()
+    (root / f"{9:032x}").symlink_to(target)
+    (root / "notes").mkdir()
+    (root / "notes" / "mine.txt").write_text("keep")
+    (root / f"{8:032x}").mkdir()  # named as ours, but no receipt
+    (root / "file.txt").write_text("keep")
+    other = made(root, 7)
+    text = json.loads((other / "run_receipt.json").read_text()) | {"tool": "another"}
+    (other / "run_receipt.json").write_text(json.dumps(text))
+    linked = made(root, 6)
+    (linked / "run_receipt.json").rename(away / "receipt.json")
+    (linked / "run_receipt.json").symlink_to(away / "receipt.json")
+    (made(root, 5) / "thesis.docx").write_text("keep")
+    made(root, 4).rename(root / f"{3:032x}")  # a copy under another run's name
+    trash = root / TRASH
+    trash.mkdir()
+    (trash / "mine").mkdir()
+    (trash / f"{1:032x}-0123abcd").symlink_to(away)
+    before = sorted(str(p) for p in tmp_path.rglob("*") if not p.name.startswith(".st"))
+    assert go(root) == []
+    assert before == sorted(str(p) for p in tmp_path.rglob("*") if not p.name.startswith(".st"))
+    assert {why for _, why in find(root).left_alone} == {
+        "a link", "not named as runs are", "no receipt of ours",
+        "holds thesis.docx, which is not ours", "its receipt is another run's",
+    }  # fmt: skip
+
+
+def test_a_trash_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
+    root, away = tmp_path / "runs", tmp_path / "away"
+    run = made(root, 1)
+    away.mkdir()
+    (away / f"{1:032x}-0123abcd").mkdir()
+    (root / TRASH).symlink_to(away)
+    assert go(root) == []
+    assert run.exists()
+    assert (away / f"{1:032x}-0123abcd").exists()
+
+
+def test_a_run_pinned_or_frozen_after_the_plan_stays(tmp_path: Path) -> None:
+    pinned, frozen, gone = (made(tmp_path, n) for n in (1, 2, 3))
+    agreed = plan_of(tmp_path, AT_ONCE, NOW)
+    assert len(agreed.remove) == 3
+    pin(pinned, "baseline")
+    freeze("P5", [frozen])
+    assert prune(tmp_path, agreed, AT_ONCE, NOW) == [gone.name]
+    assert pinned.exists()
+    assert frozen.exists()
+
+
+def test_a_role_does_not_wait_for_a_run_that_is_gone(tmp_path: Path) -> None:
+    """A superseded candidate that is removed and made again is a candidate again."""
+    old = made(tmp_path, 1, "candidate")
+    assert pin(made(tmp_path, 2), "candidate") == (old.name,)
+    assert go(tmp_path) == [old.name]
+    assert old.name not in read_ledger(tmp_path).roles
+
+
+PRUNE = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from fraudworld.store.prune import plan_of, prune
+from fraudworld.store.retention import RetentionPolicy
+root, policy, now = Path(sys.argv[1]), RetentionPolicy(), datetime.now(UTC)
+print("ready", flush=True)
+prune(root, plan_of(root, policy, now), policy, now)
+"""
+
+
+def test_killed_at_any_instant_no_run_is_half_removed(tmp_path: Path) -> None:
+    """Every run in sight is whole, and the next prune finishes what was begun."""
+    draw, midway = random.Random(6), 0
+    for attempt in range(12):
+        root = tmp_path / str(attempt)
+        keep = made(root, 999, "last_good")
+        whole = {p.relative_to(keep).as_posix() for p in keep.rglob("*")}
+        for number in range(1, 41):
+            made(root, number)
+        with subprocess.Popen(
+            [sys.executable, "-c", PRUNE, str(root)], stdout=subprocess.PIPE
+        ) as child:
+            assert child.stdout is not None
+            assert child.stdout.readline() == b"ready\n"
+            time.sleep(draw.uniform(0.0, 0.06))
+            os.kill(child.pid, signal.SIGKILL)
+        left = [p for p in root.iterdir() if not p.name.startswith(".")]
+        midway += 1 < len(left) < 41
+        for run in left:
+            assert {p.relative_to(run).as_posix() for p in run.rglob("*")} == whole
+        go(root)
+        assert [p for p in root.iterdir() if not p.name.startswith(".")] == [keep]
+        assert list((root / TRASH).iterdir()) == []
+    assert midway, "no kill came midway: the instants prove nothing"
+
+
+def test_the_command_prints_a_reason_per_run_and_asks_for_yes(
+    tmp_path: Path, fraudworld: Callable[..., Said]
+) -> None:
+    keep, gone = made(tmp_path, 1, "baseline"), made(tmp_path, 2, passed=False)
+    said = fraudworld("runs", "prune", "--runs-root", tmp_path)
+    assert said.status == 0
+    assert gone.exists()
+    assert "is baseline" in said.out
+    assert "holds no role" in said.out
+    assert "--yes" in said.out
+    said = fraudworld("runs", "prune", "--runs-root", tmp_path, "--yes", "--json")
+    assert json.loads(said.out)["removed"] == [gone.name]
+    assert keep.exists()
+    assert not gone.exists()
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"tool": "fraudworld"}', '{"tool": "x"}'])
+def test_without_a_readable_ledger_nothing_is_removed(
+    tmp_path: Path, text: str, fraudworld: Callable[..., Said]
+) -> None:
+    run = made(tmp_path, 1)
+    (tmp_path / "store_6A.json").write_text(text)
+    said = fraudworld("runs", "prune", "--runs-root", tmp_path, "--yes")
+    assert said.status == 2
+    assert "LEDGER_INVALID" in said.err
+    assert run.exists()

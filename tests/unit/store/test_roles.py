@@ -1,0 +1,121 @@
+"""Roles move, a frozen posture does not: every kind of change refused, reopened, recorded."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fraudworld.errors import FraudworldError, InputError, RefusedError
+from fraudworld.store.layout import RunPlace
+from fraudworld.store.promotion import promote, vetoes
+from fraudworld.store.prune import plan_of, prune
+from fraudworld.store.roles import freeze, pin, read_ledger, reopen
+from fraudworld.store.seal import renew_reports
+from store_of_runs import AT_ONCE, NOW, made
+
+FROZEN = "6A.STORE.POSTURE_FROZEN"
+
+
+def test_a_role_has_one_holder_and_its_history(tmp_path: Path) -> None:
+    first, second = made(tmp_path, 1), made(tmp_path, 2)
+    assert pin(first, "last_good") == ()
+    assert pin(second, "last_good") == (first.name,)
+    ledger = read_ledger(tmp_path)
+    assert ledger.roles == {first.name: "none", second.name: "last_good"}
+    assert [(h["run_id"], h["was"], h["role"]) for h in ledger.history] == [
+        (first.name, "none", "last_good"),
+        (first.name, "last_good", "none"),
+        (second.name, "none", "last_good"),
+    ]
+
+
+def test_two_writers_lose_no_pin(tmp_path: Path) -> None:
+    roots = [made(tmp_path, n) for n in range(1, 17)]
+    threads = [threading.Thread(target=pin, args=(r, f"witness:{n}")) for n, r in enumerate(roots)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(read_ledger(tmp_path).roles) == 16
+
+
+def _transactions(root: Path) -> None:
+    from fraudworld.downstream.request import StreamRequest
+    from fraudworld.downstream.stream import stream
+
+    stream(StreamRequest(run=root, days=1))
+
+
+CHANGES: dict[str, Callable[[Path, Path], object]] = {
+    "its role": lambda root, other: pin(root, "candidate"),
+    "its role, away": lambda root, other: pin(root, "none"),
+    "its role taken over": lambda root, other: pin(other, "last_good"),
+    "its reports": lambda root, other: renew_reports(
+        RunPlace(root), {RunPlace(root).report: b"new"}
+    ),
+    "a stream inside it": lambda root, other: _transactions(root),
+    "the posture's runs": lambda root, other: freeze("P5", [root, other]),
+    "another posture": lambda root, other: freeze("P6_3", [root]),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_every_kind_of_change_is_refused(tmp_path: Path, change: str) -> None:
+    root, other = made(tmp_path, 1, "last_good"), made(tmp_path, 2)
+    freeze("P5", [root])
+    ledger = (tmp_path / "store_6A.json").read_bytes()
+    files = {p: p.read_bytes() for p in root.rglob("*") if p.is_file()}
+    with pytest.raises(RefusedError) as refused:
+        CHANGES[change](root, other)
+    assert refused.value.code == FROZEN
+    assert (tmp_path / "store_6A.json").read_bytes() == ledger
+    assert {p: p.read_bytes() for p in root.rglob("*") if p.is_file()} == files
+
+
+@pytest.mark.parametrize("change", [c for c in CHANGES if c != "a stream inside it"])
+def test_reopened_by_name_with_a_reason_it_may_change(tmp_path: Path, change: str) -> None:
+    root, other = made(tmp_path, 1, "last_good"), made(tmp_path, 2)
+    freeze("P5", [root])
+    reopen(tmp_path, "P5", "the account mix is revised")
+    CHANGES[change](root, other)
+    notes = [h for h in read_ledger(tmp_path).history if h["change"] == "reopen"]
+    assert [(h["posture"], h["reason"]) for h in notes] == [("P5", "the account mix is revised")]
+    assert notes[0]["runs"] == {root.name: f"{1:064x}"}
+
+
+def test_a_frozen_run_is_never_pruned_though_it_holds_no_role(tmp_path: Path) -> None:
+    root = made(tmp_path, 1)
+    freeze("P5", [root])
+    assert prune(tmp_path, plan_of(tmp_path, AT_ONCE, NOW), AT_ONCE, NOW) == []
+    reopen(tmp_path, "P5", "superseded")
+    assert prune(tmp_path, plan_of(tmp_path, AT_ONCE, NOW), AT_ONCE, NOW) == [root.name]
+
+
+def test_what_did_not_pass_is_not_frozen(tmp_path: Path) -> None:
+    with pytest.raises(RefusedError, match="has no flag"):
+        freeze("P5", [made(tmp_path, 1, passed=False)])
+
+
+@pytest.mark.parametrize(("name", "reason"), [("P5", "  "), ("P6", "why not")])
+def test_reopening_needs_the_name_and_a_reason(tmp_path: Path, name: str, reason: str) -> None:
+    freeze("P5", [made(tmp_path, 1)])
+    with pytest.raises(InputError):
+        reopen(tmp_path, name, reason)
+    assert read_ledger(tmp_path).posture_of(f"{1:032x}") == "P5"
+
+
+def test_a_promotion_without_evidence_is_vetoed(tmp_path: Path) -> None:
+    root = made(tmp_path, 1, "candidate")
+    with pytest.raises(FraudworldError) as vetoed:
+        promote(root)
+    assert vetoed.value.code == "6A.STORE.PROMOTION_VETOED"
+    for said in ("evidence", "witness:7", "witness:101", "witness:202"):
+        assert said in str(vetoed.value)
+    assert read_ledger(tmp_path).roles == {}
+
+
+def test_a_good_run_has_no_veto_and_a_failing_gate_is_one(demo_world: Path) -> None:
+    assert vetoes(demo_world) == ()
