@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from fraudworld.errors import FraudworldError, InputError, RefusedError
+from fraudworld.store import promotion
 from fraudworld.store.layout import RunPlace
+from fraudworld.store.produce import Sealed
 from fraudworld.store.promotion import promote, vetoes
 from fraudworld.store.prune import plan_of, prune
 from fraudworld.store.roles import freeze, pin, read_ledger, reopen
@@ -117,5 +121,41 @@ def test_a_promotion_without_evidence_is_vetoed(tmp_path: Path) -> None:
     assert read_ledger(tmp_path).roles == {}
 
 
-def test_a_good_run_has_no_veto_and_a_failing_gate_is_one(demo_world: Path) -> None:
-    assert vetoes(demo_world) == ()
+def test_a_good_candidate_is_promoted_once_its_witnesses_are_there(
+    demo_world: Path, tmp_path: Path
+) -> None:
+    root = Path(shutil.copytree(demo_world, tmp_path / demo_world.name))
+    assert vetoes(root) == ()
+    with pytest.raises(RefusedError, match="the run is no candidate"):
+        promote(root, seeds=(42,))
+    pin(root, "candidate")
+    with pytest.raises(RefusedError, match=r"1 veto.*no run of this policy is witness:7"):
+        promote(root, seeds=(42, 7))
+    assert promote(root, seeds=(42,)) == ()
+    assert read_ledger(tmp_path).roles == {root.name: "last_good"}
+
+
+def test_a_lost_flag_and_a_changed_byte_are_vetoes(demo_world: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(demo_world, tmp_path / demo_world.name))
+    place = RunPlace(root)
+    place.flag.unlink()
+    assert vetoes(root) == ("no flag: it did not pass",)
+    place.gateboard.write_text(place.gateboard.read_text("utf-8").replace("PASS", "FAIL"))
+    assert vetoes(root) == ("evidence does not hold: 6A.S5.OUTPUT_CONFLICT",)
+
+
+def test_a_failing_gate_and_one_that_was_not_judged_are_vetoes(
+    demo_world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under an intact seal (taken for granted here) the gateboard decides."""
+    root = Path(shutil.copytree(demo_world, tmp_path / demo_world.name))
+    place = RunPlace(root)
+    board = json.loads(place.gateboard.read_text("utf-8"))
+    board["tests"] = [t for t in board["tests"] if not t["test_id"].startswith("T5_")]
+    board["tests"][0] |= {"status": "FAIL", "pass_B": False}
+    place.gateboard.write_text(json.dumps(board))
+    monkeypatch.setattr(promotion, "check_run", lambda place: Sealed("0" * 64, True, {}))
+    assert vetoes(root) == (
+        "T5 was not judged",
+        "T1_KMAX_HARD_INVARIANT max_overflow is FAIL",
+    )
