@@ -38,6 +38,8 @@ from fraudworld.store.seal import check_outside
 
 assert fraudworld  # imported whole, for the server that children are forked from
 
+TRASH = ".trash"
+ALLOWED = (AREA, TRASH, ".upstream", ".store_6A.lock")
 HIDDEN = re.compile(r"\..+-[0-9a-f]{8}\.part")
 HERE = Path(__file__).resolve().parent
 LONGEST_S = 180
@@ -68,6 +70,7 @@ class Command:
 
 
 RUN = f"run {WORLD} --seed 42"
+PIN = "runs pin {run} candidate --runs-root {root}"
 COMMANDS = (
     Command("run", RUN),
     Command("gates", "gates {run} --runs-root {root}", (RUN,)),
@@ -78,6 +81,7 @@ COMMANDS = (
         "export", "export {run} --to csv --out {root}/taken/out --runs-root {root}", (RUN,), 0, 3
     ),
     Command("upstream build", "upstream build {root}/own --scale 0.01", (), 0, 2),
+    Command("prune", "runs prune --yes --runs-root {root}", (RUN, f"run {WORLD} --seed 7", PIN)),
     Command("attest", "attest {run} --runs-root {root}", (RUN,)),
 )
 BY_NAME = {command.name: command for command in COMMANDS}
@@ -156,7 +160,8 @@ class Stage:
         """What is wrong after a disturbance, and after the same command once more."""
         before, wanted, _ = self.template(command)
         old, found = items(before), items(root)
-        wrong = [f"{name} was published and is gone" for name in sorted(old.keys() - found.keys())]
+        kept = old.keys() & wanted.keys()  # a prune takes the others away
+        wrong = [f"{name} was published and is gone" for name in sorted(kept - found.keys())]
         wrong += [
             f"{name} is neither as before nor as undisturbed: {_difference(wanted, found, name)}"
             for name in sorted(found)
@@ -260,7 +265,9 @@ def items(root: Path) -> State:
     found: State = {}
     for path in sorted(p for p in root.rglob("*") if p.is_symlink() or p.is_file()):
         parts = path.relative_to(root).parts
-        if parts[0] == AREA or any(HIDDEN.fullmatch(part) for part in parts):
+        if parts[0] in (AREA, TRASH, ".store_6A.lock") or any(
+            HIDDEN.fullmatch(part) for part in parts
+        ):
             continue  # nobody reads it; `leftovers` asks for it after the next run
         item = parts[0]
         if parts[0].startswith(".") and len(parts) > 1:
@@ -278,9 +285,9 @@ def leftovers(root: Path) -> list[str]:
     return sorted(
         p.relative_to(root).as_posix()
         for p in root.rglob("*")
-        if (p.parent.name == AREA and p.is_dir())
+        if (p.parent.name in (AREA, TRASH) and p.is_dir())
         or p.suffix in (".tmp", ".part")
-        or (p.name.startswith(".") and p.name not in (AREA, ".upstream"))
+        or (p.name.startswith(".") and p.name not in ALLOWED)
     )
 
 

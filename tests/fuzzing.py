@@ -360,5 +360,7 @@ def _parsed(command: Any, words: list[str]) -> object:
     while hasattr(command, "resolve_command"):
         context = command.make_context("fraudworld", list(words), parent=context)
         rest = [*context._protected_args, *context.args]
+        if not rest:
+            context.fail("Missing command.")  # as running it does
         _, command, words = command.resolve_command(context, rest)
     return command.make_context("x", list(words), parent=context)

@@ -75,6 +75,13 @@ def test_hypothesis_finds_nothing(among: dict[str, Fuzzed], name: str) -> None:
     holds()
 
 
+@pytest.mark.parametrize("line", [b"--", b"runs --", b"", b" "])
+def test_a_command_line_without_command(among: dict[str, Fuzzed], line: bytes) -> None:
+    tally = Tally()
+    fuzzing.try_one(among["arguments"], line, tally, "by hand")
+    assert (tally.findings, tally.refused) == ([], {"arguments": 1})
+
+
 def test_what_is_not_typed_is_a_finding() -> None:
     def broken(data: bytes) -> object:
         return 1 / len(data)

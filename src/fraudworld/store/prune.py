@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from fraudworld.errors import FraudworldError
+from fraudworld.errors import FraudworldError, InputError
 from fraudworld.request import RUN_ID
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.publish import hold_run
@@ -95,8 +95,21 @@ def prune(runs_root: Path, agreed: Plan, policy: RetentionPolicy, now: datetime)
     """Remove what `agreed` says and a plan made now, under the lock, still says; returns ids.
 
     A run that was pinned, frozen or changed since is kept, and so is one that another
-    process is making or reading under its lock.
+    process is making or reading under its lock. Raises InputError `6A.S0.IO_WRITE_FAILED`
+    where the disk refuses; the next prune finishes what this one began.
     """
+    try:
+        return _prune(runs_root, agreed, policy, now)
+    except OSError as error:
+        raise InputError(
+            "6A.S0.IO_WRITE_FAILED",
+            f"removing failed: {error.strerror or error}",
+            where=str(runs_root),
+            remedy="make the runs root writable and prune again; no run is left half removed",
+        ) from error
+
+
+def _prune(runs_root: Path, agreed: Plan, policy: RetentionPolicy, now: datetime) -> list[str]:
     removed: list[str] = []
     wanted = {v.run_id for v in agreed.remove}
     trash = runs_root / TRASH
