@@ -95,9 +95,9 @@ class World:
 
     def duckdb(self) -> duckdb.DuckDBPyConnection:
         """An in-memory DuckDB connection with one view per dataset of this run."""
-        import duckdb
+        from fraudworld.store.sql import in_memory
 
-        connection = duckdb.connect()
+        connection = in_memory()
         for name in self.tables:
             files = str(RunPlace(self.root).layer / name / "**" / "*.parquet").replace("'", "''")
             connection.execute(

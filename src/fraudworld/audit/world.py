@@ -12,6 +12,7 @@ from fraudworld.contracts import TABLES
 from fraudworld.errors import InputError
 from fraudworld.policy.loader import parameter_hash
 from fraudworld.policy.pack import PolicyPack
+from fraudworld.store.sql import in_memory
 
 RESOLVED_POLICY = "data/layer3/6A/resolved_policy_6A.json"
 
@@ -70,7 +71,7 @@ def open_world(run: Path, *, threads: int = 2, memory: str = "4GB") -> Published
     Raises InputError `6A.S5.<TABLE>_SCHEMA_OR_KEY_INVALID` where a dataset is missing.
     """
     pack = sealed_policy(run)
-    sql = duckdb.connect()
+    sql = in_memory()
     sql.execute(
         f"SET threads={threads}; SET memory_limit='{memory}'; SET preserve_insertion_order=false"
     )

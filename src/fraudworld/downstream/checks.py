@@ -16,6 +16,7 @@ from fraudworld.downstream.inputs import Inputs
 from fraudworld.downstream.place import StreamPlace
 from fraudworld.store.identity import Identity
 from fraudworld.store.layout import RunPlace
+from fraudworld.store.sql import in_memory
 
 if TYPE_CHECKING:
     import duckdb
@@ -198,9 +199,7 @@ def run_checks(
 
 def connect(inputs: Inputs | Sealed, place: StreamPlace) -> duckdb.DuckDBPyConnection:
     """A connection with a view per table of the stream and of the world."""
-    import duckdb
-
-    connection = duckdb.connect()
+    connection = in_memory()
     connection.execute(f"set memory_limit = '{MEMORY}'")
     connection.execute("set preserve_insertion_order = false")
     world, identity = RunPlace(inputs.root), inputs.identity
