@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fraudworld import cli_options as opt
 from fraudworld import cli_output as show
+from fraudworld.errors import InputError
 from fraudworld.request import RUNS_ROOT, SummaryTable
+from fraudworld.store.layout import RunPlace
+
+if TYPE_CHECKING:
+    from fraudworld.api import World
+    from fraudworld.store.roles import Ledger
 
 runs = typer.Typer(
     no_args_is_help=True,
@@ -28,14 +34,12 @@ def list_(runs_root: opt.RunsRoot = RUNS_ROOT, as_json: opt.AsJson = False) -> N
     from fraudworld.store.roles import read_ledger
 
     ledger = read_ledger(runs_root)
-    receipts = [
-        receipt
-        | {
-            "role": ledger.roles.get(receipt["run_id"], receipt["role"]),
-            "frozen": ledger.posture_of(receipt["run_id"]),
-        }
-        for receipt in (world.receipt for world in api.list_runs(runs_root))
-    ]
+    receipts = []
+    for world in api.list_runs(runs_root):
+        try:
+            receipts.append(_stated(world, ledger))
+        except InputError as error:  # one damaged run does not hide the others
+            show.warn(f"left out: {world.root}: {error.what}")
     if as_json:
         show.json_document(receipts)
         return
@@ -54,10 +58,7 @@ def show_(run: opt.Run, runs_root: opt.RunsRoot = RUNS_ROOT, as_json: opt.AsJson
     from fraudworld.store.roles import read_ledger
 
     world = api.find_run(run, runs_root)
-    ledger = read_ledger(world.root.parent)
-    receipt = world.receipt
-    receipt["role"] = ledger.roles.get(receipt["run_id"], receipt["role"])
-    receipt["frozen"] = ledger.posture_of(receipt["run_id"])
+    receipt = _stated(world, read_ledger(world.root.parent))
     if as_json:
         show.json_document(receipt)
         return
@@ -67,6 +68,20 @@ def show_(run: opt.Run, runs_root: opt.RunsRoot = RUNS_ROOT, as_json: opt.AsJson
     show.table(SummaryTable(f"Run {world.root}", ("fact", "value"), facts))
     counts = tuple((name, rows) for name, rows in receipt["tables"].items())
     show.table(SummaryTable("Tables", ("dataset", "rows"), counts))
+
+
+def _stated(world: World, ledger: Ledger) -> dict[str, Any]:
+    """A run's receipt with the role it has now and the frozen posture that holds it.
+
+    Raises InputError `6A.S0.RECEIPT_INVALID` for one that is damaged or another tool's.
+    """
+    from fraudworld.store.receipt import read_receipt
+
+    known = read_receipt(RunPlace(world.root))
+    return world.receipt | {
+        "role": ledger.roles.get(known.run_id, known.role),
+        "frozen": ledger.posture_of(known.run_id),
+    }
 
 
 @runs.command("pin")
