@@ -10,7 +10,6 @@ import typer
 
 from fraudworld import cli_options as opt
 from fraudworld import cli_output as show
-from fraudworld.errors import InputError
 from fraudworld.request import RUNS_ROOT, SummaryTable
 from fraudworld.store.layout import RunPlace
 
@@ -34,12 +33,7 @@ def list_(runs_root: opt.RunsRoot = RUNS_ROOT, as_json: opt.AsJson = False) -> N
     from fraudworld.store.roles import read_ledger
 
     ledger = read_ledger(runs_root)
-    receipts = []
-    for world in api.list_runs(runs_root):
-        try:
-            receipts.append(_stated(world, ledger))
-        except InputError as error:  # one damaged run does not hide the others
-            show.warn(f"left out: {world.root}: {error.what}")
+    receipts = [_stated(world, ledger) for world in api.list_runs(runs_root)]
     if as_json:
         show.json_document(receipts)
         return
