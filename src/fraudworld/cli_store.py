@@ -67,12 +67,14 @@ def show_(run: opt.Run, runs_root: opt.RunsRoot = RUNS_ROOT, as_json: opt.AsJson
 def _stated(world: World, ledger: Ledger) -> dict[str, Any]:
     """A run's receipt with the role it has now and the frozen posture that holds it.
 
-    Raises InputError `6A.S0.RECEIPT_INVALID` for one that is damaged or another tool's.
+    Raises InputError `6A.CLI.EVIDENCE_UNREADABLE` where it is no JSON object and
+    `6A.S0.RECEIPT_INVALID` where it is damaged or another tool's.
     """
     from fraudworld.store.receipt import read_receipt
 
+    stated = world.receipt
     known = read_receipt(RunPlace(world.root))
-    return world.receipt | {
+    return stated | {
         "role": ledger.roles.get(known.run_id, known.role),
         "frozen": ledger.posture_of(known.run_id),
     }
