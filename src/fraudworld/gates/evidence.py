@@ -70,7 +70,7 @@ class Entities:
     region: U8
     raw: U8
     family: U8
-    risky: NDArray[np.bool_]  # canonical family is not the clean one
+    risky: NDArray[np.bool_]  # see `Evidence._risky`
     owner: NDArray[np.int32]
 
     @property
@@ -126,7 +126,7 @@ class Evidence:
         return role_groups(self.pack, kind)
 
     def _load(self, kind: str) -> Entities:
-        source, pack = SOURCES[kind], self.pack
+        source = SOURCES[kind]
         table, roles = BY_NAME[source.table], BY_NAME[f"s5_{kind}_fraud_roles_6A"]
         key = f"{kind}_id"
         columns = (*source.codes, *([source.owner] if source.owner else ()))
@@ -136,20 +136,34 @@ class Evidence:
         )
         if not np.array_equal(base[key], role[key]):
             raise invalid(roles, f"has other {key}s than {source.table}")
-        clean = pack.fraud_role_taxonomy.entities[kind].clean_family
-        family = role["canonical_role_family"]
+        raw, family = role["raw_role"], role["canonical_role_family"]
         return Entities(
             ids=base[key],
             codes={name: base[name] for name in source.codes},
             group=self._group(kind, base),
             region=base[source.region],
-            raw=role["raw_role"],
+            raw=raw,
             family=family,
-            risky=family != pack.codes(f"{kind}_family").index(clean),
+            risky=self._risky(kind, raw, family),
             owner=self._owner(table, base[source.owner])
             if source.owner
             else np.full(base[key].size, NOBODY, dtype=np.int32),
         )
+
+    def _risky(self, kind: str, raw: U8, family: U8) -> NDArray[np.bool_]:
+        """Whose canonical family is not the clean one.
+
+        A role published without a family (T6 fails there) is read by the policy's own mapping:
+        what nobody mapped is neither clean nor risky by that.
+        """
+        vocabulary = self.pack.fraud_role_taxonomy.entities[kind]
+        families = self.pack.codes(f"{kind}_family")
+        mapping = [
+            families.index(vocabulary.mapping[r]) for r in self.pack.codes(f"{kind}_raw_role")
+        ]
+        unmapped = family == families.index("UNMAPPED")
+        read = np.where(unmapped, np.array(mapping, dtype=np.uint8)[raw], family)
+        return np.asarray(read != families.index(vocabulary.clean_family))
 
     def _group(self, kind: str, base: Block) -> U8:
         pack, names = self.pack, self.groups(kind)

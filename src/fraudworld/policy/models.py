@@ -279,7 +279,7 @@ class IpCountPriors(Model):
     device_ips: dict[str, DeviceIps]  # device group; PERSONAL, SHARED, …
     dispersion: Positive  # of the negative binomial
     max_ips_per_device: Count
-    degree_laws: dict[str, IpDegree]  # every ip type but RESIDENTIAL
+    degree_laws: dict[str, IpDegree]  # RESIDENTIAL only if unbounded
     degree_cap: Count
     homes: Homes
     linked_share_target: Share

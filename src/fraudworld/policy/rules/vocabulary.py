@@ -297,7 +297,9 @@ def _network(pack: PolicyPack) -> Iterator[Table]:
         yield stem, f"asn_mix.{name}", mix, pack.ip_taxonomy.asn_classes, False
     yield stem, "ipv6_share", ips.ipv6_share, types, True
     yield stem, "device_ips", ips.device_ips, taxonomy.groups, True
-    yield stem, "degree_laws", ips.degree_laws, [t for t in types if t != HOME], True
+    mixed = ips.degree_model == "unbounded"  # then home lines are endpoints like any other
+    dealt = [t for t in types if mixed or t != HOME]
+    yield stem, "degree_laws", ips.degree_laws, dealt, True
 
     stem = "graph_linkage_rules"
     yield stem, "eligible_ip_types", graph.eligible_ip_types, taxonomy.groups, True

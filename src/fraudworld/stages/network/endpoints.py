@@ -3,7 +3,8 @@
 Homes make residential endpoints, at most twelve devices a lease. Every other (country,
 type) is one unit: degrees from a truncated discrete power law are drawn until they use up
 the unit's stubs, stubs are dealt at random, doubles repaired by swaps (`kernels/matching`).
-What cannot be repaired moves to another type of the country, and is counted.
+What cannot be repaired moves to another type of the country, and is counted. In the
+published baseline (`degree_model: unbounded`) home lines are dealt like everything else.
 """
 
 from __future__ import annotations
@@ -77,13 +78,10 @@ def build_ips(
     """All endpoints and device–IP links of a world."""
     demand = device_demand(pack, seed, parties, devices, engine)
     types = pack.codes("ip_type")
-    home_type = types.index("RESIDENTIAL")
     n_countries, n_types = len(geo.countries), len(types)
 
-    units, uses = _deal_units(pack, seed, devices, demand, n_countries, engine)
     homes = _home_units(pack, devices, demand, n_countries)
-    for place, unit in enumerate(homes):
-        units[place * n_types + home_type] = unit
+    units, uses = _deal_units(pack, seed, devices, demand, homes, engine)
     moved, lost = _rehouse(pack, devices, units, n_types)
 
     sizes = np.array([u.start.size - 1 for u in units])
@@ -124,26 +122,31 @@ def _deal_units(
     seed: int,
     devices: Devices,
     demand: Demand,
-    n_countries: int,
+    homes: list[_Unit],
     engine: Engine,
 ) -> tuple[list[_Unit], list[StreamUse]]:
-    """Every (country, type) but homes, in order of country, then type."""
+    """Every (country, type), in order of country, then type; homes as they are, unless mixed."""
     priors = pack.ip_count_priors
     types = pack.codes("ip_type")
-    n_types = len(types)
+    n_types, n_countries = len(types), len(homes)
+    home_type, mixed = types.index("RESIDENTIAL"), priors.degree_model == "unbounded"
     stub, start = grouped(demand.stub, demand.stub_type, devices.country, n_types, n_countries)
     size = np.diff(start).reshape(n_countries, n_types)
+    size[:, home_type] = [home.slots.size for home in homes]
     before = np.cumsum(size, axis=0) - size  # stubs of the type in earlier countries
 
     def one(unit: int) -> tuple[_Unit, list[StreamUse]]:
         country, t = divmod(unit, n_types)
         mine = stub[start[unit] : start[unit + 1]]
+        if t == home_type:
+            if not mixed:
+                return homes[country], []
+            mine = np.sort(homes[country].slots)
         if mine.size == 0:
             return _Unit(mine, np.zeros(1, dtype=np.int64), mine), []
         law = priors.degree_laws[types[t]]
         distinct = 1 + int((np.diff(mine >> 1) != 0).sum())
-        limit = distinct if priors.degree_model == "unbounded" else priors.degree_cap
-        cap = min(limit, distinct)
+        cap = distinct if mixed else min(priors.degree_cap, distinct)
         minimum = min(law.minimum, cap)
         nodes = Stream(seed, f"s4/ip_degree/{types[t]}", COUNTS)
         degree, short = degrees(
