@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
     from fraudworld.downstream.request import StreamOutcome
     from fraudworld.gates.gate import Row
+    from fraudworld.ladder import Ablation
+    from fraudworld.store.decisions import Decision
     from fraudworld.witness import Sections, Verdict
 
 NOT_A_RUN = "6A.CLI.RUN_NOT_FOUND"
@@ -185,6 +187,34 @@ def certify(
         return judge_runs(runs, request, sections)
 
     return gates.certify(request, seeds, runner, downstream if witness else None)
+
+
+def ladder(
+    request: RunRequest,
+    seeds: Sequence[int],
+    phases: Sequence[str] = (),
+    progress: Sections | None = None,
+    *,
+    prune_superseded: bool = False,
+) -> tuple[Decision, ...]:
+    """Climb the remediation ladder; every decision up to the first phase that is not done.
+
+    phases: names such as `P0`, all of them if empty; `progress` as in `certify`. Decisions
+    are recorded below the runs root and taken over where their evidence still stands.
+    Raises as `fraudworld.ladder.climb` does.
+    """
+    from fraudworld.ladder import NAMES, climb
+
+    return climb(
+        request, seeds, tuple(phases) or NAMES, progress, prune_superseded=prune_superseded
+    )
+
+
+def ablate(request: RunRequest, progress: Sections | None = None) -> tuple[Ablation, ...]:
+    """The failing baseline, then every control of the ladder alone on it."""
+    from fraudworld.ladder import ablate as alone
+
+    return alone(request, progress)
 
 
 def witness(

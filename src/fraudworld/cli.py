@@ -15,6 +15,7 @@ import typer
 from fraudworld import (
     cli_doctor,
     cli_export,
+    cli_ladder,
     cli_perf,
     cli_policy,
     cli_report,
@@ -46,6 +47,7 @@ app = typer.Typer(
 app.command("run")(cli_run.run)
 app.command("gates")(cli_run.gates)
 app.command("certify")(cli_run.certify)
+app.command("ladder")(cli_ladder.ladder)
 app.command("transactions")(cli_transactions.transactions)
 app.command("witness")(cli_witness.witness)
 app.command("verify")(cli_verify.verify)

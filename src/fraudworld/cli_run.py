@@ -190,7 +190,7 @@ def certify(
     """
     from fraudworld import api
 
-    chosen = _seeds(seeds)
+    chosen = seed_list(seeds)
     request = RunRequest(
         profile=profile,
         seed=chosen[0],
@@ -217,7 +217,8 @@ def _threads(workers: int | None) -> int:
     return (os.cpu_count() or 1) if workers is None else workers
 
 
-def _seeds(text: str) -> tuple[int, ...]:
+def seed_list(text: str) -> tuple[int, ...]:
+    """Different seeds apart by commas. Raises InputError `6A.CLI.ARGUMENT_INVALID`."""
     try:
         seeds = tuple(int(part) for part in text.split(","))
     except ValueError:

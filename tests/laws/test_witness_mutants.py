@@ -326,8 +326,8 @@ def test_missing_evidence_passes_nothing(sample: Sample, clean: Figures) -> None
     assert regression.status == sensitivity.status == "INSUFFICIENT_EVIDENCE"
 
 
-def test_a_control_too_weak_to_see_the_effect_is_no_evidence(clean: Figures) -> None:
-    weak = replace(clean.dose_zero.effects.account_owner, log_se=0.5)
+def test_arms_too_weak_to_tell_the_effect_are_no_evidence(clean: Figures) -> None:
+    weak = replace(clean.dose_zero.effects.account_owner, log_se=0.5, by_cluster=None)
     rows = judge(
         arm(clean, "dose_zero", replace(
             clean.dose_zero, effects=replace(clean.dose_zero.effects, account_owner=weak))),

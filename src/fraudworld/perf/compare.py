@@ -19,7 +19,8 @@ from typing import Any
 from fraudworld.errors import InputError, RefusedError
 from fraudworld.perf.child import Child, measure
 from fraudworld.perf.evidence import read_evidence
-from fraudworld.perf.lanes import Decision, Lane, Sample, StateChange, changes, decide
+from fraudworld.perf.lanes import Lane, Sample, StateChange, changes, decide
+from fraudworld.store.decisions import Decision
 from fraudworld.store.layout import RNG_LOGS, RunPlace
 from fraudworld.store.receipt import Receipt, read_receipt
 

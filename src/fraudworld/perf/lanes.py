@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from fraudworld.perf.recorder import REQUIRED_STEPS
-from fraudworld.store.identity import canonical_json
+from fraudworld.store import decisions
+from fraudworld.store.decisions import Decision, Finding
 
 SEGMENT = "S1–S5"
 FEWEST_REPEATS = 3
@@ -82,33 +82,6 @@ class Sample:
         if state == SEGMENT:
             return sum(self.wall_s.get(s, 0.0) for s in REQUIRED_STEPS)
         return self.wall_s.get(state, 0.0)
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One condition of a decision, and the evidence for it."""
-
-    what: str
-    holds: bool
-    evidence: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What `<runs_root>/reports/decisions/POPT_n.json` holds."""
-
-    phase: str
-    decision: str
-    seeds: tuple[int, ...]
-    run_ids: tuple[str, ...]
-    digests: dict[str, str]
-    done_when: tuple[Finding, ...]
-    vetoes: tuple[str, ...] = field(default=())
-    blockers: tuple[str, ...] = field(default=())
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data, as published."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -207,12 +180,9 @@ def write_decision(runs_root: Path, lane: Lane, decision: Decision, evidence: ob
     `evidence` goes to `POPT_n_comparison.json`. A later decision on the same lane replaces
     an earlier one. Returns the decision's path.
     """
-    folder = runs_root / "reports/decisions"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{lane.phase}_comparison.json").write_bytes(canonical_json(evidence) + b"\n")
-    path = folder / f"{lane.phase}.json"
-    path.write_bytes(canonical_json(decision.as_dict()) + b"\n")
-    return path
+    beside = decisions.place(runs_root, f"{lane.phase}_comparison")
+    decisions.write_document(beside, evidence)
+    return decisions.write_document(decisions.place(runs_root, lane.phase), decision.as_dict())
 
 
 def alike(what: str, found: Sequence[Mapping[str, str]]) -> Finding:

@@ -88,7 +88,7 @@ def effect_rows(found: Figures, bounds: DownstreamWitness) -> Iterator[Row]:
             detectable=_number(ratio.detectable(bounds.confidence)), ci_low_above=asked.ci_low,
             at_most=asked.most,
         )  # fmt: skip
-        yield holds_one(f"{name}_permuted", getattr(c, f"permuted_{kind}"), ratio.value,
+        yield holds_one(f"{name}_permuted", getattr(c, f"permuted_{kind}"), ratio,
                         bounds.control_confidence, seed=c.seed)  # fmt: skip
 
 
@@ -101,10 +101,11 @@ def dose_rows(found: Figures, bounds: DownstreamWitness) -> Iterator[Row]:
         ]
         none, half, full = doses
         values = [_number(d.value) for d in doses]
-        # The effect to deny is full dose over none: what the two share cancels there, while
-        # an unlucky arm without propagation would lower the candidate's own ratio as well.
-        yield holds_one(f"{name}_at_dose_zero", none, full.over(none).value,
-                        bounds.control_confidence, seed=c.seed, doses=values)  # fmt: skip
+        # The effect to deny is full dose over none. What the two arms share cancels there, so
+        # the pair tells less than an arm alone can.
+        added = full.over(none)
+        yield holds_one(f"{name}_at_dose_zero", none, added, bounds.control_confidence,
+                        seed=c.seed, told_by=added, doses=values)  # fmt: skip
         steps = [half.over(none), full.over(half)]
         least = min(steps, key=lambda s: s.value)
         known = all(math.isfinite(s.value) for s in steps)

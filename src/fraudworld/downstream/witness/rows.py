@@ -55,22 +55,24 @@ def within(
 
 
 def holds_one(
-    metric: str, control: Ratio, effect: float, confidence: float, *, seed: int | None,
-    counts_for: Grade = "B", **details: Any,
+    metric: str, control: Ratio, effect: Ratio, confidence: float, *, seed: int | None,
+    told_by: Ratio | None = None, counts_for: Grade = "B", **details: Any,
 ) -> Row:  # fmt: skip
-    """A control: its interval contains 1, and it could have seen the effect it denies.
+    """A control: its interval contains 1, and the effect it denies could have been told.
 
-    effect: the ratio the candidate shows; a control that could not detect as much is no
-    evidence, however wide its interval.
+    effect: what the candidate shows and the control should not; the control's own error, or
+    that of `told_by`, must be small enough to tell it. Arms that could not tell as much are
+    no evidence, however wide the control's interval.
     """
     low, high = control.interval(confidence)
-    least = control.detectable(confidence)
-    seen = min(effect, 1 / effect) if effect > 0 else math.nan
-    able = math.isfinite(least) and 1 / least >= seen
+    able = [r.detectable(confidence) for r in (control, told_by) if r is not None]
+    least = min((d for d in able if math.isfinite(d)), default=math.nan)
+    denied = effect.value
+    size = min(denied, 1 / denied) if denied > 0 else math.nan
     return row(
         metric, control.value, low <= 1.0 <= high, 1.0, seed=seed, support=control.support,
-        counts_for=counts_for, interval=(low, high), known=able,
-        why=f"it detects ratios from {least:.3g} on; the effect it should deny is {effect:.3g}",
+        counts_for=counts_for, interval=(low, high), known=1 / least >= size,
+        why=f"its arms tell ratios from {least:.3g} on; the effect it should deny is {denied:.3g}",
         detectable=_finite(least), confidence=confidence, **details,
     )  # fmt: skip
 

@@ -1,0 +1,108 @@
+"""Decisions: `<runs_root>/reports/decisions/<phase>.json`, each with what it rests on.
+
+Phases of the remediation ladder and lanes of performance record theirs alike (page 4): one
+decision, the findings it follows from, and digests of the evidence.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fraudworld.errors import InputError
+from fraudworld.store.bundle import sha256_file
+from fraudworld.store.whole import write_whole
+
+FOLDER = Path("reports/decisions")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of a definition of done: whether it holds, and the figures that say so."""
+
+    what: str
+    holds: bool
+    evidence: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a phase or lane decided.
+
+    digests: what it rests on, by name; of a ladder's phase these are files below the runs
+    root. vetoes: what forbids to promote its runs. blockers: what would have to change.
+    basis: what was asked for, and figures for people.
+    """
+
+    phase: str
+    decision: str
+    seeds: tuple[int, ...]
+    run_ids: tuple[str, ...]
+    digests: dict[str, str]
+    done_when: tuple[Finding, ...]
+    vetoes: tuple[str, ...] = ()
+    blockers: tuple[str, ...] = ()
+    basis: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def done(self) -> bool:
+        """The definition of done is closed."""
+        return all(finding.holds for finding in self.done_when)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, as published; an empty basis is left out."""
+        plain = asdict(self)
+        return plain if self.basis else {k: v for k, v in plain.items() if k != "basis"}
+
+
+def place(runs_root: Path, phase: str) -> Path:
+    """Where a phase's decision is kept."""
+    return runs_root / FOLDER / f"{phase}.json"
+
+
+def write_document(path: Path, document: object) -> Path:
+    """Write a JSON document whole, replacing an earlier one."""
+    text = json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    write_whole(path, (text + "\n").encode())
+    return path
+
+
+def write_decision(runs_root: Path, decision: Decision) -> Path:
+    """Record a decision; a later one on the same phase replaces it. Returns its path."""
+    return write_document(place(runs_root, decision.phase), decision.as_dict())
+
+
+def read_decision(runs_root: Path, phase: str) -> Decision | None:
+    """The recorded decision of a phase, None where there is none.
+
+    Raises InputError `6A.LADDER.DECISION_INVALID` for a file that is no decision of ours.
+    """
+    path = place(runs_root, phase)
+    if not path.exists():
+        return None
+    try:
+        found = json.loads(path.read_text("utf-8"))
+        findings = tuple(Finding(**f) for f in found.pop("done_when"))
+        lists: dict[str, Any] = {name: tuple(found.pop(name)) for name in _LISTS}
+        decision = Decision(done_when=findings, **lists, **found)
+        if decision.phase != phase or not isinstance(decision.digests, dict):
+            raise ValueError("it is another phase's or names no digests")
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise InputError(
+            "6A.LADDER.DECISION_INVALID",
+            f"this decision cannot be read: {str(error)[:200]}",
+            where=str(path),
+            remedy="remove the file: the phase is then judged again",
+        ) from error
+    return decision
+
+
+_LISTS = ("seeds", "run_ids", "vetoes", "blockers")
+
+
+def digests_of(runs_root: Path, files: Iterable[Path]) -> dict[str, str]:
+    """Path below the runs root → SHA-256 (hex)."""
+    return {p.relative_to(runs_root).as_posix(): sha256_file(p) for p in files}
