@@ -28,10 +28,13 @@ from pathlib import Path
 import fraudworld.cli
 import fraudworld.downstream.stream
 import fraudworld.gates
+import fraudworld.ladder
 import fraudworld.pipeline
 import fraudworld.report
 import fraudworld.verification
+import fraudworld.witness
 from fraudworld.errors import FraudworldError
+from fraudworld.policy.loader import SHIPPED, load_pack, write_pack
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.publish import AREA
 from fraudworld.store.seal import check_outside
@@ -39,7 +42,8 @@ from fraudworld.store.seal import check_outside
 assert fraudworld  # imported whole, for the server that children are forked from
 
 TRASH = ".trash"
-ALLOWED = (AREA, TRASH, ".upstream", ".store_6A.lock")
+WITNESS = ".witness"
+ALLOWED = (AREA, TRASH, ".upstream", ".store_6A.lock", WITNESS)
 HIDDEN = re.compile(r"\..+-[0-9a-f]{8}\.part")
 HERE = Path(__file__).resolve().parent
 LONGEST_S = 180
@@ -59,7 +63,8 @@ WORLD = "--profile demo --scale 0.05 --overlay {overlay} --runs-root {root} --qu
 class Command:
     """One command to disturb, in words; `before` makes what it works on.
 
-    Words in braces are filled in: the runs root, the overlay file, the run of seed 42.
+    Words in braces are filled in: the runs root, the overlay file, a pack with that overlay
+    in it, the run of seed 42, and the baseline of seed 42.
     """
 
     name: str
@@ -71,6 +76,8 @@ class Command:
 
 RUN = f"run {WORLD} --seed 42"
 PIN = "runs pin {run} candidate --runs-root {root}"
+BASELINE = f"run {WORLD} --overlay published_baseline --seed 42"
+LADDER = "ladder --policy {pack} --scale 0.05 --runs-root {root} --quiet --workers 2"
 COMMANDS = (
     Command("run", RUN),
     Command("gates", "gates {run} --runs-root {root}", (RUN,)),
@@ -83,6 +90,13 @@ COMMANDS = (
     Command("upstream build", "upstream build {root}/own --scale 0.01", (), 0, 2),
     Command("prune", "runs prune --yes --runs-root {root}", (RUN, f"run {WORLD} --seed 7", PIN)),
     Command("attest", "attest {run} --runs-root {root}", (RUN,)),
+    Command("ladder", f"{LADDER} --phases P1", (f"{LADDER} --phases P0",)),
+    Command(
+        "witness",  # so small a world proves nothing, and the verdict says so
+        "witness {base} {run} --flows 20000 --runs-root {root} --quiet",
+        (RUN, BASELINE),
+        status=1,
+    ),
 )
 BY_NAME = {command.name: command for command in COMMANDS}
 
@@ -99,6 +113,10 @@ class Stage:
         self.library = library
         self.overlay = folder / "tiny.yaml"
         self.overlay.write_text(OVERLAY, "utf-8")
+        self.pack = folder / "pack"
+        self.pack.mkdir(exist_ok=True)
+        write_pack(load_pack(overlays=[self.overlay]).pack, self.pack)
+        shutil.copytree(SHIPPED / "overlays", self.pack / "overlays", dirs_exist_ok=True)
         self.context = _server(library)
         self.ready: dict[tuple[str, ...], Path] = {}
         self.made: dict[str, tuple[Path, State, float]] = {}
@@ -106,9 +124,17 @@ class Stage:
 
     def words(self, text: str, root: Path) -> list[str]:
         """The words of a command below `root`."""
-        here = sorted(p.parent.name for p in root.glob("[!.]*/run_receipt.json"))
-        run = next((name for name in here if _seed(root / name) == 42), "none")
-        return text.format(root=root, overlay=self.overlay, run=run).split()
+        runs = {p.parent.name: json.loads(p.read_text("utf-8")) for p in _receipts(root)}
+        mine = [name for name, receipt in sorted(runs.items()) if receipt["seed"] == 42]
+        poor = [name for name in mine if "published_baseline" in runs[name]["overlays"]]
+        good = [name for name in mine if name not in poor]
+        return text.format(
+            root=root,
+            overlay=self.overlay,
+            pack=self.pack,
+            run=next(iter(good), "none"),
+            base=next(iter(poor), "none"),
+        ).split()
 
     def template(self, command: Command) -> tuple[Path, State, float]:
         """A root before the command, the items after it undisturbed, and its seconds."""
@@ -132,7 +158,7 @@ class Stage:
             root = self.folder / f"template-{len(self.ready)}"
             root.mkdir()
             for text in before:
-                self.undisturbed(text, root, 0)
+                self.undisturbed(text, root, 0, 1)  # a baseline fails its gates
             self.ready[before] = root
         return self.ready[before]
 
@@ -151,10 +177,10 @@ class Stage:
         process.start()
         return process
 
-    def undisturbed(self, text: str, root: Path, status: int) -> None:
+    def undisturbed(self, text: str, root: Path, *status: int) -> None:
         """Run a command to its end; AssertionError where it ends otherwise than with `status`."""
         found = ended(self.start(text, root))
-        assert found == status, f"{text}: {found}\n{said(root)}"
+        assert found in status, f"{text}: {found}\n{said(root)}"
 
     def problems(self, command: Command, root: Path) -> list[str]:
         """What is wrong after a disturbance, and after the same command once more."""
@@ -265,12 +291,14 @@ def items(root: Path) -> State:
     found: State = {}
     for path in sorted(p for p in root.rglob("*") if p.is_symlink() or p.is_file()):
         parts = path.relative_to(root).parts
-        if parts[0] in (AREA, TRASH, ".store_6A.lock") or any(
-            HIDDEN.fullmatch(part) for part in parts
+        if parts[0] == ".store_6A.lock" or any(
+            part in (AREA, TRASH) or HIDDEN.fullmatch(part) for part in parts
         ):
             continue  # nobody reads it; `leftovers` asks for it after the next run
         item = parts[0]
-        if parts[0].startswith(".") and len(parts) > 1:
+        if parts[0] == WITNESS:
+            item = "/".join(parts[:3])  # a world or a stream each
+        elif parts[0].startswith(".") and len(parts) > 1:
             item = "/".join(parts[:2])
         elif parts[0] == "reports":
             item = "/".join(parts)
@@ -292,20 +320,36 @@ def leftovers(root: Path) -> list[str]:
 
 
 def _content(root: Path, path: Path, parts: tuple[str, ...]) -> str:
-    if parts[1:] == ("run_index.json",):
-        place = RunPlace(root / parts[0])
+    """What a file holds, moments and seconds left out."""
+    depth = 3 if parts[:2] == (WITNESS, "worlds") else 1
+    inner = parts[depth:]
+    if inner == ("run_index.json",):
+        place = RunPlace(root.joinpath(*parts[:depth]))
         try:
             agrees = check_outside(place) == ([], [])
         except FraudworldError:
             agrees = False
         return "agrees" if agrees else "does not agree with the reports"
-    if parts[1:] == ("run_receipt.json",):
-        receipt = json.loads(path.read_text("utf-8"))
-        receipt["created_at"] = "some time"
-        return json.dumps(receipt, sort_keys=True)
-    if parts[1:2] == ("reports",):
+    if inner == ("run_receipt.json",):
+        return _timeless(path, "created_at")
+    if parts == ("store_6A.json",):
+        return _timeless(path, "at")
+    if parts[:2] == ("reports", "decisions") and path.stem not in ("ladder", "ablation"):
+        return _timeless(path, "elapsed_s", "cpu_s")
+    if inner[:1] == ("reports",) or parts[:2] == ("reports", "decisions"):
         return "there"
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _timeless(path: Path, *times: str) -> str:
+    """A JSON document without the fields that tell a moment or a duration."""
+
+    def still(value: object) -> object:
+        if isinstance(value, dict):
+            return {k: still(v) for k, v in value.items() if k not in times}
+        return [still(v) for v in value] if isinstance(value, list) else value
+
+    return json.dumps(still(json.loads(path.read_text("utf-8"))), sort_keys=True)
 
 
 def _difference(wanted: State, found: State, name: str) -> str:
@@ -313,8 +357,8 @@ def _difference(wanted: State, found: State, name: str) -> str:
     return ", ".join(sorted(p for p in a.keys() | b.keys() if a.get(p) != b.get(p))[:4])
 
 
-def _seed(run: Path) -> int:
-    return int(json.loads((run / "run_receipt.json").read_text("utf-8"))["seed"])
+def _receipts(root: Path) -> Iterator[Path]:
+    return root.glob("[!.]*/run_receipt.json")
 
 
 def _child(words: list[str], log: str, arm: tuple[str, str, int, int, int] | None) -> None:

@@ -1,0 +1,52 @@
+"""The whole ladder from nothing: a failing baseline, PASS_B at P5, PASS_BPLUS at P6_3."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fraudworld import api
+from fraudworld.errors import RefusedError
+from fraudworld.gates.certify import SUMMARY
+from fraudworld.ladder import NAMES
+from fraudworld.policy.loader import load_pack
+from fraudworld.request import RunRequest
+from fraudworld.store import decisions, roles
+from fraudworld.store.bundle import sha256_file
+
+SEEDS = (42, 7, 101, 202)
+
+
+@pytest.mark.full
+def test_the_ladder_ends_in_b_plus(tmp_path: Path) -> None:
+    found = api.ladder(RunRequest(runs_root=tmp_path), SEEDS)
+    assert [d.phase for d in found] == list(NAMES)
+    assert [d.blockers for d in found] == [()] * len(NAMES)
+    words = {d.phase: d.decision for d in found}
+    assert words["P5"] == "PASS_B"
+    assert words["P6_3"] == "PASS_BPLUS"
+
+    last = found[-1]
+    assert last.basis["asked"]["parameter_hash"] == load_pack().parameter_hash
+    summary = json.loads((tmp_path / SUMMARY).read_text("utf-8"))
+    assert (summary["decision"], summary["fails"]) == ("PASS_BPLUS", [])
+    rows = summary["t10"]["rows"]
+    assert {row["seed"] for row in rows} == {*SEEDS, None}
+    for row in rows:
+        if row["seed"] is not None:
+            evidence = tmp_path / row["details"]["evidence"]
+            assert sha256_file(evidence) == row["details"]["sha256_hex"]
+
+    ledger = roles.read_ledger(tmp_path)
+    assert set(ledger.frozen) == {"P6_3-demo"}
+    assert set(ledger.frozen["P6_3-demo"]) == set(last.run_ids)
+    assert [ledger.roles.get(run) for run in last.run_ids][0] == "last_good"
+    assert {h["posture"] for h in ledger.history if h["change"] == "reopen"} == {"P5-demo"}
+    with pytest.raises(RefusedError, match="POSTURE_FROZEN|frozen"):
+        roles.pin(tmp_path / last.run_ids[0], "none")
+
+    decisions.place(tmp_path, "P6_3").unlink()
+    again = api.ladder(RunRequest(runs_root=tmp_path), SEEDS)
+    assert (again[-1].decision, again[-1].run_ids) == ("PASS_BPLUS", last.run_ids)
