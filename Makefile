@@ -30,6 +30,10 @@ bench: $(READY)           ## the authority world from nothing, then seconds per 
 	$(BIN)/fraudworld run --profile authority --runs-root $(BENCH)
 	$(BIN)/fraudworld perf show $(BENCH)/*/
 
+bench-authority: $(READY) ## the authority world cold, three times, each beside its floor
+	rm -rf $(BENCH)
+	$(BIN)/python benches/authority.py --root $(BENCH)
+
 docs: $(READY)            ## write the pages that are made from the code
 	$(BIN)/python benches/reference_pages.py
 

@@ -30,8 +30,6 @@ from fraudworld.perf.lanes import (
     PUBLISHED_CPU_S,
     PUBLISHED_PARTIES,
     SEGMENT,
-    Decision,
-    Finding,
     Lane,
     Sample,
     alike,
@@ -39,6 +37,7 @@ from fraudworld.perf.lanes import (
     write_decision,
 )
 from fraudworld.request import RUNS_ROOT
+from fraudworld.store.decisions import Decision, Finding
 
 
 @dataclass(frozen=True)

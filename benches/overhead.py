@@ -26,7 +26,6 @@ from fraudworld.perf.compare import sample
 from fraudworld.perf.lanes import (
     LANES,
     LARGEST_OVERHEAD,
-    Finding,
     Sample,
     alike,
     conclude,
@@ -34,6 +33,7 @@ from fraudworld.perf.lanes import (
 )
 from fraudworld.perf.recorder import Recorder
 from fraudworld.request import RUNS_ROOT, RunRequest
+from fraudworld.store.decisions import Finding
 
 STEPS = 2_000
 RESAMPLES = 10_000
