@@ -1,8 +1,9 @@
 """A dataset of an earlier run under a new identity: the same values, other constant columns.
 
-Values are copied through Arrow and encoded with the settings every dataset shares, so the
-parts are, byte for byte, those a run from scratch would have written. Where nothing but the
-folder's name changes (the same identity, or a table that carries none) the file is linked.
+A part holds its identity as two plain digests (`tables.write_parquet`), so it is copied with
+those bytes replaced, and is byte for byte what a run from scratch would have written. Where
+nothing but the folder's name changes (the same identity, or a table that carries none) the
+file is linked.
 """
 
 from __future__ import annotations
@@ -13,14 +14,17 @@ import shutil
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fraudworld.contracts import Kind, Table
+from fraudworld.contracts import Table
+from fraudworld.errors import InternalError
 from fraudworld.store.identity import Identity
 from fraudworld.store.reader import parts
-from fraudworld.store.tables import DatasetRecord, PartRecord, write_parquet
+from fraudworld.store.tables import DatasetRecord, PartRecord
+
+REPLACED = ["manifest_fingerprint", "parameter_hash"]
+"""Identity columns that a new policy changes; the seed is the same, or nothing is reused."""
 
 
 class Restamp:
@@ -47,7 +51,7 @@ class Restamp:
         self._futures: list[Future[PartRecord]] = [
             pool.submit(_link, path, folder / path.name)
             if same
-            else pool.submit(_restamp, table, path, folder / path.name, new)
+            else pool.submit(_restamp, path, folder / path.name, identities)
             for path in parts(source)
         ]
 
@@ -73,23 +77,27 @@ def _link(source: Path, target: Path) -> PartRecord:
     return PartRecord(target.name, rows, len(data), hashlib.sha256(data).hexdigest(), ())
 
 
-def _restamp(table: Table, source: Path, target: Path, identity: Identity) -> PartRecord:
-    codes = [c.name for c in table.columns if c.kind is Kind.CODE]
-    with pq.ParquetFile(source, read_dictionary=codes) as file:
-        data = file.read([c.name for c in table.columns], use_threads=False).combine_chunks()
-    rows = data.num_rows
-    zeros = pa.array(np.zeros(rows, dtype=np.int8))
-    columns = [
-        *(data[c.name].cast(table.schema.field(c.name).type) for c in table.columns),
-        pa.array(np.full(rows, identity.seed, dtype=np.int64)),
-        *(
-            pa.DictionaryArray.from_arrays(zeros, pa.array([value]))
-            for value in (identity.manifest_fingerprint, identity.parameter_hash)
-        ),
-    ]
-    sink = pa.BufferOutputStream()
-    write_parquet(pa.Table.from_arrays(columns, schema=table.schema), table, sink)
-    encoded = sink.getvalue()
-    sha = hashlib.sha256(encoded).hexdigest()
-    target.write_bytes(encoded)
-    return PartRecord(target.name, rows, encoded.size, sha, ())
+def _restamp(source: Path, target: Path, identities: tuple[Identity, Identity]) -> PartRecord:
+    """Copy a part with the old identity's two digests replaced by the new one's.
+
+    They are hexadecimal SHA-256 of equal length in dictionaries that are not compressed, so
+    the file keeps its layout. What was written is read back: identity and number of rows.
+    """
+    data = source.read_bytes()
+    for name in REPLACED:
+        old, new = (getattr(identity, name).encode() for identity in identities)
+        data = data.replace(old, new)
+    with pq.ParquetFile(pa.BufferReader(data), read_dictionary=REPLACED) as file:
+        rows = file.metadata.num_rows
+        stamped = file.read(REPLACED, use_threads=False)
+    for name in REPLACED:
+        wanted = [getattr(identities[1], name)]
+        if stamped[name].unique().to_pylist() != wanted[: min(rows, 1)]:
+            raise InternalError(
+                "6A.S0.RESTAMP_FAILED",
+                f"{name} of a reused part could not be replaced",
+                where=str(source),
+                remedy="report this, and run without --from: nothing was published",
+            )
+    target.write_bytes(data)
+    return PartRecord(target.name, rows, len(data), hashlib.sha256(data).hexdigest(), ())

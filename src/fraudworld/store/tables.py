@@ -297,14 +297,16 @@ def write_parquet(data: pa.Table, table: Table, sink: pa.NativeFile) -> None:
     Codes and the constant seed are dictionaries. Ids and counts are delta-encoded: sorted
     ids shrink to bits, and ids in random order still take the width of their range instead
     of eight bytes, in half the time zstd needs for plain values. Statistics are kept where
-    a reader can skip by them.
+    a reader can skip by them. The identity is one value a column and not compressed: so a
+    part gets another one by replacing its bytes (`store/restamp.py`).
     """
     integers = [c.name for c in table.columns if c.kind is Kind.INT]
+    packed = [c.name for c in table.columns]
     pq.write_table(
         data,
         sink,
-        compression="zstd",
-        compression_level=1,
+        compression={c: "zstd" if c in packed else "none" for c in data.column_names},
+        compression_level=dict.fromkeys(packed, 1),
         use_dictionary=[c.name for c in table.all_columns if _repeats(c)],
         column_encoding=dict.fromkeys(integers, "DELTA_BINARY_PACKED"),
         write_statistics=integers,
