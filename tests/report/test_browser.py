@@ -58,8 +58,13 @@ def page(demo_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "eligible_grade": "B+",
         "t10": {"status": "PASS"},
     }
-    decision = {"phase": "P0", "decision": "HOLD_REMEDIATE", "seeds": [42], "done_when": [],
-                "vetoes": ["T1 fails"], "blockers": []}  # fmt: skip
+    cell = {"metric": "max_overflow", "value": 21.0, "verdict": "FAIL"}
+    decision = {
+        "phase": "P0", "decision": "HOLD_REMEDIATE", "seeds": [42], "vetoes": ["T1 fails"],
+        "done_when": [{"what": "baseline run pinned", "holds": True, "evidence": {}}],
+        "blockers": [],
+        "basis": {"adds": ["published_baseline"], "reruns": "S0–S5", "tests": {"T1": cell}},
+    }  # fmt: skip
     for path, document in ((facts.SUMMARY, summary), (f"{facts.DECISIONS}/P0.json", decision)):
         (root / path).parent.mkdir(parents=True)
         (root / path).write_text(json.dumps(document), "utf-8")

@@ -49,9 +49,9 @@ def test_of(row: Row) -> str:
 
 
 def verdict(row: Row) -> str:
-    """`B+`, `B`, `FAIL` or `none` (no evidence)."""
+    """`B+`, `B`, `FAIL` or `NO EVIDENCE`."""
     if row["status"] == "INSUFFICIENT_EVIDENCE":
-        return "none"
+        return "NO EVIDENCE"
     return "B+" if row["pass_Bplus"] else "B" if row["pass_B"] else "FAIL"
 
 
@@ -232,7 +232,7 @@ def _of(rows: Iterable[Row], test: str) -> list[Row]:
 
 
 def _worst(word: str) -> int:
-    return ("none", "FAIL", "B", "B+").index(word)
+    return ("NO EVIDENCE", "FAIL", "B", "B+").index(word)
 
 
 def cells(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:

@@ -12,7 +12,7 @@ from fraudworld.request import Cell, SummaryTable
 from fraudworld.store.decisions import Decision, place, write_document
 from fraudworld.store.whole import write_whole
 
-VERDICTS = {"none": "?"}
+VERDICTS = {"NO EVIDENCE": "?"}
 NOTE = (
     "A cell is the worst metric of a test, then its verdict; ? is no evidence, as T9 and T10 "
     "have none\nfrom a single run."

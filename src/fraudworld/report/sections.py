@@ -195,30 +195,63 @@ def seeds(facts: Facts) -> Safe:
 
 
 def ladder(facts: Facts) -> Safe:
-    """Phases down, what each decided."""
-    rows = (
+    """Phases down and tests across, then what each phase had to show."""
+    decisions = facts["ladder"]
+    tests = [f"T{n}" for n in range(1, 11)]
+    climbed = (
+        (d["phase"], d["decision"], _changed(d), *(_reached(d, test) for test in tests))
+        for d in decisions
+    )
+    shown = (
         (
             d["phase"],
-            d["decision"],
+            d.get("basis", {}).get("reruns", "—"),
             ", ".join(str(s) for s in d["seeds"]),
-            "; ".join(_said(item) for item in d["done_when"]),
-            "; ".join(_said(item) for item in (*d["vetoes"], *d["blockers"])) or "none",
+            join(el("div", _said(item)) for item in d["done_when"]),
+            "; ".join(_said(item) for item in d["blockers"]) or "none",
+            len(d["vetoes"]),
         )
-        for d in facts["ladder"]
+        for d in decisions
     )
-    heads = ("phase", "decision", "seeds", "done when", "vetoes and blockers")
-    return table("Decisions of the ladder", heads, rows)
+    return join(
+        (
+            table(
+                "Phases and tests: the worst metric of each",
+                ("phase", "decision", "changed", *tests),
+                climbed,
+            ),
+            table(
+                "What each phase had to show",
+                ("phase", "made", "seeds", "done when", "to unblock it", "vetoes of promotion"),
+                shown,
+            ),
+        )
+    )
+
+
+def _changed(decision: Mapping[str, Any]) -> str:
+    """What a phase changed, if it says so."""
+    basis = decision.get("basis", {})
+    return ", ".join(basis.get("adds", ())) or basis.get("title", "—")
+
+
+def _reached(decision: Mapping[str, Any], test: str) -> object:
+    """Value and verdict of a test in a phase; a question mark without evidence."""
+    cell = decision.get("basis", {}).get("tests", {}).get(test)
+    if cell is None:
+        return "—"
+    if cell["verdict"] == "NO EVIDENCE":
+        return el("span", "?", title=f"{cell['metric']}: no evidence")
+    value = cell["value"]
+    short = figure_text(round(value, 3)) if abs(value) >= 0.001 or not value else f"{value:.0e}"
+    return join((el("div", short), _mark(cell["verdict"])))
 
 
 def _said(item: Any) -> str:
-    """A line of a decision: its own text, or its figures one after the other."""
+    """A condition and whether it holds, or a line of text."""
     if not isinstance(item, Mapping):
         return str(item)
-    return ", ".join(f"{k} {figure_text(v)}" for k, v in item.items() if not _nested(v))
-
-
-def _nested(value: Any) -> bool:
-    return isinstance(value, list | dict)
+    return f"{'✓' if item['holds'] else '✕'} {item['what']}"
 
 
 def budgets(facts: Facts) -> Safe:
