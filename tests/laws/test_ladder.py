@@ -105,6 +105,14 @@ def test_a_phase_alone_needs_those_before_it(tmp_path: Path, fraudworld: Call) -
     assert not (tmp_path / decisions.FOLDER).exists()
 
 
+def test_too_few_seeds_are_refused_before_anything_is_made(
+    tmp_path: Path, fraudworld: Call
+) -> None:
+    said = fraudworld("ladder", "--seeds", "42,7", "--runs-root", tmp_path / "r")
+    assert (said.status, (tmp_path / "r").exists()) == (3, False)
+    assert "6A.CERTIFY.SEEDS_MISSING" in said.err
+
+
 @pytest.fixture
 def copy(climbed: Path, tmp_path: Path) -> Path:
     root = tmp_path / "copy"

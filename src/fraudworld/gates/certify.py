@@ -46,14 +46,7 @@ def certify(
     again and verified, not made again. witness: T10's rows from the runs of all seeds;
     without one T10 has no evidence. Raises RefusedError where a required seed is missing.
     """
-    missing = sorted(REQUIRED_SEEDS - set(seeds))
-    if missing:
-        raise RefusedError(
-            "6A.CERTIFY.SEEDS_MISSING",
-            f"a certificate needs seeds {sorted(REQUIRED_SEEDS)}; missing {missing}",
-            where="--seeds",
-            remedy="name at least the required seeds; more are welcome",
-        )
+    require_seeds(seeds)
     runs = {seed: runner(seed) for seed in seeds}
     boards = {seed: json.loads((run / BOARD).read_text("utf-8")) for seed, run in runs.items()}
     pack = sealed_policy(next(iter(runs.values())))
@@ -66,6 +59,18 @@ def certify(
     write_evidence(request.runs_root / SUMMARY, summary)
     write_certificate(request.runs_root / SUMMARY, request.runs_root)
     return summary
+
+
+def require_seeds(seeds: Sequence[int]) -> None:
+    """Raise RefusedError `6A.CERTIFY.SEEDS_MISSING` unless every required seed is named."""
+    missing = sorted(REQUIRED_SEEDS - set(seeds))
+    if missing:
+        raise RefusedError(
+            "6A.CERTIFY.SEEDS_MISSING",
+            f"a certificate needs seeds {sorted(REQUIRED_SEEDS)}; missing {missing}",
+            where="--seeds",
+            remedy="name at least the required seeds; more are welcome",
+        )
 
 
 def judged_together(pack: PolicyPack, boards: Sequence[Mapping[str, Any]]) -> list[Row]:

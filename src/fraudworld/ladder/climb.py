@@ -13,7 +13,7 @@ from typing import Any
 from fraudworld import __version__, gates, pipeline
 from fraudworld.audit.world import sealed_policy
 from fraudworld.errors import RefusedError
-from fraudworld.gates.certify import SUMMARY, no_witness
+from fraudworld.gates.certify import SUMMARY, no_witness, require_seeds
 from fraudworld.gates.stability import t9_cross_seed_stability
 from fraudworld.ladder import law
 from fraudworld.ladder.phases import LADDER, NAMES, Phase, overlays
@@ -66,10 +66,13 @@ def climb(
     A phase recorded earlier for the same request, on evidence that is still there unchanged,
     is taken over. The ladder ends with the first phase that is not done.
 
-    Raises RefusedError `6A.LADDER.PHASE_MISSING` where the first named phase builds on one
-    that is not recorded, `6A.STORE.POSTURE_FROZEN` where a frozen posture stands in the way,
+    Raises RefusedError `6A.CERTIFY.SEEDS_MISSING` where a phase that certifies lacks a
+    required seed, `6A.LADDER.PHASE_MISSING` where the first named phase builds on one that is
+    not recorded, `6A.STORE.POSTURE_FROZEN` where a frozen posture stands in the way,
     and what making and judging worlds raises.
     """
+    if any(_named(name).certifies for name in phases):
+        require_seeds(seeds)  # now, not after an hour of climbing
     crew = _Climb(request, seeds, sections or (lambda title: None), prune_superseded)
     decisions: list[Decision] = []
     last = max((NAMES.index(name) for name in phases), default=-1)
