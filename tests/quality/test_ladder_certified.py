@@ -21,7 +21,8 @@ SEEDS = (42, 7, 101, 202)
 
 @pytest.mark.full
 def test_the_ladder_ends_in_b_plus(tmp_path: Path) -> None:
-    found = api.ladder(RunRequest(runs_root=tmp_path), SEEDS)
+    request = RunRequest(runs_root=tmp_path)
+    found = api.ladder(request, SEEDS, prune_superseded=True)
     assert [d.phase for d in found] == list(NAMES)
     assert [d.blockers for d in found] == [()] * len(NAMES)
     words = {d.phase: d.decision for d in found}
@@ -47,6 +48,8 @@ def test_the_ladder_ends_in_b_plus(tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match="frozen in posture P6_3-demo"):
         roles.pin(tmp_path / last.run_ids[0], "none")
 
+    gone = {d.phase for d in found if not (tmp_path / d.run_ids[0]).exists()}
+    assert gone == {"P1", "P2", "P3", "P4", "P6_1"}, "superseded before P5 and before P6_3"
     decisions.place(tmp_path, "P6_3").unlink()
-    again = api.ladder(RunRequest(runs_root=tmp_path), SEEDS)
+    again = api.ladder(request, SEEDS)
     assert (again[-1].decision, again[-1].run_ids) == ("PASS_BPLUS", last.run_ids)
