@@ -262,17 +262,23 @@ class _Climb:
 
     def _settle(self, phase: Phase, runs: Mapping[int, Path]) -> None:
         """Roles after a phase that is done; what certifies is promoted and frozen."""
-        first = runs[self.seeds[0]]
+        first, *others = runs.items()
         if not phase.certifies:
             if phase.base is not None:
-                roles.pin(first, "candidate")
+                roles.pin(first[1], "candidate")
             return
         for earlier in LADDER[: NAMES.index(phase.name)]:
             if earlier.certifies:
                 self._supersede(earlier, phase)
-        if roles.read_ledger(self.root).role(read_receipt(RunPlace(first))) != "last_good":
-            promote(first, self.seeds)
+        if roles.read_ledger(self.root).role(read_receipt(RunPlace(first[1]))) != "last_good":
+            roles.pin(first[1], "candidate")
+            for seed, run in others:
+                roles.pin(run, f"witness:{seed}")
+            promote(first[1], self.seeds)
         roles.freeze(self._posture(phase), list(runs.values()))
+        base = self._found(_named(phase.base)) if phase.adds and phase.base else None
+        if base is not None:  # nothing builds on that run any more
+            roles.pin(base, "none")
 
     def _supersede(self, earlier: Phase, by: Phase) -> None:
         """Open the posture a better one replaces, by name and with the reason."""
