@@ -29,10 +29,11 @@ from typer._click.exceptions import ClickException  # typer brings its own click
 from fraudworld import cli, cli_run
 from fraudworld.downstream.request import StreamRequest
 from fraudworld.errors import FraudworldError
+from fraudworld.ladder import chosen
 from fraudworld.policy import overlay, source
 from fraudworld.policy.loader import SHIPPED, load_pack
 from fraudworld.request import RunRequest
-from fraudworld.store import attestation, bundle
+from fraudworld.store import attestation, bundle, decisions
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.produce import Produce
 from fraudworld.store.receipt import read_receipt
@@ -91,6 +92,7 @@ def parsers(folder: Path, run: Path) -> tuple[Fuzzed, ...]:
     place = RunPlace(run)
     here = RunPlace(folder / "run")
     here.validation.mkdir(parents=True)
+    decisions.place(folder, "P0").parent.mkdir(parents=True)
     here.reports.mkdir()
     # A member of the index must not be hashed a million times: the fuzzed index names few.
     small = json.loads(place.bundle_index.read_text("utf-8"))
@@ -144,6 +146,11 @@ def parsers(folder: Path, run: Path) -> tuple[Fuzzed, ...]:
         Fuzzed(
             "run index", into(here.run_index, lambda: check_outside(here)),
             (place.run_index.read_bytes(),), 10,
+        ),
+        Fuzzed(
+            "decision",
+            into(decisions.place(folder, "P0"), lambda: decisions.read_decision(folder, "P0")),
+            (_DECISION,), 15,
         ),
         Fuzzed("attestation", _attested(folder / "attestation.json"), _envelopes(place), 10),
         Fuzzed("requests", _request, _REQUESTS, 5),
@@ -302,6 +309,14 @@ def _envelopes(place: RunPlace) -> tuple[bytes, ...]:
     return inner, json.dumps(signed).encode()
 
 
+_DECISION = json.dumps(
+    decisions.Decision(
+        phase="P0", decision="HOLD_REMEDIATE", seeds=(42,), run_ids=("0" * 32,),
+        digests={"reports/x.json": "0" * 64},
+        done_when=(decisions.Finding("pinned", True, {"role": "baseline", "n": 1.5}),),
+        vetoes=("no flag",), blockers=(), basis={"adds": [], "tests": {"T1": {"value": None}}},
+    ).as_dict()
+).encode()  # fmt: skip
 _REQUESTS = (
     b'{"run": {"profile": "demo", "seed": 42, "scale": 1.0, "role": "none", "workers": 2}}',
     b'{"run": {"shard_parties": 5, "run_id": "' + b"0" * 32 + b'", "engine": "local"}}',
@@ -341,6 +356,7 @@ _LINES = tuple(
         "policy diff a b",
         "upstream build x --scale 2",
         "runs show abcd --json",
+        "ladder --phases P0..P4 --seeds 42,7,101,202 --prune",
     )
 )
 _COMMAND = typer.main.get_command(cli.app)
@@ -350,7 +366,9 @@ def _arguments(data: bytes) -> object:
     """A command line, parsed to its end but not run; and its list of seeds."""
     words = data.decode("utf-8", "surrogateescape").split(" ")
     if "--seeds" in words[:-1]:
-        cli_run._seeds(words[words.index("--seeds") + 1])
+        cli_run.seed_list(words[words.index("--seeds") + 1])
+    if "--phases" in words[:-1]:
+        chosen(words[words.index("--phases") + 1])
     with redirect_stdout(io.StringIO()):  # a group without a command shows its help
         return _parsed(_COMMAND, words)
 

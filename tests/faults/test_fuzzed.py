@@ -17,7 +17,7 @@ import fuzzing
 from fuzzing import Fuzzed, Tally
 
 NAMES = ("policy file", "overlay", "upstream index", "bundle index", "receipt", "run index",
-         "attestation", "requests", "arguments")  # fmt: skip
+         "decision", "attestation", "requests", "arguments")  # fmt: skip
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

@@ -12,7 +12,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from fraudworld.errors import InputError
+from fraudworld.request import RUN_ID
 from fraudworld.store.bundle import sha256_file
 from fraudworld.store.whole import write_whole
 
@@ -84,13 +87,10 @@ def read_decision(runs_root: Path, phase: str) -> Decision | None:
     if not path.exists():
         return None
     try:
-        found = json.loads(path.read_text("utf-8"))
-        findings = tuple(Finding(**f) for f in found.pop("done_when"))
-        lists: dict[str, Any] = {name: tuple(found.pop(name)) for name in _LISTS}
-        decision = Decision(done_when=findings, **lists, **found)
-        if decision.phase != phase or not isinstance(decision.digests, dict):
-            raise ValueError("it is another phase's or names no digests")
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        decision = _SHAPE.validate_json(path.read_bytes(), strict=True)
+        if decision.phase != phase or not all(map(RUN_ID.fullmatch, decision.run_ids)):
+            raise ValueError("it is another phase's, or names what are no runs")
+    except (OSError, ValueError) as error:
         raise InputError(
             "6A.LADDER.DECISION_INVALID",
             f"this decision cannot be read: {str(error)[:200]}",
@@ -100,7 +100,7 @@ def read_decision(runs_root: Path, phase: str) -> Decision | None:
     return decision
 
 
-_LISTS = ("seeds", "run_ids", "vetoes", "blockers")
+_SHAPE = TypeAdapter(Decision)
 
 
 def digests_of(runs_root: Path, files: Iterable[Path]) -> dict[str, str]:
