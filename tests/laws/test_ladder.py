@@ -164,9 +164,12 @@ def test_a_control_that_does_nothing_stops_the_ladder(
 def test_each_control_moves_its_own_tests_alone(copy: Path, fraudworld: Call) -> None:
     said = fraudworld("ladder", "--ablation", "--runs-root", copy, "--json", "--quiet")
     assert said.status == 0
+    found = {one["control"]: one for one in json.loads(said.out)}
+    assert "instrument_means" in found["p6_1_floors"]["mended"]
+    assert "country_heterogeneity" in found["p6_2_country"]["mended"]
+    assert "or_ip" in found["delta_c_propagation"]["mended"]
     moved = {
-        one["control"]: {name.partition(" ")[0] for name in one["moved"]}
-        for one in json.loads(said.out)
+        one["control"]: {name.partition(" ")[0] for name in one["moved"]} for one in found.values()
     }
     assert moved["published_baseline"] == set()
     assert {"T1", "T2"} <= moved["delta_a_kmax"]

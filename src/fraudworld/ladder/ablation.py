@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,9 @@ REPLAY = {
 
 @dataclass(frozen=True)
 class Ablation:
-    """A control alone: its run, all rows of its gateboard, and the metrics it moved.
+    """A control alone: its run, all rows of its gateboard, and what it moved.
+
+    moved: metrics; mended, broken: guards that hold now and did not, or the other way round.
 
     A metric is moved where its verdict changed, or its value by more than SLIGHT of its B
     threshold and out of the baseline's 95 % interval, if it has one.
@@ -41,7 +43,9 @@ class Ablation:
     control: str
     run_id: str
     rows: tuple[Row, ...]
-    moved: tuple[str, ...]
+    moved: tuple[str, ...] = ()
+    mended: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data."""
@@ -49,6 +53,8 @@ class Ablation:
             "control": self.control,
             "run_id": self.run_id,
             "moved": list(self.moved),
+            "mended": list(self.mended),
+            "broken": list(self.broken),
             "tests": [dict(row) for row in self.rows],
         }
 
@@ -67,8 +73,8 @@ def ablate(request: RunRequest, sections: Sections | None = None) -> tuple[Ablat
             request, overlays=BASELINE, role="baseline", run_id=None, from_state=None, base=None
         )
         base = pipeline.run(plain, told("baseline")).place
-        before = _tests(base)
-        out = [Ablation(BASELINE[0], base.root.name, before, ())]
+        board = _board(base)
+        out = [Ablation(BASELINE[0], base.root.name, tuple(board["tests"]))]
         for phase in LADDER[1:]:
             for control in phase.adds:
                 alone = replace(
@@ -79,16 +85,30 @@ def ablate(request: RunRequest, sections: Sections | None = None) -> tuple[Ablat
                     base=base.root if phase.from_state else None,
                 )
                 made = pipeline.run(alone, told(f"baseline + {control}")).place
-                rows = _tests(made)
-                out.append(Ablation(control, made.root.name, rows, _moved(before, rows)))
+                out.append(_compared(control, made, board))
     return tuple(out)
 
 
-def _tests(run: RunPlace) -> tuple[Row, ...]:
-    return tuple(json.loads(run.gateboard.read_text("utf-8"))["tests"])
+def _compared(control: str, made: RunPlace, before: Mapping[str, Any]) -> Ablation:
+    after = _board(made)
+    held, holds = (
+        {g["guard_id"] for g in board["guards"] if g["holds"]} for board in (before, after)
+    )
+    return Ablation(
+        control,
+        made.root.name,
+        tuple(after["tests"]),
+        _moved(before["tests"], after["tests"]),
+        mended=tuple(sorted(holds - held)),
+        broken=tuple(sorted(held - holds)),
+    )
 
 
-def _moved(before: tuple[Row, ...], after: tuple[Row, ...]) -> tuple[str, ...]:
+def _board(run: RunPlace) -> dict[str, Any]:
+    return dict(json.loads(run.gateboard.read_text("utf-8")))
+
+
+def _moved(before: Sequence[Row], after: Sequence[Row]) -> tuple[str, ...]:
     was = {(r["test_id"], r["metric_name"]): r for r in before}
     return tuple(
         f"{test_of(row)} {row['metric_name']}"

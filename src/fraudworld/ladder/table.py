@@ -26,10 +26,10 @@ def ladder_tables(decisions: Sequence[Decision]) -> tuple[SummaryTable, SummaryT
     told = tuple(
         (
             d.phase,
-            "\n".join(d.basis["adds"]) or d.basis["title"],
+            ",\n".join(d.basis["adds"]) or d.basis["title"],
             d.basis["reruns"],
             d.decision,
-            "\n".join(run[:8] for run in d.run_ids),
+            ",\n".join(run[:8] for run in d.run_ids),
             round(d.basis["elapsed_s"], 1),
         )
         for d in decisions
@@ -53,6 +53,16 @@ def ablation_table(found: Sequence[Ablation]) -> SummaryTable:
     return SummaryTable("Each control alone", ("control", *tests), tuple(rows), MOVED)
 
 
+def guard_table(found: Sequence[Ablation]) -> SummaryTable:
+    """Controls that mend or break a guard when they stand alone."""
+    rows = tuple(
+        (one.control, ",\n".join(one.mended) or "·", ",\n".join(one.broken) or "·")
+        for one in found
+        if one.mended or one.broken
+    )
+    return SummaryTable("Guards it mends and breaks", ("control", "mends", "breaks"), rows)
+
+
 def publish_ladder(runs_root: Path, decisions: Sequence[Decision]) -> tuple[SummaryTable, ...]:
     """Write `ladder.md` and `ladder.json` beside the decisions; returns the tables."""
     tables = ladder_tables(decisions)
@@ -60,8 +70,9 @@ def publish_ladder(runs_root: Path, decisions: Sequence[Decision]) -> tuple[Summ
 
 
 def publish_ablation(runs_root: Path, found: Sequence[Ablation]) -> tuple[SummaryTable, ...]:
-    """Write `ablation.md` and `ablation.json` beside the decisions; returns the table."""
-    return _publish(runs_root, "ablation", (ablation_table(found),), [a.as_dict() for a in found])
+    """Write `ablation.md` and `ablation.json` beside the decisions; returns the tables."""
+    tables = ablation_table(found), guard_table(found)
+    return _publish(runs_root, "ablation", tables, [a.as_dict() for a in found])
 
 
 def _publish(
@@ -96,6 +107,9 @@ def _cells(tests: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
 
 
 def _short(value: float) -> str:
+    """Few enough characters for ten columns: two digits, nothing below a thousandth."""
+    if 0 < abs(value) < 0.001:
+        return "<.001"
     if value == int(value) and abs(value) < 10_000:
         return str(int(value))
     return f"{value:.2g}" if abs(value) < 100 else f"{value:.0f}"
