@@ -13,5 +13,8 @@ def in_memory() -> duckdb.DuckDBPyConnection:
     import duckdb
 
     connection = duckdb.connect()
-    connection.execute("SET enable_progress_bar = false")
+    # A notebook without widgets has it off already, and there even setting it off fails.
+    (shown,) = connection.execute("SELECT current_setting('enable_progress_bar')").fetchone() or ()
+    if shown:
+        connection.execute("SET enable_progress_bar = false")
     return connection
