@@ -319,10 +319,14 @@ _DECISION = json.dumps(
 ).encode()  # fmt: skip
 _REQUESTS = (
     b'{"run": {"profile": "demo", "seed": 42, "scale": 1.0, "role": "none", "workers": 2}}',
-    b'{"run": {"shard_parties": 5, "run_id": "' + b"0" * 32 + b'", "engine": "local"}}',
+    b'{"run": {"shard_parties": 5, "run_id": "'
+    + b"0" * 32
+    + b'", "engine": "local", "memory": 0.5}}',
+    b'{"run": {"engine": "dask", "scheduler": "tcp://there:8786"}}',
     b'{"stream": {"days": 7, "from_day": 1, "workers": 2}}',
 )
-_RUN = ("profile", "seed", "scale", "role", "workers", "shard_parties", "run_id", "engine")
+_RUN = ("profile", "seed", "scale", "role", "workers", "shard_parties", "run_id", "engine",
+        "scheduler", "memory")  # fmt: skip
 _STREAM = ("days", "from_day", "flows", "workers")
 
 
@@ -330,7 +334,8 @@ def _request(data: bytes) -> object:
     """Requests from words, as the command line makes them: each value of its declared kind."""
     try:
         document = json.loads(data)
-        kinds = {"profile": str, "scale": float, "role": str, "run_id": str, "engine": str}
+        texts = dict.fromkeys(("profile", "role", "run_id", "engine", "scheduler"), str)
+        kinds = {**texts, "scale": float, "memory": float}
         asked = {
             name: {k: kinds.get(k, int)(v) for k, v in values.items()}
             for name, values in document.items()

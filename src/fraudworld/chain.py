@@ -9,20 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from fraudworld.engine.local import cut
 from fraudworld.perf.recorder import REUSED_STEP, Recorder
 from fraudworld.policy.reads import view
-from fraudworld.reuse import Base, Columns
+from fraudworld.restored import Restored
+from fraudworld.reuse import Base
 from fraudworld.stages.accounts import stage as accounts
-from fraudworld.stages.columns import (
-    Accounts,
-    DeviceLinks,
-    Devices,
-    Instruments,
-    IpEdges,
-    Ips,
-    Parties,
-)
 from fraudworld.stages.context import Context
 from fraudworld.stages.instruments import stage as instruments
 from fraudworld.stages.network import stage as network
@@ -37,35 +28,31 @@ def run_states(context: Context, base: Base | None, recorder: Recorder) -> tuple
     """S1–S5, each shown its own part of the policy; those of `base` are read back instead."""
     pack = context.pack
     reused = base.states if base else ()
-    kept = Columns(base, pack, context.geo, context.merchants) if base else None
+    kept = None
     if base is not None:
+        kept = Restored(
+            base, pack, context.geo, context.merchants, context.engine, context.parties_per_shard
+        )
         context.plans |= base.plans()
         context.documents |= base.documents()
         context.evidence += base.evidence()
 
-    def state(name: str, make: Callable[[], T], back: Callable[[Columns], T]) -> T:
+    def state(name: str, make: Callable[[], T], back: Callable[[Restored], T]) -> T:
         if kept is not None and name in reused:
             with recorder.step(name, REUSED_STEP):
                 return back(kept)
         context.pack = view(pack, name)
         return make()
 
-    people = state("S1", lambda: parties.run(context), lambda c: c.parties())
-    context.shards = cut(people.country_start, context.parties_per_shard)
-    held = state("S2", lambda: accounts.run(context, people), lambda c: c.accounts(people))
+    people = state("S1", lambda: parties.run(context), lambda r: r.parties())
+    held = state("S2", lambda: accounts.run(context, people), lambda r: r.accounts(people))
     carried = state(
-        "S3", lambda: instruments.run(context, people, held), lambda c: c.instruments(held)
+        "S3", lambda: instruments.run(context, people, held), lambda r: r.instruments(held)
     )
     graph = state(
-        "S4", lambda: _network(context, people, held, carried), lambda c: c.network(people)
+        "S4",
+        lambda: network.run(context, people, held, carried),
+        lambda r: r.network(people, held, carried),
     )
     context.pack = view(pack, "S5")
-    return posture.run(context, people, held, carried, *graph)
-
-
-def _network(
-    context: Context, people: Parties, held: Accounts, carried: Instruments
-) -> tuple[Devices, DeviceLinks, Ips, IpEdges]:
-    """What S5 reads of S4."""
-    graph = network.run(context, people, held, carried)
-    return graph.devices, graph.links, graph.ips, graph.edges
+    return posture.run(context, people, held, carried, graph)

@@ -10,7 +10,7 @@ import typer
 from fraudworld import cli_options as opt
 from fraudworld import cli_output as show
 from fraudworld.cli_run import SEEDS, seed_list
-from fraudworld.request import RUNS_ROOT, RunRequest
+from fraudworld.request import RUNS_ROOT, SHARD_PARTIES, RunRequest
 
 
 def ladder(
@@ -52,8 +52,10 @@ def ladder(
         ),
     ] = False,
     workers: opt.Workers = None,
-    shard_parties: opt.ShardParties = 50_000,
+    shard_parties: opt.ShardParties = SHARD_PARTIES,
     engine: opt.Engine = "local",
+    scheduler: opt.Scheduler = None,
+    memory: opt.Memory = None,
     quiet: opt.Quiet = False,
     as_json: opt.AsJson = False,
 ) -> None:
@@ -88,6 +90,8 @@ def ladder(
         workers=workers or os.cpu_count() or 1,
         shard_parties=shard_parties,
         engine=engine,
+        scheduler=scheduler,
+        memory=memory,
     )
     with show.ProgressLines(quiet=quiet) as progress:
         if ablation:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fraudworld.request import PROFILES
+from fraudworld.request import ENGINES, PROFILES
 
 LARGEST_SEED = 2**63 - 1
 SIZES = ", ".join(f"{name} {count:,}".replace(",", " ") for name, count in PROFILES.items())
@@ -57,7 +57,25 @@ ShardParties = Annotated[
         rich_help_panel=HOW,
     ),
 ]
-Engine = Annotated[str, typer.Option(help="Where shards run: local.", rich_help_panel=HOW)]
+Engine = Annotated[
+    str, typer.Option(help=f"Where shards run: {' or '.join(ENGINES)}.", rich_help_panel=HOW)
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="A Dask scheduler, tcp://HOST:PORT; without one --engine dask starts its own.",
+        rich_help_panel=HOW,
+    ),
+]
+Memory = Annotated[
+    float | None,
+    typer.Option(
+        metavar="GIB",
+        help="Results kept in memory by --engine local, the rest in files; by default 1/8 of it.",
+        rich_help_panel=HOW,
+    ),
+]
 AsJson = Annotated[
     bool, typer.Option("--json", help="One JSON document on stdout.", rich_help_panel=HOW)
 ]

@@ -12,7 +12,7 @@ import typer
 from fraudworld import cli_options as opt
 from fraudworld import cli_output as show
 from fraudworld.errors import InputError
-from fraudworld.request import RUNS_ROOT, RunRequest, SummaryTable
+from fraudworld.request import RUNS_ROOT, SHARD_PARTIES, RunRequest, SummaryTable
 
 if TYPE_CHECKING:
     from fraudworld.pipeline import RunOutcome
@@ -71,8 +71,10 @@ def run(
         ),
     ] = None,
     workers: opt.Workers = None,
-    shard_parties: opt.ShardParties = 50_000,
+    shard_parties: opt.ShardParties = SHARD_PARTIES,
     engine: opt.Engine = "local",
+    scheduler: opt.Scheduler = None,
+    memory: opt.Memory = None,
     quiet: opt.Quiet = False,
     as_json: opt.AsJson = False,
 ) -> None:
@@ -91,6 +93,8 @@ def run(
 
         fraudworld run --overlay delta_b_ip --from S4 --base 3f2a
 
+        fraudworld run --engine dask --scheduler tcp://scheduler:8786 --runs-root shared
+
         fraudworld run --json --quiet | python -m json.tool
     """
     from fraudworld import api, pipeline
@@ -108,6 +112,8 @@ def run(
         role=role,
         run_id=run_id,
         engine=engine,
+        scheduler=scheduler,
+        memory=memory,
         from_state=from_state,
         base=None if base is None else api.find_run(base, runs_root).root,
     )
@@ -161,8 +167,10 @@ def certify(
     upstream: opt.UpstreamDir = None,
     runs_root: opt.RunsRoot = RUNS_ROOT,
     workers: opt.Workers = None,
-    shard_parties: opt.ShardParties = 50_000,
+    shard_parties: opt.ShardParties = SHARD_PARTIES,
     engine: opt.Engine = "local",
+    scheduler: opt.Scheduler = None,
+    memory: opt.Memory = None,
     witness: Annotated[
         bool,
         typer.Option(
@@ -202,6 +210,8 @@ def certify(
         shard_parties=shard_parties,
         workers=_threads(workers),
         engine=engine,
+        scheduler=scheduler,
+        memory=memory,
     )
     with show.ProgressLines(quiet=quiet) as progress:
         summary = api.certify(request, chosen, progress.section, witness=witness)

@@ -6,6 +6,8 @@ process's exit status; its code, `6A.<state>.<REASON>`, is part of the contract.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class FraudworldError(Exception):
     """Base of every error this package raises on purpose.
@@ -22,6 +24,11 @@ class FraudworldError(Exception):
         self.what = what
         self.where = where
         self.remedy = remedy
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # `where` and `remedy` are named, and an exception that travels between processes is
+        # made again from positions alone.
+        return _again, (type(self), self.code, self.what, self.where, self.remedy)
 
     def as_dict(self) -> dict[str, str]:
         """The error as plain data, for `--json` and failure records."""
@@ -49,3 +56,18 @@ class InternalError(FraudworldError):
     """A fault of ours: an invariant the code promised did not hold (exit 4)."""
 
     exit_code = 4
+
+
+class LostError(FraudworldError):
+    """The cluster that did the work went away; nothing was published (exit 4).
+
+    Neither bad input nor a fault in the code: the same command, run again, starts cleanly.
+    """
+
+    exit_code = 4
+
+
+def _again(
+    kind: type[FraudworldError], code: str, what: str, where: str, remedy: str
+) -> FraudworldError:
+    return kind(code, what, where=where, remedy=remedy)

@@ -9,6 +9,7 @@ from fraudworld.errors import InputError
 
 MISSING = "6A.CLI.EXTRA_MISSING"
 EXTRAS = {
+    "dask": ("distributed", "dask"),
     "frames": ("polars", "pandas"),
     "graphdb": ("ladybug",),
     "graphs": ("networkx", "igraph"),

@@ -15,16 +15,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fraudworld import engine as engines
 from fraudworld import gates, report, upstream
 from fraudworld.chain import run_states
 from fraudworld.contracts import CONTRACT_VERSION, Kind, Table
-from fraudworld.engine.local import LocalEngine
+from fraudworld.engine.tasks import Engine, Item
 from fraudworld.errors import RefusedError
 from fraudworld.perf.recorder import REQUIRED_STEPS, Recorder, write_evidence
 from fraudworld.policy.lint import require_lint
@@ -46,6 +48,7 @@ from fraudworld.stages.context import Context
 from fraudworld.stages.network.tables import METRICS
 from fraudworld.stages.posture.checks import Check, passed
 from fraudworld.store.attestation import write_attestation
+from fraudworld.store.content import PART_ROWS
 from fraudworld.store.evidence import write_rng_logs
 from fraudworld.store.identity import Identity, manifest_fingerprint, run_id
 from fraudworld.store.layout import RunPlace
@@ -53,12 +56,12 @@ from fraudworld.store.publish import publish, staging
 from fraudworld.store.receipt import Receipt, now, read_receipt, write_receipt
 from fraudworld.store.restamp import Restamp
 from fraudworld.store.seal import check_run, seal_run, write_run_index, write_verifier
-from fraudworld.store.tables import DatasetRecord, DatasetWriter
+from fraudworld.store.tables import DatasetRecord, Writing, write_part
 
 Report = Callable[[Progress], None]
 Step = Callable[[str, str], AbstractContextManager[None]]
-ENCODERS = 2
-"""Threads that turn rows into Parquet while stages compute."""
+COPIERS = 2
+"""Threads that copy reused tables while stages compute."""
 
 
 @dataclass(frozen=True)
@@ -108,9 +111,10 @@ def run(
     base = None
     if request.base is not None and request.from_state is not None:
         with step("S0", "check_base"):
-            base = open_base(request.base, request.from_state, ready.inputs)
+            base = open_base(request.base.absolute(), request.from_state, ready.inputs)
     with staging(request.runs_root, name) as folder:
-        staged = RunPlace(folder)
+        # Absolute, as workers elsewhere have a working folder of their own.
+        staged = RunPlace(folder.absolute())
         records, checks = _generate(request, ready, base, staged, recorder, step)
         with step("gates", "judge"):
             board = gates.judge(folder).as_dict()
@@ -128,7 +132,8 @@ def run(
         write_verifier(staged)
         write_attestation(staged)
         write_run_index(staged)
-        publish(folder, place.root, staged.bundle_index.relative_to(folder).as_posix())
+        index = staged.bundle_index.relative_to(staged.root).as_posix()
+        publish(staged.root, place.root, index)
     return RunOutcome(
         place,
         name,
@@ -174,20 +179,18 @@ def _generate(
 ) -> tuple[list[tuple[Path, DatasetRecord]], tuple[Check, ...]]:
     """S1–S5: every table and document of the run, written into the staging folder."""
     pack = ready.loaded.pack
-    writers: list[tuple[Path, DatasetWriter | Restamp]] = []
-    with LocalEngine(request.workers) as engine, ThreadPoolExecutor(ENCODERS) as encoders:
+    written: list[tuple[Writing, list[Item]]] = []
+    with _engine(request, staged) as engine, ThreadPoolExecutor(COPIERS) as copiers:
 
         def emit(table: Table, rows: Rows) -> int:
-            for _, earlier in writers:
-                earlier.raise_failure()
+            for _, parts in written:
+                engine.check(parts)
             folder = staged.dataset(table.name, ready.identity)
-            codes = _codes(table, ready)
-            writer = DatasetWriter(table, folder, ready.identity, codes, encoders)
-            # Encoding goes on while the next stages compute; `close` below waits for it.
-            writer.write(rows.n, rows.batch)
-            writers.append((folder, writer))
-            recorder.rows += writer.rows
-            return writer.rows
+            writing = Writing.of(table, folder, ready.identity, _codes(table, ready))
+            # Encoding goes on while the next stages compute; `fetch` below waits for it.
+            written.append((writing, started(engine, writing, rows)))
+            recorder.rows += rows.n
+            return rows.n
 
         context = Context(
             pack=pack,
@@ -199,11 +202,11 @@ def _generate(
             step=step,
             emit=emit,
         )
-        if base is not None:
-            writers += _restamped(base, ready, staged, encoders)
+        copies = [] if base is None else _restamped(base, ready, staged, copiers)
         checks = run_states(context, base, recorder)
         with recorder.step("S5", "finish_encoding"):
-            records = [(folder, writer.close()) for folder, writer in writers]
+            records = [(folder, copy.close()) for folder, copy in copies]
+            records += [(w.folder, w.record(engine.fetch(parts))) for w, parts in written]
     documents = {
         **intake.documents(ready.sealed, ready.loaded),
         "resolved_policy_6A": {
@@ -220,12 +223,31 @@ def _generate(
     return records, checks
 
 
+def _engine(request: RunRequest, staged: RunPlace) -> AbstractContextManager[Engine]:
+    """The engine asked for; what it spills lies beside the run in its staging folder, so it is
+    never published, and swept with that folder where this process dies."""
+    return engines.opened(
+        request.engine,
+        workers=request.workers,
+        memory=request.memory,
+        scheduler=request.scheduler,
+        scratch=staged.root.with_name("scratch"),
+    )
+
+
+def started(engine: Engine, writing: Writing, rows: Rows) -> list[Item]:
+    """The parts of a dataset, on their way."""
+    blocks = [(low, min(low + PART_ROWS, rows.n)) for low in range(0, max(rows.n, 1), PART_ROWS)]
+    task = partial(write_part, writing, rows.make)
+    return engine.keep(task, range(len(blocks)), [rows.pieces(*block) for block in blocks])
+
+
 def _restamped(
     base: Base, ready: Prepared, staged: RunPlace, pool: ThreadPoolExecutor
-) -> list[tuple[Path, DatasetWriter | Restamp]]:
+) -> list[tuple[Path, Restamp]]:
     """The base's tables under the new identity, being written on the pool."""
     identities = (base.receipt.identity, ready.identity)
-    made: list[tuple[Path, DatasetWriter | Restamp]] = []
+    made: list[tuple[Path, Restamp]] = []
     for table in base.tables:
         folder = staged.dataset(table.name, ready.identity)
         digest = base.content_digests[table.name]

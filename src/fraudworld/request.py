@@ -13,7 +13,12 @@ from fraudworld.errors import InputError
 PROFILES = {"demo": 100_000, "small": 300_000, "authority": 3_510_000}
 """Nominal parties of each profile; the seed's own scale draw multiplies them."""
 
-ENGINES = ("local",)
+ENGINES = ("local", "dask")
+SCHEDULER = re.compile(r"(tcp|tls)://[^\s/]+:[0-9]+")
+SHARD_PARTIES = 131_072
+"""Parties of one shard: small enough for a core's cache, large enough that what a task costs
+beside its work does not count (docs/dask.md)."""
+
 FROM_STATES = ("S2", "S3", "S4", "S5")
 RUNS_ROOT = Path("runs/fix-data-engine/segment_6A")
 RUN_ID = re.compile(r"[0-9a-f]{32}")
@@ -27,9 +32,12 @@ class RunRequest:
     `policy_dir` and `upstream_dir` default to what the package brings along. `scale`
     multiplies the profile's size. `shard_parties` and `workers` say how the work is cut and
     on how many threads it runs; neither can change a row. `shard_parties=0` makes every
-    country one shard. `run_id` names a place; by default it follows from the request.
-    `from_state` and `base` (the folder of a published run) go together: states before
-    `from_state` are taken from the base; what is made is the same world.
+    country one shard. `engine` says where: `local` on threads, of whose results `memory` GiB
+    stay in memory and the rest goes to files (by default an eighth of the machine's);
+    `dask` on the cluster at `scheduler`, or on one of its own in this process. `run_id` names
+    a place; by default it follows from the request. `from_state` and `base` (the folder of a
+    published run) go together: states before `from_state` are taken from the base; what is
+    made is the same world.
     """
 
     profile: str = "demo"
@@ -39,11 +47,13 @@ class RunRequest:
     overlays: tuple[str, ...] = ()
     upstream_dir: Path | None = None
     scale: float = 1.0
-    shard_parties: int = 50_000
+    shard_parties: int = SHARD_PARTIES
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
     role: str = "none"
     run_id: str | None = None
     engine: str = "local"
+    scheduler: str | None = None
+    memory: float | None = None
     from_state: str | None = None
     base: Path | None = None
 
@@ -77,6 +87,30 @@ class RunRequest:
             "--engine",
             f"there is no engine {self.engine!r}",
             f"choose one of {', '.join(ENGINES)}",
+        )
+        _require(
+            self.scheduler is None or self.engine == "dask",
+            "--scheduler",
+            f"the engine {self.engine} has no scheduler",
+            "add --engine dask, or leave --scheduler out",
+        )
+        _require(
+            self.scheduler is None or SCHEDULER.fullmatch(self.scheduler) is not None,
+            "--scheduler",
+            f"{self.scheduler!r} is no address of a scheduler",
+            "give tcp://HOST:PORT as the scheduler prints it, or leave it out",
+        )
+        _require(
+            self.memory is None or (math.isfinite(self.memory) and self.memory > 0),
+            "--memory",
+            f"{self.memory} GiB hold nothing",
+            "give a number above 0, or leave it out",
+        )
+        _require(
+            self.memory is None or self.engine == "local",
+            "--memory",
+            f"the engine {self.engine} does not take it",
+            "leave it out: the workers of a cluster have limits of their own",
         )
         _require(
             (self.from_state is None) == (self.base is None),

@@ -1,5 +1,5 @@
-"""Earlier states of a published run, reused: what they read is compared, then what they made
-is read back for the states that run again (contract 1.2, rerun law; 4.2).
+"""Earlier states of a published run, reused: what they read is compared (contract 1.2, rerun
+law; 4.2). What they made is read back by `restored`.
 
 A state may be reused where everything it reads is equal: seed, versions of the laws, the
 sealed upstream, its files of the policy (`policy.reads`), and so every state before it.
@@ -10,36 +10,21 @@ the digests are computed again from the base's resolved policy and sealed inputs
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from fraudworld import __version__
-from fraudworld.contracts import BY_NAME, CONTRACT_VERSION, TABLES, Kind, Table
+from fraudworld.contracts import CONTRACT_VERSION, TABLES, Table
 from fraudworld.errors import InputError, RefusedError
-from fraudworld.kernels.expand import starts
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.policy.reads import READS, read_digests
 from fraudworld.rng import RNG_LAW_VERSION, StreamUse
-from fraudworld.stages.columns import (
-    Accounts,
-    DeviceLinks,
-    Devices,
-    Geography,
-    Instruments,
-    IpEdges,
-    Ips,
-    Merchants,
-    Parties,
-)
 from fraudworld.store.identity import digest
 from fraudworld.store.layout import RunPlace
-from fraudworld.store.reader import read_columns
 from fraudworld.store.receipt import Receipt, read_receipt
 from fraudworld.store.seal import check_run
 
@@ -177,118 +162,6 @@ def _use(row: Mapping[str, Any], family: str, width: int) -> StreamUse:
         entities=row["entities"],
         draws=row["draws"],
     )
-
-
-@dataclass(frozen=True)
-class Columns:
-    """What reused states hand to later ones, read back from their tables."""
-
-    base: Base
-    pack: PolicyPack
-    geo: Geography
-    merchants: Merchants
-
-    def parties(self) -> Parties:
-        """S1."""
-        read = self._reader("s1_party_base_6A")
-        country = read("country_iso")
-        return Parties(
-            read("party_type"),
-            read("segment_id"),
-            country,
-            read("region_id"),
-            _positions(read("household_id"), np.int32),
-            _positions(read("business_group_id"), np.int32),
-            starts(np.bincount(country, minlength=len(self.geo.countries))),
-        )
-
-    def accounts(self, parties: Parties) -> Accounts:
-        """S2."""
-        read = self._reader("s2_account_base_6A")
-        owner = _positions(read("owner_party_id"), np.uint32)
-        return Accounts(
-            owner, read("account_type"), starts(np.bincount(owner, minlength=parties.n))
-        )
-
-    def instruments(self, accounts: Accounts) -> Instruments:
-        """S3."""
-        read = self._reader("s3_instrument_base_6A")
-        account = _positions(read("account_id"), np.uint32)
-        return Instruments(
-            account,
-            read("instrument_type"),
-            read("scheme"),
-            starts(np.bincount(account, minlength=accounts.n)),
-        )
-
-    def network(self, parties: Parties) -> tuple[Devices, DeviceLinks, Ips, IpEdges]:
-        """S4 as S5 reads it: devices carry no `home`, which only S4 itself needs."""
-        links = self._links()
-        read = self._reader("s4_device_base_6A")
-        owner = _positions(read("primary_party_id"), np.int32)
-        roles = self.pack.codes("device_link_role")
-        others = links.device[links.role == roles.index("SECONDARY_USER")]
-        owned = owner >= 0
-        owner_type = np.where(owned, parties.type[owner], np.uint8(255))
-        devices = Devices(
-            read("device_type"),
-            read("device_group"),
-            read("os_family"),
-            read("ua_family"),
-            owner,
-            _positions(read("primary_merchant_id"), np.int32),
-            owner_type,
-            read("home_country_iso"),
-            read("home_region_id"),
-            np.empty(0, dtype=np.int32),
-            (owned + np.bincount(others, minlength=owner.size)).astype(np.uint8),
-            0,
-        )
-        read = self._reader("s4_ip_base_6A")
-        ips = Ips(read("ip_type"), read("asn_class"), read("ip_version"), read("country_iso"))
-        return devices, links, ips, self._edges(ips.n)
-
-    def _links(self) -> DeviceLinks:
-        read = self._reader("s4_device_links_6A")
-        target = np.zeros(0, dtype=np.uint32)
-        for name in ("party_id", "account_id", "instrument_id", "merchant_id"):
-            # Exactly one of the four is not null (0), so their sum is the one.
-            ids = read(name).astype(np.uint32)
-            target = ids if not target.size else target + ids
-        return DeviceLinks(
-            _positions(read("device_id"), np.uint32), read("link_role"), target - np.uint32(1)
-        )
-
-    def _edges(self, ips: int) -> IpEdges:
-        read = self._reader("s4_ip_links_6A")
-        device = read("device_id")
-        mine = device > 0
-        ip = _positions(read("ip_id")[mine], np.uint32)
-        return IpEdges(
-            ip,
-            _positions(device[mine], np.uint32),
-            read("link_role")[mine],
-            starts(np.bincount(ip, minlength=ips)),
-        )
-
-    def _reader(self, name: str) -> Any:
-        table = BY_NAME[name]
-        codes: dict[str, Sequence[str]] = {
-            c.name: self.geo.countries if c.codes == "country" else self.pack.codes(c.codes)
-            for c in table.columns
-            if c.kind is Kind.CODE and c.codes and c.codes != "currency"
-        }
-        folder = self.base.folder(name)
-
-        def read(column: str) -> NDArray[Any]:
-            return read_columns(folder, table, [column], codes)[column]
-
-        return read
-
-
-def _positions(ids: NDArray[np.generic], dtype: Any) -> NDArray[Any]:
-    """0-based positions of published ids; null (0) becomes −1."""
-    return np.asarray(np.subtract(ids, 1, dtype=np.int64), dtype=dtype)
 
 
 def reuse_document(inputs: Inputs, base: Base | None) -> dict[str, Any]:

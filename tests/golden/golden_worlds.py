@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import worlds
 from fraudworld import pipeline
 from fraudworld.contracts import Kind, Table
 from fraudworld.engine.local import LocalEngine
+from fraudworld.engine.tasks import Engine
 from fraudworld.policy.loader import load_pack
 from fraudworld.request import RunRequest
 from fraudworld.stages.accounts import stage as accounts
@@ -34,7 +34,7 @@ from fraudworld.store.evidence import write_rng_logs
 from fraudworld.store.identity import Identity
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.seal import check_run
-from fraudworld.store.tables import DatasetWriter
+from fraudworld.store.tables import Writing
 
 HERE = Path(__file__).resolve().parent
 SEED = 42
@@ -49,14 +49,16 @@ def of_run(root: Path) -> Golden:
     return {"datasets": check_run(place).content_digests, "rng_logs": _logs(place.rng_logs)}
 
 
-def tiny(folder: Path) -> Golden:
+def tiny(
+    folder: Path, parties_per_shard: int | None = None, engine: Engine | None = None
+) -> Golden:
     """S1–S5 over nine countries and 60 merchants, without upstream: the laws alone."""
     pack = load_pack().pack
     geo = worlds.geography(pack, TINY_PARTIES)
     identity = Identity(SEED, "0" * 64, "0" * 64)
     known: Mapping[str, tuple[str, ...]] = {"country": geo.countries, "currency": geo.currencies}
-    writers: list[DatasetWriter] = []
-    with LocalEngine(1) as engine, ThreadPoolExecutor(1) as pool:
+    written = []
+    with LocalEngine(2) if engine is None else nullcontext(engine) as engine:
 
         def emit(table: Table, rows: Rows) -> int:
             codes = {
@@ -64,9 +66,8 @@ def tiny(folder: Path) -> Golden:
                 for c in table.columns
                 if c.kind is Kind.CODE
             }
-            writer = DatasetWriter(table, folder / table.name, identity, codes, pool)
-            writer.write(rows.n, rows.batch)
-            writers.append(writer)
+            writing = Writing.of(table, folder / table.name, identity, codes)
+            written.append((writing, pipeline.started(engine, writing, rows)))
             return rows.n
 
         context = Context(
@@ -74,7 +75,7 @@ def tiny(folder: Path) -> Golden:
             seed=SEED,
             geo=geo,
             merchants=worlds.merchants(pack),
-            parties_per_shard=None,
+            parties_per_shard=parties_per_shard,
             engine=engine,
             step=lambda state, name: nullcontext(),
             emit=emit,
@@ -83,10 +84,8 @@ def tiny(folder: Path) -> Golden:
         held = accounts.run(context, people)
         carried = instruments.run(context, people, held)
         graph = network.run(context, people, held, carried)
-        posture.run(
-            context, people, held, carried, graph.devices, graph.links, graph.ips, graph.edges
-        )
-        records = [writer.close() for writer in writers]
+        posture.run(context, people, held, carried, graph)
+        records = [writing.record(engine.fetch(parts)) for writing, parts in written]
     logs = folder / "logs"
     write_rng_logs(logs, SEED, context.evidence)
     return {"datasets": {r.table: r.content_digest for r in records}, "rng_logs": _logs(logs)}

@@ -22,8 +22,9 @@ def test_the_demo_world_is_the_golden_one(demo_world: Path) -> None:
     assert moved == [], REFRESH.format(", ".join(moved))
 
 
-def test_the_tiny_world_is_the_golden_one(tmp_path: Path) -> None:
-    moved = golden.moved(golden.read("tiny"), golden.tiny(tmp_path))
+@pytest.mark.parametrize("parties_per_shard", [None, 1_024, 2_048])
+def test_the_tiny_world_is_the_golden_one(tmp_path: Path, parties_per_shard: int | None) -> None:
+    moved = golden.moved(golden.read("tiny"), golden.tiny(tmp_path, parties_per_shard))
     assert moved == [], REFRESH.format(", ".join(moved))
 
 

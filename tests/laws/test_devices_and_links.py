@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+import gathered
 import worlds
-from fraudworld.engine.local import LocalEngine, cut
+from fraudworld.engine.local import LocalEngine
 from fraudworld.policy.loader import load_pack
-from fraudworld.stages.accounts.draw import (
-    accounts_of,
-    allocate_accounts,
-    enforce_kmax_per_party_account_type,
-    plan_accounts,
-)
-from fraudworld.stages.instruments.draw import (
-    allocate_instruments,
-    instruments_of,
-    plan_instruments,
-)
+from fraudworld.stages.accounts import stage as accounts_stage
+from fraudworld.stages.context import Context
+from fraudworld.stages.instruments import stage as instruments_stage
 from fraudworld.stages.network.devices import draw_devices, plan_devices
 from fraudworld.stages.network.links import draw_links
-from fraudworld.stages.parties.draw import draw_parties
-from fraudworld.stages.parties.plan import plan_counts
+from fraudworld.stages.parties import stage as parties_stage
 
 PACK = load_pack().pack
 ROLES = PACK.codes("device_link_role")
@@ -31,22 +26,49 @@ TYPES = PACK.codes("device_type")
 
 
 def build(shard=5_000, workers=1):
+    """Plan, outcomes, and everything put together: `users` counts parties of every device."""
     geo, merchants = worlds.geography(PACK, 100_000), worlds.merchants(PACK)
     with LocalEngine(workers) as engine:
-        parties, _ = draw_parties(PACK, 42, geo, plan_counts(PACK, 42, geo), shard, engine)
-        shards = cut(parties.country_start, shard)
-        plans = plan_accounts(PACK, parties)
-        drafts, _ = allocate_accounts(PACK, 42, parties, plans, shards, engine)
-        held, _ = enforce_kmax_per_party_account_type(PACK, 42, parties, drafts, engine)
-        accounts = accounts_of(held, parties, shards, engine)
-        region = parties.region[accounts.owner]
-        pairs = plan_instruments(PACK, accounts, region)
-        wallets = allocate_instruments(PACK, 42, accounts, region, pairs, engine)
-        instruments, _ = instruments_of(PACK, 42, wallets, accounts, parties, geo, engine)
-        plan = plan_devices(PACK, parties, merchants, 0.1)
-        made = draw_devices(PACK, 42, parties, merchants, geo, plan, shards, engine)
-        linked = draw_links(PACK, 42, parties, accounts, instruments, made.devices, shards, engine)
-    return parties, accounts, instruments, plan, made, linked
+        context = Context(
+            pack=PACK,
+            seed=42,
+            geo=geo,
+            merchants=merchants,
+            parties_per_shard=shard,
+            engine=engine,
+            step=lambda state, name: nullcontext(),
+            emit=lambda table, rows: rows.n,
+        )
+        people = parties_stage.run(context)
+        held = accounts_stage.run(context, people)
+        carried = instruments_stage.run(context, people, held)
+        plan = plan_devices(PACK, people, merchants, 0.1)
+        made = draw_devices(PACK, 42, people, merchants, geo, plan, engine)
+        linked = draw_links(PACK, 42, people, held, carried, made.devices, engine)
+        targets = zip(
+            map(ROLES.index, ("PRIMARY_OWNER", "SECONDARY_USER", *ACCESS)),
+            (people, people, held, carried),
+            strict=True,
+        )
+        links = gathered.links(engine, linked.links, made.devices, tuple(targets))
+        devices = gathered.devices(engine, made.devices, people)
+        of_party = np.isin(
+            links.role, [ROLES.index("PRIMARY_OWNER"), ROLES.index("SECONDARY_USER")]
+        )
+        return SimpleNamespace(
+            parties=gathered.parties(engine, people, geo),
+            accounts=gathered.accounts(engine, held, people),
+            instruments=gathered.instruments(engine, carried, held),
+            plan=plan,
+            made=made,
+            linked=linked,
+            devices=devices,
+            links=links,
+            users=np.bincount(links.device[of_party], minlength=devices.n),
+        )
+
+
+ACCESS = ("ASSOCIATED_ACCOUNT_ACCESS", "ASSOCIATED_INSTRUMENT_ACCESS")
 
 
 @pytest.fixture(scope="module")
@@ -54,50 +76,46 @@ def world():
     return build()
 
 
-def _targets(linked, role):
-    at = linked.links.role == ROLES.index(role)
-    return linked.links.device[at].astype(np.int64), linked.links.target[at].astype(np.int64)
+def _targets(world, role):
+    at = world.links.role == ROLES.index(role)
+    return world.links.device[at], world.links.target[at]
 
 
 def test_device_plans_are_conserved_cell_by_cell(world):
-    parties, _, _, plan, made, _ = world
-    devices = made.devices
-    assert all(v == 0 for v in made.dropped.values())
-    owned = devices.owner >= 0
-    owner = devices.owner[owned]
-    counts = np.zeros_like(plan.cells)
-    np.add.at(counts, (parties.region[owner], parties.segment[owner], devices.type[owned]), 1)
-    assert (counts == plan.cells).all()
+    assert all(v == 0 for v in world.made.dropped.values())
+    owned = world.devices.owner >= 0
+    owner = world.devices.owner[owned]
+    counts = np.zeros_like(world.plan.cells)
+    cells = (world.parties.region[owner], world.parties.segment[owner], world.devices.type[owned])
+    np.add.at(counts, cells, 1)
+    assert (counts == world.plan.cells).all()
 
 
 def test_size_and_caps(world):
-    parties, _, _, _, _made, linked = world
-    devices = linked.devices
-    owned = np.bincount(devices.owner[devices.owner >= 0], minlength=parties.n)
-    assert owned.sum() / parties.n == pytest.approx(2.21, rel=0.02)
+    devices, n = world.devices, world.parties.n
+    owned = np.bincount(devices.owner[devices.owner >= 0], minlength=n)
+    assert owned.sum() / n == pytest.approx(2.21, rel=0.02)
     assert owned.max() <= PACK.device_count_priors.max_owned_per_party
-    _, users = _targets(linked, "SECONDARY_USER")
-    used = owned + np.bincount(users, minlength=parties.n)
+    _, users = _targets(world, "SECONDARY_USER")
+    used = owned + np.bincount(users, minlength=n)
     assert used.max() <= PACK.device_count_priors.max_used_per_party
-    assert devices.users.max() <= PACK.validation_policy.linkage_checks.max_parties_per_device
+    assert world.users.max() <= PACK.validation_policy.linkage_checks.max_parties_per_device
 
 
 def test_every_device_has_one_owner_or_one_merchant(world):
-    _, _, _, _, _, linked = world
-    devices = linked.devices
-    device, owner = _targets(linked, "PRIMARY_OWNER")
+    devices = world.devices
+    device, owner = _targets(world, "PRIMARY_OWNER")
     assert (device == np.flatnonzero(devices.owner >= 0)).all()
     assert (owner == devices.owner[device]).all()
-    device, merchant = _targets(linked, "MERCHANT_TERMINAL")
-    assert (device == np.flatnonzero(devices.merchant >= 0)).all()
-    assert (merchant == devices.merchant[device]).all()
     assert ((devices.owner >= 0) ^ (devices.merchant >= 0)).all()
+    terminals = np.bincount(devices.merchant[devices.merchant >= 0])
+    assert (terminals == world.plan.terminals).all()
 
 
 def test_shared_devices_are_shared_at_home_or_in_the_firm(world):
-    parties, _, _, _, _made, linked = world
-    device, other = _targets(linked, "SECONDARY_USER")
-    owner = linked.devices.owner[device]
+    parties = world.parties
+    device, other = _targets(world, "SECONDARY_USER")
+    owner = world.devices.owner[device]
     assert (other != owner).all()
     same_home = (parties.household[owner] == parties.household[other]) & (
         parties.household[owner] >= 0
@@ -109,58 +127,48 @@ def test_shared_devices_are_shared_at_home_or_in_the_firm(world):
     pairs = device * parties.n + other
     assert np.unique(pairs).size == pairs.size
     for group, rule in PACK.device_linkage_rules.sharing.items():
-        mine = (linked.devices.group == GROUPS.index(group)) & (linked.devices.owner >= 0)
-        users = linked.devices.users[mine]
+        mine = (world.devices.group == GROUPS.index(group)) & (world.devices.owner >= 0)
+        users = world.users[mine]
         assert (users > 1).mean() == pytest.approx(rule.share, abs=0.003)
         assert users.max() <= rule.max_users
-    assert linked.sharing_short == 0
+    assert world.linked.sharing_short == 0
+    assert world.linked.with_company.sum() == (world.users > 1).sum()
 
 
 def test_access_stays_with_the_users_and_their_accounts(world):
-    _parties, accounts, instruments, _, _, linked = world
     users = {}
     for role in ("PRIMARY_OWNER", "SECONDARY_USER"):
-        for d, p in zip(*_targets(linked, role), strict=True):
+        for d, p in zip(*_targets(world, role), strict=True):
             users.setdefault(int(d), set()).add(int(p))
-    device, account = _targets(linked, "ASSOCIATED_ACCOUNT_ACCESS")
-    owner = accounts.owner[account]
+    device, account = _targets(world, "ASSOCIATED_ACCOUNT_ACCESS")
+    owner = world.accounts.holder[account]
     assert all(int(o) in users[int(d)] for d, o in zip(device, owner, strict=True))
     reached = set(zip(device.tolist(), account.tolist(), strict=True))
     assert len(reached) == device.size, "no account twice on one device"
-    d_instrument, instrument = _targets(linked, "ASSOCIATED_INSTRUMENT_ACCESS")
-    pairs = zip(d_instrument.tolist(), instruments.account[instrument].tolist(), strict=True)
+    d_instrument, instrument = _targets(world, "ASSOCIATED_INSTRUMENT_ACCESS")
+    on = world.instruments.holder[instrument]
+    pairs = zip(d_instrument.tolist(), on.tolist(), strict=True)
     assert all(pair in reached for pair in pairs)
     rules = PACK.device_linkage_rules
     assert np.bincount(account).max() <= rules.max_devices_per_account
     assert np.bincount(instrument).max() <= rules.max_devices_per_instrument
     for group, law in rules.accounts_per_device.items():
-        mine = np.flatnonzero(linked.devices.group == GROUPS.index(group))
-        per = np.bincount(device, minlength=linked.devices.n)[mine]
+        mine = np.flatnonzero(world.devices.group == GROUPS.index(group))
+        per = np.bincount(device, minlength=world.devices.n)[mine]
         assert per.max() <= law.maximum
         assert (per == 0).mean() >= law.zero_share - 0.03
 
 
 def test_rows_are_sorted_by_device_then_role_then_target(world):
-    links = world[5].links
-    order = {
-        name: i
-        for i, name in enumerate(
-            (
-                "PRIMARY_OWNER",
-                "SECONDARY_USER",
-                "ASSOCIATED_ACCOUNT_ACCESS",
-                "ASSOCIATED_INSTRUMENT_ACCESS",
-                "MERCHANT_TERMINAL",
-            )
-        )
-    }
-    rank = np.array([order[r] for r in ROLES])[links.role]
-    key = (links.device.astype(np.int64) * 8 + rank) * 2**32 + links.target
+    order = ("PRIMARY_OWNER", "SECONDARY_USER", *ACCESS)
+    rank = np.array([order.index(r) if r in order else -1 for r in ROLES])[world.links.role]
+    assert (rank >= 0).all()
+    key = (world.links.device * 8 + rank) * 2**32 + world.links.target
     assert (np.diff(key) > 0).all()
 
 
 def test_systems_and_browsers_fit(world):
-    devices = world[4].devices
+    devices = world.devices
     systems, agents = PACK.codes("os_family"), PACK.codes("ua_family")
     for t, name in enumerate(TYPES):
         mine = devices.os[devices.type == t]
@@ -177,8 +185,8 @@ def test_systems_and_browsers_fit(world):
 
 @pytest.mark.parametrize(("shard", "workers"), [(None, 1), (1_000, 2), (50_000, 2)])
 def test_shards_and_workers_do_not_matter(world, shard, workers):
-    _, _, _, _, _made, linked = build(shard, workers)
+    other = build(shard, workers)
     for name in ("device", "role", "target"):
-        assert (getattr(linked.links, name) == getattr(world[5].links, name)).all(), name
-    for name in ("type", "os", "ua", "owner", "home", "users"):
-        assert (getattr(linked.devices, name) == getattr(world[5].devices, name)).all(), name
+        assert (getattr(other.links, name) == getattr(world.links, name)).all(), name
+    for name in ("type", "os", "ua", "owner", "merchant"):
+        assert (getattr(other.devices, name) == getattr(world.devices, name)).all(), name

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+import gathered
 import worlds
-from fraudworld.engine.local import LocalEngine, cut
+from fraudworld.engine.local import LocalEngine
 from fraudworld.policy.loader import load_pack
 from fraudworld.stages.accounts.draw import (
-    accounts_of,
     allocate_accounts,
     cell_lambda,
     enforce_kmax_per_party_account_type,
@@ -27,20 +29,31 @@ PACK = load_pack().pack
 
 
 def build(pack=PACK, seed=42, shard=5_000, workers=1):
+    """S2 and S3 put together; `counts` are holdings per product and party."""
     geo = worlds.geography(pack, 100_000)
     with LocalEngine(workers) as engine:
         plan = plan_counts(PACK, 42, geo)
-        parties, _ = draw_parties(pack, 42, geo, plan, shard, engine)
-        shards = cut(parties.country_start, shard)
-        plans = plan_accounts(pack, parties)
-        drafts, _ = allocate_accounts(pack, seed, parties, plans, shards, engine)
-        held, _ = enforce_kmax_per_party_account_type(pack, seed, parties, drafts, engine)
-        accounts = accounts_of(held, parties, shards, engine)
-        region = parties.region[accounts.owner]
-        pairs = plan_instruments(pack, accounts, region)
-        wallets = allocate_instruments(pack, seed, accounts, region, pairs, engine)
-        instruments, _ = instruments_of(pack, seed, wallets, accounts, parties, geo, engine)
-    return geo, parties, plans, held, accounts, pairs, wallets, instruments
+        people, _ = draw_parties(pack, 42, geo, plan, shard, engine)
+        plans = plan_accounts(pack, people)
+        draft, _ = allocate_accounts(pack, seed, people, plans, engine)
+        held, _ = enforce_kmax_per_party_account_type(pack, seed, people, draft, engine)
+        pairs = plan_instruments(pack, held.accounts, people.region)
+        wallets = allocate_instruments(pack, seed, people, held.accounts, pairs, engine)
+        carried, _ = instruments_of(pack, seed, wallets, people, geo, engine)
+        parties = gathered.parties(engine, people, geo)
+        accounts = gathered.accounts(engine, held.accounts, people)
+        counts = np.zeros((len(pack.codes("account_type")), parties.n), dtype=np.int64)
+        np.add.at(counts, (accounts.type, accounts.holder), 1)
+        return SimpleNamespace(
+            geo=geo,
+            parties=parties,
+            plans=plans,
+            held=held,
+            counts=counts,
+            accounts=accounts,
+            wallets=wallets,
+            instruments=gathered.instruments(engine, carried, held.accounts),
+        )
 
 
 @pytest.fixture(scope="module")
@@ -49,32 +62,33 @@ def world():
 
 
 def test_account_plans_are_conserved_cell_by_cell(world):
-    _, parties, plans, held, accounts, *_ = world
+    parties, plans, held, accounts = world.parties, world.plans, world.held, world.accounts
     segments = len(PACK.codes("segment"))
     assert held.counters.kmax_dropped_rows == 0
-    cells = parties.region[accounts.owner].astype(int) * segments + parties.segment[accounts.owner]
+    cells = (
+        parties.region[accounts.holder].astype(int) * segments + parties.segment[accounts.holder]
+    )
     for plan in plans:
         rows = np.bincount(cells[accounts.type == plan.product], minlength=plan.cells.size)
         assert (rows == plan.cells.ravel()).all()
 
 
 def test_means_are_the_lambdas_of_the_policy(world):
-    _, parties, plans, *_ = world
-    for plan in plans:
+    parties = world.parties
+    for plan in world.plans:
         code = PACK.codes("account_type")[plan.product]
         lam = np.array([cell_lambda(PACK, code, s) for s in PACK.codes("segment")])
-        inside = parties.type == plan.party_type
+        owner = PACK.account_taxonomy.account_types[code].party_type
+        inside = parties.type == PACK.codes("party_type").index(owner)
         assert plan.cells.sum() == pytest.approx(lam[parties.segment[inside]].sum(), abs=0.51)
 
 
 def test_no_holding_is_above_its_cap_and_the_pass_had_work_to_do(world):
-    _, _, _, held, accounts, *_ = world
+    held, accounts = world.held, world.accounts
     caps = np.array(
         [PACK.account_per_party_priors.counts[a].cap for a in PACK.codes("account_type")]
     )
-    pair = accounts.owner.astype(np.int64) * len(caps) + accounts.type
-    values, counts = np.unique(pair, return_counts=True)
-    assert (counts <= caps[values % len(caps)]).all()
+    assert (world.counts <= caps[:, None]).all()
     counters = held.counters
     assert counters.kmax_overflow_rows == counters.kmax_redistributed_rows > 0
     assert counters.kmax_postcheck_violations == 0
@@ -82,47 +96,50 @@ def test_no_holding_is_above_its_cap_and_the_pass_had_work_to_do(world):
 
 
 def test_required_products_are_covered(world):
-    _, parties, _, _, accounts, *_ = world
+    parties, accounts = world.parties, world.accounts
     for code, share in PACK.product_mix_priors.required_coverage.items():
         kind = PACK.codes("party_type").index(PACK.account_taxonomy.account_types[code].party_type)
-        holders = np.unique(accounts.owner[accounts.type == PACK.codes("account_type").index(code)])
+        holders = np.unique(
+            accounts.holder[accounts.type == PACK.codes("account_type").index(code)]
+        )
         assert holders.size / (parties.type == kind).sum() >= share
 
 
 def test_products_of_one_party_go_together(world):
-    _, parties, _, held, *_ = world
-    retail = parties.type == PACK.codes("party_type").index("RETAIL")
-    counts = held.counts[:, retail].astype(float)
+    retail = world.parties.type == PACK.codes("party_type").index("RETAIL")
+    counts = world.counts[:, retail].astype(float)
+    counts = counts[counts.any(axis=1)]
     correlations = np.corrcoef(counts)
     pairs = correlations[np.triu_indices_from(correlations, 1)]
     assert pairs.mean() > 0.03
 
 
 def test_size_checks(world):
-    _, parties, _, held, accounts, _, _, instruments = world
+    parties, accounts, instruments = world.parties, world.accounts, world.instruments
     assert accounts.n / parties.n == pytest.approx(2.66, rel=0.05)
-    assert (held.counts > 0).sum() / parties.n == pytest.approx(2.27, rel=0.05)
+    assert world.held.rows.sum() == (world.counts > 0).sum()
+    assert world.held.rows.sum() / parties.n == pytest.approx(2.27, rel=0.05)
     assert instruments.n / accounts.n == pytest.approx(1.5, rel=0.05)
 
 
 def test_instrument_means_over_all_accounts_meet_their_lambda(world):
-    _, _, _, _, accounts, _, _, instruments = world
+    accounts, instruments = world.accounts, world.instruments
     mix = PACK.instrument_mix_priors
     kinds = PACK.codes("instrument_type")
     for t, code in enumerate(PACK.codes("account_type")):
         n = (accounts.type == t).sum()
-        on = instruments.type[accounts.type[instruments.account] == t]
+        on = instruments.type[accounts.type[instruments.holder] == t]
         for name, share in mix.shares[code].items():
             expected = mix.lambda_per_account[code] * share * n
             assert (on == kinds.index(name)).sum() == pytest.approx(expected, rel=0.02, abs=3)
 
 
 def test_floors_caps_and_legality(world):
-    _, _, _, _, accounts, _, wallets, instruments = world
+    accounts, instruments = world.accounts, world.instruments
     kinds, codes = PACK.codes("instrument_type"), PACK.codes("account_type")
     taxonomy = PACK.instrument_taxonomy.instrument_types
     per = np.zeros((accounts.n, len(kinds)), dtype=np.int64)
-    np.add.at(per, (instruments.account, instruments.type), 1)
+    np.add.at(per, (instruments.holder, instruments.type), 1)
     assert per.sum(axis=1).max() <= PACK.instrument_per_account_priors.max_per_account
     card = [k for k, n in enumerate(kinds) if taxonomy[n].family == "CARD"]
     for t, code in enumerate(codes):
@@ -136,18 +153,19 @@ def test_floors_caps_and_legality(world):
             assert mine[:, k].max() <= PACK.instrument_per_account_priors.counts[code][name].cap
             if taxonomy[name].needs_card:
                 assert (mine[mine[:, k] > 0][:, card].sum(axis=1) > 0).all()
-    assert all(v == 0 for v in wallets.dropped.values())
+    assert all(v == 0 for v in world.wallets.dropped.values())
 
 
 def test_schemes_follow_the_region_not_the_id(world):
-    geo, parties, _, _, accounts, _, _, instruments = world
+    geo, parties = world.geo, world.parties
+    accounts, instruments = world.accounts, world.instruments
     schemes, regions = PACK.codes("scheme"), PACK.codes("region")
-    region = parties.region[accounts.owner[instruments.account]]
+    region = parties.region[accounts.holder[instruments.holder]]
     for code in ("DISCOVER", "ACH"):
         used = region[instruments.scheme == schemes.index(code)]
         assert used.size
         assert (used == regions.index("REGION_AMER")).all()
-    us = parties.country[accounts.owner[instruments.account]] == geo.countries.index("US")
+    us = parties.country[accounts.holder[instruments.holder]] == geo.countries.index("US")
     visa = (instruments.scheme[us] == schemes.index("VISA")).astype(float)
     halves = np.array_split(visa, 2)
     assert halves[0].mean() == pytest.approx(halves[1].mean(), abs=0.01)
@@ -156,13 +174,16 @@ def test_schemes_follow_the_region_not_the_id(world):
 def test_shards_and_workers_do_not_matter_and_seeds_do(world):
     for shard, workers in ((None, 1), (50_000, 2)):
         other = build(shard=shard, workers=workers)
-        assert (other[4].owner == world[4].owner).all()
-        assert (other[4].type == world[4].type).all()
-        assert (other[7].type == world[7].type).all()
-        assert (other[7].scheme == world[7].scheme).all()
+        for name in ("holder", "type", "start"):
+            for made in ("accounts", "instruments"):
+                mine, theirs = (getattr(getattr(w, made), name) for w in (world, other))
+                assert (mine == theirs).all(), (made, name)
+        assert (other.instruments.scheme == world.instruments.scheme).all()
+        assert other.held.counters == world.held.counters
+        assert (other.wallets.rows, other.wallets.rng) == (world.wallets.rows, world.wallets.rng)
     seeded = build(seed=43)
-    assert not np.array_equal(seeded[4].owner, world[4].owner)
-    assert not np.array_equal(seeded[7].type, world[7].type)
+    assert not np.array_equal(seeded.accounts.holder, world.accounts.holder)
+    assert not np.array_equal(seeded.instruments.type, world.instruments.type)
 
 
 def test_two_policies_share_their_draws(world):
@@ -177,7 +198,8 @@ def test_two_policies_share_their_draws(world):
             )
         }
     )
-    _, _, _, other, *_ = build(changed)
-    held = world[3]
-    same = [(held.counts[s] == other.counts[s]).all() for s in range(held.counts.shape[0])]
-    assert same.count(False) == 1
+    other = build(changed)
+    same = (world.counts == other.counts).all(axis=1)
+    assert [PACK.codes("account_type")[p] for p in np.flatnonzero(~same)] == [
+        "RETAIL_SAVINGS_FIXED"
+    ]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import gathered
 import worlds
-from fraudworld.engine.local import ATOM, LocalEngine, cut
+from fraudworld.engine.local import LocalEngine
+from fraudworld.engine.shards import ATOM, cut
 from fraudworld.errors import InputError
 from fraudworld.kernels.apportion import largest_remainder
 from fraudworld.policy.loader import load_pack
@@ -16,11 +18,17 @@ from fraudworld.stages.parties.plan import plan_counts
 PACK = load_pack().pack
 
 
+def draw(geo, plan, seed=42, size=5_000, workers=1):
+    with LocalEngine(workers) as engine:
+        parties, uses = draw_parties(PACK, seed, geo, plan, size, engine)
+        return gathered.parties(engine, parties, geo), uses
+
+
 @pytest.fixture(scope="module")
 def population():
     geo = worlds.geography(PACK, 120_000)
     plan = plan_counts(PACK, 42, geo)
-    parties, uses = draw_parties(PACK, 42, geo, plan, 5_000, LocalEngine(1))
+    parties, uses = draw(geo, plan)
     return geo, plan, parties, uses
 
 
@@ -106,8 +114,7 @@ def test_units_stay_inside_an_atom(population):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_shards_do_not_matter(population, size, workers):
     geo, plan, parties, uses = population
-    with LocalEngine(workers) as engine:
-        other, other_uses = draw_parties(PACK, 42, geo, plan, size, engine)
+    other, other_uses = draw(geo, plan, size=size, workers=workers)
     for name in ("type", "segment", "household", "business_group", "country_start"):
         assert (getattr(other, name) == getattr(parties, name)).all(), name
     assert other_uses == uses
@@ -117,7 +124,7 @@ def test_another_seed_differs(population):
     geo, plan, parties, _ = population
     other_plan = plan_counts(PACK, 43, geo)
     assert other_plan.scale_draw != plan.scale_draw
-    other, _ = draw_parties(PACK, 43, geo, plan, None, LocalEngine(1))
+    other, _ = draw(geo, plan, seed=43, size=None)
     assert (other.segment != parties.segment).mean() > 0.5
 
 

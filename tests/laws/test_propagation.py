@@ -20,7 +20,16 @@ from fraudworld.policy.loader import load_pack
 from fraudworld.stages.posture.roles import role_table
 
 PACK = load_pack().pack
-ENTITIES = ("party", "account", "merchant", "device", "ip")
+ENTITIES = chain.ENTITIES
+
+
+class World:
+    """Roles by entity, and the graph they were drawn on."""
+
+    def __init__(self, pack, built):
+        made = chain.posture(pack, built)
+        self.roles = {e: made.of(pack, e) for e in ENTITIES}
+        self.graph = chain.graph(built)
 
 
 @pytest.fixture(scope="module")
@@ -30,12 +39,12 @@ def built():
 
 @pytest.fixture(scope="module")
 def world(built):
-    return chain.posture(PACK, built)
+    return World(PACK, built)
 
 
 @pytest.fixture(scope="module")
 def flat(built):
-    return chain.posture(chain.with_coefficients(PACK, propagation="off"), built)
+    return World(chain.with_coefficients(PACK, propagation="off"), built)
 
 
 def _cells(roles):
@@ -129,8 +138,8 @@ def test_roles_stay_on_the_prior(world, entity):
 
 
 def _owned(world, entity):
-    owner = world.accounts.owner if entity == "account" else world.devices.owner
-    has = owner.astype(np.int64) >= 0
+    owner = world.graph.account_owner if entity == "account" else world.graph.device_owner
+    has = owner >= 0
     exposed = world.roles["party"].risky[owner[has]]
     return exposed, has
 
@@ -195,15 +204,15 @@ def _mantel_haenszel(exposed, risky, stratum):
 
 def _risky_line(world):
     high = PACK.codes("ip_raw_role").index("HIGH_RISK_IP")
-    seen = np.zeros(world.ips.n, dtype=bool)
-    seen[world.edges.ip[world.roles["device"].risky[world.edges.device]]] = True
+    seen = np.zeros(world.graph.degree.size, dtype=bool)
+    seen[world.graph.ip[world.roles["device"].risky[world.graph.device]]] = True
     return seen, world.roles["ip"].raw == high
 
 
 def test_risky_devices_raise_their_endpoints_at_equal_crowding(world):
     """Far above the guard's 1.2: the policy's own uplift is ln 2."""
     seen, risky = _risky_line(world)
-    degree = np.diff(world.edges.start)
+    degree = world.graph.degree
     decile = np.digitize(degree, np.quantile(degree, np.arange(0.1, 1.0, 0.1)))
     stratum = world.roles["ip"].group.astype(int) * 10 + decile
     assert _mantel_haenszel(seen, risky, stratum) > 1.5
@@ -222,13 +231,13 @@ def test_endpoint_diagnostics_say_what_happened(world, flat):
 
 def test_crowded_endpoints_are_riskier_than_most(world):
     _, risky = _risky_line(world)
-    degree = np.diff(world.edges.start)
-    top = np.argsort(-degree, kind="stable")[: world.ips.n // 100]
+    degree = world.graph.degree
+    top = np.argsort(-degree, kind="stable")[: degree.size // 100]
     assert risky[top].mean() >= 1.5 * risky.mean()
 
 
 def test_unmapped_is_the_family_of_devices_and_endpoints_without_a_mapping(built, world):
-    bare = chain.posture(chain.with_coefficients(PACK, role_mapping="none"), built)
+    bare = World(chain.with_coefficients(PACK, role_mapping="none"), built)
     for entity in ENTITIES:
         names = np.array(PACK.codes(f"{entity}_family"))[bare.roles[entity].family]
         assert (names == "UNMAPPED").all() == (entity in ("device", "ip"))
@@ -245,10 +254,25 @@ def test_families_are_the_taxonomys(world):
 
 
 def test_the_same_seed_gives_the_same_posture(built, world):
-    again = chain.posture(PACK, built)
+    again = World(PACK, built)
     for entity in ENTITIES:
         a, b = world.roles[entity], again.roles[entity]
         assert (a.raw == b.raw).all()
         assert (a.tier == b.tier).all()
         assert a.rng == b.rng
         assert {u.family for u in a.rng} == {f"fraud_role_sampling_{entity}"}
+
+
+@pytest.mark.parametrize("parties_per_shard", [4_096, 20_480])
+def test_the_cut_into_shards_changes_nothing(built, world, parties_per_shard):
+    """Roles, tiers, and every figure of the diagnostics and checks."""
+    cut = chain.build(PACK, 100_000, parties_per_shard=parties_per_shard)
+    assert len(cut.states.parties.shards) > len(built.states.parties.shards)
+    made = chain.posture(PACK, cut)
+    for entity in ENTITIES:
+        a, b = world.roles[entity], made.of(PACK, entity)
+        assert (a.raw == b.raw).all()
+        assert (a.tier == b.tier).all()
+        assert a.diagnostics == b.diagnostics
+        assert a.rng == b.rng
+    assert chain.checks(PACK, made) == chain.checks(PACK, chain.posture(PACK, built))

@@ -16,7 +16,7 @@ import pytest
 from calling import Said
 from fraudworld import cli_output, gates, pipeline
 from fraudworld.errors import InternalError, RefusedError
-from fraudworld.request import Progress, RunRequest, SummaryTable
+from fraudworld.request import SHARD_PARTIES, Progress, RunRequest, SummaryTable
 
 Call = Callable[..., Said]
 
@@ -86,6 +86,22 @@ def test_options_of_run_reach_the_request(fraudworld: Call, piped: list[RunReque
     assert (asked.profile, asked.seed, asked.overlays) == ("small", 7, ("a", "b"))
     assert (asked.scale, asked.workers, asked.parties_per_shard) == (2.0, 1, None)
     assert asked.role == "witness:7"
+
+
+def test_the_engine_and_what_belongs_to_it_reach_the_request(
+    fraudworld: Call, piped: list[RunRequest]
+) -> None:
+    words = "--engine dask --scheduler tcp://there:8786"
+    assert fraudworld("run", *words.split()).status == 0
+    assert fraudworld("run", "--memory", 1.5).status == 0
+    assert fraudworld("run").status == 0
+    asked = [(a.engine, a.scheduler, a.memory) for a in piped]
+    assert asked == [
+        ("dask", "tcp://there:8786", None),
+        ("local", None, 1.5),
+        ("local", None, None),
+    ]
+    assert piped[2].shard_parties == SHARD_PARTIES
 
 
 def test_summary_of_a_run_is_for_newcomers_and_fits_80_columns(

@@ -14,7 +14,7 @@ from fraudworld.kernels import philox
 @njit(inline="always")
 def below(draw, n):  # type: ignore[no-untyped-def]
     """A uniform integer 0 … n − 1."""
-    return np.int64(philox.mul_high(draw, np.uint64(n)))  # type: ignore[call-arg]
+    return np.int64(philox.mul_high(draw, np.uint64(n)))
 
 
 @njit(cache=True, nogil=True)

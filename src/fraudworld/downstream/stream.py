@@ -33,10 +33,11 @@ from fraudworld.engine.local import LocalEngine
 from fraudworld.errors import InputError, RefusedError
 from fraudworld.request import Progress
 from fraudworld.rng import RNG_LAW_VERSION, StreamUse
+from fraudworld.store.append import DatasetWriter
 from fraudworld.store.evidence import write_rng_logs
 from fraudworld.store.publish import publish, staging
 from fraudworld.store.roles import require_run_open
-from fraudworld.store.tables import DatasetRecord, DatasetWriter
+from fraudworld.store.tables import DatasetRecord
 from fraudworld.upstream.arrivals import Arrivals, load_arrivals
 
 Report = Callable[[Progress], None]
@@ -178,7 +179,7 @@ def _generate(
         left = iter(blocks)
         done = 0
         while group := list(islice(left, 2 * request.workers)):
-            for rows in engine.map(lambda block: maker.block(*block), group):
+            for rows in engine.ask(maker.block, *zip(*group, strict=True)):
                 tally.add(rows)
                 for name, batch in rows.items():
                     if name in writers:

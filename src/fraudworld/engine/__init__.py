@@ -1,0 +1,47 @@
+"""Where the work runs: threads of this process, or a Dask cluster."""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from fraudworld.engine.local import LocalEngine
+from fraudworld.engine.tasks import Engine
+
+MEMORY_SHARE = 1 / 8
+"""Of the machine's memory, for results: what is spilled costs a few per cent of the time."""
+GIB = 1 << 30
+CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+def opened(
+    kind: str,
+    *,
+    workers: int,
+    memory: float | None = None,
+    scheduler: str | None = None,
+    scratch: Path,
+) -> AbstractContextManager[Engine]:
+    """The engine called `kind`, for as long as the context lasts.
+
+    memory: GiB of results that the local engine keeps in memory, by default `MEMORY_SHARE` of
+    the machine's; scheduler: address of a Dask cluster, None for one in this process; scratch:
+    a folder of nobody else's, that the workers of a cluster must see under the same name.
+    Raises as `DaskEngine` does.
+    """
+    if kind == "dask":
+        from fraudworld.engine.dask import DaskEngine
+
+        return DaskEngine(workers, scheduler, scratch)
+    limit = machine_memory() * MEMORY_SHARE if memory is None else memory * GIB
+    return LocalEngine(workers, int(limit), scratch)
+
+
+def machine_memory() -> int:
+    """Bytes this process may have: the machine's, or less in a container that is limited."""
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for file in map(Path, CGROUP_LIMITS):
+        if file.is_file() and (said := file.read_text("ascii").strip()).isdigit():
+            limits.append(int(said))
+    return min(limits)

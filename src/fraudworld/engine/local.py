@@ -1,40 +1,80 @@
-"""Where shards run: an ordered map over threads of this process.
+"""The engine of one machine: threads of this process.
 
 Kernels release the interpreter lock, so threads are enough, and what they share they share
-without copying. Nothing a stage computes may depend on how many threads there are.
+without copying.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from types import TracebackType
-from typing import Protocol, TypeVar
+from typing import Any
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+from fraudworld.engine.results import Kept, Results
+from fraudworld.engine.tasks import Item
 
 
-class Engine(Protocol):
-    """An ordered parallel map."""
+class LocalItem:
+    """A result that is kept, or on its way."""
 
-    def map(self, fn: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-        """Results of fn over items, in the order of the items."""
-        ...
+    __slots__ = ("future",)
+
+    def __init__(self, future: Future[Kept]) -> None:
+        self.future = future
+
+    def get(self) -> Any:
+        """The value, once it is there. Raises what the task died of."""
+        return self.future.result().get()
 
 
 class LocalEngine:
-    """Threads of this process; `workers=1` runs in the caller's thread."""
+    """Runs tasks on threads, in the order they were asked for.
 
-    def __init__(self, workers: int) -> None:
-        self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
+    memory: bytes of results kept in memory; beyond them results go to files in `scratch`.
+    """
 
-    def map(self, fn: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-        if self._pool is None:
-            return [fn(item) for item in items]
-        return list(self._pool.map(fn, items))
+    def __init__(
+        self, workers: int, memory: int | None = None, scratch: Path | None = None
+    ) -> None:
+        self.workers = workers
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="shard")
+        self._results = Results(memory, scratch)
+
+    def keep(self, task: Callable[..., Any], *columns: Iterable[Any]) -> list[Item]:
+        return [self._start(self._kept, task, row) for row in zip(*columns, strict=True)]
+
+    def ask(self, task: Callable[..., Any], *columns: Iterable[Any]) -> list[Any]:
+        futures = [self._pool.submit(_run, task, row) for row in zip(*columns, strict=True)]
+        return [future.result() for future in futures]
+
+    def both(
+        self, task: Callable[..., tuple[Any, Any]], *columns: Iterable[Any]
+    ) -> tuple[list[Item], list[Any]]:
+        futures = [self._pool.submit(self._split, task, row) for row in zip(*columns, strict=True)]
+        done = [future.result() for future in futures]
+        return [_item(kept) for kept, _ in done], [told for _, told in done]
+
+    def fetch(self, items: Sequence[Any]) -> list[Any]:
+        return [item.get() for item in items]
+
+    def check(self, items: Sequence[Any]) -> None:
+        for item in items:
+            if item.future.done():
+                item.future.result()
+
+    def _start(self, run: Callable[..., Kept], task: Callable[..., Any], row: Any) -> LocalItem:
+        # A task waits for its inputs on its own thread. They were asked for before it, and
+        # the pool starts tasks in order, so what it waits for is running or done.
+        return LocalItem(self._pool.submit(run, task, row))
+
+    def _kept(self, task: Callable[..., Any], row: tuple[Any, ...]) -> Kept:
+        return self._results.put(_run(task, row))
+
+    def _split(self, task: Callable[..., Any], row: tuple[Any, ...]) -> tuple[Kept, Any]:
+        kept, told = _run(task, row)
+        return self._results.put(kept), told
 
     def __enter__(self) -> LocalEngine:
         return self
@@ -45,34 +85,22 @@ class LocalEngine:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+        self._pool.shutdown(cancel_futures=True)
 
 
-@dataclass(frozen=True)
-class Shard:
-    """Parties first … last − 1, all of one country."""
-
-    first: int
-    last: int
-    country: int
+def _run(task: Callable[..., Any], row: tuple[Any, ...]) -> Any:
+    return task(*map(_value, row))
 
 
-ATOM = 1024
-"""Parties of one country that are never cut apart: homes and firms live inside an atom."""
+def _value(argument: Any) -> Any:
+    if isinstance(argument, LocalItem):
+        return argument.get()
+    if type(argument) in (list, tuple):
+        return type(argument)(map(_value, argument))
+    return argument
 
 
-def cut(country_start: Iterable[int], parties_per_shard: int | None) -> tuple[Shard, ...]:
-    """Contiguous party ranges inside countries, whole atoms each.
-
-    `parties_per_shard` is rounded up to atoms; None makes one shard a country.
-    """
-    bounds = [int(b) for b in country_start]
-    shards = []
-    for country, (low, high) in enumerate(itertools.pairwise(bounds)):
-        size = high - low if parties_per_shard is None else -(-parties_per_shard // ATOM) * ATOM
-        shards += [
-            Shard(first, min(first + size, high), country)
-            for first in range(low, high, max(size, 1))
-        ]
-    return tuple(shards)
+def _item(kept: Kept) -> LocalItem:
+    done: Future[Kept] = Future()
+    done.set_result(kept)
+    return LocalItem(done)

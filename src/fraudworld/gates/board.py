@@ -88,7 +88,7 @@ def judge(run: Path) -> Gateboard:
     """
     pack = sealed_policy(run)
     published = Published(run, pack)
-    identity = published.check()
+    identity = published.identity()
     if identity["parameter_hash"] != parameter_hash(pack):
         raise InputError(
             "6A.S5.SEALED_INPUTS_CONFLICT",
@@ -97,6 +97,8 @@ def judge(run: Path) -> Gateboard:
             remedy="judge a run as it was published; tables of two runs cannot be mixed",
         )
     seen = Evidence(published, pack, int(identity["seed"]))
-    tests = tuple(row for gate in GATES for row in gate(seen.sample))
+    sample = seen.sample
+    published.check_the_rest()
+    tests = tuple(row for gate in GATES for row in gate(sample))
     guards = tuple(guard for check in GUARDS for guard in check(seen, tests))
     return Gateboard(identity, tests, guards, seen.measures(), seen.counts)

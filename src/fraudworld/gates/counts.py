@@ -12,11 +12,9 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fraudworld.gates.tally import I64, added
 from fraudworld.policy.pack import PolicyPack
-
-I64 = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -67,19 +65,10 @@ def pooled(worlds: Sequence[Counts]) -> Counts:
     for field in fields(Counts):
         values = [getattr(world, field.name) for world in worlds]
         if isinstance(values[0], Mapping):
-            columns[field.name] = {k: _added([v[k] for v in values]) for k in values[0]}
+            columns[field.name] = {k: added([v[k] for v in values]) for k in values[0]}
         else:
-            columns[field.name] = _added(values)
+            columns[field.name] = added(values)
     return Counts(**columns)
-
-
-def _added(arrays: Sequence[I64]) -> I64:
-    """Sum of histograms that may end at different values."""
-    shape = np.max([a.shape for a in arrays], axis=0)
-    out = np.zeros(shape, dtype=np.int64)
-    for a in arrays:
-        out[tuple(slice(n) for n in a.shape)] += a
-    return out
 
 
 def _packed(value: I64 | Mapping[str, I64]) -> Any:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fraudworld.errors import InputError
-from fraudworld.gates.evidence import Evidence, crossed
+from fraudworld.gates.ahead import ahead
+from fraudworld.gates.evidence import Evidence
 from fraudworld.gates.gate import Guard, Row
 from fraudworld.gates.network import degrees, quantile
 from fraudworld.gates.roles import ENTITIES, role_counts
 from fraudworld.gates.statistics import auc, mantel_haenszel, poisson_interval
+from fraudworld.gates.tally import I64
 from fraudworld.policy.models import GuardBounds
 
 GuardCheck = Callable[[Evidence, tuple[Row, ...]], Iterator[Guard]]
@@ -41,14 +44,8 @@ def separability(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
         f"<= {bounds.separability_max_odds_ratio:g}",
         ratios,
     )
-    risky = seen.of("party").risky
-    features = {"instruments": seen.instruments[1]}
-    for kind in ("account", "device"):
-        features[f"{kind}s"], features[f"risky_{kind}s"] = seen.per_party(kind)
-    areas = {}
-    for name, values in features.items():
-        counts = crossed((risky, 2), (values, int(values.max()) + 1)).astype(np.float64)
-        areas[name] = auc(counts[1], counts[0])
+    features = {name: counts.astype(np.float64) for name, counts in seen.features().items()}
+    areas = {name: auc(counts[1], counts[0]) for name, counts in features.items()}
     worst = float(np.max(list(areas.values())))  # NaN if any is
     yield Guard(
         "separability_single_feature",
@@ -99,7 +96,7 @@ def role_rate_ratio(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
 def or_ip(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
     """HIGH_RISK_IP given a risky linked device, within IP group and degree decile."""
     strata = []
-    for table in seen.sharing.astype(np.float64):
+    for table in seen.network.sharing.astype(np.float64):
         n = table.sum(axis=(1, 2))
         # percent_rank of a degree inside its group: the share of IPs below it.
         below = (np.cumsum(n) - n) / max(n.sum() - 1.0, 1.0)
@@ -135,15 +132,12 @@ def tail_is_a_tail(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
 
 def product_coverage(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
     """Required products are held by the share of parties the policy asks for."""
-    holders = seen.held[:, 1:].sum(axis=1)
-    types, kinds = seen.pack.codes("account_type"), seen.groups("party")
-    population = crossed((seen.of("party").codes["party_type"], len(kinds)))
+    holders, population = seen.holders, seen.parties_by_type
     required = seen.pack.product_mix_priors.required_coverage
     found = {}
     for code in required:
-        kind = seen.pack.account_taxonomy.account_types[code].party_type
-        parties = int(population[kinds.index(kind)])
-        found[code] = int(holders[types.index(code)]) / parties if parties else 0.0
+        parties = population[seen.pack.account_taxonomy.account_types[code].party_type]
+        found[code] = holders[code] / parties if parties else 0.0
     yield Guard(
         "product_coverage",
         all(found[code] >= share for code, share in required.items()),
@@ -157,7 +151,7 @@ def instrument_means(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
     """Mean instruments over all accounts of a type against λ; three rounding errors allowed."""
     mix = seen.pack.instrument_mix_priors
     tolerance = _bounds(seen).instrument_mean_tolerance
-    accounts = _accounts(seen)
+    accounts = seen.accounts_by_type
     made = seen.instrument_pairs
     worst, where, holds = 0.0, "", True
     for account, shares in mix.shares.items():
@@ -181,13 +175,7 @@ def instrument_means(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
 def country_heterogeneity(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
     """Countries differ from their region in segment mix: noticeably, and within bounds."""
     rule = seen.pack.segmentation_priors.country_modulation
-    party = seen.of("party")
-    countries = party.codes["country_iso"]
-    mixes = crossed(
-        (party.region, len(seen.pack.codes("region"))),
-        (countries, int(countries.max()) + 1),
-        (party.codes["segment_id"], len(seen.pack.codes("segment"))),
-    )
+    mixes = seen.census("party").by("region", "country_iso", "segment_id")
     distances = [d for inside in mixes for d in _distances(inside, rule.min_parties)]
     median = float(np.median(distances)) if distances else float("nan")
     yield Guard(
@@ -210,7 +198,7 @@ def _distances(inside: NDArray[np.int64], least: int) -> Iterator[float]:
 
 def enrichment(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
     """The busiest endpoints are riskier than the rest."""
-    by_degree = seen.sharing.sum(axis=(0, 2)).astype(np.float64)
+    by_degree = seen.network.sharing.sum(axis=(0, 2)).astype(np.float64)
     n, high = by_degree.sum(axis=1), by_degree[:, 1]
     ratio = float("nan")
     if high.sum():
@@ -226,8 +214,8 @@ def conservation(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
     Raises InputError for plans that are none.
     """
     document = seen.published.document("integer_plans_6A")
-    made = {"s1_parties": seen.of("party").n, "s4_ips": int(seen.counts.link_types.sum())}
-    made |= {code: n for code, n in _accounts(seen).items() if n}
+    made = {"s1_parties": seen.census("party").n, "s4_ips": int(seen.counts.link_types.sum())}
+    made |= {code: n for code, n in seen.accounts_by_type.items() if n}
     made |= {f"{a}/{k}": n for (a, k), n in seen.instrument_pairs.items()}
     try:
         planned = _planned(document)
@@ -267,32 +255,21 @@ def leakage(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
     """
     bound = _bounds(seen).max_leakage_auc
     for kind in LEAKAGE_KINDS:
-        found = seen.of(kind)
-        risky = found.risky
-        if kind == "ip":
-            risky = found.raw == seen.pack.codes("ip_raw_role").index("HIGH_RISK_IP")
         # Few distinct rows: counted first, and the tree sees the whole table exactly.
-        values, bad, good = seen.observed(kind, risky)
-        areas, weights = [], []
-        for g in np.unique(values[:, 0]):
-            inside = values[:, 0] == g
-            if bad[inside].sum() > 0 and good[inside].sum() > 0:
-                areas.append(_tree_auc(values[inside, 1:], bad[inside], good[inside]))
-                weights.append(bad[inside].sum())
+        values, bad, good = seen.census(kind).observed()
+        inside = [values[:, 0] == group for group in np.unique(values[:, 0])]
+        judged = [rows for rows in inside if bad[rows].sum() > 0 and good[rows].sum() > 0]
+        tree = partial(_tree_auc, values[:, 1:], bad, good)
+        areas, weights = list(ahead(tree, judged)), [bad[rows].sum() for rows in judged]
         value = float(np.average(areas, weights=weights)) if areas else float("nan")
         yield Guard(f"leakage_{kind}", value <= bound, _known(value), f"<= {bound:g}")
 
 
-def _accounts(seen: Evidence) -> dict[str, int]:
-    return dict(zip(seen.pack.codes("account_type"), seen.accounts_by_type.tolist(), strict=True))
-
-
-def _tree_auc(
-    features: NDArray[np.int64], bad: NDArray[np.int64], good: NDArray[np.int64]
-) -> float:
-    """AUC of a depth-3 tree fitted on every row (by weight); codes are one-hot encoded."""
+def _tree_auc(features: I64, bad: I64, good: I64, inside: NDArray[np.bool_]) -> float:
+    """AUC of a depth-3 tree fitted on the rows inside (by weight); codes are one-hot encoded."""
     from sklearn.tree import DecisionTreeClassifier
 
+    features, bad, good = features[inside], bad[inside], good[inside]
     hot = np.concatenate(
         [(f[:, None] == np.unique(f)[None, :]).astype(np.float32) for f in features.T], axis=1
     )

@@ -1,34 +1,59 @@
-"""Published columns as arrays, refused wherever the judge could be misled by them.
+"""The datasets of one run, read a block at a time.
 
-Codes become u8 positions in the policy's lists, ids stay int64 with 0 for null. A dataset
-that is missing, empty, without a column, with a null or NaN where none belongs or with a
-code the taxonomy does not know is an InputError that names it, never a value left out.
+A block is a Parquet row group: as published, one part. What is read of a block is counted
+and let go, so that no table is ever in memory as a whole unless it was reordered. A dataset
+that is missing, empty or without a column is an InputError; so is what `columns.py` refuses.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from fraudworld.contracts import TABLES, Column, Kind, Table
+from fraudworld.contracts.table import IDENTITY
 from fraudworld.errors import InputError
+from fraudworld.gates.ahead import ahead
+from fraudworld.gates.columns import doubtful, invalid, values_of
 from fraudworld.policy.pack import PolicyPack
 
 Result = TypeVar("Result")
-Block = dict[str, NDArray[Any]]
-READERS = 2
+Columns = dict[str, NDArray[Any]]
 OPEN_LISTS = ("country", "currency")
 """Lists the policy does not close: they are what a column holds, sorted."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A row group: where it is, and which rows of its dataset it holds."""
+
+    path: Path
+    group: int
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is known of a part before its columns are counted.
+
+    groups: rows of every row group; doubtful: columns whose values may have to be refused;
+    stamps: every (seed, fingerprint, parameter hash) its rows carry.
+    """
+
+    path: Path
+    groups: tuple[int, ...]
+    doubtful: frozenset[str]
+    stamps: frozenset[tuple[int, str, str]]
 
 
 class Published:
@@ -37,43 +62,69 @@ class Published:
     def __init__(self, run: Path, pack: PolicyPack) -> None:
         self._layer = run / "data/layer3/6A"
         self._pack = pack
-
-    def columns(self, table: Table, *names: str) -> dict[str, NDArray[Any]]:
-        """The named columns in published row order. Raises InputError as the module says."""
-        blocks = self.map(table, names, lambda block: block)
-        return {name: np.concatenate([b[name] for b in blocks]) for name in names}
+        self._parts: dict[str, tuple[Part, ...]] = {}
+        self._lists: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._judged: set[tuple[str, str]] = set()
 
     def map(
-        self, table: Table, names: Sequence[str], fn: Callable[[Block], Result]
-    ) -> list[Result]:
-        """`fn` of the named columns of every part, in order: for what need not be kept."""
-        wanted = [c for c in table.columns if c.name in names]
-        lists = {c.name: self._list(table, c) for c in wanted if c.kind is Kind.CODE}
+        self, fn: Callable[[Columns], Result], table: Table, names: Sequence[str]
+    ) -> Iterator[Result]:
+        """`fn` of the named columns of every block, in published order, a few blocks ahead.
 
-        def part(path: Path) -> Result:
-            data = self._read(path, table, wanted)
-            return fn(
-                {
-                    c.name: _values(table, c, data[c.name].chunks, lists.get(c.name, ()))
-                    for c in wanted
-                }
-            )
+        Raises InputError as the module says.
+        """
+        return self.beside(fn, (table, names))
 
-        return self._each_part(table, part)
+    def beside(
+        self, fn: Callable[[Columns], Result], *wanted: tuple[Table, Sequence[str]]
+    ) -> Iterator[Result]:
+        """`map` of columns of several tables of equally many rows, in the blocks of the first.
 
-    def _list(self, table: Table, column: Column) -> tuple[str, ...]:
-        """The codes a column may hold."""
+        As published their blocks hold the same rows; those that are cut otherwise are read
+        wherever they overlap.
+        """
+        read = [_Reader(self, table, names) for table, names in wanted]
+        first, *others = read
+
+        def one(block: Block) -> Result:
+            columns = first.block(block)
+            for other in others:
+                columns |= other.rows(block.low, block.high)
+            return fn(columns)
+
+        yield from ahead(one, first.blocks)
+        self._judged |= {(table.name, name) for table, names in wanted for name in names}
+
+    def columns(self, table: Table, *names: str) -> Columns:
+        """The named columns in published row order: of a small table, or of one to reorder."""
+        return joined(list(self.map(lambda columns: columns, table, names)))
+
+    def rows(self, table: Table) -> int:
+        """How many rows a dataset has."""
+        return self.blocks(table)[-1].high
+
+    def counts_up(self, table: Table, name: str) -> bool:
+        """Does a column number the rows, 1, 2, 3, … in published order?"""
+
+        def ends(columns: Columns) -> tuple[int, int, bool]:
+            ids = columns[name]
+            return int(ids[0]), int(ids[-1]), bool((ids[1:] > ids[:-1]).all())
+
+        found = zip(self.map(ends, table, (name,)), self.blocks(table), strict=False)
+        return all(
+            rising and first == block.low + 1 and last == block.high
+            for (first, last, rising), block in found
+        )
+
+    def list_of(self, table: Table, column: Column) -> tuple[str, ...]:
+        """The codes a column may hold, in the order of their positions."""
         if column.codes not in OPEN_LISTS:
             return self._pack.codes(column.codes) if column.codes else ()
-        held = self._each_part(
-            table,
-            lambda path: {
-                value
-                for chunk in self._read(path, table, [column])[column.name].chunks
-                for value in chunk.dictionary.to_pylist()
-            },
-        )
-        return tuple(sorted(set().union(*held)))
+        at = (table.name, column.name)
+        if at not in self._lists:
+            held = ahead(lambda block: _dictionary(block, table, column), self.blocks(table))
+            self._lists[at] = tuple(sorted(set().union(*held)))
+        return self._lists[at]
 
     def document(self, name: str) -> Any:
         """One JSON document of the run's validation folder."""
@@ -88,17 +139,15 @@ class Published:
                 remedy="judge a run as it was published",
             ) from error
 
-    def check(self) -> dict[str, Any]:
-        """Read what every table must have; returns seed, parameter_hash and fingerprint.
+    def identity(self) -> dict[str, Any]:
+        """The seed, parameter_hash and fingerprint that every row of every table has.
 
-        Raises InputError, as the module says, and where tables do not belong together.
+        Raises InputError where a table is missing, empty or without a column, and where
+        tables do not belong together.
         """
-        found = set()
+        found: set[tuple[int, str, str]] = set()
         for table in TABLES:
-            for rows, identities in self._each_part(table, partial(self._check, table)):
-                found |= identities
-                if not rows:
-                    raise invalid(table, "has no rows")
+            found = found.union(*(part.stamps for part in self._of(table)))
         if len(found) != 1:
             raise InputError(
                 "6A.S5.SEALED_INPUTS_CONFLICT",
@@ -109,112 +158,137 @@ class Published:
         seed, fingerprint, policy = found.pop()
         return {"seed": seed, "parameter_hash": policy, "manifest_fingerprint": fingerprint}
 
-    def _check(self, table: Table, path: Path) -> tuple[int, set[tuple[int, str, str]]]:
-        """Rows and identities of one part whose columns are all there, filled and known."""
-        schema = _opened(path, table).schema_arrow
+    def check_the_rest(self) -> None:
+        """Look at what nobody has asked for: no column holds what would be refused."""
+        for table in TABLES:
+            names = set().union(*(part.doubtful for part in self._of(table)))
+            names -= {name for of, name in self._judged if of == table.name}
+            if names:
+                look = _Reader(self, table, names, open_lists=True)
+                for _ in ahead(look.over, self.blocks(table)):
+                    pass
+
+    def blocks(self, table: Table) -> tuple[Block, ...]:
+        """The blocks of a dataset that hold rows."""
+        sizes = [(p.path, g, n) for p in self._of(table) for g, n in enumerate(p.groups)]
+        ends = accumulate(n for _, _, n in sizes)
+        blocks = (Block(p, g, end - n, end) for (p, g, n), end in zip(sizes, ends, strict=True))
+        return tuple(block for block in blocks if block.high > block.low)
+
+    def _of(self, table: Table) -> tuple[Part, ...]:
+        if table.name not in self._parts:
+            paths = sorted((self._layer / table.name).rglob("part-*.parquet"))
+            if not paths:
+                raise invalid(table, "is missing")
+            self._parts[table.name] = tuple(ahead(lambda path: _part(path, table), paths))
+        return self._parts[table.name]
+
+
+class _Reader:
+    """Some columns of one table, by block or by row; open lists are not asked for codes."""
+
+    def __init__(
+        self, published: Published, table: Table, names: Collection[str], open_lists: bool = False
+    ) -> None:
+        self._table = table
+        self._wanted = [c for c in table.columns if c.name in names]
+        self._known = {
+            c.name: None if open_lists and c.codes in (None, *OPEN_LISTS)
+            else published.list_of(table, c)
+            for c in self._wanted
+        }  # fmt: skip
+        self.blocks = published.blocks(table)
+        self._ends = np.array([block.high for block in self.blocks])
+
+    def block(self, block: Block) -> Columns:
+        data = _read(block.path, block.group, self._table, self._wanted)
+        return {
+            c.name: values_of(self._table, c, data[c.name].chunks, self._known[c.name])
+            for c in self._wanted
+        }
+
+    def over(self, block: Block) -> None:
+        """Read a block for what may be refused in it."""
+        self.block(block)
+
+    def rows(self, low: int, high: int) -> Columns:
+        """Rows low … high - 1, from one block or more."""
+        first = int(np.searchsorted(self._ends, low, side="right"))
+        last = int(np.searchsorted(self._ends, high, side="left"))
+        pieces = []
+        for block in self.blocks[first : last + 1]:
+            inside = slice(max(low - block.low, 0), min(high, block.high) - block.low)
+            pieces.append({name: v[inside] for name, v in self.block(block).items()})
+        return pieces[0] if len(pieces) == 1 else joined(pieces)
+
+
+def joined(pieces: Sequence[Columns]) -> Columns:
+    """Pieces of columns as whole ones."""
+    return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+
+
+def _part(path: Path, table: Table) -> Part:
+    """Open a part: its columns are all there, it has rows, and each of them says whose it is."""
+    with _opened(path, table) as file:
+        schema, meta = file.schema_arrow, file.metadata
         missing = {c.name for c in table.all_columns} - set(schema.names)
         if missing:
             raise invalid(table, f"lacks {', '.join(sorted(missing))}")
-        # Integers that Parquet itself holds to be required cannot be null.
-        doubtful = [
-            c
-            for c in table.all_columns
-            if c.kind is not Kind.INT or (schema.field(c.name).nullable and not c.nullable)
-        ]
-        data = self._read(path, table, doubtful)
-        for column in doubtful:
-            if column.codes not in OPEN_LISTS:
-                known = self._list(table, column) if column.codes else None
-                _values(table, column, data[column.name].chunks, known)
-        if not table.identity:
-            return data.num_rows, set()
-        fingerprints, policies = (
-            {v for chunk in data[name].chunks for v in chunk.dictionary.to_pylist()}
-            for name in ("manifest_fingerprint", "parameter_hash")
-        )
-        seeds = self._seeds(path, table)
-        return data.num_rows, {(s, f, p) for s in seeds for f in fingerprints for p in policies}
-
-    def _seeds(self, path: Path, table: Table) -> set[int]:
-        """The seeds of one part: from its statistics, or by reading it where it has none."""
-        with _opened(path, table) as file:
-            at = file.schema_arrow.get_field_index("seed")
-            found = [
-                file.metadata.row_group(g).column(at).statistics
-                for g in range(file.metadata.num_row_groups)
-            ]
-            if all(s is not None and s.has_min_max and s.min == s.max for s in found):
-                return {s.min for s in found}
-            return set(pc.unique(file.read(["seed"])["seed"]).to_pylist())
-
-    def _each_part(self, table: Table, fn: Callable[[Path], Result]) -> list[Result]:
-        parts = sorted((self._layer / table.name).rglob("part-*.parquet"))
-        if not parts:
-            raise invalid(table, "is missing")
-        with ThreadPoolExecutor(READERS) as pool:
-            return list(pool.map(fn, parts))
-
-    def _read(self, path: Path, table: Table, columns: Sequence[Column]) -> pa.Table:
-        codes = [c.name for c in columns if c.kind is Kind.CODE]
-        with _opened(path, table, codes) as file:
-            absent = {c.name for c in columns} - set(file.schema_arrow.names)
-            if absent:
-                raise invalid(table, f"lacks {', '.join(sorted(absent))}")
-            try:
-                data = file.read([c.name for c in columns], use_threads=False)
-            except (OSError, pa.ArrowException) as error:
-                raise invalid(table, f"cannot be read: {path.name}: {error}") from error
-        for name in codes:
-            kind = data.schema.field(name).type
-            if not pa.types.is_dictionary(kind):
-                raise invalid(table, f"holds {kind} in {name}, which is a code")
-        return data
+        groups = tuple(meta.row_group(g).num_rows for g in range(meta.num_row_groups))
+        if not sum(groups):
+            raise invalid(table, "has no rows")
+        fields = {c.name: (c, schema.field(c.name)) for c in table.all_columns}
+    look = {n for n, (c, field) in fields.items() if doubtful(c, field.type, field.nullable)}
+    stamps: set[tuple[int, str, str]] = set()
+    for group in range(len(groups)) if table.identity else ():
+        stamps |= _stamps(path, group, table, "seed" in look)
+    return Part(path, groups, frozenset(look & {c.name for c in table.columns}), frozenset(stamps))
 
 
-def _values(
-    table: Table, column: Column, chunks: list[pa.Array], known: Sequence[str] | None
-) -> NDArray[Any]:
-    """Canonical values of one part; `known=None` takes any code."""
-    if not column.nullable and any(c.null_count for c in chunks):
-        raise invalid(table, f"holds nulls in {column.name}, which must be filled")
-    if column.kind is Kind.CODE:
-        return _codes(table, column, chunks, known)
-    kind, zero = (pa.int64(), 0) if column.kind is Kind.INT else (pa.float64(), np.nan)
-    try:
-        plain = [
-            pc.fill_null(c, zero) if c.null_count else c for c in (x.cast(kind) for x in chunks)
-        ]
-    except pa.ArrowException as error:
-        raise invalid(table, f"holds {chunks[0].type} in {column.name}: {error}") from error
-    values = np.concatenate([np.empty(0, kind.to_pandas_dtype()), *(c.to_numpy() for c in plain)])
-    if column.kind is Kind.REAL and not np.isfinite(values).all():
-        raise invalid(table, f"holds NaN or an infinity in {column.name}")
-    return values
+def _stamps(
+    path: Path, group: int, table: Table, seed_is_doubtful: bool
+) -> set[tuple[int, str, str]]:
+    """Every (seed, fingerprint, parameter hash) of one row group."""
+    with _opened(path, table) as file:
+        at = file.schema_arrow.get_field_index("seed")
+        told = file.metadata.row_group(group).column(at).statistics
+    plain = told is not None and told.has_min_max and told.min == told.max
+    wanted = [c for c in IDENTITY if c.kind is Kind.CODE or seed_is_doubtful or not plain]
+    data = _read(path, group, table, wanted)
+    values = {c.name: values_of(table, c, data[c.name].chunks, None) for c in wanted}
+    seeds = {told.min} if plain else _distinct(values["seed"])
+    fingerprints, policies = (
+        {v for chunk in data[name].chunks for v in chunk.dictionary.to_pylist()}
+        for name in ("manifest_fingerprint", "parameter_hash")
+    )
+    return {(s, f, p) for s in seeds for f in fingerprints for p in policies}
 
 
-def _codes(
-    table: Table,
-    column: Column,
-    chunks: Iterable[pa.DictionaryArray],
-    known: Sequence[str] | None,
-) -> NDArray[np.uint8]:
-    values = [np.empty(0, np.uint8)]
-    for chunk in chunks if known is not None else ():
-        place = pc.index_in(chunk.dictionary.cast(pa.string()), pa.array(known, pa.string()))
-        indices = chunk.indices.to_numpy()
-        if place.null_count:
-            strange = np.flatnonzero(place.is_null().to_numpy(zero_copy_only=False))
-            used = strange[np.isin(strange, indices)]
-            if used.size:
-                raise InputError(
-                    f"6A.{table.state}.TAXONOMY_COMPATIBILITY_FAILED",
-                    f"{table.name}: {column.name} holds {chunk.dictionary[int(used[0])]},"
-                    " which the taxonomy does not know",
-                    where=table.name,
-                    remedy="judge a run as it was published",
-                )
-        values.append(pc.fill_null(place, 0).to_numpy().astype(np.uint8)[indices])
-    return np.concatenate(values)
+def _distinct(values: NDArray[np.int64]) -> set[int]:
+    """What occurs: as published one value, which is quickly seen."""
+    if not values.size or values.min() == values.max():
+        return set(values[:1].tolist())
+    return set(np.unique(values).tolist())
+
+
+def _dictionary(block: Block, table: Table, column: Column) -> set[str]:
+    """What a column of codes holds in one block."""
+    data = _read(block.path, block.group, table, [column])
+    return {v for chunk in data[column.name].chunks for v in chunk.dictionary.to_pylist()}
+
+
+def _read(path: Path, group: int, table: Table, columns: Sequence[Column]) -> pa.Table:
+    codes = [c.name for c in columns if c.kind is Kind.CODE]
+    with _opened(path, table, codes) as file:
+        try:
+            data = file.read_row_group(group, [c.name for c in columns], use_threads=False)
+        except (OSError, pa.ArrowException) as error:
+            raise invalid(table, f"cannot be read: {path.name}: {error}") from error
+    for name in codes:
+        kind = data.schema.field(name).type
+        if not pa.types.is_dictionary(kind):
+            raise invalid(table, f"holds {kind} in {name}, which is a code")
+    return data
 
 
 def _opened(path: Path, table: Table, codes: Sequence[str] = ()) -> pq.ParquetFile:
@@ -222,14 +296,3 @@ def _opened(path: Path, table: Table, codes: Sequence[str] = ()) -> pq.ParquetFi
         return pq.ParquetFile(path, read_dictionary=list(codes))
     except (OSError, pa.ArrowException) as error:
         raise invalid(table, f"has a part that is no Parquet: {path.name}: {error}") from error
-
-
-def invalid(table: Table, what: str) -> InputError:
-    """A table the judge will not read on."""
-    name = table.name.removesuffix("_6A").upper()
-    return InputError(
-        f"6A.{table.state}.{name}_SCHEMA_OR_KEY_INVALID",
-        f"{table.name} {what}",
-        where=table.name,
-        remedy="judge a run as it was published",
-    )

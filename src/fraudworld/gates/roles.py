@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudworld.gates.counts import Sample
-from fraudworld.gates.evidence import role_groups
+from fraudworld.gates.entities import role_groups
 from fraudworld.gates.gate import Row, at_least, at_most
 from fraudworld.gates.network import edge_shares
 from fraudworld.gates.statistics import around, generator, jsd, redrawn

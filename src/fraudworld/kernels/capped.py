@@ -1,9 +1,9 @@
-"""Gated, weighted, capped allocation: an integer plan shared among holders of a cell.
+"""Gated, weighted, capped allocation: what is done entity by entity.
 
-The law (domain page, S2; also used for instruments and devices):
+The law (domain page, S2; also used for instruments and devices), in a cell of n entities
+with plan P:
 
-1. *Gate.* In a cell of n entities with plan P, `eligible` of them may hold at all: those
-   with the smallest gate key.
+1. *Gate.* `eligible` of them may hold at all: those with the smallest gate key.
 2. *Apportion.* P is split over the eligible by largest remainder of integer weights, so
    every quota is an exact rational and no float decides a rank.
 3. *Cap.* Counts above an entity's room are clamped, the excess is pooled and handed out
@@ -11,27 +11,54 @@ The law (domain page, S2; also used for instruments and devices):
    the smallest draws win. That is a residual-weighted draw that cannot break a cap.
 4. What no free slot can take is dropped and counted.
 
-All sums are integers, so nothing depends on how entities were cut into shards. A deviate
-costs more than all else here, so it is computed only for whom it can decide something:
-weights for the eligible alone, gates (where a product has no common factor) only for
-those near the edge of their cell's quota.
+A shard walks its entities once a round, each through the cells it stands in (one a
+product); what has to be known of all shards in between is `stages/allocation.py`'s. Those
+the gate lets in become *entries*, in order of entity, then cell.
+
+Draws and deviates cost more than all else here, so they are computed only for whom they can
+decide something: weights for the eligible alone, gates only for those near the edge of their
+cell's quota. All others are told by the draw of their gate, or, where products share a
+factor, by a table of deviates.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from fraudworld.kernels import normal, philox
-from fraudworld.kernels.select import smallest
+from fraudworld.kernels import normal, philox, ranks
 
-GATE_BITS = 33  # five bits of range around ±16, 28 of resolution
+GATE_SCALE = 268435456.0
+"""Gate keys per unit of a deviate: 28 bits of resolution, five of range around ±16."""
+
+GATE_BITS = 34
+"""Of a gate key, at most."""
+
+ROUGH = 2.0**-14
+"""How far the gate by the table may be from the exact one."""
+
+TABLE = 4096
+"""Steps of the table of deviates."""
+
+DOUBT = np.uint64(1 << 63)
+"""Mark on the weight of an entry of which only its exact gate key says whether it is one."""
+
+OUT = 65535
+"""Count of an entry that the gate keeps out after all."""
 
 Key = tuple[np.uint64, np.uint64]
 """A Philox key."""
+
+U8 = NDArray[np.uint8]
+U16 = NDArray[np.uint16]
+U32 = NDArray[np.uint32]
+U64 = NDArray[np.uint64]
+I64 = NDArray[np.int64]
+F64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -49,266 +76,371 @@ class Law:
     slots: Key
 
 
-@dataclass(frozen=True)
-class Factors:
-    """Normal factors an entity brings to all its products, and the correlation they cause.
+class Terms(NamedTuple):
+    """The laws, cell by cell. An entity of code k stands in cells start[k] … start[k + 1] − 1.
 
-    A larger factor means an earlier gate rank, or a larger weight. Both f64 (entities,).
+    Where products share factors, `factor` is the key of a stream of width 2: the factor of an
+    entity's gates and that of its weights. A larger one means an earlier rank, or more weight.
     """
 
-    gate: NDArray[np.float64]
-    weight: NDArray[np.float64]
-    correlation: float
+    start: I64  # (codes + 1,)
+    keys: U64  # of the draws, then of the slots: (cells, 4)
+    sigma: F64
+    cap: I64
+    slot: U8  # what `Entities.floor` calls the cell's product
+    factor: U64  # (2,)
+    correlation: float  # 0: nothing is shared
+    table: NDArray[np.float32]  # deviates, (TABLE + 1,); empty where nothing is shared
+
+
+class Entities(NamedTuple):
+    """Entities of a shard; they draw as entities first, first + 1, … of the world.
+
+    `open` is empty where all of them take part, `floor` where nobody holds anything yet; else
+    it is what `Terms.slot` calls the product an entity holds one of, 255 for none.
+    """
+
+    first: int
+    code: U8
+    open: NDArray[np.bool_]
+    floor: U8
+
+
+class Entries(NamedTuple):
+    """Whom the gates let in: entity (from 0 in the shard), cell and weight of mean 2**20."""
+
+    entity: U32
+    cell: U16
+    weight: U64
+
+
+class Shares(NamedTuple):
+    """What the plans of a region give away, cell by cell."""
+
+    plan: U64
+    total: U64  # of the weights
+    shift: U64  # of a remainder, so that its leading bit is the total's
+    gate_key: U64  # the last that is let in
+    gate_position: I64
+    key: U64  # the last remainder that gets one more
+    position: I64
+
+
+def table() -> NDArray[np.float32]:
+    """Deviates at 0, 1/TABLE, …, 1; the ends, where they are infinite, are never used."""
+    out = np.zeros(TABLE + 1, dtype=np.float32)
+    _tabulate(out)
+    return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _tabulate(out):  # type: ignore[no-untyped-def]
+    for i in range(1, TABLE):
+        out[i] = normal.quantile(i / TABLE)
 
 
 @njit(inline="always")
-def _gate_key(gate):  # type: ignore[no-untyped-def]
-    return np.uint64((16.0 - gate) * 268435456.0)
+def rough(draw, table):  # type: ignore[no-untyped-def]
+    """A deviate to 2**-15: by the table, and exactly in its outer 64 steps."""
+    i = np.int64(draw >> np.uint64(52))
+    if 64 <= i < TABLE - 64:
+        part = np.float64(np.int64((draw >> np.uint64(20)) & np.uint64(0xFFFFFFFF))) * 2.0**-32
+        low = np.float64(table[i])
+        return low + part * (np.float64(table[i + 1]) - low)
+    return normal.deviate(draw)
 
 
-@njit(cache=True, nogil=True)
-def _gate_keys(entities, k0, k1, factor, correlation, out):  # type: ignore[no-untyped-def]
+@njit(inline="always")
+def _gate_key(keys, factor, correlation, position, cell):  # type: ignore[no-untyped-def]
+    """The exact gate key: small for those who are let in first."""
+    gate = normal.deviate(philox.pair(keys[cell, 0], keys[cell, 1], position)[0])
+    if correlation > 0.0:
+        draw = philox.pair(factor[0], factor[1], position)[0]
+        shared = np.sqrt(correlation) * normal.deviate(draw)
+        gate = shared + np.sqrt(1.0 - correlation) * gate
+    return np.uint64((16.0 - gate) * GATE_SCALE)
+
+
+@njit(inline="always")
+def _room(cap, slot, floor, e, cell):  # type: ignore[no-untyped-def]
+    if floor.size == 0:
+        return cap[cell]
+    return cap[cell] - (floor[e] == slot[cell])
+
+
+# Kernels take arrays out of what they are handed before they loop: taking one is counted, and
+# threads would wait for each other's counts.
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def census(terms, entities, active, per_cell):  # type: ignore[no-untyped-def]
+    """Entities that stand in every active cell: per_cell, i64 (cells,)."""
+    start, code, is_open = terms.start, entities.code, entities.open
+    of_code = np.zeros(start.size - 1, dtype=np.int64)
+    for e in range(code.size):
+        of_code[code[e]] += is_open.size == 0 or is_open[e]
+    for k in range(of_code.size):
+        for c in range(start[k], start[k + 1]):
+            per_cell[c] = of_code[k] * active[c]
+
+
+CHUNK = 128
+"""Entities whose draws are made before any is turned into a weight."""
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def admit(  # type: ignore[no-untyped-def]
+    terms, entities, active, low, high, entries, certain, total, most, found, gate_keys
+):
+    """Entries: those whose place at the gate is below `low` of their cell, and, marked, those
+    up to `high`. A place is the share of draws, or minus the deviate, that is let in earlier.
+
+    Per cell: certain entries, their weight, and the largest weight of any. found, gate_keys:
+    index and gate key of the marked ones. Returns how many entries and marked ones there are,
+    which may be more than the arrays hold, and whether a total is beyond 64 bits.
+    """
+    start, keys, sigmas, factors = terms.start, terms.keys, terms.sigma, terms.factor
+    first, code, is_open, table = entities.first, entities.code, entities.open, terms.table
+    entity, cell, weight = entries.entity, entries.cell, entries.weight
+    correlation = terms.correlation
+    f0, f1 = factors[0], factors[1]
+    shared = correlation > 0.0
     a, b = np.sqrt(correlation), np.sqrt(1.0 - correlation)
-    for i in range(out.size):
-        e = entities[i]
-        draw = philox.pair(k0, k1, np.uint64(e))[0]
-        out[i] = _gate_key(a * factor[e] + b * normal.deviate(draw))
+    width = 1
+    for k in range(start.size - 1):
+        width = max(width, start[k + 1] - start[k])
+    # Two entities share a block of draws: the second finds its half here.
+    numbers, owners = np.zeros(width, dtype=np.uint64), np.zeros(width, dtype=np.uint64)
+    halves = np.zeros((width, 2), dtype=np.uint64)
+    who = np.empty(CHUNK * width + 1, dtype=np.int64)
+    at = np.empty(CHUNK * width + 1, dtype=np.int64)
+    draws = np.empty(CHUNK * width + 1, dtype=np.uint64)
+    places = np.empty(CHUNK * width + 1, dtype=np.float64)
+    factor_draws, factor = np.zeros(CHUNK, dtype=np.uint64), np.zeros(CHUNK, dtype=np.float64)
+    z = np.empty(CHUNK * width, dtype=np.float64)
+    gate_factor = 0.0
+    m, doubtful = 0, 0
+    beyond = False
+    for begin in range(0, code.size, CHUNK):
+        n = 0
+        for e in range(begin, min(begin + CHUNK, code.size)):
+            if is_open.size and not is_open[e]:
+                continue
+            position = np.uint64(first + e)
+            number = (position >> np.uint64(1)) + np.uint64(1)  # 0 is no number
+            odd = position & np.uint64(1) == np.uint64(1)
+            if shared:
+                pair = philox.pair(f0, f1, position)
+                gate_factor = a * rough(pair[0], table)
+                factor_draws[e - begin] = pair[1]
+            base = start[code[e]]
+            for c in range(base, start[code[e] + 1]):
+                if not active[c]:
+                    continue
+                s = c - base
+                if odd and numbers[s] == number and owners[s] == keys[c, 0]:
+                    gate, draw = halves[s, 0], halves[s, 1]
+                else:
+                    lanes = philox.block(keys[c, 0], keys[c, 1], position >> np.uint64(1))
+                    if odd:
+                        gate, draw = lanes[2], lanes[3]
+                    else:
+                        gate, draw = lanes[0], lanes[1]
+                        numbers[s], owners[s] = number, keys[c, 0]
+                        halves[s, 0], halves[s, 1] = lanes[2], lanes[3]
+                if shared:
+                    place = -(gate_factor + b * rough(gate, table))
+                else:
+                    place = np.float64(np.int64(~gate >> np.uint64(12))) * 2.0**-52
+                who[n], at[n], draws[n], places[n] = e, c, draw, place
+                n += place <= high[c]
+        if m + n > entity.size:
+            m += n
+            continue
+        if shared:
+            normal.deviates(factor_draws, factor)
+        normal.deviates(draws[:n], z[:n])
+        for j in range(n):
+            sigma = sigmas[at[j]]
+            z[j] = sigma * (b * z[j] + a * factor[who[j] - begin]) - 0.5 * sigma * sigma
+        for j in range(n):
+            z[j] = normal.exp(z[j]) * 1048576.0
+        for j in range(n):
+            c = at[j]
+            e = who[j]
+            w = max(np.uint64(np.int64(z[j] + 0.5)), np.uint64(1))
+            most[c] = max(most[c], w)
+            entity[m] = e
+            cell[m] = c
+            if places[j] < low[c]:
+                weight[m] = w
+                certain[c] += 1
+                total[c] += w
+                beyond |= total[c] < w
+            else:
+                weight[m] = w | DOUBT
+                if doubtful < found.size:
+                    found[doubtful] = m
+                    position = np.uint64(first + e)
+                    gate_keys[doubtful] = _gate_key(keys, factors, correlation, position, c)
+                doubtful += 1
+            m += 1
+    return m, doubtful, beyond
 
 
-@njit(cache=True, nogil=True)
-def _gate_keys_of(draws, out):  # type: ignore[no-untyped-def]
-    for i in range(out.size):
-        out[i] = _gate_key(normal.deviate(draws[i]))
+@njit(cache=True, nogil=True, error_model="numpy")
+def apportion(terms, entities, entries, shares, floors, given, counts):  # type: ignore[no-untyped-def]
+    """Floors of plan · weight / total; per cell their sum (`given`), and the counts of the
+    leading digits of what remains (small = large remainder): (cells, DIGITS).
 
-
-@njit(cache=True, nogil=True)
-def _mirrored_draws(entities, k0, k1, out):  # type: ignore[no-untyped-def]
-    """The gate draws upside down: in the order of the gate keys, but for near ties."""
-    for i in range(out.size):
-        out[i] = ~philox.pair(k0, k1, np.uint64(entities[i]))[0]
-
-
-@njit(cache=True, nogil=True)
-def _weights(entities, cells, k0, k1, factor, correlation, sigma, out, total):  # type: ignore[no-untyped-def]
-    """Integer log-normal weights of mean one (2**20), and their total per cell."""
-    a, b = np.sqrt(correlation), np.sqrt(1.0 - correlation)
-    for i in range(out.size):
-        e = entities[i]
-        z = b * normal.deviate(philox.pair(k0, k1, np.uint64(e))[1])
-        if factor.size:
-            z += a * factor[e]
-        w = normal.exp(sigma * z - 0.5 * sigma * sigma) * 1048576.0
-        out[i] = max(np.uint64(w + 0.5), np.uint64(1))
-        total[cells[i]] += out[i]
-
-
-@njit(cache=True, nogil=True)
-def _quota(cells, weight, total, plan, counts, remainder, given):  # type: ignore[no-untyped-def]
-    """Floors of plan · weight / total, and what remains as a key (small = large remainder)."""
-    for i in range(cells.size):
-        c = cells[i]
-        product = plan[c] * weight[i]
+    Returns the largest floor; those from OUT on are cut.
+    """
+    keys, factor, correlation = terms.keys, terms.factor, terms.correlation
+    entity, cell, weight = entries.entity, entries.cell, entries.weight
+    plan, total, shift = shares.plan, shares.total, shares.shift
+    gate_key, gate_position = shares.gate_key, shares.gate_position
+    first = entities.first
+    most = np.uint64(0)
+    for i in range(floors.size):
+        c, w = cell[i], weight[i]
+        if w & DOUBT:
+            w ^= DOUBT
+            position = first + np.int64(entity[i])
+            key = _gate_key(keys, factor, correlation, np.uint64(position), c)
+            if not ranks.within(key, position, c, gate_key, gate_position):
+                floors[i] = OUT
+                continue
+        product = plan[c] * w
         q = product // total[c]
-        counts[i] = q
-        given[c] += q
-        remainder[i] = total[c] - np.uint64(1) - (product - q * total[c])
+        key = (total[c] - np.uint64(1) - (product - q * total[c])) << shift[c]
+        counts[c, key >> np.uint64(ranks.SHIFT)] += 1
+        given[c] += np.int64(q)
+        most = max(most, q)
+        floors[i] = min(q, np.uint64(OUT - 1))
+    return most
 
 
-@njit(cache=True, nogil=True)
-def _clamp(cells, eligible, room, counts, excess, slots):  # type: ignore[no-untyped-def]
-    """Clamp to the room; pool the excess and count the free slots of each cell."""
-    worst = 0
-    for i in range(cells.size):
-        if counts[i] > room[i]:
-            over = counts[i] - room[i]
-            worst = max(worst, over)
-            excess[cells[i]] += over
-            counts[i] = room[i]
-        elif eligible[i]:
-            slots[cells[i]] += room[i] - counts[i]
-    return worst
+@njit(inline="always")
+def _remainder(plan, total, shift, weight, floor, c):  # type: ignore[no-untyped-def]
+    rest = plan[c] * (weight & ~DOUBT) - np.uint64(floor) * total[c]
+    return (total[c] - np.uint64(1) - rest) << shift[c]
 
 
-@njit(cache=True, nogil=True)
-def _slot_draws(entities, cells, eligible, free, limit, k0, k1, width, who, draws):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True, error_model="numpy")
+def settle(  # type: ignore[no-untyped-def]
+    terms, entities, entries, shares, floors, digit, excess, slots, worst, found, keys
+):
+    """Pool what is above the room and count the free slots, per cell; and the most above any.
+
+    digit: where each cell's remainders that get one more end. Entries in that digit are
+    left out: `found` and `keys` get their index and remainder.
+    """
+    cap, slot, held = terms.cap, terms.slot, entities.floor
+    entity, cell, weight = entries.entity, entries.cell, entries.weight
+    plan, total, shift = shares.plan, shares.total, shares.shift
+    k = 0
+    for i in range(floors.size):
+        if floors[i] == OUT:
+            continue
+        c = cell[i]
+        key = _remainder(plan, total, shift, weight[i], floors[i], c)
+        leading = np.int64(key >> np.uint64(ranks.SHIFT))
+        if leading == digit[c]:
+            found[k] = i
+            keys[k] = key
+            k += 1
+            continue
+        free = _room(cap, slot, held, entity[i], c) - floors[i] - (leading < digit[c])
+        if free >= 0:
+            slots[c] += free
+        else:
+            excess[c] -= free
+            worst[c] = max(worst[c], -free)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def rooms(terms, entities, entries, found, out):  # type: ignore[no-untyped-def]
+    """out[j] = what entry found[j] has room for."""
+    cap, slot, floor = terms.cap, terms.slot, entities.floor
+    entity, cell = entries.entity, entries.cell
+    for j in range(found.size):
+        out[j] = _room(cap, slot, floor, entity[found[j]], cell[found[j]])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def slot_draws(  # type: ignore[no-untyped-def]
+    terms, entities, entries, shares, floors, limit, who, draws, positions, asked
+):
     """Free slots whose draw is within the limit of their cell; returns how many there are.
 
-    Writes no more than `who` holds; the caller comes again with more room.
+    Writes no more than `who` holds: entry, draw and its place in the stream. asked: per cell
+    entries that have a free slot; cells of limit 0 ask nobody.
     """
+    keys, cap, taken, held = terms.keys, terms.cap, terms.slot, entities.floor
+    entity, cell, weight = entries.entity, entries.cell, entries.weight
+    plan, total, shift = shares.plan, shares.total, shares.shift
+    last_key, last_position = shares.key, shares.position
+    first = entities.first
+    at, free_of = np.empty(CHUNK + 1, dtype=np.int64), np.empty(CHUNK + 1, dtype=np.int64)
     n = 0
-    for i in range(entities.size):
-        if not eligible[i] or free[i] <= 0 or limit[cells[i]] == 0:
-            continue
-        position = np.uint64(entities[i]) * np.uint64(width)
-        lanes = philox.block(k0, k1, position >> np.uint64(2))
-        for slot in range(free[i]):
-            if slot and position & np.uint64(3) == np.uint64(0):
-                lanes = philox.block(k0, k1, position >> np.uint64(2))
-            draw = philox.lane_of(lanes, position)
-            position += np.uint64(1)
-            if draw <= limit[cells[i]]:
-                if n < who.size:
-                    who[n] = i
-                    draws[n] = draw
-                n += 1
+    for begin in range(0, floors.size, CHUNK):
+        k = 0
+        for i in range(begin, min(begin + CHUNK, floors.size)):
+            c = cell[i]
+            e = np.int64(entity[i])
+            key = _remainder(plan, total, shift, weight[i], floors[i], c)
+            count = floors[i] + ranks.within(key, first + e, c, last_key, last_position)
+            free = _room(cap, taken, held, e, c) - count
+            at[k], free_of[k] = i, free
+            k += (floors[i] != OUT) & (free > 0) & (limit[c] > 0)
+        for j in range(k):
+            i, free = at[j], free_of[j]
+            c = cell[i]
+            asked[c] += 1
+            position = np.uint64(first + np.int64(entity[i])) * np.uint64(cap[c])
+            lanes = philox.block(keys[c, 2], keys[c, 3], position >> np.uint64(2))
+            for slot in range(free):
+                if slot and position & np.uint64(3) == np.uint64(0):
+                    lanes = philox.block(keys[c, 2], keys[c, 3], position >> np.uint64(2))
+                draw = philox.lane_of(lanes, position)
+                if draw <= limit[c]:
+                    if n < who.size:
+                        who[n] = i
+                        draws[n] = draw
+                        positions[n] = position
+                    n += 1
+                position += np.uint64(1)
     return n
 
 
-@dataclass(frozen=True)
-class Draft:
-    """An apportioned plan before its caps: counts may exceed the room."""
-
-    entities: NDArray[np.int64]
-    cells: NDArray[np.uint16]
-    eligible: NDArray[np.bool_]
-    counts: NDArray[np.int32]
-    unplaced: NDArray[np.int64]  # per cell: plan of cells nobody is eligible in
-
-
-@dataclass(frozen=True)
-class Allocation:
-    """Counts per entity, and the counters of the cap pass."""
-
-    counts: NDArray[np.int32]
-    overflow: int  # holdings above the cap before the pass
-    worst_overflow: int
-    redistributed: int
-    dropped: NDArray[np.int64]  # per cell
-    asked: int  # entities whose slots drew
+@njit(cache=True, nogil=True, error_model="numpy")
+def finish(terms, entities, entries, shares, floors, capped, who, counts):  # type: ignore[no-untyped-def]
+    """Final counts per entry, 0 for those kept out. who: entries that win a slot, once a slot."""
+    cap, slot, held = terms.cap, terms.slot, entities.floor
+    entity, cell, weight = entries.entity, entries.cell, entries.weight
+    plan, total, shift = shares.plan, shares.total, shares.shift
+    last_key, last_position = shares.key, shares.position
+    first = entities.first
+    for i in range(floors.size):
+        c = cell[i]
+        e = np.int64(entity[i])
+        key = _remainder(plan, total, shift, weight[i], floors[i], c)
+        count = np.int64(floors[i]) + ranks.within(key, first + e, c, last_key, last_position)
+        if capped:
+            count = min(count, _room(cap, slot, held, e, c))
+        counts[i] = count if floors[i] != OUT else 0
+    for j in range(who.size):
+        counts[who[j]] += 1
 
 
-def draft(
-    entities: NDArray[np.int64],
-    cells: NDArray[np.uint16],
-    plan: NDArray[np.int64],
-    law: Law,
-    widest: int,
-    factors: Factors | None = None,
-) -> Draft:
-    """Gate and apportion `plan[c]` among the entities of every cell c.
-
-    entities: 0-based, they say which draws are whose; cells: of each; widest: the most one
-    entity has room for. The eligible number of a cell is max(round((1 − zero_share) · n),
-    what its plan needs).
-    """
-    size = np.bincount(cells, minlength=plan.size)
-    open_share = np.floor((1.0 - law.zero_share) * size + 0.5).astype(np.int64)
-    quota = np.minimum(np.maximum(open_share, -(-plan // widest)), size)
-    eligible = _gate(entities, cells, quota, law, factors)
-
-    inside = np.flatnonzero(eligible)
-    cell = cells[inside]
-    weight = np.empty(inside.size, dtype=np.uint64)
-    total = np.zeros(plan.size, dtype=np.uint64)
-    factor, rho = (factors.weight, factors.correlation) if factors else (np.empty(0), 0.0)
-    _weights(entities[inside], cell, *law.draws, factor, rho, law.sigma, weight, total)
-    held = np.empty(inside.size, dtype=np.int32)
-    remainder = np.empty(inside.size, dtype=np.uint64)
-    given = np.zeros(plan.size, dtype=np.int64)
-    _quota(cell, weight, total, plan.astype(np.uint64), held, remainder, given)
-    rest = np.where(total > 0, plan - given, 0)
-    held += smallest(remainder, cell, rest, [int(t).bit_length() for t in total])
-    counts = np.zeros(cells.size, dtype=np.int32)
-    counts[inside] = held
-    return Draft(entities, cells, eligible, counts, np.where(total > 0, 0, plan))
-
-
-def _gate(
-    entities: NDArray[np.int64],
-    cells: NDArray[np.uint16],
-    quota: NDArray[np.int64],
-    law: Law,
-    factors: Factors | None,
-) -> NDArray[np.bool_]:
-    """Step 1: whom the gate lets in."""
-    keys = np.empty(entities.size, dtype=np.uint64)
-    if factors:
-        _gate_keys(entities, *law.draws, factors.gate, factors.correlation, keys)
-        return smallest(keys, cells, quota, GATE_BITS)
-    _mirrored_draws(entities, *law.draws, keys)
-
-    def exact(at: NDArray[np.int64]) -> NDArray[np.uint64]:
-        true = np.empty(at.size, dtype=np.uint64)
-        _gate_keys_of(~keys[at], true)
-        return true
-
-    return smallest(keys, cells, quota, exact=exact)
-
-
-def uncapped(made: Draft, room: NDArray[np.int32]) -> Allocation:
-    """A draft taken as it is; overflow is only counted (the policy's `warn`)."""
-    over = np.maximum(made.counts - room, 0)
-    return Allocation(made.counts, int(over.sum()), int(over.max(initial=0)), 0, made.unplaced, 0)
-
-
-def capped(made: Draft, room: NDArray[np.int32], law: Law) -> Allocation:
-    """A draft with no count above `room` (0 … law.cap, one per entity): steps 3 and 4."""
-    excess = np.zeros(made.unplaced.size, dtype=np.int64)
-    slots = np.zeros(made.unplaced.size, dtype=np.int64)
-    counts = made.counts.copy()
-    worst = _clamp(made.cells, made.eligible, room, counts, excess, slots)
-    handed = np.minimum(excess, slots)
-    asked = _hand_out(made, room - counts, counts, handed, slots, law)
-    return Allocation(
-        counts,
-        int(excess.sum()),
-        int(worst),
-        int(handed.sum()),
-        excess - handed + made.unplaced,
-        asked,
-    )
-
-
-def _hand_out(
-    made: Draft,
-    free: NDArray[np.int32],
-    counts: NDArray[np.int32],
-    handed: NDArray[np.int64],
-    slots: NDArray[np.int64],
-    law: Law,
-) -> int:
-    """Give `handed[c]` more to the free slots of cell c with the smallest draws.
-
-    Returns how many entities had a slot that could draw.
-    """
-    asked = int((made.eligible & (free > 0) & (handed > 0)[made.cells]).sum())
-    if asked == 0:
-        return 0
-    # A draw beyond this bound cannot be among the smallest: six deviations of the count.
-    n_slots = np.maximum(slots, 1)
-    share = handed / n_slots
-    bound = np.minimum(share + 6.0 * np.sqrt(share / n_slots) + 4.0 / n_slots, 1.0)
-    limit = np.where(handed > 0, np.minimum(bound * 2.0**64, 2.0**64 - 2048), 0).astype(np.uint64)
-    everything = np.uint64(2**64 - 1)
-    limit[(handed > 0) & (bound >= 1.0)] = everything
-    room = int((bound * slots)[handed > 0].sum() * 1.1) + 1024
-    while True:
-        who = np.empty(room, dtype=np.int64)
-        draws = np.empty(room, dtype=np.uint64)
-        found = _slot_draws(
-            made.entities, made.cells, made.eligible, free, limit, *law.slots, law.cap, who, draws
-        )
-        if found > room:
-            room = found
-            continue
-        who, draws = who[:found], draws[:found]
-        enough = np.bincount(made.cells[who], minlength=handed.size) >= handed
-        if enough.all():
-            break
-        limit[~enough] = everything
-        room = int(slots.sum())
-    chosen = smallest(draws, made.cells[who], handed)
-    np.add.at(counts, who[chosen], 1)
-    return asked
-
-
-def allocate(
-    entities: NDArray[np.int64],
-    cells: NDArray[np.uint16],
-    plan: NDArray[np.int64],
-    law: Law,
-    room: NDArray[np.int32],
-) -> Allocation:
-    """`draft`, then `capped`."""
-    widest = int(room.max(initial=1)) or 1
-    return capped(draft(entities, cells, plan, law, widest), room, law)
+@njit(cache=True, nogil=True, error_model="numpy")
+def compact(entries, counts, entity, cell, count, per_cell):  # type: ignore[no-untyped-def]
+    """Leave out entries of count 0; per_cell: sums of the counts."""
+    all_entities, all_cells = entries.entity, entries.cell
+    k = 0
+    for i in range(counts.size):
+        if counts[i]:
+            c = all_cells[i]
+            entity[k], cell[k], count[k] = all_entities[i], c, counts[i]
+            per_cell[c] += counts[i]
+            k += 1

@@ -8,20 +8,21 @@ from numpy.typing import NDArray
 
 
 @njit(cache=True, nogil=True)
-def fill(counts, codes, row_of, start, low, high, owner, code):  # type: ignore[no-untyped-def]
-    """Rows of holders low … high − 1: owner, and the code of each thing, slots in order.
+def fill(entity, cell, counts, code_of, start, owner, code):  # type: ignore[no-untyped-def]
+    """Write counts[i] rows of owner entity[i] and code code_of[cell[i]] for every i in order.
 
-    counts: (slots, holders); codes[row_of[p], s] is what slot s means for holder p; start:
-    first row of each holder. Writes owner[start[p]:start[p+1]] and code[…] in place.
+    Entities ascend; start: first row of every one, and the end, shape (entities + 1,).
     """
-    for p in range(low, high):
-        at = start[p]
-        r = row_of[p]
-        for s in range(counts.shape[0]):
-            for _ in range(counts[s, p]):
-                owner[at] = p
-                code[at] = codes[r, s]
-                at += 1
+    at, e = 0, 0
+    for i in range(counts.size):
+        while e <= entity[i]:
+            start[e] = at
+            e += 1
+        for _ in range(counts[i]):
+            owner[at] = entity[i]
+            code[at] = code_of[cell[i]]
+            at += 1
+    start[e:] = at
 
 
 def starts(per_holder: NDArray[np.integer]) -> NDArray[np.int64]:

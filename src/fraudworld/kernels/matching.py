@@ -14,23 +14,6 @@ from fraudworld.kernels import philox
 
 
 @njit(cache=True, nogil=True)
-def grouped(stub, kind, country, n_kinds, n_countries):  # type: ignore[no-untyped-def]
-    """Stubs by (country of the device, kind), order kept; and the first of every unit."""
-    start = np.zeros(n_countries * n_kinds + 1, dtype=np.int64)
-    for i in range(stub.size):
-        start[country[stub[i] >> 1] * n_kinds + kind[i] + 1] += 1
-    for u in range(start.size - 1):
-        start[u + 1] += start[u]
-    out = np.empty(stub.size, dtype=stub.dtype)
-    at = start[:-1].copy()
-    for i in range(stub.size):
-        u = country[stub[i] >> 1] * n_kinds + kind[i]
-        out[at[u]] = stub[i]
-        at[u] += 1
-    return out, start
-
-
-@njit(cache=True, nogil=True)
 def degrees(k0, k1, first, cuts, minimum, cap, total):  # type: ignore[no-untyped-def]
     """Degrees drawn from `cuts` (P(k ≤ minimum + j), 63 bits) until they sum to `total`.
 

@@ -1,8 +1,7 @@
-"""Exact selection inside cells: who is among the k smallest.
+"""Exact selection inside cells that are in one place: who is among the k smallest.
 
 Ranks are over (key, position): integers, ties broken by position, never by float luck.
-Thresholds are found over whole cells, so the choice does not depend on how the entities
-were cut into shards.
+`kernels/ranks.py` is the same over shards.
 
 Two passes and no sort: one counts a leading digit of every key per cell, the other takes
 all entities before the digit the quota ends in. Only entities of that digit are ranked.
@@ -10,16 +9,12 @@ all entities before the digit the quota ends in. Only entities of that digit are
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 DIGIT_BITS = 11
 DIGITS = 1 << DIGIT_BITS
-
-Exact = Callable[[NDArray[np.int64]], NDArray[np.uint64]]
 
 
 @njit(cache=True, nogil=True)
@@ -30,42 +25,37 @@ def _count(keys, cells, shift, hist):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _ends(hist, quota, width, first, last, rest):  # type: ignore[no-untyped-def]
-    """Per cell: digits first … last hold the entity that fills the quota, with `width`
-    more on either side; `rest` of theirs are still to be taken. Returns how many they are.
+def _ends(hist, quota, digit, rest):  # type: ignore[no-untyped-def]
+    """Per cell the digit with the entity that fills the quota, and how many of that digit are
+    to be taken; −1: nobody is, DIGITS: everybody. Returns how many entities those digits have.
     """
     candidates = 0
     for c in range(quota.size):
+        if quota[c] <= 0:
+            digit[c] = -1
+            continue
         taken = 0
         d = 0
         while d < DIGITS and taken + hist[c, d] < quota[c]:
             taken += hist[c, d]
             d += 1
-        if quota[c] <= 0 or d == DIGITS:
-            # Nobody, or everybody: no digit has to be looked into.
-            first[c] = 0 if quota[c] <= 0 else DIGITS
-            last[c] = first[c] - 1
-            continue
-        first[c] = max(d - width, 0)
-        last[c] = min(d + width, DIGITS - 1)
-        for e in range(first[c], d):
-            taken -= hist[c, e]
-        rest[c] = quota[c] - taken
-        for e in range(first[c], last[c] + 1):
-            candidates += hist[c, e]
+        digit[c] = d
+        if d < DIGITS:
+            rest[c] = quota[c] - taken
+            candidates += hist[c, d]
     return candidates
 
 
 @njit(cache=True, nogil=True)
-def _sieve(keys, cells, shift, first, last, out, candidates):  # type: ignore[no-untyped-def]
-    """Take every entity before its cell's digits; list those inside them."""
+def _sieve(keys, cells, shift, digit, out, candidates):  # type: ignore[no-untyped-def]
+    """Take every entity before its cell's digit; list those in it."""
     n = 0
     for i in range(keys.size):
         c = cells[i]
-        digit = np.int64(keys[i] >> shift[c])
-        if digit < first[c]:
+        leading = np.int64(keys[i] >> shift[c])
+        if leading < digit[c]:
             out[i] = True
-        elif digit <= last[c]:
+        elif leading == digit[c]:
             candidates[n] = i
             n += 1
 
@@ -75,29 +65,25 @@ def smallest(
     cells: NDArray[np.integer],
     quota: NDArray[np.int64],
     bits: ArrayLike = 64,
-    exact: Exact | None = None,
 ) -> NDArray[np.bool_]:
     """Mark, in every cell c, the `quota[c]` entities with the smallest (key, position).
 
     keys: u64 below 2**bits (`bits` may differ by cell), shape (n,); cells: 0 …
     len(quota) − 1, shape (n,). A quota above the size of its cell marks the whole cell.
-
-    `exact` serves keys that are dear to compute: it maps positions to their true keys,
-    and `keys` then only have to be in the same order wherever they are two digits apart.
     """
     n_cells = quota.size
     shift = np.zeros(n_cells, dtype=np.uint64)
     shift[:] = np.maximum(np.asarray(bits) - DIGIT_BITS, 0)
     hist = np.zeros((n_cells, DIGITS), dtype=np.int32)
     _count(keys, cells, shift, hist)
-    first, last, rest = (np.zeros(n_cells, dtype=np.int64) for _ in range(3))
-    n = _ends(hist, np.asarray(quota, dtype=np.int64), int(exact is not None), first, last, rest)
+    digit, rest = (np.zeros(n_cells, dtype=np.int64) for _ in range(2))
+    n = _ends(hist, np.asarray(quota, dtype=np.int64), digit, rest)
     out = np.zeros(keys.size, dtype=np.bool_)
     candidates = np.empty(n, dtype=np.int64)
-    _sieve(keys, cells, shift, first, last, out, candidates)
+    _sieve(keys, cells, shift, digit, out, candidates)
 
     cell = np.asarray(cells[candidates])
-    ranked = np.lexsort((keys[candidates] if exact is None else exact(candidates), cell))
+    ranked = np.lexsort((keys[candidates], cell))
     size = np.bincount(cell, minlength=n_cells)
     rank = np.arange(n) - np.repeat(np.cumsum(size) - size, size)
     out[candidates[ranked[rank < np.repeat(rest, size)]]] = True

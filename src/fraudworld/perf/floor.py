@@ -23,9 +23,10 @@ from numpy.typing import NDArray
 
 from fraudworld.contracts import TABLES, Column, Kind, Table
 from fraudworld.errors import InputError
+from fraudworld.store.content import leaf
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.receipt import read_receipt
-from fraudworld.store.tables import leaf, write_parquet
+from fraudworld.store.tables import write_parquet
 
 THREADS = 2
 GROUP_BYTES = 1 << 30

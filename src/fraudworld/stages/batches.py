@@ -1,47 +1,70 @@
-"""A table as a function of row ranges: what stages hand to the writer."""
+"""A table in pieces: what stages hand to the writer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Batch = dict[str, NDArray[np.generic]]
 
-SPAN = 1 << 20
-
 
 @dataclass(frozen=True)
 class Rows:
-    """How many rows a table has, and `batch(low, high)`: its rows low … high − 1.
+    """Rows first[k] … first[k + 1] − 1 of a table are made of piece k.
 
-    A batch is made when it is encoded, on whatever thread does that, so nothing it reads
-    may change once the table was emitted.
+    `make(*arguments, low, high)` gives rows low … high − 1 of a piece, counted inside it;
+    the arguments of piece k stand in row k of `columns`, Items among them. It is called where
+    the rows are encoded, so it is a function of a module, or a partial of one.
     """
 
-    n: int
-    batch: Callable[[int, int], Batch]
+    first: NDArray[np.int64]  # shape (pieces + 1,)
+    make: Callable[..., Batch]
+    columns: tuple[Sequence[Any] | NDArray[Any], ...]
+
+    @property
+    def n(self) -> int:
+        return int(self.first[-1])
+
+    def pieces(self, low: int, high: int) -> list[tuple[list[Any], int, int]]:
+        """(arguments, low, high inside the piece) of every piece that rows low … high − 1 touch."""
+        first = self.first.tolist()
+        begin = bisect_right(first, low) - 1
+        touched = [k for k in range(begin, bisect_left(first, high)) if first[k] < first[k + 1]]
+        return [
+            (
+                [column[k] for column in self.columns],
+                max(low, first[k]) - first[k],
+                max(min(high, first[k + 1]) - first[k], 0),
+            )
+            for k in touched or [0]  # an empty table still has columns
+        ]
 
 
 def whole(batch: Batch) -> Rows:
     """A small table that is there already."""
     n = len(next(iter(batch.values())))
-    return Rows(n, lambda low, high: {name: v[low:high] for name, v in batch.items()})
+    return Rows(np.array([0, n]), _slice, ([batch],))
 
 
-def spans(n: int) -> Iterator[tuple[int, int]]:
-    """(low, high) ranges of at most SPAN covering 0 … n − 1; none where n is 0."""
-    for low in range(0, n, SPAN):
-        yield low, min(low + SPAN, n)
+def _slice(batch: Batch, low: int, high: int) -> Batch:
+    return {name: values[low:high] for name, values in batch.items()}
 
 
-def ids(low: int, high: int) -> NDArray[np.int64]:
-    """Published ids of positions low … high − 1."""
-    return np.arange(low + 1, high + 1, dtype=np.int64)
+def ids(first: int, low: int, high: int) -> NDArray[np.int64]:
+    """Published ids of positions first + low … first + high − 1."""
+    return np.arange(first + low + 1, first + high + 1, dtype=np.int64)
 
 
-def ref(positions: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Published ids of positions; −1 becomes 0, the writer's null."""
-    return np.asarray(np.add(positions, 1, dtype=np.int64))
+def ref(positions: NDArray[np.integer], first: int = 0) -> NDArray[np.int64]:
+    """Published ids of positions counted from `first`; for −1 with first 0: 0, the null."""
+    return np.asarray(np.add(positions, 1 + first, dtype=np.int64))
+
+
+def optional(positions: NDArray[np.integer], first: int) -> NDArray[np.int64]:
+    """Published ids of positions counted from `first`, −1 becoming 0, the writer's null."""
+    return np.where(positions < 0, np.int64(0), ref(positions, first))

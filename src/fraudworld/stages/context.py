@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fraudworld.contracts import Table
-from fraudworld.engine.local import Engine, Shard
+from fraudworld.engine.tasks import Engine
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import StreamUse
 from fraudworld.stages.batches import Rows
@@ -32,7 +32,6 @@ class Context:
     engine: Engine
     step: Callable[[str, str], AbstractContextManager[Any]]
     emit: Callable[[Table, Rows], int]
-    shards: tuple[Shard, ...] = ()
     evidence: list[StreamUse] = field(default_factory=list)
     plans: dict[str, Any] = field(default_factory=dict)
     documents: dict[str, Any] = field(default_factory=dict)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fraudworld.contracts import Column, Kind, Table
 from fraudworld.errors import InputError
-from fraudworld.store.tables import DTYPES, PART_ROWS, content_digest, leaf
+from fraudworld.store.content import DTYPES, PART_ROWS, content_digest, leaf
 
 Codes = Mapping[str, Sequence[str]]
 
@@ -105,7 +105,7 @@ def _canonical(
         return _positions(column, values, codes[column.name], table, path)
     if column.kind is Kind.REAL:
         return np.asarray(values.to_numpy(), dtype=np.float64)
-    if values.null_count:
+    if column.nullable:
         if pc.any(pc.equal(values, 0)).as_py():
             raise _invalid(table.name, f"{column.name} holds 0, which is no id", path)
         values = pc.fill_null(values, 0)

@@ -325,7 +325,7 @@ def _moments(k0, k1, base, counts, moment, cell):  # type: ignore[no-untyped-def
     philox.fill(k0, k1, np.uint64(base), drawn)
     start = np.zeros(3_600_000 // 1024 + 2, dtype=np.int64)
     for i in range(n):
-        drawn[i] = philox.mul_high(drawn[i], np.uint64(3_600_000))  # type: ignore[call-arg]
+        drawn[i] = philox.mul_high(drawn[i], np.uint64(3_600_000))
         start[(drawn[i] >> np.uint64(10)) + np.uint64(1)] += 1
     for b in range(1, start.size):
         start[b] += start[b - 1]

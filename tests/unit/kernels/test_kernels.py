@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare, norm
 
 from fraudworld.kernels import apportion, discrete, normal, permute, select
-from fraudworld.kernels.merge import Merge
 from fraudworld.rng import FAMILIES, Stream
 
 
@@ -38,6 +37,16 @@ def test_streams_differ_by_seed_and_label_and_by_nothing_else():
 def test_unknown_family_is_refused():
     with pytest.raises(ValueError, match="unknown substream family"):
         Stream(1, "x", "household_sampling")
+
+
+def test_deviates_are_those_of_single_draws_bit_for_bit():
+    """All of the middle, the tails and what lies beyond them, on both sides."""
+    draws = np.random.default_rng(7).integers(0, 2**64, 600, dtype=np.uint64)
+    far = draws >> np.arange(600, dtype=np.uint64) % np.uint64(60)
+    bits = np.concatenate([draws, far, ~far])
+    out = np.empty(bits.size)
+    normal.deviates(bits, out)
+    assert out.tolist() == [normal.quantile(((int(b) >> 12) + 0.5) * 2.0**-52) for b in bits]
 
 
 def test_normal_quantile_log_and_exp_match_scipy_and_numpy():
@@ -133,28 +142,3 @@ def test_zero_inflated_poisson_has_its_zero_share_and_maximum():
     assert p.size == 4
     assert p.sum() == pytest.approx(1)
     assert p[0] > 0.25
-
-
-@settings(max_examples=50, deadline=None)
-@given(
-    left=st.lists(st.integers(0, 20), max_size=60).map(sorted),
-    right=st.lists(st.integers(0, 20), max_size=30).map(sorted),
-    rows=st.integers(1, 9),
-)
-def test_merge_is_a_stable_sort_with_the_right_side_first(left, right, rows):
-    lhs, rhs = np.array(left, dtype=np.int64), np.array(right, dtype=np.int64)
-    out: list[tuple[int, str]] = []
-    merge = Merge.of(lhs, rhs)
-    assert merge.n == len(left) + len(right)
-    for low in range(0, merge.n, rows):
-        part = merge.rows(low, min(low + rows, merge.n))
-        value = np.zeros(min(rows, merge.n - low), dtype=np.int64)
-        side = np.full(value.size, "none ")
-        value[part.left_at], side[part.left_at] = lhs[part.left], "left"
-        value[part.right_at], side[part.right_at] = rhs[part.right], "right"
-        out += zip(value.tolist(), side.tolist(), strict=True)
-    expected = sorted(
-        [(v, "left") for v in left] + [(v, "right") for v in right],
-        key=lambda t: (t[0], t[1] == "left"),
-    )
-    assert out == expected

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from fraudworld.store.identity import Identity
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.receipt import Receipt, now, read_receipt, write_receipt
 from fraudworld.store.seal import check_run, seal_run, write_run_index
-from fraudworld.store.tables import DatasetWriter
+from fraudworld.store.tables import Writing
 
 WHO = Identity(42, "a" * 64, "b" * 64)
 RECEIPT = Receipt(
@@ -49,17 +48,17 @@ def made(root: Path, *, passed: bool) -> RunPlace:
     place = RunPlace(root)
     folder = place.dataset("s4_ip_links_6A", WHO)
     codes = {"link_role": ("MERCHANT_ENDPOINT", "TYPICAL_DEVICE_IP")}
-    with ThreadPoolExecutor(1) as pool:
-        writer = DatasetWriter(IP_LINKS, folder, WHO, codes, pool)
-        writer.append(
-            {
-                "ip_id": np.array([1, 2, 2]),
-                "device_id": np.array([1, 0, 2]),
-                "merchant_id": np.array([0, 9, 0]),
-                "link_role": np.array([1, 0, 1], np.uint8),
-            }
-        )
-        record = writer.close()
+    writing = Writing.of(IP_LINKS, folder, WHO, codes)
+    part = writing.write(
+        0,
+        {
+            "ip_id": np.array([1, 2, 2]),
+            "device_id": np.array([1, 0, 2]),
+            "merchant_id": np.array([0, 9, 0]),
+            "link_role": np.array([1, 0, 1], np.uint8),
+        },
+    )
+    record = writing.record([part])
     for path in (place.gateboard, place.rng_logs / "audit/rng_audit_6A.jsonl", place.report):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("{}")

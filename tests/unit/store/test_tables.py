@@ -17,10 +17,10 @@ from fraudworld.contracts import Table
 from fraudworld.contracts.network import IP_LINKS, NETWORK_SUMMARY
 from fraudworld.contracts.world import PARTY_SUMMARY
 from fraudworld.errors import InputError, InternalError
-from fraudworld.store import tables
+from fraudworld.store.append import DatasetWriter
 from fraudworld.store.identity import Identity
 from fraudworld.store.reader import parts, read_columns, recompute_digest
-from fraudworld.store.tables import Batch, DatasetRecord, DatasetWriter, write_all
+from fraudworld.store.tables import Batch, DatasetRecord, Writing, write_part
 
 WHO = Identity(42, "a" * 64, "b" * 64)
 ROLES = {"link_role": ("MERCHANT_ENDPOINT", "RECENT_LOGIN_IP", "TYPICAL_DEVICE_IP")}
@@ -30,7 +30,7 @@ ROLES = {"link_role": ("MERCHANT_ENDPOINT", "RECENT_LOGIN_IP", "TYPICAL_DEVICE_I
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> int:
     """Parts and blocks of 64 rows, so that cuts fall everywhere in little data."""
     rows = 64
-    monkeypatch.setattr(tables, "PART_ROWS", rows)
+    monkeypatch.setattr("fraudworld.store.append.PART_ROWS", rows)
     monkeypatch.setattr("fraudworld.store.reader.PART_ROWS", rows)
     return rows
 
@@ -64,7 +64,10 @@ def write(
     codes: dict[str, tuple[str, ...]] = ROLES,
 ) -> DatasetRecord:
     with ThreadPoolExecutor(threads) as pool:
-        return write_all(DatasetWriter(table, folder, who, codes, pool), batches)
+        writer = DatasetWriter(table, folder, who, codes, pool)
+        for batch in batches:
+            writer.append(batch)
+        return writer.close()
 
 
 def test_bytes_and_digest_do_not_depend_on_batches_or_threads(
@@ -231,12 +234,44 @@ def test_rows_after_the_last_part_are_refused(tmp_path: Path) -> None:
         assert writer.close().rows == 3
 
 
+def rows_of(batch: Batch, low: int, high: int) -> Batch:
+    return {name: values[low:high] for name, values in batch.items()}
+
+
+def test_a_part_is_the_same_from_whatever_pieces(tmp_path: Path) -> None:
+    data = links(500)
+    whole = write(tmp_path / "whole", [data])
+    for size in (1, 77, 499, 500):
+        writing = Writing.of(IP_LINKS, tmp_path / str(size), WHO, ROLES)
+        pieces = [([batch], 0, len(batch["ip_id"])) for batch in cut(data, size)]
+        assert writing.record([write_part(writing, rows_of, 0, pieces)]) == whole
+
+
+def test_a_piece_outside_the_contract_is_named_before_pieces_are_joined(tmp_path: Path) -> None:
+    writing = Writing.of(IP_LINKS, tmp_path, WHO, ROLES)
+    odd = links(5) | {"ip_id": np.ones(5)}
+    with pytest.raises(InternalError, match="float64, not int64"):
+        write_part(writing, rows_of, 0, [([links(5)], 0, 5), ([odd], 0, 5)])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_worker_left_is_cleared_away(tmp_path: Path) -> None:
+    writing = Writing.of(IP_LINKS, tmp_path, WHO, ROLES)
+    part = writing.write(0, links(5))
+    (tmp_path / f".{part.name}.1.abc").write_bytes(b"half a part")
+    again = writing.write(0, links(5))
+    assert again == part
+    writing.record([part])
+    assert [p.name for p in tmp_path.iterdir()] == [part.name]
+
+
 @pytest.mark.parametrize(
     ("change", "code"),
     [
         ({"link_role": ["TYPICAL_DEVICE_IP", "NEW"]}, "6A.S5.TAXONOMY_COMPATIBILITY_FAILED"),
         ({"ip_id": [1, None]}, "6A.S5.S4_IP_LINKS_SCHEMA_OR_KEY_INVALID"),
         ({"device_id": [0, None]}, "6A.S5.S4_IP_LINKS_SCHEMA_OR_KEY_INVALID"),
+        ({"device_id": [0, 7]}, "6A.S5.S4_IP_LINKS_SCHEMA_OR_KEY_INVALID"),
         ({"device_id": None}, "6A.S5.S4_IP_LINKS_SCHEMA_OR_KEY_INVALID"),
     ],
 )

@@ -40,7 +40,9 @@ def coverage(mean: float, law: m.GatedCount, correlation: float) -> float:
     order = np.argsort(-(quota - whole), kind="stable")
     before = np.cumsum(mass[order]) - mass[order]
     more = np.empty_like(quota)
-    more[order] = np.clip((extra - before) / mass[order], 0.0, 1.0)
+    left = np.zeros_like(quota)  # where nobody is, nobody gets one more
+    np.divide(extra - before, mass[order], out=left, where=mass[order] > 0.0)
+    more[order] = np.clip(left, 0.0, 1.0)
     # Two states per grid point: without and with the extra one.
     counts = np.concatenate([whole, whole + 1])
     parts = np.concatenate([mass * (1 - more), mass * more])
@@ -63,7 +65,10 @@ def _selected(z: Reals, zero_share: float, correlation: float) -> Reals:
         return np.full(z.size, 1.0 / z.size)
     cut = _NORMAL.inv_cdf(zero_share)
     scale = math.sqrt(1.0 - correlation * correlation)
-    mass = np.array([_NORMAL.cdf((correlation * v - cut) / scale) for v in z.tolist()])
+    above = (correlation * z - cut).tolist()
+    mass = np.array([_NORMAL.cdf(v / scale) if scale > 0.0 else float(v > 0.0) for v in above])
+    if mass.sum() == 0.0:  # fewer than one grid point is let in: the last
+        mass[-1] = 1.0
     return np.asarray(mass / mass.sum())
 
 

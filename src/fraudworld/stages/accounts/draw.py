@@ -2,36 +2,34 @@
 
 λ = λ0 · exp(clip(Σ w · (score − ½))) is constant in a segment, so a cell (region × segment
 × product; 440 of them) has an integer plan. Inside a cell the plan is gated, apportioned by
-log-normal weights and capped after all merging (`kernels/capped.py`). All gates of a party
+log-normal weights and capped after all merging (`stages/allocation.py`). All gates of a party
 share one factor and all its weights another, so an engaged party holds more of everything.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from fraudworld.engine.local import Engine, Shard
+from fraudworld.engine.shards import Shard
+from fraudworld.engine.tasks import Engine
 from fraudworld.errors import InternalError
 from fraudworld.kernels import expand, normal
 from fraudworld.kernels.apportion import largest_remainder
-from fraudworld.kernels.capped import Allocation, Draft, Factors, Law, capped, draft, uncapped
+from fraudworld.kernels.capped import Entities, Law
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import Stream, StreamUse
-from fraudworld.stages.columns import Accounts, Parties
+from fraudworld.stages import allocation
+from fraudworld.stages.allocation import Allocated, Book
+from fraudworld.stages.world import Accounts, AccountShard, Parties, PartyShard
 
 COUNTS = "account_count_realisation"
 SAMPLING = "account_allocation_sampling"
-
-
-@njit(cache=True, nogil=True)
-def _deviates(draws, gate, weight):  # type: ignore[no-untyped-def]
-    for i in range(gate.size):
-        gate[i] = normal.deviate(draws[i, 0])
-        weight[i] = normal.deviate(draws[i, 1])
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,6 @@ class ProductPlan:
     """Integer plan of one product over the cells of its party type."""
 
     product: int  # position in codes("account_type")
-    party_type: int
     cells: NDArray[np.int64]  # shape (regions, segments)
 
 
@@ -55,25 +52,19 @@ class KmaxCounters:
 
 
 @dataclass(frozen=True)
-class ProductDraft:
-    """One product apportioned over the parties of its type, caps not yet enforced."""
+class Draft:
+    """Every product allocated and its caps found; no account made yet."""
 
-    code: str
-    slot: int
-    law: Law
-    made: Draft
+    book: Book
+    made: Allocated
 
 
 @dataclass(frozen=True)
 class Holdings:
-    """Counts per slot and party; slot s of a party type is its s-th product.
+    """What parties hold, and what the cap pass did."""
 
-    counts: u16 (slots, parties), u16 because a world without enforced caps overflows u8.
-    products: u8 (party types, slots), positions in codes("account_type"); 255 = no product.
-    """
-
-    counts: NDArray[np.uint16]
-    products: NDArray[np.uint8]
+    accounts: Accounts
+    rows: NDArray[np.int64]  # holdings (a party and a product it has) per shard
     counters: KmaxCounters
     dropped: dict[str, int]  # product → accounts no legal receiver could take
 
@@ -97,12 +88,8 @@ def cell_lambda(pack: PolicyPack, product: str, segment: str) -> float:
 
 def plan_accounts(pack: PolicyPack, parties: Parties) -> tuple[ProductPlan, ...]:
     """World total per product by rounding, then cells by largest remainder."""
-    segments, types = pack.codes("segment"), pack.codes("party_type")
-    n_regions = len(pack.codes("region"))
-    population = np.bincount(
-        parties.region.astype(np.int64) * len(segments) + parties.segment,
-        minlength=n_regions * len(segments),
-    ).reshape(n_regions, len(segments))
+    segments = pack.codes("segment")
+    population = parties.population(len(pack.codes("region")))
     plans = []
     for product, code in enumerate(pack.codes("account_type")):
         owner = pack.account_taxonomy.account_types[code].party_type
@@ -114,7 +101,7 @@ def plan_accounts(pack: PolicyPack, parties: Parties) -> tuple[ProductPlan, ...]
         )
         expected = population * lam
         total = int(np.floor(expected.sum() + 0.5))
-        plans.append(ProductPlan(product, types.index(owner), largest_remainder(total, expected)))
+        plans.append(ProductPlan(product, largest_remainder(total, expected)))
     return tuple(plans)
 
 
@@ -123,113 +110,113 @@ def allocate_accounts(
     seed: int,
     parties: Parties,
     plans: tuple[ProductPlan, ...],
-    shards: tuple[Shard, ...],
     engine: Engine,
-) -> tuple[tuple[ProductDraft, ...], tuple[StreamUse, ...]]:
-    """Gate and apportion every product's plan over the parties of its type."""
+) -> tuple[Draft, tuple[StreamUse, ...]]:
+    """Share every product's plan among the parties of its type, and find what its cap moves."""
     priors = pack.account_per_party_priors
-    codes, types = pack.codes("account_type"), pack.codes("party_type")
-    factor_stream = Stream(seed, "s2/party_factor", COUNTS, 2)
-    factors = Factors(np.empty(parties.n), np.empty(parties.n), priors.party_factor_correlation)
-    engine.map(
-        lambda s: _deviates(
-            factor_stream.draws(s.first, s.last - s.first),
-            factors.gate[s.first : s.last],
-            factors.weight[s.first : s.last],
-        ),
-        shards,
+    codes, segments = pack.codes("account_type"), pack.codes("segment")
+    factor = Stream(seed, "s2/party_factor", COUNTS, 2)
+    streams = [Stream(seed, f"s2/account_allocation/{code}", SAMPLING, 2) for code in codes]
+    laws = []
+    for code, stream in zip(codes, streams, strict=True):
+        law = priors.counts[code]
+        slots = _slot_stream(seed, code, law.cap)
+        laws.append((code, Law(law.zero_share, law.sigma, law.cap, stream.key, slots.key)))
+    offers = [products_of(pack, pack.party_taxonomy.segments[s]) for s in segments]
+    book = allocation.book(
+        "S2", laws, offers, factor=factor.key, correlation=priors.party_factor_correlation
     )
-    cell_of = parties.region.astype(np.uint16) * np.uint16(len(pack.codes("segment")))
-    cell_of += parties.segment
-    members = [np.flatnonzero(parties.type == t) for t in range(len(types))]
-    cells = [cell_of[own] for own in members]
+    segment = np.repeat(np.arange(len(segments)), [len(o) for o in offers])
+    plan = np.stack([p.cells for p in plans], axis=2)[:, segment, book.product]
+    size = parties.population(len(plan))[:, segment]
+    made = allocation.allocate(
+        engine, book, plan, size, np.zeros_like(plan), parties.region, _entities,
+        parties.shards, parties.items, hard=_hard(pack),
+    )  # fmt: skip
+    return Draft(book, made), (
+        factor.use("world", 0, parties.n),
+        *(
+            stream.use(code, 0, parties.n, entities=n)
+            for code, stream, n in zip(codes, streams, book.per_product(size), strict=True)
+        ),
+    )
 
-    def one(product: int) -> tuple[ProductDraft, StreamUse]:
-        code = codes[product]
-        counts = priors.counts[code]
-        owner = pack.account_taxonomy.account_types[code].party_type
-        t = types.index(owner)
-        stream = Stream(seed, f"s2/account_allocation/{code}", SAMPLING, 2)
-        spare = _slot_stream(seed, code, counts.cap)
-        law = Law(counts.zero_share, counts.sigma, counts.cap, stream.key, spare.key)
-        plan = plans[product].cells.ravel()
-        made = draft(members[t], cells[t], plan, law, counts.cap, factors)
-        slot = products_of(pack, owner).index(product)
-        return ProductDraft(code, slot, law, made), stream.use(
-            code, 0, parties.n, entities=members[t].size
-        )
 
-    results = engine.map(one, range(len(codes)))
-    drafts, uses = zip(*results, strict=True)
-    return drafts, (factor_stream.use("world", 0, parties.n), *uses)
+def _hard(pack: PolicyPack) -> bool:
+    constraints = pack.account_per_party_priors.constraints
+    return constraints.cap_enforcement_mode == "hard_global_postmerge"
+
+
+def _entities(shard: Shard, of: PartyShard) -> Entities:
+    return Entities(shard.first, of.segment, allocation.NOTHING_OPEN, allocation.NO_FLOOR)
 
 
 def enforce_kmax_per_party_account_type(
-    pack: PolicyPack,
-    seed: int,
-    parties: Parties,
-    drafts: tuple[ProductDraft, ...],
-    engine: Engine,
+    pack: PolicyPack, seed: int, parties: Parties, draft: Draft, engine: Engine
 ) -> tuple[Holdings, tuple[StreamUse, ...]]:
     """Clamp, pool, hand out, drop: the last pass before anything is written.
 
-    Raises InternalError `6A.S2.KMAX_POSTCHECK_FAILED` if a cap is broken under the hard
-    mode: nothing is published then. Under `warn` the overflow is only counted.
+    Accounts come in order of owner, then product. Raises InternalError
+    `6A.S2.KMAX_POSTCHECK_FAILED` if a cap is broken under the hard mode: nothing is published
+    then. Under `warn` the overflow is only counted.
     """
     priors = pack.account_per_party_priors
-    hard = priors.constraints.cap_enforcement_mode == "hard_global_postmerge"
-
-    def one(item: ProductDraft) -> tuple[Allocation, StreamUse]:
-        room = np.full(item.made.entities.size, item.law.cap, dtype=np.int32)
-        done = capped(item.made, room, item.law) if hard else uncapped(item.made, room)
-        spare = _slot_stream(seed, item.code, item.law.cap)
-        return done, spare.use(item.code, 0, parties.n, entities=done.asked)
-
-    results = engine.map(one, drafts)
-    types = pack.codes("party_type")
-    per_type = [products_of(pack, t) for t in types]
-    products = np.full((len(types), max(map(len, per_type))), 255, dtype=np.uint8)
-    for t, found in enumerate(per_type):
-        products[t, : len(found)] = found
-    counts = np.zeros((products.shape[1], parties.n), dtype=np.uint16)
-    violations = 0
-    for item, (done, _) in zip(drafts, results, strict=True):
-        counts[item.slot, item.made.entities] = done.counts
-        violations += int((done.counts > item.law.cap).sum())
-    if hard and violations > priors.constraints.max_allowed_kmax_violations:
+    codes = pack.codes("account_type")
+    book, made = draft.book, draft.made
+    task = partial(_accounts, book.product.astype(np.uint8), len(codes))
+    items, told = engine.both(task, *zip(*made.pieces, strict=True))
+    types, rows, broken = zip(*told, strict=True)
+    violations = sum(broken)
+    if _hard(pack) and violations > priors.constraints.max_allowed_kmax_violations:
         raise InternalError(
             "6A.S2.KMAX_POSTCHECK_FAILED",
             f"{violations} holdings above K_max after the cap pass",
             where="S2 enforce_kmax",
             remedy="report this with the seed and the policy pack; nothing was published",
         )
-    dropped = {i.code: int(d.dropped.sum()) for i, (d, _) in zip(drafts, results, strict=True)}
+    dropped = dict(zip(codes, book.per_product(made.dropped), strict=True))
     counters = KmaxCounters(
-        kmax_overflow_rows=sum(d.overflow for d, _ in results),
-        kmax_redistributed_rows=sum(d.redistributed for d, _ in results),
+        kmax_overflow_rows=int(made.overflow.sum()),
+        kmax_redistributed_rows=int(made.handed.sum()),
         kmax_dropped_rows=sum(dropped.values()),
         kmax_postcheck_violations=violations,
-        worst_overflow=max(d.worst_overflow for d, _ in results),
+        worst_overflow=int(made.worst.max()),
     )
-    return Holdings(counts, products, counters, dropped), tuple(use for _, use in results)
+    per_shard = np.stack(types)
+    accounts = Accounts(items, expand.starts(per_shard.sum(axis=1)), per_shard)
+    asked = book.per_product(made.asked)
+    uses = tuple(
+        _slot_stream(seed, code, priors.counts[code].cap).use(code, 0, parties.n, entities=n)
+        for code, n in zip(codes, asked, strict=True)
+    )
+    return Holdings(accounts, np.array(rows, dtype=np.int64), counters, dropped), uses
+
+
+def _accounts(
+    product: NDArray[np.uint8], products: int, *piece: Any
+) -> tuple[AccountShard, tuple[NDArray[np.int64], int, int]]:
+    """Accounts of one shard; told: per type, holdings, and holdings above their cap."""
+    entities, entries, counts = allocation.final(*piece)
+    types = np.zeros(products, dtype=np.int64)
+    held, broken = _tally(entries.cell, counts, product, piece[-1].terms.cap, types)
+    n = int(types.sum())
+    owner, kind = np.empty(n, dtype=np.uint32), np.empty(n, dtype=np.uint8)
+    start = np.empty(entities.code.size + 1, dtype=np.int32)
+    expand.fill(entries.entity, entries.cell, counts, product, start, owner, kind)
+    return AccountShard(owner, kind, start), (types, int(held), int(broken))
+
+
+@njit(cache=True, nogil=True)
+def _tally(cell, counts, product, cap, types):  # type: ignore[no-untyped-def]
+    """Count accounts per type; returns how many holdings there are and how many above a cap."""
+    held, broken = 0, 0
+    for i in range(counts.size):
+        types[product[cell[i]]] += counts[i]
+        held += counts[i] > 0
+        broken += counts[i] > cap[cell[i]]
+    return held, broken
 
 
 def _slot_stream(seed: int, code: str, cap: int) -> Stream:
     """A draw for every slot a party could fill with a product."""
     return Stream(seed, f"s2/kmax_redistribution/{code}", SAMPLING, cap)
-
-
-def accounts_of(
-    holdings: Holdings, parties: Parties, shards: tuple[Shard, ...], engine: Engine
-) -> Accounts:
-    """One row per account, in order of owner, then product."""
-    start = expand.starts(holdings.counts.sum(axis=0, dtype=np.int64))
-    owner = np.empty(int(start[-1]), dtype=np.uint32)
-    code = np.empty(int(start[-1]), dtype=np.uint8)
-    engine.map(
-        lambda s: expand.fill(
-            holdings.counts, holdings.products, parties.type, start, s.first, s.last, owner, code
-        ),
-        shards,
-    )
-    return Accounts(owner, code, start)

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-import numpy as np
-
 from fraudworld.contracts.world import ACCOUNT_BASE, ACCOUNT_SUMMARY, HOLDINGS
 from fraudworld.stages.accounts import tables
 from fraudworld.stages.accounts.draw import (
-    accounts_of,
     allocate_accounts,
     enforce_kmax_per_party_account_type,
     plan_accounts,
 )
-from fraudworld.stages.columns import Accounts, Parties
 from fraudworld.stages.context import Context
+from fraudworld.stages.world import Accounts, Parties
 
 
 def run(context: Context, parties: Parties) -> Accounts:
@@ -26,32 +23,30 @@ def run(context: Context, parties: Parties) -> Accounts:
     with context.step("S2", "load_party_base"):
         plans = plan_accounts(pack, parties)
     with context.step("S2", "allocate_accounts"):
-        drafts, draws = allocate_accounts(pack, seed, parties, plans, context.shards, engine)
+        draft, draws = allocate_accounts(pack, seed, parties, plans, engine)
     with context.step("S2", "enforce_kmax"):
-        holdings, slot_draws = enforce_kmax_per_party_account_type(
-            pack, seed, parties, drafts, engine
-        )
-        del drafts
+        held, slot_draws = enforce_kmax_per_party_account_type(pack, seed, parties, draft, engine)
+        del draft
     with context.step("S2", "emit_account_base"):
-        accounts = accounts_of(holdings, parties, context.shards, engine)
+        accounts = held.accounts
         context.emit(ACCOUNT_BASE, tables.account_base(accounts, parties, context.geo))
     with context.step("S2", "emit_holdings"):
-        context.emit(HOLDINGS, tables.holdings(holdings, parties))
+        context.emit(HOLDINGS, tables.holdings(held, parties))
     with context.step("S2", "emit_summary"):
         context.emit(ACCOUNT_SUMMARY, tables.account_summary(pack, accounts, parties, context.geo))
     with context.step("S2", "rng_publish"):
         context.evidence += [*draws, *slot_draws]
-        rows = np.bincount(accounts.type, minlength=len(codes))
+        rows = accounts.types.sum(axis=0)
         context.documents["s2_kmax_counters_6A"] = {
-            **asdict(holdings.counters),
+            **asdict(held.counters),
             "cap_enforcement_mode": pack.account_per_party_priors.constraints.cap_enforcement_mode,
-            "dropped_by_product": holdings.dropped,
+            "dropped_by_product": held.dropped,
         }
         context.plans["s2_accounts"] = {
             code: {
                 "plan": int(plan.cells.sum()),
                 "rows": int(rows[plan.product]),
-                "dropped": holdings.dropped[code],
+                "dropped": held.dropped[code],
                 "cells": plan.cells.tolist(),
             }
             for code, plan in zip(codes, plans, strict=True)

@@ -7,25 +7,34 @@ gated, weighted, capped law. Wallet tokens go only to accounts that hold a card.
 
 from __future__ import annotations
 
-import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fraudworld.engine.local import Engine
+from fraudworld.engine.tasks import Engine, Item
 from fraudworld.errors import InputError
 from fraudworld.kernels import expand
 from fraudworld.kernels.apportion import largest_remainder
-from fraudworld.kernels.capped import Law, allocate
-from fraudworld.kernels.discrete import choices, thresholds
+from fraudworld.kernels.capped import Law
+from fraudworld.kernels.discrete import thresholds
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import Stream, StreamUse
-from fraudworld.stages.columns import Accounts, Geography, Instruments, Parties
+from fraudworld.stages import allocation
+from fraudworld.stages.allocation import Allocated
+from fraudworld.stages.columns import Geography
+from fraudworld.stages.instruments import wallets
+from fraudworld.stages.instruments.wallets import NO_SLOT, FloorLaw, SchemeLaw
+from fraudworld.stages.world import Accounts, Instruments, Parties
 
 SAMPLING = "instrument_allocation_sampling"
 COUNTS = "instrument_count_realisation"
 ATTRIBUTES = "instrument_attribute_sampling"
+
+I64 = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -34,21 +43,27 @@ class PairPlan:
 
     account_type: str
     instrument_type: str
-    cells: NDArray[np.int64]  # shape (regions,)
+    cells: I64  # shape (regions,)
+
+    @property
+    def name(self) -> str:
+        return f"{self.account_type}/{self.instrument_type}"
 
 
 @dataclass(frozen=True)
 class Wallets:
-    """Counts per slot and account; slot s of an account type is its s-th instrument.
-
-    Called so because it is what an account's holder carries: cards, handles, tokens.
+    """What every account carries: floors, cards and handles, tokens. Slot s of an account
+    type is its s-th instrument in order of name.
     """
 
-    counts: NDArray[np.uint8]  # (slots, accounts)
-    instruments: NDArray[np.uint8]  # (account types, slots), 255 = none
-    dropped: dict[str, int]  # "account/instrument" → instruments no account could take
-    floors: dict[str, int]  # "account/instrument" → instruments placed as floor
-    floor_excess: dict[str, int]  # "account/instrument" → floors beyond the plan
+    carried: Sequence[Item]  # floors, cards and handles, and who holds a card
+    tokens: Sequence[Item]
+    first: I64  # first instrument of every shard, (shards + 1,)
+    table: NDArray[np.uint8]  # instrument of every slot, (account types, slots); 255: none
+    rows: dict[str, int]  # all by "account/instrument": instruments
+    dropped: dict[str, int]  # that no account could take
+    floors: dict[str, int]  # placed as floor
+    floor_excess: dict[str, int]  # of those, beyond the plan
     rng: tuple[StreamUse, ...]
 
 
@@ -57,15 +72,13 @@ def plan_instruments(
 ) -> tuple[PairPlan, ...]:
     """World total per account type → instrument → region, each by largest remainder.
 
-    region: of every account's owner, u8 (accounts,).
+    region: of every shard, u8 (shards,).
     """
     mix = pack.instrument_mix_priors
     n_regions = len(pack.codes("region"))
-    codes = pack.codes("account_type")
-    cell = accounts.type.astype(np.int64) * n_regions + region
-    population = np.bincount(cell, minlength=len(codes) * n_regions).reshape(-1, n_regions)
+    population = _by_region(region, accounts.types, n_regions).T
     plans = []
-    for t, code in enumerate(codes):
+    for t, code in enumerate(pack.codes("account_type")):
         shares = mix.shares[code]
         names = sorted(shares)
         total = int(np.floor(mix.lambda_per_account[code] * population[t].sum() + 0.5))
@@ -77,149 +90,223 @@ def plan_instruments(
     return tuple(plans)
 
 
+def _by_region(region: NDArray[np.uint8], counts: I64, regions: int) -> I64:
+    """Counts per shard, added up by region."""
+    out = np.zeros((regions, *counts.shape[1:]), dtype=np.int64)
+    np.add.at(out, region, counts)
+    return out
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """A plan, where its instrument stands, and its draws."""
+
+    plan: PairPlan
+    type: int  # account type
+    slot: int
+    token: bool
+    stream: Stream
+    law: Law
+
+
+def _pairs(pack: PolicyPack, seed: int, plans: tuple[PairPlan, ...]) -> list[_Pair]:
+    taxonomy = pack.instrument_taxonomy.instrument_types
+    types = pack.codes("account_type")
+    slots = dict.fromkeys(types, 0)
+    pairs = []
+    for plan in sorted(plans, key=lambda p: (types.index(p.account_type), p.instrument_type)):
+        code, name = plan.account_type, plan.instrument_type
+        counted = pack.instrument_per_account_priors.counts[code][name]
+        stream = Stream(seed, f"s3/instrument_allocation/{plan.name}", SAMPLING, 2)
+        spare = Stream(seed, f"s3/cap_redistribution/{plan.name}", SAMPLING, counted.cap)
+        law = Law(counted.zero_share, counted.sigma, counted.cap, stream.key, spare.key)
+        token = taxonomy[name].needs_card
+        pairs.append(_Pair(plan, types.index(code), slots[code], token, stream, law))
+        slots[code] += 1
+    return pairs
+
+
 def allocate_instruments(
     pack: PolicyPack,
     seed: int,
+    parties: Parties,
     accounts: Accounts,
-    region: NDArray[np.uint8],
     plans: tuple[PairPlan, ...],
     engine: Engine,
 ) -> Wallets:
     """Realise the plans: floors, then cards and handles, then tokens where a card is."""
-    priors = pack.instrument_per_account_priors
     taxonomy = pack.instrument_taxonomy.instrument_types
-    all_codes = pack.codes("instrument_type")
-    account_codes = pack.codes("account_type")
-    by_type = {
-        t: sorted(p.instrument_type for p in plans if p.account_type == t) for t in account_codes
-    }
-    slots = max(map(len, by_type.values()))
-    table = np.full((len(account_codes), slots), 255, dtype=np.uint8)
-    for t, names in enumerate(by_type.values()):
-        table[t, : len(names)] = [all_codes.index(n) for n in names]
-    counts = np.zeros((slots, accounts.n), dtype=np.uint8)
-    plan_of = {(p.account_type, p.instrument_type): p.cells for p in plans}
-    dropped: dict[str, int] = {}
-    placed: dict[str, int] = {}
-    excess: dict[str, int] = {}
-    uses: list[StreamUse] = []
+    codes, kinds = pack.codes("account_type"), pack.codes("instrument_type")
+    pairs = _pairs(pack, seed, plans)
+    slots = 1 + max(p.slot for p in pairs)
+    table = np.full((len(codes), slots), 255, dtype=np.uint8)
+    is_card = np.zeros(table.shape, dtype=np.bool_)
+    for p in pairs:
+        table[p.type, p.slot] = kinds.index(p.plan.instrument_type)
+        is_card[p.type, p.slot] = taxonomy[p.plan.instrument_type].family == "CARD"
+    everyone = np.repeat(accounts.types[:, :, None], slots, axis=2)
+    law, floor_streams = _floor_law(pack, seed, accounts, pairs, slots)
+    first = accounts.first[:-1].tolist()
+    entities, told = engine.both(partial(wallets.place_floors, law), first, accounts.items)
+    floors, ends = (np.stack(t) for t in zip(*told, strict=True))
 
-    def account_type(t: int) -> list[StreamUse]:
-        code = account_codes[t]
-        members = np.flatnonzero(accounts.type == t)
-        cells = region[members].astype(np.uint16)
-        names = by_type[code]
-        held = np.zeros((len(names), members.size), dtype=np.int32)
-        used = _floors(pack, seed, code, names, members, cells, held)
-        for name, row in zip(names, held, strict=True):
-            placed[f"{code}/{name}"] = int(row.sum())
-        # Tokens last: they need to know where the cards are.
-        for slot in sorted(range(len(names)), key=lambda s: taxonomy[names[s]].needs_card):
-            name = names[slot]
-            counted = priors.counts[code][name]
-            inside = np.arange(members.size)
-            if taxonomy[name].needs_card:
-                cards = [i for i, n in enumerate(names) if taxonomy[n].family == "CARD"]
-                inside = np.flatnonzero(held[cards].sum(axis=0) > 0)
-            who = members[inside]
-            stream = Stream(seed, f"s3/instrument_allocation/{code}/{name}", SAMPLING, 2)
-            spare = Stream(seed, f"s3/cap_redistribution/{code}/{name}", SAMPLING, counted.cap)
-            base = held[slot, inside]
-            floor = np.bincount(cells[inside], base, plan_of[code, name].size).astype(np.int64)
-            rest = plan_of[code, name] - floor
-            law = Law(counted.zero_share, counted.sigma, counted.cap, stream.key, spare.key)
-            done = allocate(who, cells[inside], np.maximum(rest, 0), law, law.cap - base)
-            held[slot, inside] += done.counts
-            dropped[f"{code}/{name}"] = int(done.dropped.sum())
-            excess[f"{code}/{name}"] = int(np.maximum(-rest, 0).sum())
-            used.append(stream.use(f"{code}/{name}", 0, accounts.n, entities=who.size))
-        counts[: len(names), members] = held
-        return used
+    allocate = partial(_allocate, engine, parties.region, len(pack.codes("region")), len(codes))
+    cards = allocate([p for p in pairs if not p.token], everyone, floors, entities)
+    carried, told = engine.both(partial(wallets.carry, is_card), *cards.pieces)
+    card_rows, able, able_floors = (np.stack(t) for t in zip(*told, strict=True))
+    able = np.repeat(able[:, :, None], slots, axis=2)
+    tokens = allocate([p for p in pairs if p.token], able, able_floors, carried)
+    added, told = engine.both(wallets.add, *tokens.pieces)
+    token_rows = np.stack(told)
 
-    for used in engine.map(account_type, range(len(account_codes))):
-        uses += used
-    return Wallets(counts, table, dropped, placed, excess, tuple(uses))
-
-
-def _floors(
-    pack: PolicyPack,
-    seed: int,
-    code: str,
-    names: list[str],
-    members: NDArray[np.int64],
-    cells: NDArray[np.uint16],
-    held: NDArray[np.int32],
-) -> list[StreamUse]:
-    """Place the floor instrument of every account into `held`; exact shares by rank."""
-    shares = pack.instrument_mix_priors.floors.get(code, {})
-    if pack.instrument_mix_priors.floor == "none" or not shares or members.size == 0:
-        return []
-    unknown = sorted(set(shares) - set(names))
-    if unknown:
-        raise InputError(
-            "6A.S3.INSTRUMENT_TARGETS_INCONSISTENT",
-            f"the floor of {code} names {unknown}, which its mix does not hold",
-            where="instrument_mix_priors_6A.v1.yaml: floors",
-            remedy=f"use instruments of shares.{code}, or add a share for it",
-        )
-    if len(shares) == 1:
-        held[names.index(next(iter(shares)))] = 1
-        return []
-    order = sorted(shares)
-    stream = Stream(seed, f"s3/floor/{code}", COUNTS)
-    pick = choices(
-        stream.at(members),
-        np.zeros(members.size, dtype=np.uint8),
-        thresholds([[shares[n] for n in order]]),
+    rows = floors.copy()
+    for batch, counts in ((cards, card_rows), (tokens, token_rows)):
+        for i, p in enumerate(batch.pairs):
+            rows[:, p.type, p.slot] += counts[:, i]
+    of = {p.plan.name: (batch, i) for batch in (cards, tokens) for i, p in enumerate(batch.pairs)}
+    return Wallets(
+        carried,
+        added,
+        expand.starts(rows.sum(axis=(1, 2))),
+        table,
+        {p.plan.name: int(rows[:, p.type, p.slot].sum()) for p in pairs},
+        {name: int(batch.made.dropped[:, i].sum()) for name, (batch, i) in of.items()},
+        {p.plan.name: int(floors[:, p.type, p.slot].sum()) for p in pairs},
+        {name: int(batch.excess[:, i].sum()) for name, (batch, i) in of.items()},
+        _evidence(codes, pairs, of, accounts, floor_streams, ends),
     )
-    for i, name in enumerate(order):
-        held[names.index(name)] = pick == i
-    return [
-        stream.use(code, int(members[0]), int(members[-1] - members[0]) + 1, entities=members.size)
-    ]
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Pairs allocated together, every one a cell of its own."""
+
+    pairs: list[_Pair]
+    made: Allocated
+    offered: I64  # accounts that took part, (regions, pairs)
+    excess: I64  # floors beyond the plan, (regions, pairs)
+
+    @property
+    def pieces(self) -> Iterator[tuple[Any, ...]]:
+        """Columns for a task over `allocation.Piece`s."""
+        return zip(*self.made.pieces, strict=True)
+
+
+def _allocate(
+    engine: Engine,
+    region: NDArray[np.uint8],
+    regions: int,
+    types: int,
+    pairs: list[_Pair],
+    accounts: I64,
+    floors: I64,
+    entities: Sequence[Item],
+) -> _Batch:
+    """accounts, floors: who takes part, and what they hold as floor, (shards, types, slots)."""
+    book = allocation.book(
+        "S3",
+        [(p.plan.name, p.law) for p in pairs],
+        [[i for i, p in enumerate(pairs) if p.type == t] for t in range(types)],
+        slots=[p.slot for p in pairs],
+    )
+    at = (slice(None), [p.type for p in pairs], [p.slot for p in pairs])
+    size, placed = (_by_region(region, counts[at], regions) for counts in (accounts, floors))
+    plan = np.zeros_like(size)
+    for i, p in enumerate(pairs):
+        plan[:, i] = p.plan.cells
+    made = allocation.allocate(
+        engine, book, plan, size, placed, region, wallets.entities_of, entities
+    )
+    return _Batch(pairs, made, size, np.maximum(placed - plan, 0))
+
+
+def _evidence(
+    codes: Sequence[str],
+    pairs: list[_Pair],
+    of: dict[str, tuple[_Batch, int]],
+    accounts: Accounts,
+    floor_streams: dict[int, Stream],
+    ends: I64,
+) -> tuple[StreamUse, ...]:
+    """Draws per account type: floors, cards and handles, tokens. ends: the first account that
+    drew a floor and the last, (shards, types, 2).
+    """
+    uses = []
+    for t, code in enumerate(codes):
+        n = int(accounts.types[:, t].sum())
+        if t in floor_streams and n:
+            low, high = int(ends[:, t, 0].min()), int(ends[:, t, 1].max())
+            uses.append(floor_streams[t].use(code, low, high - low + 1, entities=n))
+        for p in sorted((p for p in pairs if p.type == t), key=lambda p: p.token):
+            batch, i = of[p.plan.name]
+            entities = int(batch.offered[:, i].sum())
+            uses.append(p.stream.use(p.plan.name, 0, accounts.n, entities=entities))
+    return tuple(uses)
+
+
+def _floor_law(
+    pack: PolicyPack, seed: int, accounts: Accounts, pairs: list[_Pair], slots: int
+) -> tuple[FloorLaw, dict[int, Stream]]:
+    """Which slot of every account is its floor; exact shares by rank where there are several.
+
+    Raises InputError where a floor names what the mix of its account type does not hold.
+    """
+    mix = pack.instrument_mix_priors
+    codes = pack.codes("account_type")
+    law = FloorLaw(
+        single=np.full(len(codes), NO_SLOT, dtype=np.uint8),
+        drawn=np.zeros(len(codes), dtype=np.bool_),
+        keys=np.zeros((len(codes), 2), dtype=np.uint64),
+        slot=np.full((len(codes), slots), NO_SLOT, dtype=np.uint8),
+        thresholds=np.full((len(codes), slots), 2**63, dtype=np.uint64),
+        slots=slots,
+    )
+    streams = {}
+    for t, code in enumerate(codes):
+        shares = mix.floors.get(code, {})
+        if mix.floor == "none" or not shares or not accounts.types[:, t].any():
+            continue
+        slot_of = {p.plan.instrument_type: p.slot for p in pairs if p.type == t}
+        unknown = sorted(set(shares) - set(slot_of))
+        if unknown:
+            raise InputError(
+                "6A.S3.INSTRUMENT_TARGETS_INCONSISTENT",
+                f"the floor of {code} names {unknown}, which its mix does not hold",
+                where="instrument_mix_priors_6A.v1.yaml: floors",
+                remedy=f"use instruments of shares.{code}, or add a share for it",
+            )
+        order = sorted(shares)
+        if len(order) == 1:
+            law.single[t] = slot_of[order[0]]
+            continue
+        streams[t] = Stream(seed, f"s3/floor/{code}", COUNTS)
+        law.drawn[t], law.keys[t] = True, streams[t].key
+        law.slot[t, : len(order)] = [slot_of[n] for n in order]
+        law.thresholds[t, : len(order)] = thresholds([shares[n] for n in order])
+    return law, streams
 
 
 def instruments_of(
     pack: PolicyPack,
     seed: int,
-    wallets: Wallets,
-    accounts: Accounts,
+    made: Wallets,
     parties: Parties,
     geo: Geography,
     engine: Engine,
 ) -> tuple[Instruments, tuple[StreamUse, ...]]:
     """One row per instrument in order of account, its scheme drawn per instrument."""
-    start = expand.starts(wallets.counts.sum(axis=0, dtype=np.int64))
-    n = int(start[-1])
-    account = np.empty(n, dtype=np.uint32)
-    kind = np.empty(n, dtype=np.uint8)
-    bounds = np.linspace(0, accounts.n, 9).astype(np.int64)
-    spans = list(itertools.pairwise(bounds))
-    engine.map(
-        lambda span: expand.fill(
-            wallets.counts,
-            wallets.instruments,
-            accounts.type,
-            start,
-            span[0],
-            span[1],
-            account,
-            kind,
-        ),
-        spans,
-    )
     rows, table = scheme_table(pack, geo)
     stream = Stream(seed, "s3/scheme", ATTRIBUTES)
-    country = parties.country[accounts.owner]
-    scheme = np.empty(n, dtype=np.uint8)
-
-    def draw(span: tuple[np.int64, np.int64]) -> None:
-        low, high = int(start[span[0]]), int(start[span[1]])
-        where = country[account[low:high]]
-        scheme[low:high] = choices(stream.flat(low, high - low), rows[kind[low:high], where], table)
-
-    engine.map(draw, spans)
-    return Instruments(account, kind, scheme, start), (stream.use("world", 0, n),)
+    schemes = [SchemeLaw(made.table, stream.key, table[rows[:, c]]) for c in range(rows.shape[1])]
+    items = engine.keep(
+        wallets.instruments,
+        [schemes[s.country] for s in parties.shards],
+        zip(made.first[:-1].tolist(), made.first[1:].tolist(), strict=True),
+        made.carried,
+        made.tokens,
+    )
+    n = int(made.first[-1])
+    return Instruments(items, made.first), (stream.use("world", 0, n),)
 
 
 def scheme_table(pack: PolicyPack, geo: Geography) -> tuple[NDArray[np.int32], NDArray[np.uint64]]:

@@ -3,34 +3,44 @@
 from __future__ import annotations
 
 from fraudworld.stages.batches import Batch, Rows, ids, ref
-from fraudworld.stages.columns import Accounts, Instruments
+from fraudworld.stages.world import Accounts, AccountShard, Instruments, InstrumentShard, Parties
 
 
-def instrument_base(instruments: Instruments, accounts: Accounts) -> Rows:
+def instrument_base(instruments: Instruments, accounts: Accounts, parties: Parties) -> Rows:
     """`s3_instrument_base_6A`, in order of account."""
-
-    def batch(low: int, high: int) -> Batch:
-        account = instruments.account[low:high]
-        return {
-            "instrument_id": ids(low, high),
-            "account_id": ref(account),
-            "owner_party_id": ref(accounts.owner[account]),
-            "instrument_type": instruments.type[low:high],
-            "scheme": instruments.scheme[low:high],
-        }
-
-    return Rows(instruments.n, batch)
+    firsts = (x.first[:-1].tolist() for x in (instruments, accounts, parties))
+    return Rows(instruments.first, _base_rows, (*firsts, accounts.items, instruments.items))
 
 
-def account_instrument_links(instruments: Instruments) -> Rows:
+def _base_rows(
+    first: int,
+    first_account: int,
+    first_party: int,
+    accounts: AccountShard,
+    of: InstrumentShard,
+    low: int,
+    high: int,
+) -> Batch:
+    account = of.account[low:high]
+    return {
+        "instrument_id": ids(first, low, high),
+        "account_id": ref(account, first_account),
+        "owner_party_id": ref(accounts.owner[account], first_party),
+        "instrument_type": of.type[low:high],
+        "scheme": of.scheme[low:high],
+    }
+
+
+def account_instrument_links(instruments: Instruments, accounts: Accounts) -> Rows:
     """`s3_account_instrument_links_6A`, in order of account, then instrument."""
+    firsts = (x.first[:-1].tolist() for x in (instruments, accounts))
+    return Rows(instruments.first, _link_rows, (*firsts, instruments.items))
 
-    def batch(low: int, high: int) -> Batch:
-        return {
-            "account_id": ref(instruments.account[low:high]),
-            "instrument_id": ids(low, high),
-            "instrument_type": instruments.type[low:high],
-            "scheme": instruments.scheme[low:high],
-        }
 
-    return Rows(instruments.n, batch)
+def _link_rows(first: int, first_account: int, of: InstrumentShard, low: int, high: int) -> Batch:
+    return {
+        "account_id": ref(of.account[low:high], first_account),
+        "instrument_id": ids(first, low, high),
+        "instrument_type": of.type[low:high],
+        "scheme": of.scheme[low:high],
+    }

@@ -9,33 +9,40 @@ merchants, in proportion to their outlets.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from fraudworld.engine.local import Engine, Shard
-from fraudworld.kernels import expand, normal, permute
+from fraudworld.engine.shards import Shard
+from fraudworld.engine.tasks import Engine
+from fraudworld.kernels import expand, normal, permute, philox
 from fraudworld.kernels.apportion import largest_remainder
-from fraudworld.kernels.capped import Law, allocate
-from fraudworld.kernels.discrete import thresholds
+from fraudworld.kernels.capped import Entities, Law
+from fraudworld.kernels.discrete import category, thresholds
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import Stream, StreamUse
-from fraudworld.stages.columns import Devices, Geography, Merchants, Parties
+from fraudworld.stages import allocation
+from fraudworld.stages.allocation import Held
+from fraudworld.stages.columns import Geography, Merchants
+from fraudworld.stages.world import Devices, DeviceShard, Parties, PartyShard, Terminals
 
 COUNTS = "device_count_realisation"
 SAMPLING = "device_allocation_sampling"
 ATTRIBUTES = "device_attribute_sampling"
-PREMISES = 12
-"""Terminals that share one place of a merchant."""
+
+I64 = NDArray[np.int64]
+U64 = NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
 class DevicePlan:
     """Integer plan per region, segment and device type; and terminals per merchant."""
 
-    cells: NDArray[np.int64]  # (regions, segments, device types)
-    terminals: NDArray[np.int64]  # (merchants,)
+    cells: I64  # (regions, segments, device types)
+    terminals: I64  # (merchants,)
     terminals_clamped: int  # terminals the cap per merchant took away
 
 
@@ -71,11 +78,7 @@ def plan_devices(
     pack: PolicyPack, parties: Parties, merchants: Merchants, outlet_scale: float
 ) -> DevicePlan:
     """World total per type by rounding, then cells by largest remainder."""
-    n_regions, n_segments = len(pack.codes("region")), len(pack.codes("segment"))
-    population = np.bincount(
-        parties.region.astype(np.int64) * n_segments + parties.segment,
-        minlength=n_regions * n_segments,
-    ).reshape(n_regions, n_segments)
+    population = parties.population(len(pack.codes("region")))
     expected = population[:, :, None] * expected_types(pack)[None, :, :]
     cells = np.zeros(expected.shape, dtype=np.int64)
     for t in range(expected.shape[2]):
@@ -93,19 +96,21 @@ def plan_devices(
     return DevicePlan(cells, clamped, int((terminals - clamped).sum()))
 
 
-@njit(cache=True, nogil=True)
-def _types(owner, group, cell_of, n_groups, kinds, next_kind, out):  # type: ignore[no-untyped-def]
-    """Hand every device the next of the types dealt to its (cell, group)."""
-    for i in range(owner.size):
-        c = cell_of[owner[i]] * n_groups + group[i]
-        out[i] = kinds[next_kind[c]]
-        next_kind[c] += 1
+class _TypeLaw(NamedTuple):
+    """How the devices of a region's cells (segment, group) are dealt their types."""
+
+    size: I64  # devices, (cells,)
+    keys: U64  # of the permutation, (cells, rounds)
+    upto: I64  # running planned counts, (cells, device types)
 
 
-@njit(cache=True, nogil=True)
-def _sizes(owner, group, cell_of, n_groups, out):  # type: ignore[no-untyped-def]
-    for i in range(owner.size):
-        out[cell_of[owner[i]] * n_groups + group[i]] += 1
+class _AttributeLaw(NamedTuple):
+    """Systems per type, and browsers per system, by the two draws of every device."""
+
+    key: tuple[np.uint64, np.uint64]
+    systems: U64  # thresholds, (device types, systems)
+    browsers: U64  # thresholds, (systems, browsers)
+    group_of: NDArray[np.uint8]  # of every device type
 
 
 def draw_devices(
@@ -115,164 +120,185 @@ def draw_devices(
     merchants: Merchants,
     geo: Geography,
     plan: DevicePlan,
-    shards: tuple[Shard, ...],
     engine: Engine,
 ) -> DeviceOutcome:
     """Realise the plan: party devices in order of owner and group, then terminals."""
     priors = pack.device_count_priors
     groups, types = pack.codes("device_group"), pack.codes("device_type")
-    type_group = np.array(
-        [groups.index(pack.device_taxonomy.device_types[t].group) for t in types], dtype=np.uint8
-    )
-    n_segments = len(pack.codes("segment"))
-    cell_of = parties.region.astype(np.uint16) * np.uint16(n_segments) + parties.segment
-    n_cells = plan.cells.shape[0] * n_segments
-    by_cell = plan.cells.reshape(n_cells, len(types))
-    group_plan = np.zeros((n_cells, len(groups)), dtype=np.int64)
-    for t in range(len(types)):
-        group_plan[:, type_group[t]] += by_cell[:, t]
-
-    counts = np.zeros((len(groups), parties.n), dtype=np.uint8)
+    group_of = np.array([groups.index(pack.device_taxonomy.device_types[t].group) for t in types])
     owned = [g for g, name in enumerate(groups) if name in priors.counts]
-
-    def allocate_group(g: int) -> tuple[int, list[StreamUse]]:
-        counted = priors.counts[groups[g]]
-        # Parties of a cell without a plan (retail has no servers) take no part.
-        members = np.flatnonzero((group_plan[:, g] > 0)[cell_of])
-        stream = Stream(seed, f"s4/device_allocation/{groups[g]}", SAMPLING, 2)
-        spare = Stream(seed, f"s4/cap_redistribution/{groups[g]}", SAMPLING, counted.cap)
+    streams, laws = [], []
+    for name in (groups[g] for g in owned):
+        counted = priors.counts[name]
+        stream = Stream(seed, f"s4/device_allocation/{name}", SAMPLING, 2)
+        spare = Stream(seed, f"s4/cap_redistribution/{name}", SAMPLING, counted.cap)
         law = Law(counted.zero_share, counted.sigma, counted.cap, stream.key, spare.key)
-        room = np.full(members.size, law.cap, dtype=np.int32)
-        done = allocate(members, cell_of[members], group_plan[:, g], law, room)
-        counts[g, members] = done.counts
-        return int(done.dropped.sum()), [stream.use(groups[g], 0, parties.n, entities=members.size)]
+        streams.append(stream)
+        laws.append((name, law))
+    regions, segments = plan.cells.shape[:2]
+    # Every segment is offered every group; where a cell has no plan, nobody takes part.
+    book = allocation.book("S4", laws, [range(len(owned))] * segments)
+    of_group = np.stack([plan.cells[:, :, group_of == g].sum(axis=2) for g in owned], axis=2)
+    wanted = of_group.reshape(regions, -1)
+    size = np.repeat(parties.population(regions), len(owned), axis=1) * (wanted > 0)
+    made = allocation.allocate(
+        engine, book, wanted, size, np.zeros_like(size), parties.region, _entities,
+        parties.shards, parties.items,
+    )  # fmt: skip
+    held, counts = engine.both(allocation.held, *zip(*made.pieces, strict=True))
+    per_shard = np.stack(counts)
 
-    results = engine.map(allocate_group, owned)
-    dropped = {groups[g]: lost for g, (lost, _) in zip(owned, results, strict=True)}
-    uses = [use for _, used in results for use in used]
-
-    start = expand.starts(counts.sum(axis=0, dtype=np.int64))
-    n_party = int(start[-1])
-    owner = np.empty(n_party, dtype=np.uint32)
-    group = np.empty(n_party, dtype=np.uint8)
-    identity = np.arange(len(groups), dtype=np.uint8)[None, :]
-    zero = np.zeros(parties.n, dtype=np.uint8)
-    engine.map(
-        lambda s: expand.fill(counts, identity, zero, start, s.first, s.last, owner, group), shards
-    )
-    kind, type_use = _assign_types(pack, seed, owner, group, cell_of, by_cell, type_group, engine)
-    devices, attribute_uses = _attributes(
-        pack, seed, parties, merchants, geo, plan, owner, kind, type_group
-    )
-    return DeviceOutcome(devices, dropped, (*uses, type_use, *attribute_uses))
-
-
-def _assign_types(
-    pack: PolicyPack,
-    seed: int,
-    owner: NDArray[np.uint32],
-    group: NDArray[np.uint8],
-    cell_of: NDArray[np.uint16],
-    by_cell: NDArray[np.int64],
-    type_group: NDArray[np.uint8],
-    engine: Engine,
-) -> tuple[NDArray[np.uint8], StreamUse]:
-    """Exact numbers of every type in each (cell, group)."""
-    n_cells = by_cell.shape[0]
-    n_groups = len(pack.codes("device_group"))
-    sizes = np.zeros(n_cells * n_groups, dtype=np.int64)
-    _sizes(owner, group, cell_of, n_groups, sizes)
-    stream = Stream(seed, "s4/device_type_place", COUNTS, permute.ROUNDS)
-    keys = stream.draws(0, sizes.size)
-    first = expand.starts(sizes)
-    kinds = np.empty(owner.size, dtype=np.uint8)
-
-    def deal(c: int) -> None:
-        inside = by_cell[c // n_groups] * (type_group == c % n_groups)
-        # What the cap dropped is missing from every type in proportion.
-        upto = np.cumsum(largest_remainder(int(sizes[c]), inside))
-        permute.deal_out(0, sizes[c], keys[c], upto, kinds[first[c] : first[c + 1]])
-
-    engine.map(deal, np.flatnonzero(sizes).tolist())
-    out = np.empty(owner.size, dtype=np.uint8)
-    _types(owner, group, cell_of, n_groups, kinds, first[:-1].copy(), out)
-    return out, stream.use("cells", 0, sizes.size)
-
-
-def _attributes(
-    pack: PolicyPack,
-    seed: int,
-    parties: Parties,
-    merchants: Merchants,
-    geo: Geography,
-    plan: DevicePlan,
-    owner: NDArray[np.uint32],
-    kind: NDArray[np.uint8],
-    type_group: NDArray[np.uint8],
-) -> tuple[Devices, tuple[StreamUse, ...]]:
-    """Append terminals; draw systems and browsers; find every device's home."""
-    priors = pack.device_count_priors
-    types = pack.codes("device_type")
-    merchant = np.repeat(np.arange(merchants.n, dtype=np.int32), plan.terminals)
-    n_party, n = owner.size, owner.size + merchant.size
-    mix = np.array([priors.terminal_mix.get(t, 0.0) for t in types])
-    terminal_stream = Stream(seed, "s4/terminal_type", ATTRIBUTES)
-    terminal_kind = terminal_stream.choices(0, np.zeros(merchant.size, np.uint8), thresholds([mix]))
-    all_kinds = np.concatenate([kind, terminal_kind])
-
+    type_laws, type_use = _type_laws(pack, seed, plan, group_of, owned, parties.region, per_shard)
     systems, agents = pack.codes("os_family"), pack.codes("ua_family")
-    os_table = thresholds([[priors.os_mix[t].get(o, 0.0) for o in systems] for t in types])
-    ua_table = thresholds([[priors.ua_mix[o].get(u, 0.0) for u in agents] for o in systems])
     attributes = Stream(seed, "s4/device_attributes", ATTRIBUTES, 2)
-    os = attributes.choices(0, all_kinds, os_table)
-    ua = attributes.choices(0, os, ua_table, index=1)
+    attribute_law = _AttributeLaw(
+        attributes.key,
+        thresholds([[priors.os_mix[t].get(o, 0.0) for o in systems] for t in types]),
+        thresholds([[priors.ua_mix[o].get(u, 0.0) for u in agents] for o in systems]),
+        group_of.astype(np.uint8),
+    )
+    first = expand.starts(per_shard.sum(axis=1))
+    items = engine.keep(
+        partial(_devices, attribute_law),
+        first[:-1].tolist(),
+        [type_laws[r] for r in parties.region],
+        list(_offsets(parties.region, per_shard)),
+        counts,
+        held,
+    )
+    terminals, terminal_use = _terminals(
+        pack, seed, merchants, geo, plan, int(first[-1]), attribute_law
+    )
+    devices = Devices(items, first, terminals)
+    uses = (
+        stream.use(name, 0, parties.n, entities=n)
+        for stream, (name, _), n in zip(streams, laws, book.per_product(size), strict=True)
+    )
+    dropped = {name: n for (name, _), n in zip(laws, book.per_product(made.dropped), strict=True)}
+    return DeviceOutcome(
+        devices, dropped, (*uses, type_use, terminal_use, attributes.use("world", 0, devices.n))
+    )
 
-    home_of_party, party_homes = _party_homes(parties)
-    first_terminal = expand.starts(plan.terminals)
-    within = np.arange(merchant.size) - first_terminal[merchant]
-    premises = expand.starts(-(-plan.terminals // PREMISES))
-    terminal_home = party_homes + premises[merchant] + within // PREMISES
-    country = np.concatenate([parties.country[owner], merchants.home_country[merchant]])
-    none = np.full(merchant.size, -1, dtype=np.int32)
-    devices = Devices(
-        type=all_kinds,
-        group=type_group[all_kinds],
-        os=os,
-        ua=ua,
-        owner=np.concatenate([owner.astype(np.int32), none]),
-        merchant=np.concatenate([np.full(n_party, -1, dtype=np.int32), merchant]),
-        owner_type=np.concatenate([parties.type[owner], np.full(merchant.size, 255, np.uint8)]),
-        country=country,
-        region=geo.region[country],
-        home=np.concatenate([home_of_party[owner], terminal_home.astype(np.int32)]),
-        users=np.concatenate([np.ones(n_party, np.uint8), np.zeros(merchant.size, np.uint8)]),
-        homes=party_homes + int(premises[-1]),
+
+def _entities(shard: Shard, of: PartyShard) -> Entities:
+    return Entities(shard.first, of.segment, allocation.NOTHING_OPEN, allocation.NO_FLOOR)
+
+
+def _offsets(region: NDArray[np.uint8], counts: I64) -> I64:
+    """How many devices earlier shards have in every cell of a shard's region: as `counts`."""
+    out = np.empty_like(counts)
+    for r in np.unique(region):
+        inside = region == r
+        out[inside] = np.cumsum(counts[inside], axis=0) - counts[inside]
+    return out
+
+
+def _type_laws(
+    pack: PolicyPack,
+    seed: int,
+    plan: DevicePlan,
+    group_of: NDArray[np.integer],
+    owned: list[int],
+    region: NDArray[np.uint8],
+    counts: I64,
+) -> tuple[list[_TypeLaw], StreamUse]:
+    """Per region, exact numbers of every type in each (segment, group).
+
+    counts: devices per shard and cell.
+    """
+    regions, segments, types = plan.cells.shape
+    n_groups = len(pack.codes("device_group"))
+    stream = Stream(seed, "s4/device_type_place", COUNTS, permute.ROUNDS)
+    keys = stream.draws(0, regions * segments * n_groups)
+    keys = keys.reshape(regions, segments, n_groups, -1)[:, :, owned].reshape(
+        regions, counts.shape[1], -1
     )
-    return devices, (
-        terminal_stream.use("merchants", 0, merchant.size),
-        attributes.use("world", 0, n),
+    size = np.zeros((regions, counts.shape[1]), dtype=np.int64)
+    np.add.at(size, region, counts)
+    upto = np.zeros((*size.shape, types), dtype=np.int64)
+    for r, c in zip(*np.nonzero(size), strict=True):
+        segment, g = divmod(int(c), len(owned))
+        inside = plan.cells[r, segment] * (group_of == owned[g])
+        # What the cap dropped is missing from every type in proportion.
+        upto[r, c] = np.cumsum(largest_remainder(int(size[r, c]), inside))
+    return (
+        [_TypeLaw(size[r], keys[r], upto[r]) for r in range(regions)],
+        stream.use("cells", 0, regions * segments * n_groups),
     )
+
+
+def _devices(
+    law: _AttributeLaw, first: int, types: _TypeLaw, offset: I64, counts: I64, held: Held
+) -> DeviceShard:
+    """Devices first, first + 1, … of the world. offset, counts: of earlier shards, of this one,
+    per cell.
+    """
+    n = int(counts.sum())
+    owner, cell = np.empty(n, dtype=np.uint32), np.empty(n, dtype=np.uint16)
+    expand.fill(
+        held.entity, held.cell, held.count, np.arange(counts.size, dtype=np.uint16),
+        np.empty(held.entities + 1, dtype=np.int32), owner, cell,
+    )  # fmt: skip
+    kind = np.empty(n, dtype=np.uint8)
+    _deal(types.size, types.keys, types.upto, offset, counts, cell, kind)
+    group, os, ua = (np.empty(n, dtype=np.uint8) for _ in range(3))
+    _attributes(*law.key, first, kind, law.systems, law.browsers, law.group_of, group, os, ua)
+    return DeviceShard(kind, group, os, ua, owner)
 
 
 @njit(cache=True, nogil=True)
-def _number_homes(household, first_home, home):  # type: ignore[no-untyped-def]
-    homes = 0
-    for p in range(household.size):
-        h = household[p]
-        if h < 0:
-            home[p] = homes
-            homes += 1
-        elif first_home[h] < 0:
-            first_home[h] = homes
-            home[p] = homes
-            homes += 1
-        else:
-            home[p] = first_home[h]
-    return homes
+def _deal(size, keys, upto, offset, counts, cell, kind):  # type: ignore[no-untyped-def]
+    """Hand every device the next of the types dealt to its cell."""
+    dealt = np.empty(cell.size, dtype=np.uint8)
+    following = np.zeros(counts.size, dtype=np.int64)
+    at = 0
+    for c in range(counts.size):
+        n = counts[c]
+        following[c] = at
+        if n:
+            only = 0
+            while upto[c, only] == 0:
+                only += 1
+            if upto[c, only] == size[c]:
+                dealt[at : at + n] = only
+            else:
+                permute.deal_out(offset[c], size[c], keys[c], upto[c], dealt[at : at + n])
+        at += n
+    for i in range(cell.size):
+        kind[i] = dealt[following[cell[i]]]
+        following[cell[i]] += 1
 
 
-def _party_homes(parties: Parties) -> tuple[NDArray[np.int32], int]:
-    """Home of every party: its household, or premises of its own; in order of party."""
-    first = np.full(int(parties.household.max(initial=-1)) + 1, -1, dtype=np.int32)
-    home = np.empty(parties.n, dtype=np.int32)
-    return home, int(_number_homes(parties.household, first, home))
+@njit(cache=True, nogil=True)
+def _attributes(k0, k1, first, kind, systems, browsers, group_of, group, os, ua):  # type: ignore[no-untyped-def]
+    lanes = philox.block(k0, k1, np.uint64(first) >> np.uint64(1))
+    for i in range(kind.size):
+        position = np.uint64(first + i)
+        odd = position & np.uint64(1) == np.uint64(1)
+        if not odd:
+            lanes = philox.block(k0, k1, position >> np.uint64(1))
+        group[i] = group_of[kind[i]]
+        os[i] = category(lanes[2] if odd else lanes[0], systems, kind[i])
+        ua[i] = category(lanes[3] if odd else lanes[1], browsers, os[i])
+
+
+def _terminals(
+    pack: PolicyPack,
+    seed: int,
+    merchants: Merchants,
+    geo: Geography,
+    plan: DevicePlan,
+    first: int,
+    law: _AttributeLaw,
+) -> tuple[Terminals, StreamUse]:
+    """Merchants' devices, from device `first` on."""
+    merchant = np.repeat(np.arange(merchants.n, dtype=np.int32), plan.terminals)
+    terminal_mix = pack.device_count_priors.terminal_mix
+    mix = [terminal_mix.get(t, 0.0) for t in pack.codes("device_type")]
+    stream = Stream(seed, "s4/terminal_type", ATTRIBUTES)
+    kind = stream.choices(0, np.zeros(merchant.size, dtype=np.uint8), thresholds([mix]))
+    group, os, ua = (np.empty(kind.size, dtype=np.uint8) for _ in range(3))
+    _attributes(*law.key, first, kind, law.systems, law.browsers, law.group_of, group, os, ua)
+    country = merchants.home_country[merchant]
+    terminals = Terminals(kind, group, os, ua, merchant, country, geo.region[country])
+    return terminals, stream.use("merchants", 0, merchant.size)

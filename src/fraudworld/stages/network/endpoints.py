@@ -5,34 +5,32 @@ type) is one unit: degrees from a truncated discrete power law are drawn until t
 the unit's stubs, stubs are dealt at random, doubles repaired by swaps (`kernels/matching`).
 What cannot be repaired moves to another type of the country, and is counted. In the
 published baseline (`degree_model: unbounded`) home lines are dealt like everything else.
+
+Nothing here crosses a border, so a country is what a task works on.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from fraudworld.engine.local import Engine
+from fraudworld.engine.tasks import Engine, Item
 from fraudworld.kernels import expand, philox
 from fraudworld.kernels.discrete import choices, thresholds, zero_inflated_poisson
-from fraudworld.kernels.matching import deal, degrees, grouped, sort_nodes
+from fraudworld.kernels.matching import deal, degrees, sort_nodes
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import Stream, StreamUse
-from fraudworld.stages.columns import (
-    Devices,
-    Geography,
-    IpEdges,
-    Ips,
-    MerchantEndpoints,
-    Merchants,
-    Parties,
-)
-from fraudworld.stages.network.demand import Demand, device_demand, home_slots
+from fraudworld.stages.columns import Geography, Merchants
+from fraudworld.stages.network.demand import Asked, Demand, device_demand
+from fraudworld.stages.network.places import pieces_of
+from fraudworld.stages.world import Devices, EndpointCountry, MerchantEndpoints, Parties
 
 COUNTS = "ip_count_realisation"
 ALLOCATION = "ip_allocation_sampling"
@@ -43,14 +41,18 @@ NEVER = np.uint64(1 << 63)
 NODE_SPACE = 1 << 32
 """Draws set aside per country for the degrees of one type."""
 
+I64 = NDArray[np.int64]
+
 
 @dataclass(frozen=True)
 class IpOutcome:
     """Endpoints, their links, and what the construction had to count."""
 
-    ips: Ips
-    edges: IpEdges
+    countries: Sequence[Item]  # EndpointCountry
+    ip_first: I64  # (countries + 1,)
+    link_first: I64  # (countries + 1,)
     endpoints: MerchantEndpoints
+    linked_devices: I64  # devices seen on any endpoint, per country
     plans: dict[str, Any]
     rng: tuple[StreamUse, ...]
 
@@ -59,11 +61,46 @@ class IpOutcome:
 class _Unit:
     """Endpoints of one (country, type): devices per slot, first slot of every node."""
 
-    slots: NDArray[np.int32]  # device · 2 + typical
-    start: NDArray[np.int64]
+    slots: NDArray[np.int32]  # device · 2 + typical, devices counted in the country
+    start: I64
     returned: NDArray[np.integer]
     swaps: int = 0
     kept_short: int = 0
+
+
+@dataclass(frozen=True)
+class _Law:
+    """What every country needs of this law."""
+
+    pack: PolicyPack
+    seed: int
+    types: tuple[str, ...]
+    groups: tuple[str, ...]
+    home_type: int
+    mixed: bool  # home lines are dealt like everything else
+
+
+@dataclass(frozen=True)
+class Dealt:
+    """Links of a country before they are numbered; units in order of type."""
+
+    slots: NDArray[np.int32]
+    start: I64  # first slot of every node
+    nodes: I64  # (types,)
+    links: I64  # (types,)
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What is known of a country once its links are dealt."""
+
+    nodes: I64  # (types,)
+    links: I64  # (types,)
+    swaps: int
+    kept_short: int
+    moved: int
+    lost: int
+    uses: list[StreamUse]
 
 
 def build_ips(
@@ -76,39 +113,182 @@ def build_ips(
     engine: Engine,
 ) -> IpOutcome:
     """All endpoints and device–IP links of a world."""
-    demand = device_demand(pack, seed, parties, devices, engine)
+    n_countries = len(geo.countries)
+    demand = device_demand(pack, seed, pieces_of(pack, parties, devices), n_countries, engine)
     types = pack.codes("ip_type")
-    n_countries, n_types = len(geo.countries), len(types)
+    law = _Law(
+        pack, seed, types, pack.codes("device_group"), types.index("RESIDENTIAL"),
+        pack.ip_count_priors.degree_model == "unbounded",
+    )  # fmt: skip
+    *asked, wanted = _sorted_by_country(law, parties, devices, demand, n_countries, engine)
+    # The largest first, so that nobody waits for one at the end.
+    order = np.argsort(-wanted.sum(axis=1), kind="stable")
+    before = np.cumsum(wanted, axis=0) - wanted
+    dealt, told = _in_order(
+        engine, partial(_deal_country, law), order, range(n_countries), before, *asked
+    )
+    quotas, demand_uses = demand.quotas, demand.rng
+    del demand, asked  # the stubs are dealt: their memory is needed
 
-    homes = _home_units(pack, devices, demand, n_countries)
-    units, uses = _deal_units(pack, seed, devices, demand, homes, engine)
-    moved, lost = _rehouse(pack, devices, units, n_types)
-
-    sizes = np.array([u.start.size - 1 for u in units])
-    country = np.repeat(np.repeat(np.arange(n_countries, dtype=np.uint8), n_types), sizes)
-    kind = np.repeat(np.tile(np.arange(n_types, dtype=np.uint8), n_countries), sizes)
-    edges, role_use = _edges(pack, seed, units, engine)
-    ips, attribute_use = _attributes(pack, seed, kind, country)
-    endpoints, endpoint_use = _merchant_endpoints(pack, seed, merchants, sizes, n_types)
-
-    placed = np.array([u.slots.size for u in units]).reshape(n_countries, n_types)
-    realised = np.zeros(demand.quotas.shape, dtype=np.int64)
-    np.add.at(realised, geo.region, placed)
+    nodes, links = np.stack([t.nodes for t in told]), np.stack([t.links for t in told])
+    ip_first, link_first = (expand.starts(n.sum(axis=1)) for n in (nodes, links))
+    finished, linked = _in_order(
+        engine, partial(_finish_country, law), order,
+        ip_first[:-1].tolist(), link_first[:-1].tolist(), dealt,
+    )  # fmt: skip
+    endpoints, endpoint_use = _merchant_endpoints(pack, seed, merchants, nodes.ravel(), len(types))
+    realised = np.zeros(quotas.shape, dtype=np.int64)
+    np.add.at(realised, geo.region, links)
     plans = {
-        "edge_quotas": demand.quotas.tolist(),
+        "edge_quotas": quotas.tolist(),
         "edge_rows": realised.tolist(),
         "regions": list(pack.codes("region")),
         "types": list(types),
-        "swaps": sum(u.swaps for u in units),
-        "retyped": moved,
-        "unplaced": lost,
-        "degree_backoffs": sum(u.kept_short for u in units),
-        "ips": ips.n,
-        "rows": int(placed.sum()),
+        "swaps": sum(t.swaps for t in told),
+        "retyped": sum(t.moved for t in told),
+        "unplaced": sum(t.lost for t in told),
+        "degree_backoffs": sum(t.kept_short for t in told),
+        "ips": int(ip_first[-1]),
+        "rows": int(link_first[-1]),
     }
-    return IpOutcome(
-        ips, edges, endpoints, plans, (*demand.rng, *uses, role_use, attribute_use, *endpoint_use)
+    uses = (
+        *demand_uses,
+        *(use for t in told for use in t.uses),
+        _access(seed).use("links", 0, int(link_first[-1])),
+        _attribute_stream(seed).use("world", 0, int(ip_first[-1])),
+        *endpoint_use,
     )
+    return IpOutcome(finished, ip_first, link_first, endpoints, np.array(linked), plans, uses)
+
+
+def _in_order(
+    engine: Engine, task: Any, order: NDArray[np.integer], *columns: Sequence[Any] | NDArray[Any]
+) -> tuple[list[Item], list[Any]]:
+    """`engine.both`, rows started in `order`, results in that of the columns."""
+    items, told = engine.both(task, *([column[i] for i in order] for column in columns))
+    back = np.argsort(order)
+    return [items[i] for i in back], [told[i] for i in back]
+
+
+def _sorted_by_country(
+    law: _Law,
+    parties: Parties,
+    devices: Devices,
+    demand: Demand,
+    n_countries: int,
+    engine: Engine,
+) -> tuple[list[list[Any]], list[list[int]], list[list[I64]], I64]:
+    """What pieces ask for, per country: items, first device of each (counted in the country),
+    stubs of each by type; and all links, (countries, types).
+
+    The terminals' piece spans all countries: its share is cut out for each.
+    """
+    links = demand.stubs[-1].copy()
+    links[:, law.home_type] += demand.slots[-1]
+    pieces: list[list[Any]] = [[] for _ in range(n_countries)]
+    offsets: list[list[int]] = [[] for _ in range(n_countries)]
+    stubs: list[list[I64]] = [[] for _ in range(n_countries)]
+    so_far = np.zeros(n_countries, dtype=np.int64)
+    for k, shard in enumerate(parties.shards):
+        c = shard.country
+        pieces[c].append(demand.items[k])
+        offsets[c].append(int(so_far[c]))
+        stubs[c].append(demand.stubs[k][0])
+        so_far[c] += devices.first[k + 1] - devices.first[k]
+        links[c] += demand.stubs[k][0]
+        links[c, law.home_type] += demand.slots[k][0]
+    (asked,) = engine.fetch(demand.items[-1:])
+    of_country = np.bincount(devices.terminals.country, minlength=n_countries)
+    counts = (demand.stubs[-1].sum(axis=1), demand.slots[-1], demand.nodes[-1], of_country)
+    ranges = [itertools.pairwise(expand.starts(count)) for count in counts]
+    for c, cuts in enumerate(zip(*ranges, strict=True)):
+        arrays = (asked.stub, asked.slots, asked.nodes, asked.group)
+        pieces[c].append(Asked(*(v[low:high] for v, (low, high) in zip(arrays, cuts, strict=True))))
+        offsets[c].append(int(so_far[c]))
+        stubs[c].append(demand.stubs[-1][c])
+    return pieces, offsets, stubs, links
+
+
+def _deal_country(
+    law: _Law,
+    country: int,
+    before: I64,
+    pieces: list[Asked],
+    offsets: list[int],
+    stubs: list[I64],
+) -> tuple[Dealt, _Told]:
+    """Every type of one country, in order; homes as they are, unless mixed.
+
+    before: links of earlier countries by type; offsets: first device of each piece; stubs:
+    those of each piece by type.
+    """
+    starts = [expand.starts(s) for s in stubs]
+    units, uses = [], []
+    for t in range(len(law.types)):
+        if t == law.home_type:
+            home = _home_unit(pieces, offsets)
+            if not law.mixed:
+                units.append(home)
+                continue
+            mine = np.sort(home.slots)
+        else:
+            mine = np.concatenate(
+                [p.stub[s[t] : s[t + 1]] + np.int32(2 * o)
+                 for p, o, s in zip(pieces, offsets, starts, strict=True)]
+            )  # fmt: skip
+        unit, used = _deal_unit(law, country, t, mine, int(before[t]))
+        units.append(unit)
+        uses += used
+    moved = lost = 0
+    if any(u.returned.size for u in units):
+        moved, lost = _rehouse(law, np.concatenate([p.group for p in pieces]), units)
+    nodes = np.array([u.start.size - 1 for u in units])
+    links = np.array([u.slots.size for u in units])
+    first = expand.starts(links)
+    start = np.concatenate([u.start[:-1] + f for u, f in zip(units, first, strict=False)])
+    slots = np.concatenate([u.slots for u in units])
+    sort_nodes(slots, np.append(start, slots.size))
+    dealt = Dealt(slots, np.append(start, slots.size), nodes, links)
+    swaps, short = sum(u.swaps for u in units), sum(u.kept_short for u in units)
+    return dealt, _Told(nodes, links, swaps, short, moved, lost, uses)
+
+
+def _home_unit(pieces: list[Asked], offsets: list[int]) -> _Unit:
+    """Residential endpoints: the nodes of the homes of all pieces."""
+    slots = [p.slots + np.int32(2 * o) for p, o in zip(pieces, offsets, strict=True)]
+    start = expand.starts(np.concatenate([p.nodes for p in pieces]))
+    return _Unit(np.concatenate(slots), start, np.empty(0, dtype=np.int32))
+
+
+def _deal_unit(
+    law: _Law, country: int, t: int, mine: NDArray[np.int32], first: int
+) -> tuple[_Unit, list[StreamUse]]:
+    """Nodes of one (country, type); `first` is the place of its first stub in the world."""
+    if mine.size == 0:
+        return _Unit(mine, np.zeros(1, dtype=np.int64), mine), []
+    priors, name = law.pack.ip_count_priors, law.types[t]
+    laws = priors.degree_laws[name]
+    distinct = 1 + int((np.diff(mine >> 1) != 0).sum())
+    cap = distinct if law.mixed else min(priors.degree_cap, distinct)
+    minimum = min(laws.minimum, cap)
+    nodes = Stream(law.seed, f"s4/ip_degree/{name}", COUNTS)
+    degree, short = degrees(
+        *nodes.key,
+        country * NODE_SPACE,
+        _degree_cuts(minimum, cap, laws.alpha),
+        minimum,
+        cap,
+        mine.size,
+    )
+    matching = Stream(law.seed, f"s4/ip_matching/{name}", ALLOCATION)
+    attempts = law.pack.graph_linkage_rules.repair_attempts
+    start, returned, swaps = deal(mine, *matching.key, first, degree, attempts)
+    cell = f"country {country}"
+    used = [
+        nodes.use(cell, country * NODE_SPACE, degree.size),
+        matching.use(cell, first, mine.size),
+    ]
+    return _Unit(mine, start, returned, swaps, short), used
 
 
 def _degree_cuts(minimum: int, cap: int, alpha: float) -> NDArray[np.uint64]:
@@ -117,128 +297,32 @@ def _degree_cuts(minimum: int, cap: int, alpha: float) -> NDArray[np.uint64]:
     return thresholds(p / p.sum())
 
 
-def _deal_units(
-    pack: PolicyPack,
-    seed: int,
-    devices: Devices,
-    demand: Demand,
-    homes: list[_Unit],
-    engine: Engine,
-) -> tuple[list[_Unit], list[StreamUse]]:
-    """Every (country, type), in order of country, then type; homes as they are, unless mixed."""
-    priors = pack.ip_count_priors
-    types = pack.codes("ip_type")
-    n_types, n_countries = len(types), len(homes)
-    home_type, mixed = types.index("RESIDENTIAL"), priors.degree_model == "unbounded"
-    stub, start = grouped(demand.stub, demand.stub_type, devices.country, n_types, n_countries)
-    size = np.diff(start).reshape(n_countries, n_types)
-    size[:, home_type] = [home.slots.size for home in homes]
-    before = np.cumsum(size, axis=0) - size  # stubs of the type in earlier countries
-
-    def one(unit: int) -> tuple[_Unit, list[StreamUse]]:
-        country, t = divmod(unit, n_types)
-        mine = stub[start[unit] : start[unit + 1]]
-        if t == home_type:
-            if not mixed:
-                return homes[country], []
-            mine = np.sort(homes[country].slots)
-        if mine.size == 0:
-            return _Unit(mine, np.zeros(1, dtype=np.int64), mine), []
-        law = priors.degree_laws[types[t]]
-        distinct = 1 + int((np.diff(mine >> 1) != 0).sum())
-        cap = distinct if mixed else min(priors.degree_cap, distinct)
-        minimum = min(law.minimum, cap)
-        nodes = Stream(seed, f"s4/ip_degree/{types[t]}", COUNTS)
-        degree, short = degrees(
-            *nodes.key,
-            country * NODE_SPACE,
-            _degree_cuts(minimum, cap, law.alpha),
-            minimum,
-            cap,
-            mine.size,
-        )
-        matching = Stream(seed, f"s4/ip_matching/{types[t]}", ALLOCATION)
-        first = int(before[country, t])
-        slot_start, returned, swaps = deal(
-            mine, *matching.key, first, degree, pack.graph_linkage_rules.repair_attempts
-        )
-        cell = f"country {country}"
-        used = [
-            nodes.use(cell, country * NODE_SPACE, degree.size),
-            matching.use(cell, first, mine.size),
-        ]
-        return _Unit(mine, slot_start, returned, swaps, short), used
-
-    results = engine.map(one, range(n_countries * n_types))
-    return [u for u, _ in results], [use for _, used in results for use in used]
-
-
-@njit(cache=True, nogil=True)
-def _cut_leases(size, most, home_country, degree, country):  # type: ignore[no-untyped-def]
-    """Balanced nodes of every lease; returns how many nodes there are."""
-    n = 0
-    for lease in range(size.size):
-        chunks = -(-size[lease] // most)
-        for j in range(chunks):
-            degree[n] = size[lease] // chunks + (j < size[lease] % chunks)
-            country[n] = home_country[lease // 2]
-            n += 1
-    return n
-
-
-def _home_units(
-    pack: PolicyPack, devices: Devices, demand: Demand, n_countries: int
-) -> list[_Unit]:
-    """Residential endpoints per country: leases cut into balanced nodes of ≤ 12 devices."""
-    most = pack.ip_count_priors.homes.max_devices_per_lease
-    home_country = np.zeros(devices.homes, dtype=np.uint8)
-    home_country[devices.home] = devices.country
-    slots, size, ordered_country = home_slots(devices, demand, home_country)
-    degree = np.empty(int((-(-size // most)).sum()), dtype=np.int64)
-    node_country = np.empty(degree.size, dtype=np.uint8)
-    _cut_leases(size, most, ordered_country, degree, node_country)
-    node_start = expand.starts(degree)
-    bounds = np.searchsorted(node_country, np.arange(n_countries + 1))
-    nothing = np.empty(0, dtype=np.int32)
-    return [
-        _Unit(
-            slots[node_start[low] : node_start[high]],
-            node_start[low : high + 1] - node_start[low],
-            nothing,
-        )
-        for low, high in itertools.pairwise(bounds)
-    ]
-
-
-def _rehouse(
-    pack: PolicyPack, devices: Devices, units: list[_Unit], n_types: int
-) -> tuple[int, int]:
+def _rehouse(law: _Law, group_of: NDArray[np.uint8], units: list[_Unit]) -> tuple[int, int]:
     """Close the slots that were handed back; re-type their links where a node has room.
 
-    Few by construction (small units only). Returns (links re-typed, links given up).
+    Few by construction (small units only). group_of: of every device of the country. Returns
+    (links re-typed, links given up).
     """
-    types, groups = pack.codes("ip_type"), pack.codes("device_group")
-    rules = pack.graph_linkage_rules.eligible_ip_types
-    cap = pack.ip_count_priors.degree_cap
+    rules = law.pack.graph_linkage_rules.eligible_ip_types
+    cap = law.pack.ip_count_priors.degree_cap
     waiting: list[tuple[int, int]] = []
-    for number, unit in enumerate(units):
+    for own, unit in enumerate(units):
         if unit.returned.size == 0:
             continue
         keep = unit.slots >= 0
         degree = np.add.reduceat(keep.astype(np.int64), unit.start[:-1])
         unit.slots, unit.start = unit.slots[keep], expand.starts(degree[degree > 0])
-        waiting += [(number, int(s)) for s in np.sort(unit.returned)]
+        waiting += [(own, int(s)) for s in np.sort(unit.returned)]
     moved = lost = 0
-    for number, stub in waiting:
-        country, own = divmod(number, n_types)
+    for own, stub in waiting:
         device = stub >> 1
         choices_ = [
-            types.index(t)
-            for t in rules[groups[devices.group[device]]]
-            if t != "RESIDENTIAL" and types.index(t) != own
+            law.types.index(t)
+            for t in rules[law.groups[group_of[device]]]
+            if t != "RESIDENTIAL" and law.types.index(t) != own
         ]
-        choices_.sort(key=lambda t: -units[country * n_types + t].slots.size)
-        if any(_insert(units[country * n_types + t], device, cap) for t in choices_):
+        choices_.sort(key=lambda t: -units[t].slots.size)
+        if any(_insert(units[t], device, cap) for t in choices_):
             moved += 1
         else:
             lost += 1
@@ -260,63 +344,68 @@ def _insert(unit: _Unit, device: int, cap: int) -> bool:
 
 
 @njit(cache=True, nogil=True)
-def _finish(  # type: ignore[no-untyped-def]
-    slots, start, first_ip, first_edge, public, k0, k1, roles, ip, device, role
-):
-    """Links of one unit, in order of IP and device, each with its role.
+def _finish(slots, low, high, first_link, public, k0, k1, roles, device, role):  # type: ignore[no-untyped-def]
+    """Device and role of links low … high − 1, all of one type.
 
     public: threshold (63 bits) from which a link that is not typical is public access.
     """
-    sort_nodes(slots, start)
-    at = first_edge
-    for node in range(start.size - 1):
-        for i in range(start[node], start[node + 1]):
-            ip[at] = first_ip + node
-            device[at] = slots[i] >> 1
-            role[at] = roles[slots[i] & 1]
-            if public != NEVER and slots[i] & 1 == 0:
-                position = np.uint64(at)
-                draw = philox.lane_of(philox.block(k0, k1, position >> np.uint64(2)), position)
-                if draw >> np.uint64(1) >= public:
-                    role[at] = roles[2]
-            at += 1
+    for i in range(low, high):
+        device[i] = slots[i] >> 1
+        role[i] = roles[slots[i] & 1]
+        if public != NEVER and slots[i] & 1 == 0:
+            position = np.uint64(first_link + i)
+            draw = philox.lane_of(philox.block(k0, k1, position >> np.uint64(2)), position)
+            if draw >> np.uint64(1) >= public:
+                role[i] = roles[2]
 
 
-def _edges(
-    pack: PolicyPack, seed: int, units: list[_Unit], engine: Engine
-) -> tuple[IpEdges, StreamUse]:
-    """Links of all units in published order; public access by a draw per link."""
-    codes, types = pack.codes("ip_link_role"), pack.codes("ip_type")
+def _access(seed: int) -> Stream:
+    return Stream(seed, "s4/public_access", ALLOCATION)
+
+
+def _attribute_stream(seed: int) -> Stream:
+    return Stream(seed, "s4/ip_attributes", ATTRIBUTES, 2)
+
+
+def _finish_country(
+    law: _Law, ip_first: int, link_first: int, dealt: Dealt
+) -> tuple[EndpointCountry, int]:
+    """Roles of the links, public access by a draw per link; attributes per endpoint, given its
+    type. Told: devices seen on any endpoint.
+    """
+    pack = law.pack
+    codes = pack.codes("ip_link_role")
     roles = np.array(
         [codes.index(r) for r in ("RECENT_LOGIN_IP", "TYPICAL_DEVICE_IP", "SHARED_PUBLIC_WIFI")],
         dtype=np.uint8,
     )
-    shares = [pack.graph_linkage_rules.public_access_share.get(t, 0.0) for t in types]
-    public = [thresholds([1.0 - p, p])[0] for p in shares]
-    first_ip = expand.starts(np.array([u.start.size - 1 for u in units]))
-    first_edge = expand.starts(np.array([u.slots.size for u in units]))
-    stream = Stream(seed, "s4/public_access", ALLOCATION)
-    n = int(first_edge[-1])
-    ip, device = np.empty(n, dtype=np.uint32), np.empty(n, dtype=np.uint32)
-    role = np.empty(n, dtype=np.uint8)
-    start = np.append(np.empty(int(first_ip[-1]), dtype=np.int64), n)
+    n = dealt.slots.size
+    device, role = np.empty(n, dtype=np.uint32), np.empty(n, dtype=np.uint8)
+    key = _access(law.seed).key
+    for name, (low, high) in zip(
+        law.types, itertools.pairwise(expand.starts(dealt.links)), strict=True
+    ):
+        share = pack.graph_linkage_rules.public_access_share.get(name, 0.0)
+        public = thresholds([1.0 - share, share])[0]
+        _finish(dealt.slots, low, high, link_first, public, *key, roles, device, role)
+    seen = np.zeros(int(device.max(initial=0)) + 1, dtype=np.bool_)
+    seen[device] = True
+    kind = np.repeat(np.arange(len(law.types), dtype=np.uint8), dealt.nodes)
+    asn, version = _attribute_tables(pack)
+    stream = _attribute_stream(law.seed)
+    done = EndpointCountry(
+        kind,
+        stream.choices(ip_first, kind, asn),
+        stream.choices(ip_first, kind, version, index=1),
+        device,
+        role,
+        dealt.start,
+    )
+    return done, int(seen.sum()) if n else 0
 
-    def one(number: int) -> None:
-        unit = units[number]
-        start[first_ip[number] : first_ip[number + 1]] = unit.start[:-1] + first_edge[number]
-        _finish(
-            unit.slots, unit.start, first_ip[number], first_edge[number],
-            public[number % len(types)], *stream.key, roles, ip, device, role,
-        )  # fmt: skip
 
-    engine.map(one, range(len(units)))
-    return IpEdges(ip, device, role, start), stream.use("links", 0, n)
-
-
-def _attributes(
-    pack: PolicyPack, seed: int, kind: NDArray[np.uint8], country: NDArray[np.uint8]
-) -> tuple[Ips, StreamUse]:
-    """Operator class and IP version, drawn per endpoint given its type."""
+def _attribute_tables(pack: PolicyPack) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """Thresholds of operator class and of IP version, by type."""
     priors = pack.ip_count_priors
     types, classes = pack.codes("ip_type"), pack.codes("asn_class")
     versions = pack.codes("ip_version")
@@ -326,14 +415,7 @@ def _attributes(
         [priors.ipv6_share[t] if v == six else 1 - priors.ipv6_share[t] for v in range(2)]
         for t in types
     ]
-    stream = Stream(seed, "s4/ip_attributes", ATTRIBUTES, 2)
-    ips = Ips(
-        kind,
-        stream.choices(0, kind, asn),
-        stream.choices(0, kind, thresholds(split), index=1),
-        country,
-    )
-    return ips, stream.use("world", 0, kind.size)
+    return asn, thresholds(split)
 
 
 def _merchant_endpoints(
@@ -370,5 +452,5 @@ def _merchant_endpoints(
     node = (begin.astype(np.int64)[merchant] + within) % np.maximum(room[merchant], 1)
     ip = first_node[unit[merchant]] + node
     order = np.lexsort((merchant, ip))
-    endpoints = MerchantEndpoints(ip[order].astype(np.uint32), merchant[order].astype(np.uint32))
+    endpoints = MerchantEndpoints(ip[order], merchant[order].astype(np.uint32))
     return endpoints, (stream.use("merchants", 0, merchants.n),)

@@ -10,46 +10,75 @@ order never crosses a shard.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from fraudworld.engine.local import Engine, Shard
-from fraudworld.kernels import expand
+from fraudworld.engine.tasks import Engine
+from fraudworld.kernels import expand, philox, ranks
 from fraudworld.kernels.discrete import thresholds, zero_inflated_poisson
-from fraudworld.kernels.select import smallest
 from fraudworld.policy.models import ZeroInflatedPoisson
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import Stream, StreamUse
-from fraudworld.stages.columns import Accounts, DeviceLinks, Devices, Instruments, Parties
+from fraudworld.stages.world import (
+    Accounts,
+    AccountShard,
+    DeviceLinks,
+    Devices,
+    DeviceShard,
+    Instruments,
+    InstrumentShard,
+    LinkShard,
+    Parties,
+    PartyShard,
+)
 
 ALLOCATION = "device_allocation_sampling"
 ACCESS_WIDTH = 6
 MAX_USERS = 8
+ROLES = (
+    "PRIMARY_OWNER",
+    "SECONDARY_USER",
+    "ASSOCIATED_ACCOUNT_ACCESS",
+    "ASSOCIATED_INSTRUMENT_ACCESS",
+)
+"""Roles of a device's links, in published order."""
 
 
 @dataclass(frozen=True)
 class LinkOutcome:
-    """Links, devices with their user counts, and what the caps turned away."""
+    """Links, and what the caps turned away."""
 
     links: DeviceLinks
-    devices: Devices
+    with_company: NDArray[np.int64]  # devices of several users, per shard
     sharing_wanted: int
     sharing_short: int  # devices that should be shared but have nobody to share with
     rng: tuple[StreamUse, ...]
 
 
+@njit(inline="always")
+def _sort(values, low, high):  # type: ignore[no-untyped-def]
+    """Sort values[low:high] in place; they are a handful."""
+    for i in range(low + 1, high):
+        value = values[i]
+        j = i
+        while j > low and values[j - 1] > value:
+            values[j] = values[j - 1]
+            j -= 1
+        values[j] = value
+
+
 @njit(cache=True, nogil=True)
 def _draw_links(  # type: ignore[no-untyped-def]
-    low,
-    high,
+    first_device,
     owner,
     group,
     shared,
-    share_draws,
-    access,
+    share_key,
+    access_key,
     user_cuts,
     unit,
     unit_start,
@@ -65,17 +94,18 @@ def _draw_links(  # type: ignore[no-untyped-def]
     used,
     account_load,
     instrument_load,
-    users_out,
     out_device,
     out_role,
     out_target,
 ):
-    """Links of devices low … high − 1 into the out buffers; returns how many rows."""
+    """Links of a shard's devices into the out buffers; returns (rows, devices with co-users)."""
     at = 0
+    with_company = 0
+    access = np.empty(8, dtype=np.uint64)
     users = np.empty(8, dtype=np.int64)
     accounts = np.empty(16, dtype=np.int64)
     picked = np.empty(16, dtype=np.int64)
-    for d in range(low, high):
+    for d in range(owner.size):
         g = group[d]
         o = owner[d]
         users[0] = o
@@ -87,45 +117,60 @@ def _draw_links(  # type: ignore[no-untyped-def]
         if shared[d]:
             first, last = unit_start[unit[o]], unit_start[unit[o] + 1]
             size = last - first
-            draw = share_draws[d - low, 0] >> np.uint64(1)
+            lanes = philox.pair(share_key[0], share_key[1], np.uint64(first_device + d))
+            draw = lanes[0] >> np.uint64(1)
             want = 2
             while user_cuts[g, want - 2] <= draw:
                 want += 1
-            begin = np.int64(
-                (share_draws[d - low, 1] >> np.uint64(32)) * np.uint64(size) >> np.uint64(32)
-            )
+            begin = np.int64((lanes[1] >> np.uint64(32)) * np.uint64(size) >> np.uint64(32))
             for k in range(size):
                 if n_users >= want:
                     break
-                other = unit_member[first + (begin + k) % size]
+                other = unit_member[first + (begin + k if begin + k < size else begin + k - size)]
                 if other != o and used[other] < max_used:
                     users[n_users] = other
                     n_users += 1
                     used[other] += 1
             # Co-users in order of id, as the table is sorted.
-            users[1:n_users].sort()
+            _sort(users, 1, n_users)
             for k in range(1, n_users):
                 out_device[at] = d
                 out_role[at] = roles[1]
                 out_target[at] = users[k]
                 at += 1
-        users_out[d] = n_users
+        with_company += n_users > 1
+
+        # Six draws lie in two blocks; an odd device shares its first with the device before.
+        position = np.uint64(first_device + d) * np.uint64(ACCESS_WIDTH)
+        number = position >> np.uint64(2)
+        skipped = np.int64(position & np.uint64(3))
+        if skipped and d:
+            access[0], access[1], access[2], access[3] = access[4], access[5], access[6], access[7]
+        else:
+            access[0], access[1], access[2], access[3] = philox.block(
+                access_key[0], access_key[1], number
+            )
+        access[4], access[5], access[6], access[7] = philox.block(
+            access_key[0], access_key[1], number + np.uint64(1)
+        )
 
         total = 0
         for k in range(n_users):
             total += account_start[users[k] + 1] - account_start[users[k]]
-        draw = access[d - low, 0] >> np.uint64(1)
+        draw = access[skipped + 0] >> np.uint64(1)
         want = 0
         while account_cuts[g, want] <= draw:
             want += 1
         want = min(want, total)
         n_accounts = 0
         for k in range(want):
-            lanes = access[d - low, 2 + k // 4]
+            lanes = access[skipped + 2 + k // 4]
             lane = (lanes >> np.uint64(16 * (k % 4))) & np.uint64(65535)
             begin = np.int64(lane * np.uint64(total) >> np.uint64(16))
             for step in range(total):
-                index = (begin + step) % total
+                index = begin + step
+                if index >= total:
+                    index -= total
                 u = 0
                 while index >= account_start[users[u] + 1] - account_start[users[u]]:
                     index -= account_start[users[u] + 1] - account_start[users[u]]
@@ -141,7 +186,7 @@ def _draw_links(  # type: ignore[no-untyped-def]
                     n_accounts += 1
                     account_load[account] += 1
                     break
-        accounts[:n_accounts].sort()
+        _sort(accounts, 0, n_accounts)
         for k in range(n_accounts):
             out_device[at] = d
             out_role[at] = roles[2]
@@ -151,18 +196,20 @@ def _draw_links(  # type: ignore[no-untyped-def]
         total = 0
         for k in range(n_accounts):
             total += instrument_start[accounts[k] + 1] - instrument_start[accounts[k]]
-        draw = access[d - low, 1] >> np.uint64(1)
+        draw = access[skipped + 1] >> np.uint64(1)
         want = 0
         while instrument_cuts[g, want] <= draw:
             want += 1
         want = min(want, total)
         n_picked = 0
         for k in range(want):
-            lanes = access[d - low, 4 + k // 4]
+            lanes = access[skipped + 4 + k // 4]
             lane = (lanes >> np.uint64(16 * (k % 4))) & np.uint64(65535)
             begin = np.int64(lane * np.uint64(total) >> np.uint64(16))
             for step in range(total):
-                index = (begin + step) % total
+                index = begin + step
+                if index >= total:
+                    index -= total
                 u = 0
                 while index >= instrument_start[accounts[u] + 1] - instrument_start[accounts[u]]:
                     index -= instrument_start[accounts[u] + 1] - instrument_start[accounts[u]]
@@ -178,13 +225,30 @@ def _draw_links(  # type: ignore[no-untyped-def]
                     n_picked += 1
                     instrument_load[instrument] += 1
                     break
-        picked[:n_picked].sort()
+        _sort(picked, 0, n_picked)
         for k in range(n_picked):
             out_device[at] = d
             out_role[at] = roles[3]
             out_target[at] = picked[k]
             at += 1
-    return at
+    return at, with_company
+
+
+@dataclass(frozen=True)
+class _Law:
+    """What every shard needs of this law."""
+
+    rank: Stream
+    sharing: Stream
+    access: Stream
+    groups: int
+    user_cuts: NDArray[np.uint64]
+    account_cuts: NDArray[np.uint64]
+    instrument_cuts: NDArray[np.uint64]
+    roles: NDArray[np.uint8]
+    max_used: int
+    max_per_account: int
+    max_per_instrument: int
 
 
 def draw_links(
@@ -194,126 +258,186 @@ def draw_links(
     accounts: Accounts,
     instruments: Instruments,
     devices: Devices,
-    shards: tuple[Shard, ...],
     engine: Engine,
 ) -> LinkOutcome:
-    """Owner, co-user, account and instrument links of every party device, and terminals."""
-    rules = pack.device_linkage_rules
-    groups = pack.codes("device_group")
-    role_codes = pack.codes("device_link_role")
-    roles = np.array(
-        [
-            role_codes.index(r)
-            for r in (
-                "PRIMARY_OWNER",
-                "SECONDARY_USER",
-                "ASSOCIATED_ACCOUNT_ACCESS",
-                "ASSOCIATED_INSTRUMENT_ACCESS",
-            )
-        ],
-        dtype=np.uint8,
+    """Owner, co-user, account and instrument links of every party device."""
+    rules, groups = pack.device_linkage_rules, pack.codes("device_group")
+    roles = pack.codes("device_link_role")
+    law = _Law(
+        rank=Stream(seed, "s4/device_sharing_rank", ALLOCATION),
+        sharing=Stream(seed, "s4/device_sharing", ALLOCATION, 2),
+        access=Stream(seed, "s4/device_access", ALLOCATION, ACCESS_WIDTH),
+        groups=len(groups),
+        user_cuts=_user_cuts(pack),
+        account_cuts=_poisson_cuts(rules.accounts_per_device, groups),
+        instrument_cuts=_poisson_cuts(rules.instruments_per_device, groups),
+        roles=np.array([roles.index(r) for r in ROLES], dtype=np.uint8),
+        max_used=pack.device_count_priors.max_used_per_party,
+        max_per_account=rules.max_devices_per_account,
+        max_per_instrument=rules.max_devices_per_instrument,
     )
-    n_party = int((devices.owner >= 0).sum())
-    owner = devices.owner[:n_party].astype(np.int64)
-    unit, unit_start, unit_member = _units(parties)
-    shared, wanted, rank_stream = _choose_shared(
-        pack, seed, devices, n_party, owner, unit, unit_start
-    )
-    user_cuts = _user_cuts(pack)
-    account_cuts = _poisson_cuts(rules.accounts_per_device, groups)
-    instrument_cuts = _poisson_cuts(rules.instruments_per_device, groups)
-
-    first_device = np.searchsorted(owner, np.arange(parties.n + 1)).astype(np.int64)
-    used = np.diff(first_device).astype(np.int32)
-    account_load = np.zeros(accounts.n, dtype=np.uint8)
-    instrument_load = np.zeros(instruments.n, dtype=np.uint8)
-    users = devices.users.copy()
-    share_stream = Stream(seed, "s4/device_sharing", ALLOCATION, 2)
-    access_stream = Stream(seed, "s4/device_access", ALLOCATION, ACCESS_WIDTH)
-
-    def one(shard: Shard) -> DeviceLinks:
-        low, high = int(first_device[shard.first]), int(first_device[shard.last])
-        n = high - low
-        room = n * 4 + int(shared[low:high].sum()) * MAX_USERS + n * 16
-        buffers = (
-            np.empty(room, dtype=np.uint32),
-            np.empty(room, dtype=np.uint8),
-            np.empty(room, dtype=np.uint32),
-        )
-        rows = _draw_links(
-            low, high, owner, devices.group, shared,
-            share_stream.draws(low, n), access_stream.draws(low, n), user_cuts,
-            unit, unit_start, unit_member, accounts.start, instruments.start,
-            account_cuts, instrument_cuts, roles,
-            pack.device_count_priors.max_used_per_party,
-            rules.max_devices_per_account, rules.max_devices_per_instrument,
-            used, account_load, instrument_load, users, *buffers,
-        )  # fmt: skip
-        device, role, target = buffers
-        return DeviceLinks(device[:rows].copy(), role[:rows].copy(), target[:rows].copy())
-
-    parts = engine.map(one, shards)
-    terminals = np.arange(n_party, devices.n, dtype=np.uint32)
-    parts.append(
-        DeviceLinks(
-            terminals,
-            np.full(terminals.size, role_codes.index("MERCHANT_TERMINAL"), dtype=np.uint8),
-            devices.merchant[n_party:].astype(np.uint32),
-        )
-    )
-    links = DeviceLinks(
-        np.concatenate([p.device for p in parts]),
-        np.concatenate([p.role for p in parts]),
-        np.concatenate([p.target for p in parts]),
-    )
+    first = devices.first[:-1].tolist()
+    chosen, wanted = _choose_shared(pack, law, parties, devices, engine)
+    cuts = [(chosen.key[r], chosen.position[r]) for r in parties.region]
+    items, told = engine.both(
+        partial(_shard, law), first, cuts,
+        parties.items, accounts.items, instruments.items, devices.items,
+    )  # fmt: skip
+    rows, shared, with_company = np.array(told, dtype=np.int64).T
+    n = int(devices.first[-1])
     return LinkOutcome(
-        links,
-        replace(devices, users=users),
+        DeviceLinks(items, expand.starts(rows)),
+        with_company,
         wanted,
         wanted - int(shared.sum()),
-        tuple(s.use("world", 0, n_party) for s in (rank_stream, share_stream, access_stream)),
+        tuple(s.use("world", 0, n) for s in (law.rank, law.sharing, law.access)),
     )
 
 
-def _units(
-    parties: Parties,
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Whom a party may share a device with: unit of each party, and members of each unit."""
-    households = int(parties.household.max(initial=-1)) + 1
-    firms = int(parties.business_group.max(initial=-1)) + 1
-    alone = parties.household + parties.business_group == -2
-    unit = np.where(parties.household >= 0, parties.household, households + parties.business_group)
-    unit = np.where(alone, households + firms + np.cumsum(alone) - 1, unit).astype(np.int64)
-    start = expand.starts(np.bincount(unit, minlength=households + firms + int(alone.sum())))
-    return unit, start, np.argsort(unit, kind="stable")
+def _shard(
+    law: _Law,
+    first: int,
+    cut: tuple[NDArray[np.uint64], NDArray[np.int64]],
+    parties: PartyShard,
+    accounts: AccountShard,
+    instruments: InstrumentShard,
+    devices: DeviceShard,
+) -> tuple[LinkShard, tuple[int, int, int]]:
+    """Links of one shard; told: links, devices marked as shared, devices with co-users."""
+    unit, unit_start, unit_member = _units(parties.household, parties.business_group)
+    n = devices.owner.size
+    shared = np.zeros(n, dtype=np.bool_)
+    _mark(
+        devices.owner, devices.group, law.rank.flat(first, n), first, unit, unit_start, *cut, shared
+    )
+    marked = int(shared.sum())
+    room = n * 20 + marked * MAX_USERS
+    device, target = np.empty(room, dtype=np.uint32), np.empty(room, dtype=np.uint32)
+    role = np.empty(room, dtype=np.uint8)
+    rows, with_company = _draw_links(
+        first, devices.owner, devices.group, shared, law.sharing.key, law.access.key,
+        law.user_cuts, unit, unit_start, unit_member, accounts.start, instruments.start,
+        law.account_cuts, law.instrument_cuts, law.roles,
+        law.max_used, law.max_per_account, law.max_per_instrument,
+        np.bincount(devices.owner, minlength=parties.type.size).astype(np.int32),
+        np.zeros(accounts.type.size, dtype=np.uint8),
+        np.zeros(instruments.type.size, dtype=np.uint8),
+        device, role, target,
+    )  # fmt: skip
+    links = LinkShard(device[:rows].copy(), role[:rows].copy(), target[:rows].copy())
+    return links, (rows, marked, with_company)
+
+
+@njit(cache=True, nogil=True)
+def _units(household, business_group):  # type: ignore[no-untyped-def]
+    """Whom a party may share a device with: (unit of each, first member of each, members)."""
+    n = household.size
+    homes, firms = household.max() + 1 if n else 0, business_group.max() + 1 if n else 0
+    unit = np.empty(n, dtype=np.int32)
+    units = homes + firms
+    for p in range(n):
+        if household[p] >= 0:
+            unit[p] = household[p]
+        elif business_group[p] >= 0:
+            unit[p] = homes + business_group[p]
+        else:
+            unit[p] = units
+            units += 1
+    start = np.zeros(units + 2, dtype=np.int32)
+    for p in range(n):
+        start[unit[p] + 2] += 1
+    for u in range(units):
+        start[u + 2] += start[u + 1]
+    member = np.empty(n, dtype=np.int32)
+    for p in range(n):  # start[u + 1] runs from the first member of u to that of u + 1
+        member[start[unit[p] + 1]] = p
+        start[unit[p] + 1] += 1
+    return unit, start[: units + 1], member
+
+
+@njit(cache=True, nogil=True)
+def _count(owner, group, draws, unit, unit_start, sizes, digits):  # type: ignore[no-untyped-def]
+    """Devices per group; and by leading digit those whose owner has company."""
+    for d in range(owner.size):
+        sizes[group[d]] += 1
+        u = unit[owner[d]]
+        if unit_start[u + 1] - unit_start[u] > 1:
+            digits[group[d], draws[d] >> np.uint64(ranks.SHIFT)] += 1
+
+
+@njit(cache=True, nogil=True)
+def _at_edge(owner, group, draws, unit, unit_start, digit, out):  # type: ignore[no-untyped-def]
+    """Devices whose digit is the one their group's quota ends in; returns how many."""
+    n = 0
+    for d in range(owner.size):
+        if np.int64(draws[d] >> np.uint64(ranks.SHIFT)) == digit[group[d]]:
+            u = unit[owner[d]]
+            if unit_start[u + 1] - unit_start[u] > 1:
+                out[n] = d
+                n += 1
+    return n
+
+
+@njit(cache=True, nogil=True)
+def _mark(owner, group, draws, first, unit, unit_start, key, position, shared):  # type: ignore[no-untyped-def]
+    for d in range(owner.size):
+        if ranks.within(draws[d], first + d, group[d], key, position):
+            u = unit[owner[d]]
+            shared[d] = unit_start[u + 1] - unit_start[u] > 1
 
 
 def _choose_shared(
-    pack: PolicyPack,
-    seed: int,
-    devices: Devices,
-    n_party: int,
-    owner: NDArray[np.int64],
-    unit: NDArray[np.int64],
-    unit_start: NDArray[np.int64],
-) -> tuple[NDArray[np.bool_], int, Stream]:
-    """Mark the shared devices: exact share per region and group, by rank of a draw."""
-    groups = pack.codes("device_group")
-    n_regions = len(pack.codes("region"))
-    stream = Stream(seed, "s4/device_sharing_rank", ALLOCATION)
-    cell = (
-        devices.region[:n_party].astype(np.uint16) * np.uint16(len(groups))
-        + devices.group[:n_party]
-    )
-    share = np.zeros(len(groups))
+    pack: PolicyPack, law: _Law, parties: Parties, devices: Devices, engine: Engine
+) -> tuple[ranks.Cut, int]:
+    """Who is shared, per region and group, (regions, groups): an exact share, by rank."""
+    regions, groups = len(pack.codes("region")), pack.codes("device_group")
+    first = devices.first[:-1].tolist()
+    counted = engine.ask(partial(_digits, law), first, parties.items, devices.items)
+    sizes = np.zeros((regions, law.groups), dtype=np.int64)
+    digits = np.zeros((regions, law.groups, ranks.DIGITS), dtype=np.int64)
+    for region, (of_group, of_digit) in zip(parties.region, counted, strict=True):
+        sizes[region] += of_group
+        digits[region] += of_digit
+    share = np.zeros(law.groups)
     for name, rule in pack.device_linkage_rules.sharing.items():
         share[groups.index(name)] = rule.share
-    size = np.bincount(cell, minlength=n_regions * len(groups))
-    quota = np.floor(size * np.tile(share, n_regions) + 0.5).astype(np.int64)
-    candidates = np.flatnonzero(np.diff(unit_start)[unit[owner]] > 1)
-    out = np.zeros(n_party, dtype=np.bool_)
-    out[candidates] = smallest(stream.flat(0, n_party)[candidates], cell[candidates], quota)
-    return out, int(quota.sum()), stream
+    quota = np.floor(sizes * share + 0.5).astype(np.int64)
+    edge = ranks.edges(digits.reshape(-1, ranks.DIGITS), quota.ravel())
+    digit = edge.digit.reshape(quota.shape)
+    found = engine.ask(
+        partial(_candidates, law), first, [int(r) for r in parties.region],
+        digit[parties.region], parties.items, devices.items,
+    )  # fmt: skip
+    cut, _ = ranks.cut(edge, quota.ravel(), found)
+    shaped = ranks.Cut(cut.key.reshape(quota.shape), cut.position.reshape(quota.shape))
+    return shaped, int(quota.sum())
+
+
+def _digits(
+    law: _Law, first: int, parties: PartyShard, devices: DeviceShard
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    unit, unit_start, _ = _units(parties.household, parties.business_group)
+    sizes = np.zeros(law.groups, dtype=np.int64)
+    digits = np.zeros((law.groups, ranks.DIGITS), dtype=np.int64)
+    draws = law.rank.flat(first, devices.owner.size)
+    _count(devices.owner, devices.group, draws, unit, unit_start, sizes, digits)
+    return sizes, digits
+
+
+def _candidates(
+    law: _Law,
+    first: int,
+    region: int,
+    digit: NDArray[np.int64],
+    parties: PartyShard,
+    devices: DeviceShard,
+) -> ranks.Found:
+    unit, unit_start, _ = _units(parties.household, parties.business_group)
+    draws = law.rank.flat(first, devices.owner.size)
+    at = np.empty(devices.owner.size, dtype=np.int32)
+    at = at[: _at_edge(devices.owner, devices.group, draws, unit, unit_start, digit, at)]
+    cell = region * law.groups + devices.group[at].astype(np.int64)
+    return cell, draws[at], first + at.astype(np.int64), np.ones(at.size, dtype=np.int64)
 
 
 def _user_cuts(pack: PolicyPack) -> NDArray[np.uint64]:

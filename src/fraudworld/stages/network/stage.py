@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from fraudworld.contracts.network import (
     DEVICE_BASE,
     DEVICE_LINKS,
@@ -11,32 +9,13 @@ from fraudworld.contracts.network import (
     IP_LINKS,
     NETWORK_SUMMARY,
 )
-from fraudworld.stages.columns import (
-    Accounts,
-    DeviceLinks,
-    Devices,
-    Instruments,
-    IpEdges,
-    Ips,
-    MerchantEndpoints,
-    Parties,
-)
 from fraudworld.stages.context import Context
 from fraudworld.stages.network import tables
+from fraudworld.stages.network.device_tables import device_base
 from fraudworld.stages.network.devices import draw_devices, plan_devices
 from fraudworld.stages.network.endpoints import build_ips
 from fraudworld.stages.network.links import draw_links
-
-
-@dataclass(frozen=True)
-class Network:
-    """What S4 made."""
-
-    devices: Devices
-    links: DeviceLinks
-    ips: Ips
-    edges: IpEdges
-    endpoints: MerchantEndpoints
+from fraudworld.stages.world import Accounts, Instruments, Network, Parties
 
 
 def run(
@@ -44,28 +23,29 @@ def run(
 ) -> Network:
     """Devices and IP endpoints of the population, and the graph between them."""
     pack, seed, geo, merchants = context.pack, context.seed, context.geo, context.merchants
+    engine = context.engine
     with context.step("S4", "load_contracts_inputs"):
         types = pack.codes("device_type")
     with context.step("S4", "load_party_base"):
-        shards = context.shards
+        plan = plan_devices(pack, parties, merchants, geo.profile_scale)
     with context.step("S4", "plan_device_counts"):
-        plan = plan_devices(pack, parties, merchants, context.geo.profile_scale)
-        made = draw_devices(pack, seed, parties, merchants, geo, plan, shards, context.engine)
-        context.emit(DEVICE_BASE, tables.device_base(made.devices, merchants))
+        made = draw_devices(pack, seed, parties, merchants, geo, plan, engine)
+        devices = made.devices
+        context.emit(DEVICE_BASE, device_base(parties, devices, merchants))
     with context.step("S4", "emit_regions"):
-        linked = draw_links(
-            pack, seed, parties, accounts, instruments, made.devices, shards, context.engine
-        )
-        devices = linked.devices
-        context.emit(DEVICE_LINKS, tables.device_links(pack, linked.links, merchants))
-    with context.step("S4", "plan_ip_counts"):
-        ips = build_ips(pack, seed, geo, merchants, parties, devices, context.engine)
-    with context.step("S4", "emit_ip_base"):
-        context.emit(IP_BASE, tables.ip_base(ips.ips, geo))
-    with context.step("S4", "merge_parts"):
-        context.emit(IP_LINKS, tables.ip_links(pack, ips.edges, ips.endpoints, merchants))
+        linked = draw_links(pack, seed, parties, accounts, instruments, devices, engine)
         context.emit(
-            NETWORK_SUMMARY, tables.network_summary(pack, devices, ips.ips, ips.edges, geo)
+            DEVICE_LINKS,
+            tables.device_links(pack, parties, accounts, instruments, devices, linked, merchants),
+        )
+    with context.step("S4", "plan_ip_counts"):
+        ips = build_ips(pack, seed, geo, merchants, parties, devices, engine)
+    with context.step("S4", "emit_ip_base"):
+        context.emit(IP_BASE, tables.ip_base(ips, geo))
+    with context.step("S4", "merge_parts"):
+        context.emit(IP_LINKS, tables.ip_links(pack, parties, devices, ips, merchants))
+        context.emit(
+            NETWORK_SUMMARY, tables.network_summary(pack, parties, devices, linked, ips, geo)
         )
     with context.step("S4", "rng_publish"):
         context.evidence += [*made.rng, *linked.rng, *ips.rng]
@@ -79,4 +59,6 @@ def run(
             "rows": devices.n,
         }
         context.plans["s4_ips"] = ips.plans
-    return Network(devices, linked.links, ips.ips, ips.edges, ips.endpoints)
+    return Network(
+        devices, linked.links, ips.countries, ips.ip_first, ips.link_first, ips.endpoints
+    )

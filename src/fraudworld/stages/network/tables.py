@@ -1,21 +1,27 @@
-"""S4 as published rows."""
+"""S4's links and endpoints as published rows."""
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
-from fraudworld.kernels.merge import Merge
+from fraudworld.kernels import expand
 from fraudworld.policy.pack import PolicyPack
-from fraudworld.stages.batches import Batch, Rows, ids, ref, whole
-from fraudworld.stages.columns import (
-    DeviceLinks,
+from fraudworld.stages.batches import Batch, Rows, ids, whole
+from fraudworld.stages.columns import Geography, Merchants
+from fraudworld.stages.network.endpoints import IpOutcome
+from fraudworld.stages.network.links import LinkOutcome
+from fraudworld.stages.world import (
+    Accounts,
     Devices,
-    Geography,
-    IpEdges,
-    Ips,
-    MerchantEndpoints,
-    Merchants,
+    EndpointCountry,
+    Instruments,
+    LinkShard,
+    Parties,
+    Terminals,
 )
 
 METRICS = (
@@ -26,118 +32,193 @@ METRICS = (
     "shared_devices",
 )
 
+I64 = NDArray[np.int64]
 
-def device_base(devices: Devices, merchants: Merchants) -> Rows:
-    """`s4_device_base_6A`: party devices in order of owner, then terminals."""
-    merchant_id = np.append(merchants.id, 0)  # position −1 is the writer's null
-
-    def batch(low: int, high: int) -> Batch:
-        rows = slice(low, high)
-        return {
-            "device_id": ids(low, high),
-            "device_type": devices.type[rows],
-            "device_group": devices.group[rows],
-            "os_family": devices.os[rows],
-            "ua_family": devices.ua[rows],
-            "primary_party_id": ref(devices.owner[rows]),
-            "primary_merchant_id": merchant_id[devices.merchant[rows]],
-            "home_region_id": devices.region[rows],
-            "home_country_iso": devices.country[rows],
-        }
-
-    return Rows(devices.n, batch)
+TARGETS = ("party_id", "account_id", "instrument_id", "merchant_id")
+COLUMN_OF = {
+    "PRIMARY_OWNER": "party_id",
+    "SECONDARY_USER": "party_id",
+    "ASSOCIATED_ACCOUNT_ACCESS": "account_id",
+    "ASSOCIATED_INSTRUMENT_ACCESS": "instrument_id",
+    "MERCHANT_TERMINAL": "merchant_id",
+}
 
 
-def ip_base(ips: Ips, geo: Geography) -> Rows:
-    """`s4_ip_base_6A`, in order of country, type, node."""
+def device_links(
+    pack: PolicyPack,
+    parties: Parties,
+    accounts: Accounts,
+    instruments: Instruments,
+    devices: Devices,
+    linked: LinkOutcome,
+    merchants: Merchants,
+) -> Rows:
+    """`s4_device_links_6A`, in order of device; one target column filled per row."""
+    roles = pack.codes("device_link_role")
+    place = np.array([TARGETS.index(COLUMN_OF[r]) for r in roles], dtype=np.uint8)
+    # First device, party, account and instrument of every shard.
+    firsts = np.stack([devices.first, parties.first, accounts.first, instruments.first], axis=1)
+    terminals = devices.terminals
+    return Rows(
+        np.append(linked.links.first, linked.links.first[-1] + terminals.n),
+        partial(_device_rows, place, roles.index("MERCHANT_TERMINAL"), merchants.id),
+        (list(firsts), [*linked.links.items, terminals]),
+    )
 
-    def batch(low: int, high: int) -> Batch:
-        rows = slice(low, high)
-        return {
-            "ip_id": ids(low, high),
-            "ip_type": ips.type[rows],
-            "asn_class": ips.asn[rows],
-            "ip_version": ips.version[rows],
-            "region_id": geo.region[ips.country[rows]],
-            "country_iso": ips.country[rows],
-        }
 
-    return Rows(ips.n, batch)
+def _device_rows(
+    place: NDArray[np.uint8],
+    terminal: int,
+    merchant_id: I64,
+    firsts: I64,
+    of: LinkShard | Terminals,
+    low: int,
+    high: int,
+) -> Batch:
+    columns = np.zeros((len(TARGETS), high - low), dtype=np.int64)
+    if isinstance(of, Terminals):
+        columns[TARGETS.index("merchant_id")] = merchant_id[of.merchant[low:high]]
+        device = ids(int(firsts[0]), low, high)
+        role = np.full(high - low, terminal, dtype=np.uint8)
+    else:
+        role = of.role[low:high]
+        device = np.empty(high - low, dtype=np.int64)
+        _targets(of.device[low:high], role, of.target[low:high], place, firsts, device, columns)
+    return {"device_id": device, **dict(zip(TARGETS, columns, strict=True)), "link_role": role}
 
 
 @njit(cache=True, nogil=True)
-def _targets(role, target, place, merchant_place, merchant_id, columns):  # type: ignore[no-untyped-def]
+def _targets(device, role, target, place, firsts, device_id, columns):  # type: ignore[no-untyped-def]
     """Write the id of every link's target into its own column; the others stay 0."""
     for i in range(role.size):
+        device_id[i] = firsts[0] + device[i] + 1
         p = place[role[i]]
-        columns[p, i] = merchant_id[target[i]] if p == merchant_place else target[i] + 1
+        columns[p, i] = firsts[p + 1] + target[i] + 1
 
 
-def device_links(pack: PolicyPack, links: DeviceLinks, merchants: Merchants) -> Rows:
-    """`s4_device_links_6A`, in order of device; one target column filled per row."""
-    column_of = {
-        "PRIMARY_OWNER": "party_id",
-        "SECONDARY_USER": "party_id",
-        "ASSOCIATED_ACCOUNT_ACCESS": "account_id",
-        "ASSOCIATED_INSTRUMENT_ACCESS": "instrument_id",
-        "MERCHANT_TERMINAL": "merchant_id",
+def ip_base(made: IpOutcome, geo: Geography) -> Rows:
+    """`s4_ip_base_6A`, in order of country, type, node."""
+    first = made.ip_first[:-1].tolist()
+    countries = range(len(geo.countries))
+    return Rows(made.ip_first, _ip_rows, (first, countries, geo.region, made.countries))
+
+
+def _ip_rows(
+    first: int, country: int, region: int, of: EndpointCountry, low: int, high: int
+) -> Batch:
+    rows = slice(low, high)
+    return {
+        "ip_id": ids(first, low, high),
+        "ip_type": of.type[rows],
+        "asn_class": of.asn[rows],
+        "ip_version": of.version[rows],
+        "region_id": np.full(high - low, region, dtype=np.uint8),
+        "country_iso": np.full(high - low, country, dtype=np.uint8),
     }
-    names = ("party_id", "account_id", "instrument_id", "merchant_id")
-    roles = pack.codes("device_link_role")
-    place = np.array([names.index(column_of[r]) for r in roles], dtype=np.uint8)
-
-    def batch(low: int, high: int) -> Batch:
-        role = links.role[low:high]
-        columns = np.zeros((len(names), high - low), dtype=np.int64)
-        _targets(
-            role, links.target[low:high], place, names.index("merchant_id"), merchants.id, columns
-        )
-        return {
-            "device_id": ref(links.device[low:high]),
-            **dict(zip(names, columns, strict=True)),
-            "link_role": role,
-        }
-
-    return Rows(links.device.size, batch)
 
 
 def ip_links(
-    pack: PolicyPack, edges: IpEdges, endpoints: MerchantEndpoints, merchants: Merchants
+    pack: PolicyPack, parties: Parties, devices: Devices, made: IpOutcome, merchants: Merchants
 ) -> Rows:
     """`s4_ip_links_6A`, in order of IP; an IP's merchants come before its devices."""
-    endpoint_role = np.uint8(pack.codes("ip_link_role").index("MERCHANT_ENDPOINT"))
-    order = Merge.of(edges.ip, endpoints.ip)
+    countries = range(len(made.ip_first) - 1)
+    shard_country = np.array([s.country for s in parties.shards])
+    begin = np.searchsorted(shard_country, countries)
+    end = np.searchsorted(shard_country, countries, side="right")
+    own = np.searchsorted(made.endpoints.ip, made.ip_first)
+    columns = []
+    for c in countries:
+        terminals = np.flatnonzero(devices.terminals.country == c)
+        mine = slice(own[c], own[c + 1])
+        columns.append(
+            (
+                int(made.ip_first[c]),
+                (int(devices.first[begin[c]]), int(devices.first[end[c]])),
+                devices.first[-1] + terminals,
+                made.endpoints.ip[mine] - made.ip_first[c],
+                merchants.id[made.endpoints.merchant[mine]],
+            )
+        )
+    role = pack.codes("ip_link_role").index("MERCHANT_ENDPOINT")
+    counts = np.diff(made.link_first) + np.diff(own)
+    return Rows(
+        expand.starts(counts),
+        partial(_link_rows, role),
+        (*zip(*columns, strict=True), made.countries),
+    )
 
-    def batch(low: int, high: int) -> Batch:
-        rows = order.rows(low, high)
-        n = high - low
-        ip, device, merchant = (np.zeros(n, dtype=np.int64) for _ in range(3))
-        role = np.full(n, endpoint_role, dtype=np.uint8)
-        ip[rows.left_at] = ref(edges.ip[rows.left])
-        device[rows.left_at] = ref(edges.device[rows.left])
-        role[rows.left_at] = edges.role[rows.left]
-        ip[rows.right_at] = ref(endpoints.ip[rows.right])
-        merchant[rows.right_at] = merchants.id[endpoints.merchant[rows.right]]
-        return {"ip_id": ip, "device_id": device, "merchant_id": merchant, "link_role": role}
 
-    return Rows(order.n, batch)
+def _link_rows(
+    endpoint_role: int,
+    ip_first: int,
+    devices: tuple[int, int],
+    terminals: I64,
+    endpoint: I64,
+    merchant: I64,
+    of: EndpointCountry,
+    low: int,
+    high: int,
+) -> Batch:
+    n = high - low
+    ip, device, other = (np.zeros(n, dtype=np.int64) for _ in range(3))
+    role = np.empty(n, dtype=np.uint8)
+    # An endpoint's merchant stands before its devices, after all earlier links and merchants.
+    rows = of.start[endpoint] + np.arange(endpoint.size)
+    _merge(
+        rows, endpoint, merchant, endpoint_role, of.start, of.device, of.role, ip_first,
+        *devices, terminals, low, ip, device, other, role,
+    )  # fmt: skip
+    return {"ip_id": ip, "device_id": device, "merchant_id": other, "link_role": role}
+
+
+@njit(cache=True, nogil=True)
+def _merge(  # type: ignore[no-untyped-def]
+    rows, endpoint, merchant, endpoint_role, start, link_device, link_role, ip_first,
+    first_device, last_device, terminals, low, ip, device, other, role,
+):  # fmt: skip
+    """Rows low, low + 1, … of a country's links and merchants, in published order."""
+    own = last_device - first_device
+    e = np.searchsorted(rows, low)
+    link = low - e
+    node = np.searchsorted(start, link, side="right") - 1
+    for i in range(ip.size):
+        if e < rows.size and rows[e] == low + i:
+            ip[i] = ip_first + endpoint[e] + 1
+            other[i] = merchant[e]
+            role[i] = endpoint_role
+            e += 1
+            continue
+        while start[node + 1] <= link:
+            node += 1
+        d = np.int64(link_device[link])
+        ip[i] = ip_first + node + 1
+        device[i] = (first_device + d if d < own else terminals[d - own]) + 1
+        role[i] = link_role[link]
+        link += 1
 
 
 def network_summary(
-    pack: PolicyPack, devices: Devices, ips: Ips, edges: IpEdges, geo: Geography
+    pack: PolicyPack,
+    parties: Parties,
+    devices: Devices,
+    linked: LinkOutcome,
+    made: IpOutcome,
+    geo: Geography,
 ) -> Rows:
     """`s4_network_summary_6A`: METRICS per region, in order of region and metric."""
     regions = len(pack.codes("region"))
-    linked = np.zeros(devices.n, dtype=np.bool_)
-    linked[edges.device] = True
-    at = geo.region[ips.country]
+
+    def per_region(region: NDArray[np.uint8], counts: I64) -> I64:
+        return np.bincount(region, counts, regions).astype(np.int64)
+
+    of_parties = per_region(parties.region, np.diff(devices.first))
+    # A device's endpoints are in its own country, and so in its region.
     measures = {
-        "devices": np.bincount(devices.region, minlength=regions),
-        "linked_devices": np.bincount(devices.region[linked], minlength=regions),
-        # A device's endpoints are in its own country, and so in its region.
-        "device_ip_links": np.bincount(at, np.diff(edges.start), regions),
-        "ips": np.bincount(at, minlength=regions),
-        "shared_devices": np.bincount(devices.region[devices.users > 1], minlength=regions),
+        "devices": of_parties + np.bincount(devices.terminals.region, minlength=regions),
+        "linked_devices": per_region(geo.region, made.linked_devices),
+        "device_ip_links": per_region(geo.region, np.diff(made.link_first)),
+        "ips": per_region(geo.region, np.diff(made.ip_first)),
+        "shared_devices": per_region(parties.region, linked.with_company),
     }
     names = sorted(METRICS)
     batch: Batch = {

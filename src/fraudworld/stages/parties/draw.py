@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from fraudworld.engine.local import ATOM, Engine, Shard, cut
-from fraudworld.kernels import permute
+from fraudworld.engine.shards import ATOM, Shard, cut
+from fraudworld.engine.tasks import Engine
+from fraudworld.kernels import expand, permute
 from fraudworld.kernels.discrete import thresholds
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import Stream, StreamUse
-from fraudworld.stages.columns import Geography, Parties
+from fraudworld.stages.columns import Geography
 from fraudworld.stages.parties.plan import PopulationPlan
+from fraudworld.stages.world import Parties, PartyShard
 
 SEGMENT_PLACE = ("s1/segment_place", "party_attribute_sampling", permute.ROUNDS)
 UNIT_DRAWS = "party_attribute_sampling"
@@ -58,12 +61,15 @@ def _units(member, shuffle, size_draw, cuts, atom, out):  # type: ignore[no-unty
 
 
 @dataclass(frozen=True)
-class _Slice:
-    segment: NDArray[np.uint8]
-    household: NDArray[np.int32]
-    households: int
-    firm: NDArray[np.int32]
-    firms: int
+class _Law:
+    """What every shard needs of S1."""
+
+    place: NDArray[np.uint64]  # permutation keys per country: (countries, rounds)
+    cuts: NDArray[np.int64]  # running planned counts per country and segment
+    start: NDArray[np.int64]  # first party of every country
+    type_of: NDArray[np.uint8]  # party type of every segment
+    units: tuple[tuple[int, Stream, NDArray[np.uint64]], ...]
+    """Party type, stream and size thresholds of homes, then of firms."""
 
 
 def draw_parties(
@@ -80,54 +86,34 @@ def draw_parties(
     permutation, so a party's id says nothing about its segment. Homes (retail) and firms
     (business) are drawn inside atoms of 1 024 consecutive parties, which shards never cut.
     """
-    per_country = plan.counts.sum(axis=1)
-    start = np.concatenate([[0], np.cumsum(per_country)]).astype(np.int64)
+    start = expand.starts(plan.counts.sum(axis=1))
     segments, types = pack.codes("segment"), pack.codes("party_type")
-    type_of = np.array(
-        [types.index(pack.party_taxonomy.segments[s]) for s in segments], dtype=np.uint8
-    )
+    type_of = [types.index(pack.party_taxonomy.segments[s]) for s in segments]
     place = Stream(seed, *SEGMENT_PLACE)
-    keys = place.draws(0, len(geo.countries))
-    cuts = np.cumsum(plan.counts, axis=1)
     homes = pack.population_priors.households
     household = Stream(seed, "s1/household", UNIT_DRAWS, 2)
     firm = Stream(seed, "s1/business_group", UNIT_DRAWS, 2)
-    household_cuts = thresholds(homes.size_shares)
-    firm_cuts = thresholds(homes.business_group_size_shares)
-    retail, business = types.index("RETAIL"), types.index("BUSINESS")
-
-    def one(shard: Shard) -> _Slice:
-        n = shard.last - shard.first
-        segment = np.empty(n, dtype=np.uint8)
-        offset = shard.first - int(start[shard.country])
-        country_size = int(per_country[shard.country])
-        permute.deal_out(offset, country_size, keys[shard.country], cuts[shard.country], segment)
-        kind = type_of[segment]
-        found = []
-        for member, stream, sizes in (
-            (kind == retail, household, household_cuts),
-            (kind == business, firm, firm_cuts),
-        ):
-            draws = stream.draws(shard.first, n)
-            unit = np.empty(n, dtype=np.int32)
-            shuffle, size = np.ascontiguousarray(draws.T)
-            units = _units(member, shuffle, size, sizes, ATOM, unit)
-            found.append((unit, units))
-        (home, home_count), (group, group_count) = found
-        return _Slice(segment, home, home_count, group, group_count)
-
+    law = _Law(
+        place.draws(0, len(geo.countries)),
+        np.cumsum(plan.counts, axis=1),
+        start,
+        np.array(type_of, dtype=np.uint8),
+        (
+            (types.index("RETAIL"), household, thresholds(homes.size_shares)),
+            (types.index("BUSINESS"), firm, thresholds(homes.business_group_size_shares)),
+        ),
+    )
     shards = cut(start, parties_per_shard)
-    slices = engine.map(one, shards)
-    segment = np.concatenate([s.segment for s in slices])
-    country = np.repeat(np.arange(len(geo.countries), dtype=np.uint8), per_country)
+    items, told = engine.both(partial(_shard, law), shards)
+    segment_counts, unit_counts = zip(*told, strict=True)
+    first = np.concatenate([np.zeros((1, 2), np.int64), np.cumsum(unit_counts, axis=0)])
     parties = Parties(
-        type=type_of[segment],
-        segment=segment,
-        country=country,
-        region=geo.region[country],
-        household=_dense([(s.household, s.households) for s in slices]),
-        business_group=_dense([(s.firm, s.firms) for s in slices]),
-        country_start=start,
+        shards=shards,
+        items=items,
+        region=geo.region[[s.country for s in shards]],
+        household_first=first[:, 0],
+        business_group_first=first[:, 1],
+        segments=np.stack(segment_counts),
     )
     uses = [place.use("countries", 0, len(geo.countries))]
     for code, low, high in zip(geo.countries, start, start[1:], strict=False):
@@ -135,10 +121,18 @@ def draw_parties(
     return parties, tuple(uses)
 
 
-def _dense(slices: list[tuple[NDArray[np.int32], int]]) -> NDArray[np.int32]:
-    """Number the units of all shards consecutively; −1 stays −1."""
-    offset, out = 0, []
-    for unit, count in slices:
-        out.append(np.where(unit >= 0, unit + np.int32(offset), np.int32(-1)))
-        offset += count
-    return np.concatenate(out).astype(np.int32)
+def _shard(law: _Law, shard: Shard) -> tuple[PartyShard, tuple[NDArray[np.int64], list[int]]]:
+    """Parties of one shard; told: how many of each segment, how many homes and firms."""
+    segment = np.empty(shard.n, dtype=np.uint8)
+    first, last = (int(law.start[shard.country + i]) for i in range(2))
+    keys, cuts = law.place[shard.country], law.cuts[shard.country]
+    permute.deal_out(shard.first - first, last - first, keys, cuts, segment)
+    kind = law.type_of[segment]
+    units, counts = [], []
+    for party_type, stream, sizes in law.units:
+        shuffle, size = np.ascontiguousarray(stream.draws(shard.first, shard.n).T)
+        unit = np.empty(shard.n, dtype=np.int32)
+        counts.append(int(_units(kind == party_type, shuffle, size, sizes, ATOM, unit)))
+        units.append(unit)
+    tally = np.bincount(segment, minlength=law.type_of.size)
+    return PartyShard(kind, segment, *units), (tally, counts)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from fraudworld.contracts.world import PARTY_BASE, PARTY_SUMMARY
-from fraudworld.engine.local import cut
-from fraudworld.stages.columns import Parties
 from fraudworld.stages.context import Context
 from fraudworld.stages.parties.draw import draw_parties
 from fraudworld.stages.parties.plan import plan_counts
 from fraudworld.stages.parties.tables import party_base, party_summary
+from fraudworld.stages.world import Parties
 
 
 def run(context: Context) -> Parties:
-    """The closed population of one seed. Sets `context.shards` for the stages after it."""
+    """The closed population of one seed."""
     pack, geo = context.pack, context.geo
     with context.step("S1", "load_contracts_inputs"):
         segments = pack.codes("segment")
@@ -30,7 +29,6 @@ def run(context: Context) -> Parties:
         parties, draws = draw_parties(
             pack, context.seed, geo, plan, context.parties_per_shard, context.engine
         )
-        context.shards = cut(parties.country_start, context.parties_per_shard)
         context.emit(PARTY_BASE, party_base(parties))
         context.emit(PARTY_SUMMARY, party_summary(pack, parties, geo))
     with context.step("S1", "rng_publish"):

@@ -4,44 +4,58 @@ from __future__ import annotations
 
 import numpy as np
 
+from fraudworld.engine.shards import Shard
 from fraudworld.policy.pack import PolicyPack
-from fraudworld.stages.batches import Batch, Rows, ids, ref, whole
-from fraudworld.stages.columns import Geography, Parties
+from fraudworld.stages.batches import Batch, Rows, ids, optional, whole
+from fraudworld.stages.columns import Geography
+from fraudworld.stages.world import Parties, PartyShard
 
 
 def party_base(parties: Parties) -> Rows:
     """`s1_party_base_6A`, in order of party."""
+    columns = (
+        parties.shards,
+        parties.region,
+        parties.household_first[:-1].tolist(),
+        parties.business_group_first[:-1].tolist(),
+        parties.items,
+    )
+    return Rows(parties.first, _party_rows, columns)
 
-    def batch(low: int, high: int) -> Batch:
-        rows = slice(low, high)
-        return {
-            "party_id": ids(low, high),
-            "party_type": parties.type[rows],
-            "segment_id": parties.segment[rows],
-            "region_id": parties.region[rows],
-            "country_iso": parties.country[rows],
-            "household_id": ref(parties.household[rows]),
-            "business_group_id": ref(parties.business_group[rows]),
-        }
 
-    return Rows(parties.n, batch)
+def _party_rows(
+    shard: Shard,
+    region: int,
+    household_first: int,
+    group_first: int,
+    of: PartyShard,
+    low: int,
+    high: int,
+) -> Batch:
+    rows = slice(low, high)
+    return {
+        "party_id": ids(shard.first, low, high),
+        "party_type": of.type[rows],
+        "segment_id": of.segment[rows],
+        "region_id": np.full(high - low, region, dtype=np.uint8),
+        "country_iso": np.full(high - low, shard.country, dtype=np.uint8),
+        "household_id": optional(of.household[rows], household_first),
+        "business_group_id": optional(of.business_group[rows], group_first),
+    }
 
 
 def party_summary(pack: PolicyPack, parties: Parties, geo: Geography) -> Rows:
     """`s1_party_summary_6A`, in order of country and segment; no rows of zero."""
     segments, types = pack.codes("segment"), pack.codes("party_type")
-    counts = np.bincount(
-        parties.country.astype(np.int64) * len(segments) + parties.segment,
-        minlength=len(geo.countries) * len(segments),
-    )
-    cells = np.flatnonzero(counts)
-    country, segment = np.divmod(cells, len(segments))
+    counts = np.zeros((len(geo.countries), len(segments)), dtype=np.int64)
+    np.add.at(counts, [s.country for s in parties.shards], parties.segments)
+    country, segment = np.nonzero(counts)
     type_of = np.array([types.index(pack.party_taxonomy.segments[s]) for s in segments], np.uint8)
     batch: Batch = {
         "country_iso": country.astype(np.uint8),
         "region_id": geo.region[country],
         "party_type": type_of[segment],
         "segment_id": segment.astype(np.uint8),
-        "party_count": counts[cells].astype(np.int64),
+        "party_count": counts[country, segment],
     }
     return whole(batch)

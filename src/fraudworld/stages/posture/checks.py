@@ -1,4 +1,4 @@
-"""S5's validation: what must hold in any world, counted on whole columns in few passes.
+"""S5's validation: what must hold in any world, judged on what its scans have counted.
 
 Checks return records; nothing raises. A check whose figure cannot be computed does not
 hold. REQUIRED checks that do not hold close the run's flag.
@@ -9,41 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fraudworld.engine.local import Engine
 from fraudworld.kernels.apportion import largest_remainder
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.policy.rules.endpoints import node_shares
-from fraudworld.stages.columns import (
-    Accounts,
-    DeviceLinks,
-    Devices,
-    Instruments,
-    IpEdges,
-    Ips,
-    Parties,
-)
-from fraudworld.stages.posture import scans
-from fraudworld.stages.posture.roles import Roles, role_table
+from fraudworld.stages.posture.assign import Roles, Scans
+from fraudworld.stages.posture.roles import role_table
 
-
-@dataclass(frozen=True)
-class World:
-    """Everything S5's checks look at."""
-
-    parties: Parties
-    accounts: Accounts
-    instruments: Instruments
-    devices: Devices
-    links: DeviceLinks
-    ips: Ips
-    edges: IpEdges
-    roles: dict[str, Roles]  # by entity
+I64 = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -75,11 +51,16 @@ class Check:
 class Evidence:
     """The world as the scans saw it."""
 
-    world: World
-    holdings: scans.HoldingsScan
-    links: scans.LinksScan
-    edges: scans.EdgesScan
-    role_cells: dict[str, scans.I64]  # entity → (groups, tiers, raw roles)
+    rows: dict[str, int]  # by entity
+    scans: Scans
+    cells: dict[str, I64]  # by entity: (groups, tiers, raw roles, families)
+    owner_correlation: dict[str, object]  # by entity; no number where it is unknown
+
+    @classmethod
+    def of(cls, rows: dict[str, int], scans: Scans, roles: dict[str, Roles]) -> Evidence:
+        """Of the world and its roles by entity."""
+        told = {e: r.diagnostics.get("owner_signal_correlation") for e, r in roles.items()}
+        return cls(rows, scans, {e: r.cells for e, r in roles.items()}, told)
 
 
 @dataclass(frozen=True)
@@ -99,9 +80,8 @@ def none_of(check_id: str, family: str, where: str, count: float) -> Finding:
     return Finding(check_id, family, where, float(count), high=0.0)
 
 
-def run_checks(pack: PolicyPack, world: World, engine: Engine) -> tuple[Check, ...]:
-    """All checks, in the order of `CHECKS`; `engine` runs their passes over the columns."""
-    evidence = _scan(pack, world, engine)
+def run_checks(pack: PolicyPack, evidence: Evidence) -> tuple[Check, ...]:
+    """All checks, in the order of `CHECKS`."""
     return tuple(_judge(pack, f) for check in CHECKS for f in check(pack, evidence))
 
 
@@ -126,33 +106,9 @@ def _judge(pack: PolicyPack, found: Finding) -> Check:
     return Check(found.check_id, found.family, severity, found.where, observed, bound, holds)
 
 
-def _scan(pack: PolicyPack, world: World, engine: Engine) -> Evidence:
-    parties, accounts, instruments = world.parties, world.accounts, world.instruments
-    devices, merchants = world.devices, world.roles["merchant"].raw.size
-    passes: tuple[Callable[[], Any], ...] = (
-        partial(
-            scans.scan_links, pack, parties, accounts, instruments, devices, world.links, merchants
-        ),
-        partial(scans.scan_edges, pack, devices, world.ips, world.edges),
-        partial(scans.scan_holdings, pack, parties, accounts, instruments),
-        *(partial(_role_cells, pack, roles) for roles in world.roles.values()),
-    )
-    links, edges, holdings, *cells = engine.map(lambda scan: scan(), passes)
-    return Evidence(world, holdings, links, edges, dict(zip(world.roles, cells, strict=True)))
-
-
-def _role_cells(pack: PolicyPack, roles: Roles) -> scans.I64:
-    shape = role_table(pack, roles.entity).shares.shape
-    cell = roles.group.astype(np.int32)
-    for codes, size in ((roles.tier, shape[1]), (roles.raw, shape[2])):
-        cell *= size
-        cell += codes
-    return np.bincount(cell, minlength=math.prod(shape)).reshape(shape)
-
-
 def holdings(pack: PolicyPack, evidence: Evidence) -> Iterator[Finding]:
     """Accounts under their K_max, of the owner's kind; instruments legal and complete."""
-    s = evidence.holdings
+    s = evidence.scans.holdings
     accounts, instruments = "s2_account_base_6A", "s3_instrument_base_6A"
     for name, where, count in (
         ("accounts_out_of_order", accounts, s.accounts_out_of_order),
@@ -173,7 +129,7 @@ def holdings(pack: PolicyPack, evidence: Evidence) -> Iterator[Finding]:
 
 def device_links(pack: PolicyPack, evidence: Evidence) -> Iterator[Finding]:
     """One owner or one merchant; company and access follow homes, firms and ownership."""
-    s, where = evidence.links, "s4_device_links_6A"
+    s, where = evidence.scans.links, "s4_device_links_6A"
     for name, count in (
         ("device_links_out_of_order", s.out_of_order),
         ("duplicate_device_links", s.doubles),
@@ -203,7 +159,7 @@ def device_links(pack: PolicyPack, evidence: Evidence) -> Iterator[Finding]:
 
 def ip_links(pack: PolicyPack, evidence: Evidence) -> Iterator[Finding]:
     """No double, no orphan, no border crossed; one typical endpoint per linked device."""
-    s, where = evidence.edges, "s4_ip_links_6A"
+    s, where = evidence.scans.edges, "s4_ip_links_6A"
     for name, count in (
         ("ip_links_out_of_order", s.out_of_order),
         ("duplicate_ip_device_pairs", s.doubles),
@@ -233,17 +189,11 @@ def ip_links(pack: PolicyPack, evidence: Evidence) -> Iterator[Finding]:
 def roles(pack: PolicyPack, evidence: Evidence) -> Iterator[Finding]:
     """One role a row, drawn from the policy's table; tiers exact; fractions in their bands."""
     taxonomy, policy = pack.fraud_role_taxonomy, pack.validation_policy.role_distribution_checks
-    world = evidence.world
-    rows = {
-        "party": world.parties.n,
-        "account": world.accounts.n,
-        "device": world.devices.n,
-        "ip": world.ips.n,
-    }
-    for entity, cells in evidence.role_cells.items():
+    for entity, by_family in evidence.cells.items():
         where, table = f"s5_{entity}_fraud_roles_6A", role_table(pack, entity)
-        if entity in rows:
-            missing = abs(rows[entity] - int(cells.sum()))
+        cells = by_family.sum(axis=3)
+        if entity != "merchant":
+            missing = abs(evidence.rows[entity] - int(cells.sum()))
             yield none_of(f"{entity}_role_rows_missing", "structure", where, missing)
         stray = int(cells[table.shares <= 0.0].sum())
         yield none_of(f"{entity}_roles_outside_policy", "structure", where, stray)
@@ -272,8 +222,8 @@ def roles(pack: PolicyPack, evidence: Evidence) -> Iterator[Finding]:
                 _share(risky, of_role.sum()),
                 high=policy.ip_roles.max_risky_fraction,
             )
-        correlation = world.roles[entity].diagnostics.get("owner_signal_correlation", 0.0)
         if entity in ("account", "device"):
+            correlation = evidence.owner_correlation[entity]
             yield Finding(
                 f"{entity}_owner_score_correlation",
                 "role_distribution",
@@ -287,17 +237,14 @@ def role_mapping(pack: PolicyPack, evidence: Evidence) -> Iterator[Finding]:
     """Every raw role is reported under the family the taxonomy names, none unmapped."""
     policy = pack.validation_policy.role_distribution_checks
     unmapped = wrong = total = 0
-    for entity, found in evidence.world.roles.items():
+    for entity, cells in evidence.cells.items():
         families = pack.codes(f"{entity}_family")
         mapping = pack.fraud_role_taxonomy.entities[entity].mapping
-        pairs = np.bincount(
-            found.raw.astype(np.int16) * len(families) + found.family,
-            minlength=len(mapping) * len(families),
-        ).reshape(-1, len(families))
+        pairs = cells.sum(axis=(0, 1))
         unmapped += int(pairs[:, families.index("UNMAPPED")].sum())
         right = [families.index(mapping[r]) for r in pack.codes(f"{entity}_raw_role")]
         wrong += int(pairs.sum() - pairs[np.arange(len(right)), right].sum())
-        total += found.raw.size
+        total += int(pairs.sum())
     where = "s5_*_fraud_roles_6A"
     yield Finding("unmapped_roles", "role_mapping", where, unmapped, high=policy.max_unmapped_count)
     yield Finding(
@@ -312,7 +259,7 @@ def role_mapping(pack: PolicyPack, evidence: Evidence) -> Iterator[Finding]:
 
 def distributions(pack: PolicyPack, evidence: Evidence) -> Iterator[Finding]:
     """Endpoint types on their prior, devices seen at all, a tail that ends."""
-    s, where = evidence.edges, "s4_ip_links_6A"
+    s, where = evidence.scans.edges, "s4_ip_links_6A"
     bounds = pack.validation_policy.distribution_checks
     edge_prior, node_prior = np.zeros(s.edge_cells.shape), np.zeros(s.edge_cells.shape)
     types, priors = pack.codes("ip_type"), pack.ip_count_priors
@@ -331,7 +278,7 @@ def distributions(pack: PolicyPack, evidence: Evidence) -> Iterator[Finding]:
         "linked_device_fraction",
         "device_ip_coverage",
         where,
-        _share(s.linked_devices, evidence.world.devices.n),
+        _share(s.linked_devices, evidence.rows["device"]),
         low=bounds.device_ip_coverage.min_fraction,
     )
     running = np.cumsum(s.degrees)
@@ -342,7 +289,7 @@ def distributions(pack: PolicyPack, evidence: Evidence) -> Iterator[Finding]:
     yield Finding("worst_devices_per_ip", "ip_degree_tail", where, worst, high=tail.max_max)
 
 
-def _worst_error(cells: scans.I64, prior: NDArray[np.float64]) -> float:
+def _worst_error(cells: I64, prior: NDArray[np.float64]) -> float:
     """Largest |observed − prior| in percentage points, over rows that have anything."""
     totals = cells.sum(axis=1)
     seen = totals > 0

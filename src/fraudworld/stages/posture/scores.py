@@ -1,226 +1,286 @@
-"""Scores and tiers: features of an entity, its own noise, and a rank inside its group.
-
-Nothing here reads a role, so all entities can be scored at the same time.
+"""Scores: features of an entity, and noise of its own.
 
 A score is clip(base + Σ weight · feature + noise, 0, 1) with features scaled to 0 … 1. It is
-compared as an integer (32 bits of score, 32 bits of a draw), so a rank never hangs on the
-last bit of a float. Tiers are exact shares of every group.
+compared as an integer of 32 bits, and a draw of 32 bits breaks ties, so a rank never hangs on
+the last bit of a float. Nothing here reads a role, so all entities can be scored at the same
+time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from fraudworld.kernels import normal
-from fraudworld.kernels.apportion import largest_remainder
-from fraudworld.kernels.select import smallest
+from fraudworld.kernels import normal, philox
 from fraudworld.policy.models import RolePriors
 from fraudworld.policy.pack import PolicyPack
-from fraudworld.rng import Stream, StreamUse
-from fraudworld.stages.columns import (
-    Accounts,
-    Devices,
-    Instruments,
-    IpEdges,
-    Ips,
-    Merchants,
-    Parties,
-)
-from fraudworld.stages.posture.groups import account_group, ip_group
-
-CHUNK = 1 << 18
-"""Entities whose draws are held at once."""
-
-GROUPS = {
-    "party": "party_type",
-    "account": "account_group",
-    "merchant": "merchant_class",
-    "device": "device_group",
-    "ip": "ip_group",
-}
-"""Entity → code list of the groups it is ranked, and its roles are drawn, in."""
+from fraudworld.rng import Stream
+from fraudworld.stages.columns import Merchants
+from fraudworld.stages.posture.groups import GROUPS
 
 F32 = NDArray[np.float32]
-Features = Mapping[str, F32]
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+U8 = NDArray[np.uint8]
+U32 = NDArray[np.uint32]
 
+BLOCK = 512
+"""Entities whose noise is held at once."""
 
-@njit(cache=True, nogil=True)
-def _keys(signal, draws, sigma, out):  # type: ignore[no-untyped-def]
-    """Score in the high half, a tie draw in the low half; draws: (noise, tie) a row."""
-    for i in range(out.size):
-        score = signal[i] + sigma * normal.deviate(draws[i, 0])
-        score = min(max(score, 0.0), 1.0)
-        high = np.uint64(score * 4294967295.0) << np.uint64(32)
-        out[i] = high | (draws[i, 1] >> np.uint64(32))
+DIGITS, DIGIT_SHIFT = 2048, 21
+"""Leading digits of a score, which are counted, and the bits right of them."""
+
+ACCOUNTS, CARRIED, USERS = 8, 6, 6
+"""Full scale of accounts per party, instruments per account, users per device."""
 
 
 @dataclass(frozen=True)
-class Ranked:
-    """One kind of entity: group and tier (positions in codes), deterministic signal, and the
-    draws of its noise.
-    """
+class Score:
+    """The score of one kind of entity."""
 
     entity: str
-    group: NDArray[np.uint8]
-    tier: NDArray[np.uint8]
-    signal: NDArray[np.float64]
-    noise: StreamUse
+    groups: int
+    base: float
+    weights: tuple[tuple[str, float], ...]
+    sigma: float
+    noise: Stream  # a row is an entity: its noise, then what breaks ties
 
+    @classmethod
+    def of(cls, pack: PolicyPack, seed: int, entity: str) -> Score:
+        """The policy's score of an entity."""
+        priors: RolePriors = getattr(pack, f"{entity}_role_priors")
+        return cls(
+            entity,
+            len(pack.codes(GROUPS[entity])),
+            priors.score.base,
+            tuple(priors.score.weights.items()),
+            priors.score.noise_sigma,
+            Stream(seed, f"s5/{entity}/score", f"fraud_role_sampling_{entity}", 2),
+        )
 
-def rank(
-    pack: PolicyPack, seed: int, entity: str, features: Features, group: NDArray[np.uint8]
-) -> Ranked:
-    """Tiers by rank inside each group: exact shares by largest remainder.
+    @cached_property
+    def key(self) -> tuple[np.uint64, np.uint64]:
+        """Key of the noise."""
+        return self.noise.key
 
-    group: u8 position of each entity's in the code list `GROUPS[entity]`.
-    """
-    priors: RolePriors = getattr(pack, f"{entity}_role_priors")
-    # A row is an entity: its noise, then what breaks ties.
-    stream = Stream(seed, f"s5/{entity}/score", f"fraud_role_sampling_{entity}", 2)
-    n, n_groups = group.size, len(pack.codes(GROUPS[entity]))
-    signal = np.full(n, priors.score.base)
-    for name, weight in priors.score.weights.items():
-        signal += weight * features[name]
-    key = np.empty(n, dtype=np.uint64)
-    for low in range(0, n, CHUNK):
-        part = slice(low, min(low + CHUNK, n))
-        draws = stream.draws(low, part.stop - low)
-        _keys(signal[part], draws, priors.score.noise_sigma, key[part])
-    sizes = np.bincount(group, minlength=n_groups)
-    shares = pack.fraud_role_taxonomy.tier_shares
-    plan = np.array([largest_remainder(int(s), shares) for s in sizes])
-    upto = np.cumsum(plan, axis=1)
-    tier = np.zeros(n, dtype=np.uint8)
-    for t in range(len(shares) - 1):
-        tier += ~smallest(key, group, upto[:, t])
-    return Ranked(entity, group, tier, signal, stream.use("world", 0, n))
+    def signal(self, **features: F32) -> F64:
+        """base + Σ weight · feature; features broadcast. The order of the sum is the policy's."""
+        signal = np.full(np.broadcast_shapes(*(f.shape for f in features.values())), self.base)
+        for name, weight in self.weights:
+            signal += weight * features[name]
+        return signal
 
+    def terms(self, *axes: tuple[str, F32]) -> tuple[I64, F64]:
+        """For signals that are summed one by one: which of `axes` each summand belongs to, and
+        its values by level, shape (summands, most levels).
+        """
+        names = [name for name, _ in axes]
+        order = np.array([names.index(name) for name, _ in self.weights], dtype=np.int64)
+        levels = np.zeros((order.size, max(values.size for _, values in axes)))
+        for row, axis, (_, weight) in zip(levels, order, self.weights, strict=True):
+            values = axes[axis][1]
+            row[: values.size] = weight * values
+        return order, levels
 
-def _log_scale(values: NDArray[np.integer], top: int) -> F32:
-    """log(1 + v) / log(1 + top), clipped to 1, from a table."""
-    table = np.array([normal.log(1.0 + v) for v in range(top + 1)])
-    scaled: F32 = (table / table[-1]).astype(np.float32)
-    out: F32 = scaled[np.minimum(values, top)]
-    return out
+    def score(
+        self, first: int, signal: F64, kind: U8, group_of: U8, digits: NDArray[np.uint32]
+    ) -> U32:
+        """Scores of entities first, first + 1, …; their digits are counted by group.
 
+        group_of: group of every `kind`; digits: (groups, DIGITS).
+        """
+        out = np.empty(signal.size, dtype=np.uint32)
+        _score(*self.key, first, self.sigma, signal, kind, group_of, out, digits)
+        return out
 
-def rank_parties(pack: PolicyPack, seed: int, parties: Parties, accounts: Accounts) -> Ranked:
-    """By profile of the segment; accounts held, full scale at eight."""
-    profiles = [pack.segmentation_priors.profiles[s] for s in pack.codes("segment")]
-    held = np.diff(accounts.start)
-    features = {
-        "digital": np.array([p.digital for p in profiles], np.float32)[parties.segment],
-        "cross_border": np.array([p.cross_border for p in profiles], np.float32)[parties.segment],
-        "credit": np.array([p.credit for p in profiles], np.float32)[parties.segment],
-        "account_count": (np.minimum(held, 8) / 8.0).astype(np.float32),
-    }
-    return rank(pack, seed, "party", features, parties.type)
+    def counts(self) -> NDArray[np.uint32]:
+        """No digit counted yet."""
+        return np.zeros((self.groups, DIGITS), dtype=np.uint32)
 
 
 @njit(cache=True, nogil=True)
-def _carried(account, kind, flags, out):  # type: ignore[no-untyped-def]
-    """1 where an account has an instrument of a flagged kind; flags, out: one row a feature."""
-    for i in range(account.size):
-        for f in range(flags.shape[0]):
-            if flags[f, kind[i]]:
-                out[f, account[i]] = 1.0
+def _noise(k0, k1, first, out):  # type: ignore[no-untyped-def]
+    """Draw 0 of entities first, first + 1, … of a stream of width 2: two entities a block."""
+    number = np.uint64(first) >> np.uint64(1)
+    i = 0
+    if np.uint64(first) & np.uint64(1):
+        out[0] = philox.block(k0, k1, number)[2]
+        number += np.uint64(1)
+        i = 1
+    while i < out.size:
+        a, _, c, _ = philox.block(k0, k1, number)
+        out[i] = a
+        if i + 1 < out.size:
+            out[i + 1] = c
+        number += np.uint64(1)
+        i += 2
 
 
-def rank_accounts(
-    pack: PolicyPack, seed: int, accounts: Accounts, instruments: Instruments
-) -> Ranked:
-    """By what sits on the account: a card, a virtual card, how much, a foreign handle."""
+@njit(cache=True, nogil=True, error_model="numpy")
+def _score(k0, k1, first, sigma, signal, kind, group_of, out, digits):  # type: ignore[no-untyped-def]
+    bits = np.empty(BLOCK, dtype=np.uint64)
+    noise = np.empty(BLOCK)
+    for low in range(0, out.size, BLOCK):
+        n = min(BLOCK, out.size - low)
+        _noise(k0, k1, first + low, bits[:n])
+        normal.deviates(bits[:n], noise[:n])
+        for i in range(n):
+            score = signal[low + i] + sigma * noise[i]
+            score = min(max(score, 0.0), 1.0)
+            high = np.uint32(score * 4294967295.0)
+            out[low + i] = high
+            digits[group_of[kind[low + i]], high >> np.uint32(DIGIT_SHIFT)] += np.uint32(1)
+
+
+@njit(inline="always")
+def full_key(k0, k1, score, position):  # type: ignore[no-untyped-def]
+    """What an entity is ranked by: the score in the high half, a tie draw in the low half."""
+    tie = philox.pair(k0, k1, np.uint64(position))[1]
+    return np.uint64(score) << np.uint64(32) | tie >> np.uint64(32)
+
+
+def party_signal(pack: PolicyPack, score: Score) -> F64:
+    """By profile of the segment, and accounts held: shape (segments, ACCOUNTS + 1)."""
+    profiles = [pack.segmentation_priors.profiles[s] for s in pack.codes("segment")]
+    return score.signal(
+        digital=np.array([[p.digital] for p in profiles], np.float32),
+        cross_border=np.array([[p.cross_border] for p in profiles], np.float32),
+        credit=np.array([[p.credit] for p in profiles], np.float32),
+        account_count=(np.arange(ACCOUNTS + 1) / ACCOUNTS).astype(np.float32)[None, :],
+    )
+
+
+def instrument_flags(pack: PolicyPack) -> U8:
+    """Bits of every instrument type: 1 a card, 2 a virtual card, 4 a foreign handle."""
     declared = [pack.instrument_taxonomy.instrument_types[k] for k in pack.codes("instrument_type")]
-    flags = {
-        "card": [d.family == "CARD" for d in declared],
-        "virtual_card": [d.family == "CARD" and d.form == "VIRTUAL" for d in declared],
-        "international_handle": [d.family == "BANK_INTERNATIONAL" for d in declared],
-    }
-    carried = np.zeros((len(flags), accounts.n), dtype=np.float32)
-    _carried(instruments.account, instruments.type, np.array([*flags.values()]), carried)
-    per = np.diff(instruments.start)
-    features = {
-        **dict(zip(flags, carried, strict=True)),
-        "instruments": (np.minimum(per, 6) / 6.0).astype(np.float32),
-    }
-    return rank(pack, seed, "account", features, account_group(pack, accounts))
+    return np.array(
+        [
+            (d.family == "CARD")
+            + 2 * (d.family == "CARD" and d.form == "VIRTUAL")
+            + 4 * (d.family == "BANK_INTERNATIONAL")
+            for d in declared
+        ],
+        dtype=np.uint8,
+    )
 
 
-def rank_merchants(pack: PolicyPack, seed: int, merchants: Merchants) -> Ranked:
+def account_signal(score: Score) -> F64:
+    """By what sits on the account: flags of its instruments · (CARRIED + 1) + how many."""
+    flags = np.arange(8)[:, None]
+    return score.signal(
+        card=(flags & 1).astype(np.float32),
+        virtual_card=(flags >> 1 & 1).astype(np.float32),
+        international_handle=(flags >> 2 & 1).astype(np.float32),
+        instruments=(np.arange(CARRIED + 1) / float(CARRIED)).astype(np.float32)[None, :],
+    ).ravel()
+
+
+def merchant_signal(pack: PolicyPack, score: Score, merchants: Merchants) -> F64:
     """By the risk of the class, trade across borders, and the place by volume."""
     risk = pack.merchant_role_priors.class_risk
     by_class = np.array([risk[c] for c in pack.codes("merchant_class")], np.float32)
     order = np.argsort(np.argsort(merchants.weekly_volume, kind="stable"), kind="stable")
-    features = {
-        "class_risk": by_class[merchants.risk_class],
-        "cross_border": merchants.cross_border.astype(np.float32),
-        "size": (order / max(merchants.n - 1, 1)).astype(np.float32),
-    }
-    return rank(pack, seed, "merchant", features, merchants.risk_class)
+    return score.signal(
+        class_risk=by_class[merchants.risk_class],
+        cross_border=merchants.cross_border.astype(np.float32),
+        size=(order / max(merchants.n - 1, 1)).astype(np.float32),
+    )
 
 
-@njit(cache=True, nogil=True)
-def _device_context(edge_device, edge_ip, degree, hidden, most, anonymous):  # type: ignore[no-untyped-def]
-    for i in range(edge_device.size):
-        d, p = edge_device[i], edge_ip[i]
-        if degree[p] > most[d]:
-            most[d] = degree[p]
-        if hidden[p]:
-            anonymous[d] = 1.0
+def _log_scale(top: int) -> F32:
+    """log(1 + v) / log(1 + top) of v = 0 … top."""
+    table = np.array([normal.log(1.0 + v) for v in range(top + 1)])
+    scaled: F32 = (table / table[-1]).astype(np.float32)
+    return scaled
 
 
-def rank_devices(pack: PolicyPack, seed: int, devices: Devices, ips: Ips, edges: IpEdges) -> Ranked:
+@dataclass(frozen=True)
+class DeviceSignal:
     """By whether it hides behind proxies or hosting; users; its busiest endpoint; its type."""
-    kinds = pack.codes("ip_type")
-    hidden = np.array([k in ("VPN_PROXY", "DATACENTRE") for k in kinds])[ips.type]
-    degree = np.diff(edges.start)
-    most = np.zeros(devices.n, dtype=np.int64)
-    anonymous = np.zeros(devices.n, dtype=np.float32)
-    _device_context(edges.device, edges.ip, degree, hidden, most, anonymous)
-    weight = pack.device_role_priors.type_risk
-    by_type = np.array([weight[t] for t in pack.codes("device_type")], np.float32)
-    features = {
-        "anonymiser": anonymous,
-        "users": (np.maximum(devices.users.astype(np.float32) - 1, 0) / 5.0).clip(0, 1),
-        "ip_degree": _log_scale(most, pack.ip_count_priors.degree_cap),
-        "type_risk": by_type[devices.type],
-    }
-    return rank(pack, seed, "device", features, devices.group)
+
+    base: float
+    order: I64
+    terms: F64
+
+    @classmethod
+    def of(cls, pack: PolicyPack, score: Score) -> DeviceSignal:
+        """The policy's."""
+        weight = pack.device_role_priors.type_risk
+        users = np.maximum(np.arange(USERS + 1, dtype=np.float32) - 1, 0) / 5.0
+        return cls(
+            score.base,
+            *score.terms(
+                ("anonymiser", np.array([0, 1], np.float32)),
+                ("users", users.clip(0, 1).astype(np.float32)),
+                ("ip_degree", _log_scale(pack.ip_count_priors.degree_cap)),
+                ("type_risk", np.array([weight[t] for t in pack.codes("device_type")], np.float32)),
+            ),
+        )
+
+    def __call__(self, context: NDArray[np.unsignedinteger], users: U8, kind: U8) -> F64:
+        """context: busiest endpoint · 2 + whether anonymous; users as many as USERS at most."""
+        out = np.empty(kind.size)
+        _device_signal(self.base, self.order, self.terms, context, users, kind, out)
+        return out
 
 
 @njit(cache=True, nogil=True)
-def _ip_context(start, device, role, owner, typical, parties, passing):  # type: ignore[no-untyped-def]
-    """Distinct owners of an IP's devices (sorted by device, so by owner), links passing by."""
-    for p in range(start.size - 1):
-        last = -2
-        for i in range(start[p], start[p + 1]):
-            o = owner[device[i]]
-            if o != last or o < 0:
-                parties[p] += 1
-                last = o
-            if role[i] != typical:
-                passing[p] += 1
+def _device_signal(base, order, terms, context, users, kind, out):  # type: ignore[no-untyped-def]
+    for i in range(out.size):
+        signal = base
+        seen = np.int64(context[i])
+        levels = (seen & 1, np.int64(users[i]), seen >> 1, np.int64(kind[i]))
+        for j in range(order.size):
+            signal += terms[j, levels[order[j]]]
+        out[i] = signal
 
 
-def rank_ips(pack: PolicyPack, seed: int, ips: Ips, edges: IpEdges, devices: Devices) -> Ranked:
+@dataclass(frozen=True)
+class IpSignal:
     """By how many devices, what kind of place, how much of it passes by, how many owners."""
-    typical = pack.codes("ip_link_role").index("TYPICAL_DEVICE_IP")
-    degree = np.diff(edges.start)
-    parties = np.zeros(ips.n, dtype=np.int64)
-    passing = np.zeros(ips.n, dtype=np.int64)
-    _ip_context(edges.start, edges.device, edges.role, devices.owner, typical, parties, passing)
-    weight = pack.ip_role_priors.type_risk
-    by_type = np.array([weight[t] for t in pack.codes("ip_type")], np.float32)
-    top = pack.ip_count_priors.degree_cap
-    features = {
-        "degree": _log_scale(degree, top),
-        "type_risk": by_type[ips.type],
-        "churn": (passing / np.maximum(degree, 1)).astype(np.float32),
-        "parties": _log_scale(parties, top),
-    }
-    return rank(pack, seed, "ip", features, ip_group(pack, ips))
+
+    base: float
+    order: I64
+    terms: F64
+
+    @classmethod
+    def of(cls, pack: PolicyPack, score: Score) -> IpSignal:
+        """The policy's; of what passes by only the weight is known beforehand."""
+        weight, top = pack.ip_role_priors.type_risk, pack.ip_count_priors.degree_cap
+        return cls(
+            score.base,
+            *score.terms(
+                ("churn", np.ones(1, np.float32)),
+                ("degree", _log_scale(top)),
+                ("type_risk", np.array([weight[t] for t in pack.codes("ip_type")], np.float32)),
+                ("parties", _log_scale(top)),
+            ),
+        )
+
+    def __call__(self, top: int, start: I64, kind: U8, passing: U32, parties: U32) -> F64:
+        """start: first link of every endpoint; passing: links that pass by; parties: owners.
+
+        Degree and owners have their full scale at `top`.
+        """
+        out = np.empty(kind.size)
+        _ip_signal(self.base, self.order, self.terms, top, start, kind, passing, parties, out)
+        return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _ip_signal(base, order, terms, top, start, kind, passing, parties, out):  # type: ignore[no-untyped-def]
+    for i in range(out.size):
+        signal = base
+        degree = start[i + 1] - start[i]
+        levels = (0, min(degree, top), np.int64(kind[i]), min(np.int64(parties[i]), top))
+        for j in range(order.size):
+            term = terms[j, levels[order[j]]]
+            if order[j] == 0:
+                share = np.float32(np.float64(passing[i]) / np.float64(max(degree, 1)))
+                term = np.float64(np.float32(term) * share)
+            signal += term
+        out[i] = signal

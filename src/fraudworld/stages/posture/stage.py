@@ -2,31 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-
 from fraudworld.contracts import posture as tables_
-from fraudworld.stages.columns import (
-    Accounts,
-    DeviceLinks,
-    Devices,
-    Instruments,
-    IpEdges,
-    Ips,
-    Parties,
-)
 from fraudworld.stages.context import Context
-from fraudworld.stages.posture import roles as draw
-from fraudworld.stages.posture.checks import Check, World, run_checks
-from fraudworld.stages.posture.scores import (
-    Ranked,
-    rank_accounts,
-    rank_devices,
-    rank_ips,
-    rank_merchants,
-    rank_parties,
-)
-from fraudworld.stages.posture.tables import role_rows
+from fraudworld.stages.posture.assign import Assignment, World
+from fraudworld.stages.posture.checks import Check, Evidence, run_checks
+from fraudworld.stages.posture.tables import merchant_rows, party_rows, role_rows
+from fraudworld.stages.world import Accounts, Instruments, Network, Parties
 
 
 def run(
@@ -34,50 +15,50 @@ def run(
     parties: Parties,
     accounts: Accounts,
     instruments: Instruments,
-    devices: Devices,
-    links: DeviceLinks,
-    ips: Ips,
-    edges: IpEdges,
+    network: Network,
 ) -> tuple[Check, ...]:
     """Fraud posture of the world; returns the validation checks."""
-    pack, seed, merchants = context.pack, context.seed, context.merchants
+    pack, merchants = context.pack, context.merchants
+    world = World(parties, accounts, instruments, network, merchants)
+    assignment = Assignment(context.engine, pack, context.seed, world)
     with context.step("S5", "load_contracts_inputs"):
         coefficients = pack.risk_propagation_coeffs
     with context.step("S5", "score_entities"):
-        # No score reads a role, so they need not wait for each other; the dearest first.
-        tasks: tuple[Callable[[], Ranked], ...] = (
-            partial(rank_accounts, pack, seed, accounts, instruments),
-            partial(rank_devices, pack, seed, devices, ips, edges),
-            partial(rank_ips, pack, seed, ips, edges, devices),
-            partial(rank_parties, pack, seed, parties, accounts),
-            partial(rank_merchants, pack, seed, merchants),
-        )
-        ranked = {r.entity: r for r in context.engine.map(lambda task: task(), tasks)}
+        scored = assignment.score()
+        tiers = assignment.tiers(scored)
     with context.step("S5", "assign_party_roles"):
-        party = draw.assign_plain_roles(pack, seed, ranked["party"])
-        context.emit(tables_.PARTY_ROLES, role_rows(party))
-    with context.step("S5", "assign_account_roles"):
-        account = draw.assign_account_roles(pack, seed, ranked["account"], accounts, parties, party)
-        context.emit(tables_.ACCOUNT_ROLES, role_rows(account))
-    with context.step("S5", "assign_merchant_roles"):
-        merchant = draw.assign_plain_roles(pack, seed, ranked["merchant"])
-        context.emit(tables_.MERCHANT_ROLES, role_rows(merchant, merchants.id))
+        placed = assignment.place(scored, tiers)
+        del scored
+        context.emit(tables_.PARTY_ROLES, party_rows(placed.parties.first, placed.items))
     with context.step("S5", "assign_device_roles"):
-        device = draw.assign_device_roles(pack, seed, ranked["device"], devices, parties, party)
-        context.emit(tables_.DEVICE_ROLES, role_rows(device))
+        device = assignment.devices(placed)
+        # What follows has little to wait for: endpoints go first, encoding last.
+        exposed = assignment.expose(placed, device)
+    with context.step("S5", "assign_account_roles"):
+        account = assignment.accounts(placed)
+        context.emit(tables_.DEVICE_ROLES, role_rows("device", device.first, device.pieces))
+        context.emit(tables_.ACCOUNT_ROLES, role_rows("account", account.first, account.pieces))
+    with context.step("S5", "assign_merchant_roles"):
+        merchant = assignment.merchants(placed)
+        context.emit(tables_.MERCHANT_ROLES, merchant_rows(merchants.id, merchant.pieces[0]))
     with context.step("S5", "assign_ip_roles"):
-        ip = draw.assign_ip_roles(pack, seed, ranked["ip"], ips, edges, device)
-        context.emit(tables_.IP_ROLES, role_rows(ip))
-    all_roles = {r.entity: r for r in (party, account, merchant, device, ip)}
+        ip = assignment.ips(placed, exposed)
+        context.emit(tables_.IP_ROLES, role_rows("ip", ip.first, ip.pieces))
+    roles = {
+        "party": placed.parties,
+        "account": account,
+        "merchant": merchant,
+        "device": device,
+        "ip": ip,
+    }
     with context.step("S5", "validation_checks"):
-        world = World(parties, accounts, instruments, devices, links, ips, edges, all_roles)
-        checks = run_checks(pack, world, context.engine)
+        checks = run_checks(pack, Evidence.of(world.rows, placed.scored.scans, roles))
     with context.step("S5", "rng_publish"):
-        context.evidence += [use for r in all_roles.values() for use in r.rng]
+        context.evidence += [use for r in roles.values() for use in r.rng]
         context.documents["s5_propagation_diagnostics_6A"] = {
             "propagation": coefficients.propagation,
             "max_abs_log_odds": coefficients.max_abs_log_odds,
-            **{e: r.diagnostics for e, r in all_roles.items() if r.diagnostics},
+            **{e: r.diagnostics for e, r in roles.items() if r.diagnostics},
         }
         context.documents["s5_validation_report_6A"] = {
             "checks": [c.as_dict() for c in checks],

@@ -2,23 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from fraudworld.stages.batches import Batch, Rows, ids
-from fraudworld.stages.posture.roles import Roles
+from fraudworld.stages.batches import Batch, Rows, ids, whole
+from fraudworld.stages.posture.roles import RoleShard
+from fraudworld.stages.posture.rounds import PlacedShard
 
 
-def role_rows(roles: Roles, published: NDArray[np.int64] | None = None) -> Rows:
-    """`s5_<entity>_fraud_roles_6A`, in order of entity; ids are `published` or dense."""
+def role_rows(entity: str, first: NDArray[np.int64], items: Sequence[Any]) -> Rows:
+    """`s5_<entity>_fraud_roles_6A`, in order of entity; items: RoleShard of every piece."""
+    return Rows(first, partial(_rows, f"{entity}_id"), (first[:-1].tolist(), items))
 
-    def batch(low: int, high: int) -> Batch:
-        rows = slice(low, high)
-        return {
-            f"{roles.entity}_id": ids(low, high) if published is None else published[rows],
-            "raw_role": roles.raw[rows],
-            "canonical_role_family": roles.family[rows],
-            "risk_tier": roles.tier[rows],
-        }
 
-    return Rows(roles.raw.size, batch)
+def party_rows(first: NDArray[np.int64], items: Sequence[Any]) -> Rows:
+    """`s5_party_fraud_roles_6A`, in order of party; items: PlacedShard of every piece."""
+    return Rows(first, _party_rows, (first[:-1].tolist(), items))
+
+
+def _party_rows(first: int, of: PlacedShard, low: int, high: int) -> Batch:
+    return _rows("party_id", first, of.party, low, high)
+
+
+def _rows(key: str, first: int, of: RoleShard, low: int, high: int) -> Batch:
+    return {key: ids(first, low, high), **_posture(of, slice(low, high))}
+
+
+def merchant_rows(published: NDArray[np.int64], of: RoleShard) -> Rows:
+    """`s5_merchant_fraud_roles_6A`, under the ids of the upstream."""
+    return whole({"merchant_id": published, **_posture(of, slice(None))})
+
+
+def _posture(of: RoleShard, rows: slice) -> Batch:
+    return {
+        "raw_role": of.raw[rows],
+        "canonical_role_family": of.family[rows],
+        "risk_tier": of.tier[rows],
+    }

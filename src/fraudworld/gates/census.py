@@ -1,0 +1,67 @@
+"""Entities of one kind counted by their codes: one pass says all that is asked of them alone."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fraudworld.gates.entities import Kind, Rows
+from fraudworld.gates.tally import I64, crossed
+from fraudworld.policy.pack import PolicyPack
+
+
+class Census:
+    """roles: by (region, group, raw role, family). seen: by (codes a bank sees, region, label)."""
+
+    def __init__(self, kind: Kind, pack: PolicyPack) -> None:
+        self.kind = kind
+        regions = len(pack.codes("region"))
+        self.roles = np.zeros(
+            (regions, len(kind.groups), len(kind.raw_roles), len(kind.families)), dtype=np.int64
+        )
+        self.seen = np.zeros((*kind.sizes, regions, 2), dtype=np.int64)
+
+    def of(self, rows: Rows) -> tuple[I64, I64]:
+        """Some entities, counted; `add` adds them to the rest."""
+        codes = (rows.region, rows.group, rows.raw, rows.family)
+        columns = (*rows.codes.values(), rows.region, rows.label)
+        return (
+            crossed(*zip(codes, self.roles.shape, strict=True)),
+            crossed(*zip(columns, self.seen.shape, strict=True)),
+        )
+
+    def add(self, found: tuple[I64, I64]) -> None:
+        """Add what `of` counted."""
+        self.roles += found[0]
+        self.seen += found[1]
+
+    @property
+    def n(self) -> int:
+        """How many there are."""
+        return int(self.roles.sum())
+
+    @property
+    def risky(self) -> int:
+        """How many of them are risky."""
+        return int(self.roles.sum(axis=(0, 1))[self.kind.risky].sum())
+
+    @property
+    def labelled(self) -> int:
+        """How many of them carry the label that must not be given away."""
+        return int(self.roles.sum(axis=(0, 1))[self.kind.label].sum())
+
+    def by(self, *columns: str) -> I64:
+        """Entities by some of their codes; `region` is one of them."""
+        names = (*self.kind.source.codes, "region")
+        axes = [names.index(column) for column in columns]
+        others = tuple(a for a in range(self.seen.ndim) if a not in axes)
+        return np.transpose(self.seen.sum(axis=others), np.argsort(np.argsort(axes)))
+
+    def observed(self) -> tuple[I64, I64, I64]:
+        """Distinct (group, codes and region), ascending; rows with the label, and without."""
+        cells = self.seen.reshape(-1, 2)
+        present = np.flatnonzero(cells.sum(axis=1))
+        codes = np.unravel_index(present, self.seen.shape[:-1])
+        group = self.kind.group_of(dict(zip(self.kind.source.codes, codes, strict=False)))
+        order = np.argsort(group, kind="stable")
+        values = np.stack([group, *codes], axis=1).astype(np.int64)[order]
+        return values, cells[present, 1][order], cells[present, 0][order]

@@ -1,0 +1,97 @@
+"""Published columns as arrays, refused wherever the judge could be misled by them.
+
+Codes become u8 positions in the policy's lists, ids stay int64 with 0 for null. A null or
+NaN where none belongs, another type or a code the taxonomy does not know is an InputError
+that names it, never a value left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from fraudworld.contracts import Column, Kind, Table
+from fraudworld.errors import InputError
+
+
+def values_of(
+    table: Table, column: Column, chunks: list[pa.Array], known: Sequence[str] | None
+) -> NDArray[Any]:
+    """Canonical values of a piece of a column; `known=None` takes any code and returns none."""
+    if not column.nullable and any(c.null_count for c in chunks):
+        raise invalid(table, f"holds nulls in {column.name}, which must be filled")
+    if column.kind is Kind.CODE:
+        return _codes(table, column, chunks, known)
+    kind, zero = (pa.int64(), 0) if column.kind is Kind.INT else (pa.float64(), np.nan)
+    try:
+        plain = [
+            pc.fill_null(c, zero) if c.null_count else c for c in (x.cast(kind) for x in chunks)
+        ]
+    except pa.ArrowException as error:
+        raise invalid(table, f"holds {chunks[0].type} in {column.name}: {error}") from error
+    values = _joined([c.to_numpy() for c in plain], kind.to_pandas_dtype())
+    if column.kind is Kind.REAL and not np.isfinite(values).all():
+        raise invalid(table, f"holds NaN or an infinity in {column.name}")
+    return values
+
+
+def doubtful(column: Column, kind: pa.DataType, nullable: bool) -> bool:
+    """Could a column that Parquet declares so hold what is refused? Others need no look.
+
+    Integers that Parquet itself holds to be required cannot be null, and where a null means
+    nobody, every integer is a good one.
+    """
+    if column.kind is not Kind.INT:
+        return True
+    return not column.nullable and (nullable or not pa.types.is_integer(kind))
+
+
+def invalid(table: Table, what: str) -> InputError:
+    """A table the judge will not read on."""
+    name = table.name.removesuffix("_6A").upper()
+    return InputError(
+        f"6A.{table.state}.{name}_SCHEMA_OR_KEY_INVALID",
+        f"{table.name} {what}",
+        where=table.name,
+        remedy="judge a run as it was published",
+    )
+
+
+def _codes(
+    table: Table,
+    column: Column,
+    chunks: Iterable[pa.DictionaryArray],
+    known: Sequence[str] | None,
+) -> NDArray[np.uint8]:
+    values: list[NDArray[np.uint8]] = []
+    for chunk in chunks if known is not None else ():
+        place = pc.index_in(chunk.dictionary.cast(pa.string()), pa.array(known, pa.string()))
+        indices = chunk.indices.to_numpy()
+        if place.null_count:
+            strange = np.flatnonzero(place.is_null().to_numpy(zero_copy_only=False))
+            used = strange[np.isin(strange, indices)]
+            if used.size:
+                raise InputError(
+                    f"6A.{table.state}.TAXONOMY_COMPATIBILITY_FAILED",
+                    f"{table.name}: {column.name} holds {chunk.dictionary[int(used[0])]},"
+                    " which the taxonomy does not know",
+                    where=table.name,
+                    remedy="judge a run as it was published",
+                )
+        to = pc.fill_null(place, 0).to_numpy().astype(np.uint8)
+        # As published a part's codes are the policy's, in its order.
+        same = np.array_equal(to, np.arange(to.size))
+        values.append(indices.astype(np.uint8) if same else to[indices])
+    return _joined(values, np.uint8)
+
+
+def _joined(pieces: list[NDArray[Any]], kind: Any) -> NDArray[Any]:
+    """One array; a piece that is alone is not copied."""
+    if len(pieces) == 1:
+        return pieces[0]
+    return np.concatenate([np.empty(0, kind), *pieces])

@@ -1,0 +1,123 @@
+"""Parties, and what is theirs: accounts, devices, instruments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fraudworld.contracts import BY_NAME
+from fraudworld.gates.census import Census
+from fraudworld.gates.entities import Ids, Kind, Rows
+from fraudworld.gates.tally import I64, Kept, Met, Tally, crossed, met, narrow, placed, summed
+from fraudworld.policy.pack import PolicyPack
+
+ASSETS = ("account", "device")
+"""What a party owns, and its risk travels to."""
+
+NOBODY = -1
+
+
+class Owners:
+    """Every party, in a byte or two: its cell of (party type, region, raw role, risky?)."""
+
+    def __init__(self, kind: Kind, pack: PolicyPack) -> None:
+        self.census = Census(kind, pack)
+        regions = len(pack.codes("region"))
+        self.shape = (len(kind.groups), regions, len(kind.raw_roles), 2)
+        self.ids: Ids = kind.ids
+        kept = Kept(self.ids.n, narrow(int(np.prod(self.shape))))
+        for found, traits in kind.map(lambda rows: (self.census.of(rows), self._traits(rows))):
+            self.census.add(found)
+            kept.append(traits)
+        self.traits = kept.values
+
+    def _traits(self, rows: Rows) -> NDArray[Any]:
+        columns = (rows.group, rows.region, rows.raw, rows.risky)
+        return placed(*zip(columns, self.shape, strict=True))
+
+    def counts(self, tally: Tally) -> I64:
+        """Parties by (risky?, how many they have of something)."""
+        most = int(tally.counts.max(initial=0)) + 1
+        return summed(
+            lambda part: crossed((self.traits[part] % 2, 2), (tally.counts[part], most)),
+            self.ids.n,
+        )
+
+
+@dataclass(frozen=True)
+class Found:
+    """Some assets counted; `owner` is the row of each one's party, or NOBODY."""
+
+    joint: I64
+    each: Met
+    risky_each: Met
+    owner: NDArray[np.int32]
+
+
+class Owned:
+    """Assets of one kind beside their owners' traits.
+
+    joint: by (party type, region, raw role, risky?) of the owner and (group, raw role, risky?);
+    each, risky_each: how many a party has, and risky ones.
+    """
+
+    def __init__(self, kind: Kind, owners: Owners) -> None:
+        self.kind, self.owners = kind, owners
+        self.table = BY_NAME[kind.source.table]
+        self.shape = (len(kind.groups), len(kind.raw_roles), 2)
+        self.joint = np.zeros((*owners.shape, *self.shape), dtype=np.int64)
+        self.each, self.risky_each = Tally(owners.ids.n), Tally(owners.ids.n)
+
+    def of(self, rows: Rows) -> Found:
+        """Some assets, counted; `add` adds them to the rest."""
+        assert rows.owner is not None
+        asset = placed(*zip((rows.group, rows.raw, rows.risky), self.shape, strict=True))
+        risky, ids, owned = rows.risky, rows.owner, rows.owner > 0
+        if not owned.all():
+            asset, risky, ids = asset[owned], risky[owned], ids[owned]
+        party = self.owners.ids.rows_of(ids, self.table, "party")
+        sizes = int(np.prod(self.owners.shape)), int(np.prod(self.shape))
+        joint = crossed((self.owners.traits[party], sizes[0]), (asset, sizes[1]))
+        owner = np.full(owned.size, NOBODY, dtype=np.int32)
+        owner[owned] = party
+        return Found(joint.reshape(self.joint.shape), met(party), met(party[risky]), owner)
+
+    def add(self, found: Found) -> None:
+        """Add what `of` counted."""
+        self.joint += found.joint
+        self.each.add(found.each)
+        self.risky_each.add(found.risky_each)
+
+    @property
+    def patterns(self) -> I64:
+        """Parties that have any by (risky?, assets, risky assets)."""
+        most = int(self.each.counts.max(initial=0)) + 1
+
+        def some(part: slice) -> I64:
+            own = self.each.counts[part] > 0
+            return crossed(
+                (self.owners.traits[part][own] % 2, 2),
+                (self.each.counts[part][own], most),
+                (self.risky_each.counts[part][own], most),
+            )
+
+        return summed(some, self.owners.ids.n)
+
+    @property
+    def strata(self) -> I64:
+        """(party type × region × group, owner risky?, asset risky?)."""
+        by = self.joint.sum(axis=(2, 5))  # type, region, owner risky, group, asset risky
+        return np.ascontiguousarray(by.transpose(0, 1, 3, 2, 4)).reshape(-1, 2, 2)
+
+    @property
+    def role_pairs(self) -> I64:
+        """(owner's raw role, own raw role)."""
+        return np.asarray(self.joint.sum(axis=(0, 1, 3, 4, 6)))
+
+    @property
+    def n(self) -> int:
+        """How many have an owner."""
+        return int(self.joint.sum())

@@ -1,0 +1,149 @@
+"""Devices and the endpoints they meet on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fraudworld.contracts import BY_NAME
+from fraudworld.gates.census import Census
+from fraudworld.gates.entities import Kind, Rows
+from fraudworld.gates.owners import Owned, Owners
+from fraudworld.gates.published import Columns, Published
+from fraudworld.gates.tally import (
+    I64,
+    Kept,
+    Met,
+    Tally,
+    counted,
+    crossed,
+    met,
+    narrow,
+    placed,
+    summed,
+)
+from fraudworld.policy.pack import PolicyPack
+
+
+@dataclass(frozen=True)
+class Network:
+    """Devices and IPs of a world, and their links.
+
+    link_types: links by (region of the device, IP type); node_types: linked IPs by (region,
+    type); sharing: linked IPs by (group, devices, any of them risky?, HIGH_RISK_IP?).
+    """
+
+    devices: Census
+    owned: Owned
+    ips: Census
+    linked_devices: int
+    link_types: I64
+    node_types: I64
+    sharing: I64
+
+    @property
+    def degrees(self) -> I64:
+        """Linked IPs by devices on them; empty where none is linked."""
+        found: I64 = self.sharing.sum(axis=(0, 2, 3))
+        return found if found.any() else found[:0]
+
+
+class _Endpoints:
+    """Every IP: traits is its cell of (region, IP type, group, HIGH_RISK_IP?)."""
+
+    def __init__(self, kind: Kind, pack: PolicyPack) -> None:
+        self.ids, self.census = kind.ids, Census(kind, pack)
+        regions, types = (len(pack.codes(c)) for c in ("region", "ip_type"))
+        self.shape = (regions, types, len(kind.groups), 2)
+        self.cells = int(np.prod(self.shape))
+        self.devices, self.meets_risk = Tally(self.ids.n), np.zeros(self.ids.n, dtype=np.bool_)
+        kept = Kept(self.ids.n, narrow(self.cells))
+        for found, traits in kind.map(lambda rows: (self.census.of(rows), self._traits(rows))):
+            self.census.add(found)
+            kept.append(traits)
+        self.traits = kept.values
+
+    def _traits(self, rows: Rows) -> NDArray[Any]:
+        columns = (rows.region, rows.codes["ip_type"], rows.group, rows.label)
+        return placed(*zip(columns, self.shape, strict=True))
+
+    def node_types(self) -> I64:
+        def some(part: slice) -> I64:
+            return counted(self.traits[part][self.devices.counts[part] > 0], self.cells)
+
+        return np.asarray(summed(some, self.ids.n).reshape(self.shape).sum(axis=(2, 3)))
+
+    def sharing(self) -> I64:
+        groups = self.shape[2]
+        most = int(self.devices.counts.max(initial=0)) + 1
+
+        def some(part: slice) -> I64:
+            degree = self.devices.counts[part]
+            on = degree > 0
+            kinds = self.traits[part][on] % (2 * groups)
+            return crossed(
+                (kinds // 2, groups), (degree[on], most), (self.meets_risk[part][on], 2),
+                (kinds % 2, 2),
+            )  # fmt: skip
+
+        return summed(some, self.ids.n)
+
+
+class _Devices:
+    """Every device: its region, and whether it is risky; told who was seen anywhere."""
+
+    def __init__(self, kind: Kind, pack: PolicyPack, owners: Owners) -> None:
+        self.ids, self.census, self.owned = kind.ids, Census(kind, pack), Owned(kind, owners)
+        self.shape = (len(pack.codes("region")), 2)
+        self.cells = int(np.prod(self.shape))
+        self.linked = np.zeros(self.ids.n, dtype=np.bool_)
+        kept = Kept(self.ids.n, narrow(self.cells))
+        for counts, assets, traits in kind.map(
+            lambda rows: (self.census.of(rows), self.owned.of(rows), self._traits(rows))
+        ):
+            self.census.add(counts)
+            self.owned.add(assets)
+            kept.append(traits)
+        self.traits = kept.values
+
+    def _traits(self, rows: Rows) -> NDArray[Any]:
+        return placed(*zip((rows.region, rows.risky), self.shape, strict=True))
+
+
+def count_network(
+    published: Published, pack: PolicyPack, device: Kind, ip: Kind, owners: Owners
+) -> Network:
+    """Count devices, IPs and every link between them."""
+    devices, ips = _Devices(device, pack, owners), _Endpoints(ip, pack)
+    table = BY_NAME["s4_ip_links_6A"]
+
+    def count(block: Columns) -> tuple[I64, Met]:
+        at, who = block["ip_id"], block["device_id"]
+        to_device = who > 0
+        if not to_device.all():
+            at, who = at[to_device], who[to_device]
+        at = ips.ids.rows_of(at, table, "IP")
+        who = devices.ids.rows_of(who, table, "device")
+        seen = devices.traits[who]
+        # Only ever set to True, so that threads cannot disagree.
+        devices.linked[who] = True
+        ips.meets_risk[at[seen % 2 == 1]] = True
+        return crossed((seen, devices.cells), (ips.traits[at], ips.cells)), met(at)
+
+    pairs = np.zeros((devices.cells, ips.cells), dtype=np.int64)
+    for found, some in published.map(count, table, ("ip_id", "device_id")):
+        pairs += found
+        ips.devices.add(some)
+    by = pairs.reshape(*devices.shape, *ips.shape)
+    return Network(
+        devices=devices.census,
+        owned=devices.owned,
+        ips=ips.census,
+        linked_devices=int(np.count_nonzero(devices.linked)),
+        link_types=by.sum(axis=(1, 2, 4, 5)),
+        node_types=ips.node_types(),
+        sharing=ips.sharing(),
+    )

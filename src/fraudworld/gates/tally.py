@@ -1,0 +1,112 @@
+"""Counting codes: over combinations of them, and per entity in as few bytes as it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fraudworld.gates.ahead import ahead
+
+I64 = NDArray[np.int64]
+Axis = tuple[NDArray[Any], int]
+"""Codes of rows, none below 0, and how many codes there are."""
+
+CHUNK = 1 << 20
+"""Entities looked at together."""
+
+
+def placed(*axes: Axis) -> NDArray[Any]:
+    """Row-major cell of every row over the combinations of axes, in a narrow integer type."""
+    (place, cells), *rest = axes
+    place = place.astype(narrow(cells))
+    for codes, size in rest:
+        cells *= size
+        kind = narrow(cells)
+        place = place.astype(kind) * kind.type(size)
+        np.add(place, codes, out=place, casting="unsafe")
+    return place
+
+
+def narrow(cells: int) -> np.dtype[Any]:
+    """The smallest type for that many cells that `np.bincount` takes."""
+    return np.min_scalar_type(cells) if cells < 1 << 32 else np.dtype(np.int64)
+
+
+def crossed(*axes: Axis) -> I64:
+    """Rows counted over every combination of axes."""
+    sizes = tuple(size for _, size in axes)
+    return counted(placed(*axes), int(np.prod(sizes))).reshape(sizes)
+
+
+def counted(cells: NDArray[Any], size: int) -> I64:
+    """How often every cell 0 … size - 1 occurs."""
+    return np.bincount(cells, minlength=size).astype(np.int64, copy=False)
+
+
+def added(arrays: Iterable[I64]) -> I64:
+    """Sum of histograms of one rank that may end at different values."""
+    rest = iter(arrays)
+    total = next(rest).copy()
+    for one in rest:
+        if any(a > b for a, b in zip(one.shape, total.shape, strict=True)):
+            shape = np.maximum(one.shape, total.shape)
+            wider = np.zeros(shape, dtype=np.int64)
+            wider[tuple(slice(n) for n in total.shape)] = total
+            total = wider
+        total[tuple(slice(n) for n in one.shape)] += one
+    return total
+
+
+def chunks(n: int, step: int = CHUNK) -> Iterator[slice]:
+    """Slices that cover n entities; one empty slice where there is none."""
+    for low in range(0, max(n, 1), step):
+        yield slice(low, min(low + step, n))
+
+
+def summed(fn: Callable[[slice], I64], n: int) -> I64:
+    """Sum of a histogram over slices of n entities."""
+    return added(ahead(fn, chunks(n)))
+
+
+Met = tuple[slice | I64, I64]
+"""Some entities by row, and how often each of them was met."""
+
+
+def met(rows: NDArray[Any]) -> Met:
+    """How often each entity is among `rows`; as published, those of a block are neighbours."""
+    low, high = (int(rows.min()), int(rows.max()) + 1) if rows.size else (0, 0)
+    if high - low > 8 * rows.size:
+        return np.unique(rows, return_counts=True)
+    return slice(low, high), counted(rows - low, high - low)
+
+
+class Kept:
+    """A value of each of n entities, appended block by block in their order."""
+
+    def __init__(self, n: int, kind: Any) -> None:
+        self.values: NDArray[Any] = np.empty(n, dtype=kind)
+        self._filled = 0
+
+    def append(self, values: NDArray[Any]) -> None:
+        """The next entities' values."""
+        self.values[self._filled : self._filled + values.size] = values
+        self._filled += values.size
+
+
+class Tally:
+    """How often each of n entities was met; `counts` is as narrow as the largest allows."""
+
+    def __init__(self, n: int) -> None:
+        self.counts: NDArray[Any] = np.zeros(n, dtype=np.uint8)
+
+    def add(self, some: Met) -> None:
+        """Add what `met` found."""
+        where, times = some
+        total = self.counts[where] + times
+        most = int(total.max(initial=0))
+        if most > np.iinfo(self.counts.dtype).max:
+            self.counts = self.counts.astype(np.min_scalar_type(most))
+        self.counts[where] = total

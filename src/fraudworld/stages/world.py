@@ -1,0 +1,209 @@
+"""The world in pieces: what one stage hands to the next.
+
+A stage sees *figures of the whole* (how many, where every shard begins) and *items*, the
+columns of one shard or country, which stay with the engine. Inside an item positions count
+from 0 at the shard's first party, account, …; `first[k]` is where shard k begins, so
+position + first[k] + 1 is the published id. Whatever refers to another thing refers to one
+of the same shard: homes, firms and what they share lie inside an atom, and links between
+devices and endpoints inside a country.
+
+Codes are u8 positions in `PolicyPack.codes(…)`, countries u8 positions in the upstream's
+sorted ISO list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fraudworld.engine.shards import Shard
+from fraudworld.engine.tasks import Item
+
+U8 = NDArray[np.uint8]
+U32 = NDArray[np.uint32]
+I32 = NDArray[np.int32]
+I64 = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class PartyShard:
+    """S1, one shard."""
+
+    type: U8
+    segment: U8
+    household: I32  # units counted from 0 in the shard, −1 for parties that are not retail
+    business_group: I32  # the same for businesses
+
+
+@dataclass(frozen=True)
+class Parties:
+    """S1."""
+
+    shards: tuple[Shard, ...]
+    items: Sequence[Item]  # PartyShard
+    region: U8  # (shards,)
+    household_first: I64  # (shards + 1,)
+    business_group_first: I64  # (shards + 1,)
+    segments: I64  # parties per shard and segment: (shards, segments)
+
+    @property
+    def n(self) -> int:
+        return self.shards[-1].last if self.shards else 0
+
+    @property
+    def first(self) -> I64:
+        """(shards + 1,)"""
+        return np.array([*(s.first for s in self.shards), self.n], dtype=np.int64)
+
+    def population(self, regions: int) -> I64:
+        """Parties per region and segment."""
+        out = np.zeros((regions, self.segments.shape[1]), dtype=np.int64)
+        np.add.at(out, self.region, self.segments)
+        return out
+
+
+@dataclass(frozen=True)
+class AccountShard:
+    """S2, one shard, in order of owner, then product."""
+
+    owner: U32
+    type: U8
+    start: I32  # first account of every party, (parties + 1,)
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """S2."""
+
+    items: Sequence[Item]  # AccountShard
+    first: I64  # (shards + 1,)
+    types: I64  # accounts per shard and type: (shards, account types)
+
+    @property
+    def n(self) -> int:
+        return int(self.first[-1])
+
+
+@dataclass(frozen=True)
+class InstrumentShard:
+    """S3, one shard, in order of account."""
+
+    account: U32
+    type: U8
+    scheme: U8
+    start: I32  # first instrument of every account, (accounts + 1,)
+
+
+@dataclass(frozen=True)
+class Instruments:
+    """S3."""
+
+    items: Sequence[Item]  # InstrumentShard
+    first: I64  # (shards + 1,)
+
+    @property
+    def n(self) -> int:
+        return int(self.first[-1])
+
+
+@dataclass(frozen=True)
+class DeviceShard:
+    """S4, party devices of one shard, in order of owner, then group."""
+
+    type: U8
+    group: U8
+    os: U8
+    ua: U8
+    owner: U32
+
+
+@dataclass(frozen=True)
+class Terminals:
+    """S4, merchants' devices, in order of merchant; they come after all party devices."""
+
+    type: U8
+    group: U8
+    os: U8
+    ua: U8
+    merchant: I32
+    country: U8
+    region: U8
+
+    @property
+    def n(self) -> int:
+        return int(self.type.size)
+
+
+@dataclass(frozen=True)
+class Devices:
+    """S4. Devices first[k] … first[k + 1] − 1 belong to shard k; then come the terminals."""
+
+    items: Sequence[Item]  # DeviceShard
+    first: I64  # (shards + 1,)
+    terminals: Terminals
+
+    @property
+    def n(self) -> int:
+        return int(self.first[-1]) + self.terminals.n
+
+
+@dataclass(frozen=True)
+class LinkShard:
+    """S4, links of one shard's devices: in order of device, then role (owner, co-users,
+    accounts, instruments). `target` is a party, account or instrument, as `role` says.
+    """
+
+    device: U32
+    role: U8  # position in codes("device_link_role")
+    target: U32
+
+
+@dataclass(frozen=True)
+class DeviceLinks:
+    """S4. A terminal has one link, to its merchant; those come after all others."""
+
+    items: Sequence[Item]  # LinkShard
+    first: I64  # (shards + 1,)
+
+
+@dataclass(frozen=True)
+class EndpointCountry:
+    """S4, endpoints of one country, in order of type, node; links in order of endpoint, device.
+
+    `device` counts the country's party devices from 0, then its terminals, each in published
+    order; `start[i]` is the first link of endpoint i.
+    """
+
+    type: U8
+    asn: U8
+    version: U8
+    device: U32
+    role: U8  # position in codes("ip_link_role")
+    start: I64  # (endpoints + 1,)
+
+
+@dataclass(frozen=True)
+class MerchantEndpoints:
+    """S4, endpoints that are a merchant's own, in order of endpoint, then merchant."""
+
+    ip: I64  # position in the world
+    merchant: U32
+
+
+@dataclass(frozen=True)
+class Network:
+    """S4."""
+
+    devices: Devices
+    links: DeviceLinks
+    countries: Sequence[Item]  # EndpointCountry
+    ip_first: I64  # (countries + 1,)
+    link_first: I64  # device–IP links: (countries + 1,)
+    endpoints: MerchantEndpoints
+
+    @property
+    def ips(self) -> int:
+        return int(self.ip_first[-1])

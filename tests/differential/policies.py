@@ -1,0 +1,379 @@
+"""Random worlds for comparing: policies that lint accepts, small upstreams, seeds.
+
+A policy starts from the shipped pack, or from a rung of the ladder, with its bounds of judgement
+set wide: what gates and guards ask for is no law of the generator. Then figures are changed one
+after the other, and a change that lint refuses is left out, so that every policy tried is one a
+modeller could run.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+import worlds
+from fraudworld.policy.lint import Severity, lint
+from fraudworld.policy.loader import load_pack
+from fraudworld.policy.pack import PolicyPack
+from fraudworld.stages.columns import Geography, Merchants
+
+BASELINE = "published_baseline"
+LADDER = (
+    "delta_a_kmax", "delta_b_ip", "delta_c_propagation", "delta_d_mapping", "delta_e_validation",
+    "p6_1_floors", "p6_2_country", "p6_3_bplus",
+)  # fmt: skip
+RUNGS = ((), *((BASELINE, *LADDER[:n]) for n in range(len(LADDER))))
+"""Overlays of the shipped pack and of every rung below it."""
+
+Change = Callable[[st.DrawFn, Any], Any]
+"""An old value → a new one."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One comparison: what the world is made of, and what was changed to get there."""
+
+    pack: PolicyPack = field(repr=False)
+    seed: int
+    geo: Geography
+    merchants: Merchants = field(repr=False)
+    parties_per_shard: int | None
+    said: str
+
+
+def scaled(low: float, high: float) -> Change:
+    """The old figure times something in between."""
+    return lambda draw, old: old * draw(st.floats(low, high))
+
+
+def real(low: float, high: float) -> Change:
+    """Any figure in between, the ends often."""
+    return lambda draw, old: draw(st.sampled_from([low, high]) | st.floats(low, high))
+
+
+def whole(low: int, high: int) -> Change:
+    """Any whole number in between."""
+    return lambda draw, old: draw(st.integers(low, high))
+
+
+def one_of(*values: object) -> Change:
+    """One of these."""
+    return lambda draw, old: draw(st.sampled_from(values))
+
+
+def mixed(*pushes: float) -> Change:
+    """Shares of one whole, each pushed by one of these factors and all brought back to one."""
+
+    def change(draw: st.DrawFn, old: Any) -> Any:
+        keys = list(old) if isinstance(old, dict) else range(len(old))
+        mass = [old[k] * draw(st.sampled_from(pushes)) for k in keys]
+        if not any(mass):
+            return old
+        shares = [m / math.fsum(mass) for m in mass]
+        return dict(zip(keys, shares, strict=True)) if isinstance(old, dict) else shares
+
+    return change
+
+
+remixed = mixed(0.0, 0.5, 1.0, 1.0, 1.0, 2.0, 5.0)
+nudged = mixed(0.8, 0.95, 1.0, 1.05, 1.2)
+
+
+def elsewhere(draw: st.DrawFn, old: Any) -> Any:
+    """Typical endpoints in two places, one of them perhaps new."""
+    new = draw(st.sampled_from(["CORPORATE", "DATACENTRE", "MOBILE", "RESIDENTIAL", "VPN_PROXY"]))
+    share = draw(st.sampled_from([0.02, 0.1, 0.5]))
+    kept = {kind: old[kind] * (1.0 - share) for kind in old}
+    return {**kept, new: kept.get(new, 0.0) + share}
+
+
+def thinned(draw: st.DrawFn, old: Any) -> Any:
+    """Some of a list."""
+    return draw(st.lists(st.sampled_from(old), unique=True, min_size=1))
+
+
+def one_cap_for_all(draw: st.DrawFn, old: Any) -> Any:
+    """Device counts so tight that a party's devices fill what it may use."""
+    cap, groups = draw(st.integers(1, 2)), old["counts"]
+    most = cap * len(groups)
+    counts = {g: {**law, "cap": cap, "zero_share": 0.0} for g, law in groups.items()}
+    fewer = {kind: 0.5 * cap * mean for kind, mean in old["lambda_per_party"].items()}
+    limits = {"max_owned_per_party": most, "max_used_per_party": most}
+    return {**old, **limits, "counts": counts, "lambda_per_party": fewer}
+
+
+def sleepy(draw: st.DrawFn, old: Any) -> Any:
+    """The same share of every group dormant, and the target that goes with it."""
+    share = draw(st.sampled_from([0.0, 0.9]) | st.floats(0.0, 0.9))
+    laws = {g: {**law, "dormant_share": share} for g, law in old["device_ips"].items()}
+    return {**old, "device_ips": laws, "linked_share_target": 1.0 - share}
+
+
+def without_a_region(draw: st.DrawFn, old: Any) -> Any:
+    """A region has no mix, and takes the first there is."""
+    gone = draw(st.sampled_from(sorted(old["edge_shares"])))
+    left = {r: mix for r, mix in old["edge_shares"].items() if r != gone}
+    return {**old, "missing_region_mix": "first_available", "edge_shares": left or {gone: {}}}
+
+
+def figures(draw: st.DrawFn, old: Any) -> Any:
+    """Basis points per tier, all times something."""
+    return [v * draw(st.floats(0.05, 3.0)) for v in old]
+
+
+COUNT = {"cap": whole(1, 6), "zero_share": real(0.0, 0.7), "sigma": real(0.0, 1.5)}
+POISSON = {"zero_share": real(0.0, 1.0), "mean": real(0.2, 4.0), "maximum": whole(1, 8)}
+
+KNOBS: tuple[tuple[str, Change], ...] = (
+    ("population_priors.households.*", remixed),
+    ("population_priors.party_type_mix.*", remixed),
+    ("population_priors.scale_draw.sigma", real(0.01, 0.5)),
+    ("population_priors.country_weight.outlet_exponent", real(0.1, 1.2)),
+    ("segmentation_priors.segment_mix.*.*", remixed),
+    ("segmentation_priors.profiles.*.*", real(0.0, 1.0)),
+    ("segmentation_priors.country_modulation.enabled", one_of(True, False)),
+    ("segmentation_priors.country_modulation.sigma", real(0.05, 1.0)),
+    ("segmentation_priors.country_modulation.clip", real(0.05, 2.0)),
+    ("segmentation_priors.country_modulation.max_tv", real(0.1, 0.6)),
+    ("product_mix_priors.lambda_per_party.*", scaled(0.1, 2.0)),
+    ("product_mix_priors.tilt.clip", real(0.01, 1.5)),
+    ("account_per_party_priors.party_factor_correlation", real(0.0, 0.8)),
+    *((f"account_per_party_priors.counts.*.{key}", law) for key, law in COUNT.items()),
+    ("account_per_party_priors.constraints.cap_enforcement_mode", one_of("warn")),
+    ("instrument_mix_priors.lambda_per_account.*", scaled(0.3, 2.0)),
+    ("instrument_mix_priors.shares.*", remixed),
+    ("instrument_mix_priors.floor", one_of("by_account_type", "none")),
+    ("instrument_mix_priors.floors.*", remixed),
+    ("instrument_mix_priors.scheme_mix.*.*", remixed),
+    *((f"instrument_per_account_priors.counts.*.*.{key}", law) for key, law in COUNT.items()),
+    ("device_count_priors.lambda_per_party.*", scaled(0.3, 1.6)),
+    ("device_count_priors.tilt.clip", real(0.01, 1.0)),
+    ("device_count_priors.type_mix.*", remixed),
+    *((f"device_count_priors.counts.*.{key}", law) for key, law in COUNT.items()),
+    ("device_count_priors", one_cap_for_all),
+    ("device_count_priors.terminals_per_outlet", scaled(0.5, 40.0)),
+    ("device_count_priors.terminal_mix", remixed),
+    ("device_count_priors.os_mix.*", remixed),
+    ("device_count_priors.ua_mix.*", remixed),
+    ("device_linkage_rules.legacy_device_groups", one_of(True)),
+    ("device_linkage_rules.sharing.*.share", real(0.0, 0.4)),
+    ("device_linkage_rules.sharing.*.max_users", whole(2, 6)),
+    *((f"device_linkage_rules.accounts_per_device.*.{k}", law) for k, law in POISSON.items()),
+    *((f"device_linkage_rules.instruments_per_device.*.{k}", law) for k, law in POISSON.items()),
+    ("device_linkage_rules.max_devices_per_account", whole(1, 6)),
+    ("device_linkage_rules.max_devices_per_instrument", whole(1, 6)),
+    ("device_linkage_rules.max_devices_per_merchant", whole(1, 40)),
+    ("ip_count_priors", sleepy),
+    ("ip_count_priors", without_a_region),
+    ("ip_count_priors.edge_shares.*", nudged),
+    ("ip_count_priors.asn_mix.*", remixed),
+    ("ip_count_priors.ipv6_share.*", real(0.0, 1.0)),
+    ("ip_count_priors.device_ips.*.mean", real(1.0, 6.0)),
+    ("ip_count_priors.dispersion", real(0.3, 20.0)),
+    ("ip_count_priors.max_ips_per_device", whole(6, 25)),
+    ("ip_count_priors.degree_laws.*.minimum", whole(1, 60)),
+    ("ip_count_priors.degree_laws.*.alpha", real(0.5, 4.0)),
+    ("ip_count_priors.degree_cap", whole(13, 340)),
+    ("ip_count_priors.homes.max_devices_per_lease", whole(3, 12)),
+    ("graph_linkage_rules.eligible_ip_types.*", thinned),
+    ("graph_linkage_rules.typical_ip_shares.*.*", remixed),
+    ("graph_linkage_rules.typical_ip_shares.*.*", elsewhere),
+    ("graph_linkage_rules.prone_party_share", real(0.035, 1.0)),
+    ("graph_linkage_rules.public_access_share.*", real(0.0, 1.0)),
+    ("graph_linkage_rules.merchant_endpoint_types", remixed),
+    *((f"graph_linkage_rules.merchant_endpoints.{key}", law) for key, law in POISSON.items()),
+    ("graph_linkage_rules.repair_attempts", whole(1, 32)),
+    ("fraud_role_taxonomy.tier_shares", remixed),
+    *(
+        knob
+        for entity in ("party", "account", "merchant", "device", "ip")
+        for knob in (
+            (f"{entity}_role_priors.roles.*.*", figures),
+            (f"{entity}_role_priors.score.weights.*", real(-0.5, 0.5)),
+            (f"{entity}_role_priors.score.noise_sigma", real(0.001, 0.5)),
+        )
+    ),
+    ("risk_propagation_coeffs.propagation", one_of("on", "off")),
+    ("risk_propagation_coeffs.role_mapping", one_of("total", "none")),
+    ("risk_propagation_coeffs.max_abs_log_odds", real(0.5, 3.0)),
+    ("risk_propagation_coeffs.owner_to_account.target_odds_ratio", real(0.3, 6.0)),
+    ("risk_propagation_coeffs.owner_to_device.target_odds_ratio", real(0.3, 6.0)),
+    ("risk_propagation_coeffs.device_to_ip.risky_device_log_odds", real(-1.0, 1.5)),
+    ("risk_propagation_coeffs.device_to_ip.high_sharing_log_odds", real(-1.0, 1.5)),
+    ("risk_propagation_coeffs.device_to_ip.high_sharing_min_devices", whole(1, 40)),
+)
+"""Dotted keys (`*`: any of them) and how they may change."""
+
+WIDE: dict[str, object] = {
+    "product_mix_priors.max_total_lambda.*": 100.0,
+    "product_mix_priors.required_coverage.*": 0.0,
+    "device_count_priors.max_owned_per_party": 60,
+    "device_count_priors.max_used_per_party": 60,
+    "instrument_per_account_priors.max_per_account": 60,
+    "validation_policy.linkage_checks.max_devices_per_party": 60,
+    "validation_policy.linkage_checks.max_instruments_per_account": 60,
+    "validation_policy.role_distribution_checks.non_clean_fraction.*": {"low": 0.0, "high": 1.0},
+    "validation_policy.role_distribution_checks.ip_roles.max_risky_fraction": 1.0,
+    "validation_policy.gates.T4_linked_device_fraction": {"B": 0.0, "Bplus": 0.0},
+    "validation_policy.gates.T5_*": {"B": 1e6, "Bplus": 1e6},
+    "validation_policy.gates.T7_odds_ratio": {"B": 0.01, "Bplus": 0.01},
+    "validation_policy.guards.separability_max_odds_ratio": 100.0,
+    "validation_policy.guards.min_tail_ratio": 0.01,
+    "validation_policy.guards.max_coverage": 1.0,
+}
+"""Bounds that judge a world and make none."""
+
+Document = dict[str, Any]
+Path = tuple[str, ...]
+
+
+@cache
+def start(overlays: tuple[str, ...]) -> str:
+    """The pack of these overlays as JSON, with WIDE bounds; any defect may be replayed."""
+    document = json.loads(load_pack(overlays=overlays).pack.model_dump_json())
+    document["posture"] = "baseline_replay"
+    for key, value in WIDE.items():
+        for path in paths(document, key):
+            _put(document, path, value)
+    return json.dumps(document)
+
+
+def paths(document: Document, key: str) -> list[Path]:
+    """Every path a dotted key with stars stands for."""
+    found: list[tuple[Path, Any]] = [((), document)]
+    for part in key.split("."):
+        found = [
+            ((*path, name), node[name])
+            for path, node in found
+            for name in node
+            if name == part or (part.endswith("*") and name.startswith(part[:-1]))
+        ]
+    return [path for path, _ in found]
+
+
+def _at(document: Document, path: Path) -> Any:
+    for name in path:
+        document = document[name]
+    return document
+
+
+def _put(document: Document, path: Path, value: object) -> None:
+    _at(document, path[:-1])[path[-1]] = value
+
+
+def changed(overlays: tuple[str, ...], changes: Mapping[str, object]) -> PolicyPack:
+    """The pack of these overlays with WIDE bounds and these values; lint must accept it."""
+    document = json.loads(start(overlays))
+    for key, value in changes.items():
+        for path in paths(document, key):
+            _put(document, path, value)
+    pack = accepted(document)
+    assert pack, f"lint refuses {changes}"
+    return pack
+
+
+def accepted(document: Document) -> PolicyPack | None:
+    """The document as a pack, if it is one and lint finds no error in it."""
+    try:
+        pack = PolicyPack.model_validate_json(json.dumps(document), strict=True)
+    except ValueError:
+        return None
+    return None if any(f.severity is Severity.ERROR for f in lint(pack)) else pack
+
+
+def _changed(old: Any, new: Any) -> str:
+    """What is new, without the entries of a mapping that stayed."""
+    if isinstance(old, dict):
+        return str({key: value for key, value in new.items() if old.get(key) != value})
+    return f"{old} → {new}"
+
+
+@st.composite
+def packs(draw: st.DrawFn, most_changes: int = 25) -> tuple[PolicyPack, list[str]]:
+    """A pack that lint accepts, and what was changed in it."""
+    rung = draw(st.sampled_from(RUNGS))
+    document, said, pack = json.loads(start(rung)), [*rung], changed(rung, {})
+    for number in draw(st.lists(st.integers(0, len(KNOBS) - 1), max_size=most_changes)):
+        key, change = KNOBS[number]
+        choices = paths(document, key)
+        if not choices:
+            continue
+        path = draw(st.sampled_from(choices))
+        old = _at(document, path)
+        new = change(draw, old)
+        _put(document, path, new)
+        found = accepted(document)
+        if found:
+            pack = found
+            said.append(f"{'.'.join(path)}: {_changed(old, new)}")
+        else:
+            _put(document, path, old)
+    return pack, said
+
+
+@st.composite
+def geographies(draw: st.DrawFn, pack: PolicyPack, sizes: tuple[int, int]) -> Geography:
+    """One to nine countries, some with hardly anybody."""
+    chosen = draw(st.sets(st.sampled_from(sorted(worlds.COUNTRIES)), min_size=1))
+    countries = tuple(sorted(chosen))
+    regions, priors = pack.codes("region"), pack.population_priors
+    currencies = tuple(sorted({worlds.COUNTRIES[c][1] for c in countries}))
+    weight = np.array(_numbers(draw, len(countries), 1, 5_000), dtype=np.int64)
+    parties = draw(st.integers(*sizes))
+    arrivals = parties * priors.arrivals_per_active_party * priors.active_share
+    return Geography(
+        countries=countries,
+        region=np.array([regions.index(worlds.COUNTRIES[c][0]) for c in countries], np.uint8),
+        currency=np.array([currencies.index(worlds.COUNTRIES[c][1]) for c in countries], np.uint8),
+        currencies=currencies,
+        outlets=weight,
+        weekly_arrivals=arrivals * weight / weight.sum(),
+    )
+
+
+@st.composite
+def merchants(draw: st.DrawFn, pack: PolicyPack, countries: int) -> Merchants:
+    """Up to forty merchants; some have the terminals of a chain, ids are not dense."""
+    n = draw(st.integers(1, 40))
+    classes = len(pack.codes("merchant_class"))
+    abroad, volume = _numbers(draw, n, 0, 10), _numbers(draw, n, 1, 100_000)
+    return Merchants(
+        id=np.cumsum(_numbers(draw, n, 1, 9)).astype(np.int64),
+        home_country=np.array(_numbers(draw, n, 0, countries - 1), dtype=np.uint8),
+        risk_class=np.array(_numbers(draw, n, 0, classes - 1), dtype=np.uint8),
+        outlets=np.array(_numbers(draw, n, 1, 2_000), dtype=np.int64),
+        cross_border=np.array(abroad) / 10.0,
+        weekly_volume=np.array(volume, dtype=np.float64),
+    )
+
+
+def _numbers(draw: st.DrawFn, n: int, low: int, high: int) -> Sequence[int]:
+    """So many whole numbers, small ones as likely as large ones."""
+    generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    span = math.log(high - low + 1.0)
+    return [low + int(math.exp(generator.uniform(0.0, span))) - 1 for _ in range(n)]
+
+
+@st.composite
+def cases(draw: st.DrawFn, sizes: tuple[int, int]) -> Case:
+    """A policy, a seed and an upstream that go together; floors that the world can hold."""
+    pack, said = draw(packs())
+    geo = draw(geographies(pack, sizes))
+    floor = draw(st.integers(1, max(int(0.6 * sizes[0] / len(geo.countries)), 1)))
+    rule = pack.population_priors.country_floor.model_copy(update={"minimum": floor})
+    priors = pack.population_priors.model_copy(update={"country_floor": rule})
+    return Case(
+        pack=pack.model_copy(update={"population_priors": priors}),
+        seed=draw(st.integers(0, 2**64 - 1)),
+        geo=geo,
+        merchants=draw(merchants(pack, len(geo.countries))),
+        parties_per_shard=draw(st.sampled_from([None, 1])),
+        said="; ".join(said),
+    )

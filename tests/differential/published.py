@@ -1,0 +1,62 @@
+"""What the stages publish, as arrays in memory: the one place that knows how stages are run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fraudworld.chain import run_states
+from fraudworld.contracts import Table
+from fraudworld.engine.local import LocalEngine
+from fraudworld.perf.recorder import Recorder
+from fraudworld.policy.pack import PolicyPack
+from fraudworld.stages.batches import Batch, Rows
+from fraudworld.stages.columns import Geography, Merchants
+from fraudworld.stages.context import Context
+
+Published = dict[str, dict[str, NDArray[np.generic]]]
+
+
+def published(
+    pack: PolicyPack,
+    seed: int,
+    geo: Geography,
+    merchants: Merchants,
+    parties_per_shard: int | None = None,
+) -> Published:
+    """Table → column → values of every table that S1 to S5 emit."""
+    out: Published = {}
+    with LocalEngine(1) as engine:
+
+        def emit(table: Table, rows: Rows) -> int:
+            task = partial(_whole, [c.name for c in table.columns], rows.make)
+            (out[table.name],) = engine.ask(task, [rows.pieces(0, rows.n)])
+            return rows.n
+
+        context = Context(
+            pack=pack,
+            seed=seed,
+            geo=geo,
+            merchants=merchants,
+            parties_per_shard=parties_per_shard,
+            engine=engine,
+            step=lambda state, name: nullcontext(),
+            emit=emit,
+        )
+        run_states(context, None, Recorder())
+    return out
+
+
+def _whole(
+    columns: Sequence[str],
+    make: Callable[..., Batch],
+    pieces: Sequence[tuple[Sequence[Any], int, int]],
+) -> Batch:
+    """All rows of a table, piece after piece."""
+    made = [make(*arguments, low, high) for arguments, low, high in pieces]
+    return {name: np.concatenate([batch[name] for batch in made]) for name in columns}

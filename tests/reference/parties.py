@@ -1,0 +1,227 @@
+"""S1: who exists, where, of which type and segment, in which home or firm."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fraudworld.kernels import normal
+from fraudworld.kernels.apportion import bounded, controlled, fit, largest_remainder
+from fraudworld.policy.pack import PolicyPack
+from fraudworld.stages.columns import Geography
+from reference.draws import ROUNDS, Draws, below, category, dealt, deviate
+
+ATOM = 1024
+"""Consecutive parties of one country among whom homes and firms are formed."""
+
+Row = dict[str, Any]
+
+
+@dataclass
+class Party:
+    """One customer; `household` and `firm` are numbers, None where it has none."""
+
+    type: str
+    segment: str
+    country: int  # position in the geography
+    region: str
+    household: int | None = None
+    firm: int | None = None
+
+
+def make(pack: PolicyPack, seed: int, geo: Geography) -> list[Party]:
+    """Every party, country by country.
+
+    A country's segments take exactly their planned numbers, at places a keyed permutation
+    gives them.
+    """
+    keys = Draws(seed, "s1/segment_place", "party_attribute_sampling", ROUNDS)
+    regions, segments = pack.codes("region"), pack.codes("segment")
+    parties = []
+    for country, counts in enumerate(plan(pack, seed, geo).tolist()):
+        for i in range(sum(counts)):
+            segment = segments[dealt(i, keys.all_of(country), counts)]
+            kind = pack.party_taxonomy.segments[segment]
+            parties.append(Party(kind, segment, country, regions[geo.region[country]]))
+    homes = pack.population_priors.households
+    for unit, members in enumerate(_units(parties, seed, "RETAIL", homes.size_shares)):
+        for p in members:
+            parties[p].household = unit
+    firms = homes.business_group_size_shares
+    for unit, members in enumerate(_units(parties, seed, "BUSINESS", firms)):
+        for p in members:
+            parties[p].firm = unit
+    return parties
+
+
+def _units(
+    parties: list[Party], seed: int, kind: str, size_shares: tuple[float, ...]
+) -> list[list[int]]:
+    """Homes (retail) or firms (business): the members of every atom, shuffled and cut.
+
+    Fisher–Yates: from the last member down, the one at position k swaps with the position its
+    own draw names. Then the next member in line draws a size and takes as many in.
+    """
+    label = "s1/household" if kind == "RETAIL" else "s1/business_group"
+    draws = Draws(seed, label, "party_attribute_sampling", 2)
+    units = []
+    for atom in _atoms(parties):
+        line = [p for p in atom if parties[p].type == kind]
+        for k in range(len(line) - 1, 0, -1):
+            j = below(draws(line[k], 0), k + 1)
+            line[k], line[j] = line[j], line[k]
+        rest = iter(line)
+        for p in rest:
+            size = 1 + category(draws(p, 1), size_shares)
+            units.append([p, *islice(rest, size - 1)])
+    return units
+
+
+def _atoms(parties: list[Party]) -> list[list[int]]:
+    """Up to 1 024 consecutive parties of one country each."""
+    size = Counter(party.country for party in parties)
+    out, start = [], 0
+    for country in sorted(size):
+        end = start + size[country]
+        out += [list(range(low, min(low + ATOM, end))) for low in range(start, end, ATOM)]
+        start = end
+    return out
+
+
+def plan(pack: PolicyPack, seed: int, geo: Geography) -> NDArray[np.int64]:
+    """Parties per (country, segment): the world's size, split over regions, then countries.
+
+    Weights are (outlets + offset)^e · (arrivals + offset)^f; no country below its floor.
+    """
+    priors = pack.population_priors
+    law, rule = priors.country_weight, priors.country_floor
+    weight = np.array(
+        [
+            (outlets + law.outlet_offset) ** law.outlet_exponent
+            * (arrivals + law.arrival_offset) ** law.arrival_exponent
+            for outlets, arrivals in zip(
+                geo.outlets.tolist(), geo.weekly_arrivals.tolist(), strict=True
+            )
+        ]
+    )
+    floor = max(round(rule.parties_at_authority * geo.profile_scale), rule.minimum)
+    regions = range(len(pack.codes("region")))
+    inside = [np.flatnonzero(geo.region == r) for r in regions]
+    per_region = bounded(
+        _world_size(pack, seed, geo),
+        [weight[i].sum() for i in inside],
+        [floor * i.size for i in inside],
+    )
+    tilts = _tilts(pack, seed, len(geo.countries))
+    out = np.zeros(tilts.shape, dtype=np.int64)
+    for r in regions:
+        if per_region[r]:
+            parties = bounded(int(per_region[r]), weight[inside[r]], floor)
+            out[inside[r]] = _region_plan(pack, pack.codes("region")[r], parties, tilts[inside[r]])
+    return out
+
+
+def _world_size(pack: PolicyPack, seed: int, geo: Geography) -> int:
+    """Weekly arrivals over those of an active party and the active share, times a drawn scale."""
+    priors = pack.population_priors
+    law = priors.scale_draw
+    z = deviate(Draws(seed, "s1/world_scale", "party_count_realisation")(0))
+    scale = min(max(normal.exp(law.sigma * z), law.low), law.high)
+    active = priors.arrivals_per_active_party * priors.active_share
+    return round(float(geo.weekly_arrivals.sum()) / active * scale)
+
+
+def _tilts(pack: PolicyPack, seed: int, countries: int) -> NDArray[np.float64]:
+    """Factor on every (country, segment): exp(clip(σ · z, ±clip)); one where that is off."""
+    rule, segments = pack.segmentation_priors.country_modulation, len(pack.codes("segment"))
+    draws = Draws(seed, "s1/country_tilt", "party_count_realisation", segments)
+    if not rule.enabled:
+        return np.ones((countries, segments))
+
+    def tilt(country: int, segment: int) -> float:
+        z = rule.sigma * deviate(draws(country, segment))
+        return normal.exp(min(max(z, -rule.clip), rule.clip))
+
+    return np.array([[tilt(c, s) for s in range(segments)] for c in range(countries)])
+
+
+def _region_plan(
+    pack: PolicyPack, region: str, parties: NDArray[np.int64], tilts: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """Parties per (country, segment) of one region; its types and segments are exact shares."""
+    types, segments = pack.codes("party_type"), pack.codes("segment")
+    mix = pack.population_priors.party_type_mix[region]
+    by_type = largest_remainder(int(parties.sum()), [mix[t] for t in types])
+    by_country = controlled(np.outer(parties, by_type) / parties.sum(), parties, by_type)
+    out = np.zeros(tilts.shape, dtype=np.int64)
+    for t, kind in enumerate(types):
+        inside = [s for s, name in enumerate(segments) if _type_of(pack, name) == kind]
+        shares = pack.segmentation_priors.segment_mix[region][kind]
+        columns = largest_remainder(int(by_type[t]), [shares[segments[s]] for s in inside])
+        rows = by_country[:, t]
+        out[:, inside] = controlled(_tilted(pack, rows, columns, tilts[:, inside]), rows, columns)
+    return out
+
+
+def _type_of(pack: PolicyPack, segment: str) -> str:
+    return pack.party_taxonomy.segments[segment]
+
+
+def _tilted(
+    pack: PolicyPack,
+    rows: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    tilts: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Expected counts under the tilts, with the region's margins.
+
+    A country further than 0.9 · max_tv from its region has its tilt shrunk by a fifth, and all
+    is fitted again, fifty times at most.
+    """
+    limit = 0.9 * pack.segmentation_priors.country_modulation.max_tv
+    base = columns / max(columns.sum(), 1)
+    strength = np.ones(rows.size)
+    for _ in range(50):
+        expected = fit(np.outer(rows, base) * (1 + strength[:, None] * (tilts - 1)), rows, columns)
+        away = 0.5 * np.abs(expected / np.maximum(rows, 1)[:, None] - base).sum(axis=1)
+        beyond = (away > limit) & (rows > 0)
+        if not beyond.any():
+            break
+        strength[beyond] *= 0.8
+    return expected
+
+
+def party_base(geo: Geography, parties: list[Party]) -> list[Row]:
+    """`s1_party_base_6A`: one row a party."""
+    return [
+        {
+            "party_id": number,
+            "party_type": party.type,
+            "segment_id": party.segment,
+            "region_id": party.region,
+            "country_iso": geo.countries[party.country],
+            "household_id": None if party.household is None else party.household + 1,
+            "business_group_id": None if party.firm is None else party.firm + 1,
+        }
+        for number, party in enumerate(parties, 1)
+    ]
+
+
+def party_summary(geo: Geography, parties: list[Party]) -> list[Row]:
+    """`s1_party_summary_6A`: parties per country and segment that has any."""
+    cells = Counter((p.country, p.segment, p.type, p.region) for p in parties)
+    return [
+        {
+            "country_iso": geo.countries[country],
+            "region_id": region,
+            "party_type": kind,
+            "segment_id": segment,
+            "party_count": cells[country, segment, kind, region],
+        }
+        for country, segment, kind, region in sorted(cells)
+    ]

@@ -1,0 +1,371 @@
+"""S5: scores, tiers and fraud roles of every entity, and how risk travels between them."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from fraudworld.kernels import normal
+from fraudworld.kernels.apportion import largest_remainder
+from fraudworld.policy.models import RolePriors
+from fraudworld.policy.pack import PolicyPack
+from fraudworld.stages.columns import Merchants
+from reference.accounts import Account
+from reference.devices import Device
+from reference.draws import Draws, category, deviate
+from reference.endpoints import Ip
+from reference.instruments import Instrument
+from reference.parties import Party, Row
+from reference.propagation import Stratum, kept_prior, solve_uplift
+
+HIGH_RISK_IP = "HIGH_RISK_IP"
+
+Features = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Posture:
+    """An entity's group and tier, and the role it drew."""
+
+    group: str
+    tier: str
+    role: str
+
+
+def _priors(pack: PolicyPack, entity: str) -> RolePriors:
+    priors: RolePriors = getattr(pack, f"{entity}_role_priors")
+    return priors
+
+
+def tiers(
+    pack: PolicyPack, seed: int, entity: str, groups: Sequence[str], features: Sequence[Features]
+) -> list[str]:
+    """Tiers by rank of score inside each group, exact shares from the lowest score up.
+
+    score = clip(base + Σ weight · feature + σ · noise, 0, 1); weighted features are single
+    precision. Ranks compare 32 bits of score, then 32 bits of a draw, then positions.
+    """
+    law = _priors(pack, entity).score
+    draws = Draws(seed, f"s5/{entity}/score", f"fraud_role_sampling_{entity}", 2)
+
+    def key(e: int) -> tuple[int, int, int]:
+        score = law.base
+        for name, weight in law.weights.items():
+            score += float(np.float32(weight) * np.float32(features[e][name]))
+        score = min(max(score + law.noise_sigma * deviate(draws(e, 0)), 0.0), 1.0)
+        return int(score * (2**32 - 1)), draws(e, 1) >> 32, e
+
+    taxonomy = pack.fraud_role_taxonomy
+    members: dict[str, list[int]] = defaultdict(list)
+    for e, group in enumerate(groups):
+        members[group].append(e)
+    out = [""] * len(groups)
+    for mine in members.values():
+        sizes = largest_remainder(len(mine), taxonomy.tier_shares)
+        names = [t for t, n in zip(taxonomy.risk_tiers, sizes, strict=True) for _ in range(n)]
+        for e, tier in zip(sorted(mine, key=key), names, strict=True):
+            out[e] = tier
+    return out
+
+
+def shares(pack: PolicyPack, entity: str, group: str, tier: str) -> dict[str, float]:
+    """Share of every raw role in a group and tier; what the figures leave is the remainder's."""
+    priors, at = _priors(pack, entity), pack.fraud_role_taxonomy.risk_tiers.index(tier)
+    out = dict.fromkeys(pack.codes(f"{entity}_raw_role"), 0.0)
+    for role, figures in priors.roles[group].items():
+        out[role] = figures[at] / 10_000
+    out[priors.remainder[group]] = 1.0 - sum(out.values())
+    return out
+
+
+def draw_roles(
+    pack: PolicyPack,
+    seed: int,
+    entity: str,
+    groups: Sequence[str],
+    tier_of: Sequence[str],
+    raised: Callable[[int], float | None] = lambda e: None,
+    focus: str | None = None,
+) -> list[Posture]:
+    """A role per entity, by the shares of its group and tier.
+
+    `raised(e)`: the probability that e gets a role in focus (by default any but the group's
+    remainder), None: as the shares say. Roles in focus keep their proportions, so do the
+    others. Those in focus are first in line for a draw, so raising them only adds to them.
+    """
+    draws = Draws(seed, f"s5/{entity}/role", f"fraud_role_sampling_{entity}")
+    remainder, out = _priors(pack, entity).remainder, []
+    cells = list(zip(groups, tier_of, strict=True))
+    tables = {cell: shares(pack, entity, *cell) for cell in set(cells)}
+    for e, (group, tier) in enumerate(cells):
+        table = dict(tables[group, tier])
+        chosen = [r for r in table if (r == focus if focus else r != remainder[group])]
+        others = [r for r in table if r not in chosen]
+        p, inside = raised(e), sum(table[r] for r in chosen)
+        if p is not None and inside > 0:
+            outside = sum(table[r] for r in others)
+            for r in chosen:
+                table[r] *= p / inside
+            for r in others:
+                table[r] *= (1.0 - p) / outside if outside > 0 else 1.0
+        line = chosen + others
+        out.append(Posture(group, tier, line[category(draws(e), tuple(table[r] for r in line))]))
+    return out
+
+
+def is_risky(pack: PolicyPack, entity: str, role: str) -> bool:
+    """Its family is not the clean one."""
+    vocabulary = pack.fraud_role_taxonomy.entities[entity]
+    return vocabulary.mapping[role] != vocabulary.clean_family
+
+
+def owned_roles(
+    pack: PolicyPack,
+    seed: int,
+    entity: str,
+    groups: Sequence[str],
+    tier_of: Sequence[str],
+    owners: Sequence[int | None],
+    parties: list[Party],
+    of_party: list[Posture],
+    target: float,
+) -> list[Posture]:
+    """Roles of assets whose odds of being risky are raised where their owner is risky.
+
+    In each (group, tier, owner's type) the expected share of risky assets stays the prior.
+    Assets without owner keep their shares.
+    """
+    cells: list[tuple[str, str, str] | None] = [
+        None if o is None else (group, tier, parties[o].type)
+        for group, tier, o in zip(groups, tier_of, owners, strict=True)
+    ]
+    exposed = [o is not None and is_risky(pack, "party", of_party[o].role) for o in owners]
+    sizes = Counter(zip(cells, exposed, strict=True))
+    remainder = _priors(pack, entity).remainder
+    strata = {
+        cell: Stratum(
+            sum(
+                share
+                for role, share in shares(pack, entity, *cell[:2]).items()
+                if role != remainder[cell[0]]
+            ),
+            sizes[cell, False],
+            sizes[cell, True],
+        )
+        for cell in set(cells)
+        if cell
+    }
+    rules, uplift = pack.risk_propagation_coeffs, 0.0
+    if rules.propagation == "on":
+        uplift = solve_uplift(list(strata.values()), target, rules.max_abs_log_odds)
+
+    p = {cell: stratum.probabilities(uplift) for cell, stratum in strata.items()}
+
+    def raised(e: int) -> float | None:
+        cell = cells[e]
+        return p[cell][exposed[e]] if cell else None
+
+    return draw_roles(pack, seed, entity, groups, tier_of, raised)
+
+
+def ip_roles(
+    pack: PolicyPack,
+    seed: int,
+    groups: Sequence[str],
+    tier_of: Sequence[str],
+    ips: list[Ip],
+    of_device: list[Posture],
+) -> list[Posture]:
+    """Roles of endpoints; HIGH_RISK_IP is raised by a risky device and by many devices.
+
+    In each (group, tier) its expected share stays the prior.
+    """
+    rules = pack.risk_propagation_coeffs
+    law, limit = rules.device_to_ip, rules.max_abs_log_odds
+
+    def uplift(ip: Ip) -> float:
+        if rules.propagation == "off":
+            return 0.0
+        risky = any(is_risky(pack, "device", of_device[d].role) for d, _ in ip.links)
+        crowded = len(ip.links) >= law.high_sharing_min_devices
+        lift = risky * law.risky_device_log_odds + crowded * law.high_sharing_log_odds
+        return min(max(lift, -limit), limit)
+
+    lifts = [uplift(ip) for ip in ips]
+    sizes: dict[tuple[str, str], Counter[float]] = defaultdict(Counter)
+    for group, tier, lift in zip(groups, tier_of, lifts, strict=True):
+        sizes[group, tier][lift] += 1
+    p = {
+        cell: kept_prior(shares(pack, "ip", *cell)[HIGH_RISK_IP], counts)
+        for cell, counts in sizes.items()
+    }
+    return draw_roles(
+        pack, seed, "ip", groups, tier_of, lambda e: p[groups[e], tier_of[e]][lifts[e]],
+        focus=HIGH_RISK_IP,
+    )  # fmt: skip
+
+
+def log_scale(value: int, top: int) -> float:
+    """log(1 + value) / log(1 + top), at most 1, in single precision."""
+    return float(np.float32(normal.log(1.0 + min(value, top)) / normal.log(1.0 + top)))
+
+
+def party_features(
+    pack: PolicyPack, parties: list[Party], accounts: list[Account]
+) -> list[Features]:
+    """Profile of the segment; accounts held, full scale at eight."""
+    held, profiles = Counter(a.owner for a in accounts), pack.segmentation_priors.profiles
+    return [
+        {
+            "digital": profiles[party.segment].digital,
+            "cross_border": profiles[party.segment].cross_border,
+            "credit": profiles[party.segment].credit,
+            "account_count": min(held[p], 8) / 8,
+        }
+        for p, party in enumerate(parties)
+    ]
+
+
+def account_features(
+    pack: PolicyPack, accounts: list[Account], instruments: list[Instrument]
+) -> list[Features]:
+    """A card, a virtual card, a foreign handle; instruments, full scale at six."""
+    on: dict[int, list[str]] = defaultdict(list)
+    for instrument in instruments:
+        on[instrument.account].append(instrument.type)
+    out: list[Features] = []
+    for a in range(len(accounts)):
+        kinds = [pack.instrument_taxonomy.instrument_types[k] for k in on[a]]
+        out.append(
+            {
+                "card": any(k.family == "CARD" for k in kinds),
+                "virtual_card": any(k.family == "CARD" and k.form == "VIRTUAL" for k in kinds),
+                "international_handle": any(k.family == "BANK_INTERNATIONAL" for k in kinds),
+                "instruments": min(len(kinds), 6) / 6,
+            }
+        )
+    return out
+
+
+def merchant_features(
+    pack: PolicyPack, merchants: Merchants, classes: Sequence[str]
+) -> list[Features]:
+    """Risk of the class, share of outlets abroad, place by weekly volume."""
+    risk = pack.merchant_role_priors.class_risk
+    ranked = sorted(range(merchants.n), key=lambda m: (merchants.weekly_volume[m], m))
+    place = {m: i for i, m in enumerate(ranked)}
+    return [
+        {
+            "class_risk": risk[name],
+            "cross_border": merchants.cross_border[m],
+            "size": place[m] / max(merchants.n - 1, 1),
+        }
+        for m, name in enumerate(classes)
+    ]
+
+
+def device_features(pack: PolicyPack, devices: list[Device], ips: list[Ip]) -> list[Features]:
+    """Behind a proxy or host or not; users, full scale at six; busiest endpoint; type."""
+    seen: dict[int, list[Ip]] = defaultdict(list)
+    for ip in ips:
+        for d, _ in ip.links:
+            seen[d].append(ip)
+    top, risk = pack.ip_count_priors.degree_cap, pack.device_role_priors.type_risk
+    return [
+        {
+            "anonymiser": any(ip.type in ("VPN_PROXY", "DATACENTRE") for ip in seen[d]),
+            "users": min(max(device.users - 1, 0) / 5, 1.0),
+            "ip_degree": log_scale(max((len(ip.links) for ip in seen[d]), default=0), top),
+            "type_risk": risk[device.type],
+        }
+        for d, device in enumerate(devices)
+    ]
+
+
+def ip_features(pack: PolicyPack, devices: list[Device], ips: list[Ip]) -> list[Features]:
+    """Devices; kind of place; share of links that pass by; owners, a terminal being one."""
+    top, risk = pack.ip_count_priors.degree_cap, pack.ip_role_priors.type_risk
+    out: list[Features] = []
+    for ip in ips:
+        owners = {devices[d].owner if devices[d].owner is not None else -1 - d for d, _ in ip.links}
+        passing = sum(role != "TYPICAL_DEVICE_IP" for _, role in ip.links)
+        out.append(
+            {
+                "degree": log_scale(len(ip.links), top),
+                "type_risk": risk[ip.type],
+                "churn": passing / max(len(ip.links), 1),
+                "parties": log_scale(len(owners), top),
+            }
+        )
+    return out
+
+
+def make(
+    pack: PolicyPack,
+    seed: int,
+    merchants: Merchants,
+    parties: list[Party],
+    accounts: list[Account],
+    instruments: list[Instrument],
+    devices: list[Device],
+    ips: list[Ip],
+) -> dict[str, list[Posture]]:
+    """Posture of every entity of every kind: parties first, then what their risk travels to."""
+    classes = [pack.codes("merchant_class")[c] for c in merchants.risk_class]
+    groups = {
+        "party": [p.type for p in parties],
+        "account": [pack.account_taxonomy.account_types[a.type].group for a in accounts],
+        "merchant": classes,
+        "device": [d.group for d in devices],
+        "ip": [pack.fraud_role_taxonomy.ip_groups[ip.type][ip.asn] for ip in ips],
+    }
+    features = {
+        "party": party_features(pack, parties, accounts),
+        "account": account_features(pack, accounts, instruments),
+        "merchant": merchant_features(pack, merchants, classes),
+        "device": device_features(pack, devices, ips),
+        "ip": ip_features(pack, devices, ips),
+    }
+    tier_of = {e: tiers(pack, seed, e, groups[e], features[e]) for e in groups}
+
+    def of(entity: str) -> tuple[str, list[str], list[str]]:
+        return entity, groups[entity], tier_of[entity]
+
+    rules = pack.risk_propagation_coeffs
+    party = draw_roles(pack, seed, *of("party"))
+    owned = partial(owned_roles, pack, seed)
+    device = owned(
+        *of("device"), [d.owner for d in devices], parties, party,
+        rules.owner_to_device.target_odds_ratio,
+    )  # fmt: skip
+    return {
+        "party": party,
+        "account": owned(
+            *of("account"), [a.owner for a in accounts], parties, party,
+            rules.owner_to_account.target_odds_ratio,
+        ),
+        "merchant": draw_roles(pack, seed, *of("merchant")),
+        "device": device,
+        "ip": ip_roles(pack, seed, *of("ip")[1:], ips, device),
+    }  # fmt: skip
+
+
+def role_rows(
+    pack: PolicyPack, entity: str, postures: list[Posture], ids: Sequence[Hashable]
+) -> list[Row]:
+    """`s5_<entity>_fraud_roles_6A`: one row an entity; the baseline maps no device, no endpoint."""
+    mapping = pack.fraud_role_taxonomy.entities[entity].mapping
+    unmapped = pack.risk_propagation_coeffs.role_mapping == "none" and entity in ("device", "ip")
+    return [
+        {
+            f"{entity}_id": one,
+            "raw_role": posture.role,
+            "canonical_role_family": "UNMAPPED" if unmapped else mapping[posture.role],
+            "risk_tier": posture.tier,
+        }
+        for one, posture in zip(ids, postures, strict=True)
+    ]

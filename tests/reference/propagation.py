@@ -1,0 +1,72 @@
+"""How risk travels: odds are raised where somebody is exposed, the expected number stays."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+def _sigmoid(x: float) -> float:
+    return 1.0 / (1.0 + math.exp(-x))
+
+
+def kept_prior(prior: float, sizes: Mapping[float, int]) -> dict[float, float]:
+    """P(risky) per uplift, such that Σ size · P is prior · Σ size: the intercept by bisection.
+
+    sizes: uplift → entities that have it. Nobody there, or a prior of 0 or 1: the prior.
+    """
+    total = sum(sizes.values())
+    if total == 0 or not 0.0 < prior < 1.0:
+        return dict.fromkeys(sizes, prior)
+    low, high = -60.0, 60.0
+    for _ in range(100):
+        b = 0.5 * (low + high)
+        if sum(n * _sigmoid(b + u) for u, n in sizes.items()) < prior * total:
+            low = b
+        else:
+            high = b
+    return {u: _sigmoid(high + u) for u in sizes}
+
+
+@dataclass(frozen=True)
+class Stratum:
+    """Assets of one group, tier and owner type: P(risky), how many have a clean, a risky owner."""
+
+    prior: float
+    clean: int
+    risky: int
+
+    def probabilities(self, uplift: float) -> tuple[float, float]:
+        """P(risky) under a clean and under a risky owner."""
+        if not uplift or not self.clean or not self.risky:
+            return self.prior, self.prior
+        p = kept_prior(self.prior, {0.0: self.clean, uplift: self.risky})
+        return p[0.0], p[uplift]
+
+
+def odds_ratio(strata: Sequence[Stratum], uplift: float) -> float:
+    """Crude odds ratio expected over all strata; not a number where it has none."""
+    p = [s.probabilities(uplift) for s in strata]
+    risky0 = math.fsum(s.clean * q[0] for s, q in zip(strata, p, strict=True))
+    risky1 = math.fsum(s.risky * q[1] for s, q in zip(strata, p, strict=True))
+    safe0, safe1 = sum(s.clean for s in strata) - risky0, sum(s.risky for s in strata) - risky1
+    return risky1 * safe0 / (risky0 * safe1) if risky0 * safe1 > 0 else math.nan
+
+
+def solve_uplift(strata: Sequence[Stratum], target: float, limit: float) -> float:
+    """Uplift whose odds ratio is the target, within ± limit, to six digits; 0 without a ratio."""
+    if math.isnan(odds_ratio(strata, 0.0)):
+        return 0.0
+    if odds_ratio(strata, limit) <= target:
+        return limit
+    if odds_ratio(strata, -limit) >= target:
+        return -limit
+    low, high = -limit, limit
+    for _ in range(40):
+        middle = 0.5 * (low + high)
+        if odds_ratio(strata, middle) < target:
+            low = middle
+        else:
+            high = middle
+    return round(high, 6)

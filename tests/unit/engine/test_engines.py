@@ -1,0 +1,198 @@
+"""What every engine promises (`engine/tasks.py`), asked of each of them."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Iterator
+from functools import partial
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from fraudworld import engine as engines
+from fraudworld.engine.tasks import Engine
+from fraudworld.errors import FraudworldError, InputError, InternalError, LostError, RefusedError
+
+I64 = NDArray[np.int64]
+GIB = engines.GIB
+
+
+@pytest.fixture(scope="module", params=["local", "spilling", "dask"])
+def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    kind = "dask" if request.param == "dask" else "local"
+    memory = 1 / GIB if request.param == "spilling" else None
+    if kind == "dask":
+        pytest.importorskip("distributed")
+    scratch = tmp_path_factory.mktemp(request.param) / "scratch"
+    with engines.opened(kind, workers=2, memory=memory, scratch=scratch) as opened:
+        yield opened
+
+
+def numbers(n: int) -> I64:
+    return np.arange(n, dtype=np.int64)
+
+
+def add(a: I64, b: Any) -> I64:
+    return np.asarray(a + b)
+
+
+def total(values: I64) -> int:
+    return int(values.sum())
+
+
+def halves(values: I64, factor: int) -> tuple[I64, int]:
+    return values * factor, int(values.size)
+
+
+def totals(pieces: list[tuple[list[I64], int]]) -> list[tuple[int, int]]:
+    return [(sum(int(a.sum()) for a in arrays), number) for arrays, number in pieces]
+
+
+def late(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
+def dies(kind: type[FraudworldError], where: str) -> None:
+    raise kind("6A.S2.TEST", "it broke", where=where, remedy="mend it")
+
+
+def fails(n: int) -> int:
+    raise OSError(28, "No space left on device", f"part-{n}")
+
+
+def test_answers_are_in_the_order_of_the_rows(engine: Engine) -> None:
+    assert engine.ask(late, [0.15, 0.0, 0.05, 0.0]) == [0.15, 0.0, 0.05, 0.0]
+    assert engine.ask(pow, [2, 3], [5, 4]) == [32, 81]
+    assert engine.ask(pow, [], []) == engine.keep(pow, [], []) == []
+
+
+def test_columns_of_different_length_are_a_mistake(engine: Engine) -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        engine.ask(pow, [1, 2], [3])
+
+
+def test_items_reach_tasks_as_values(engine: Engine) -> None:
+    items = engine.keep(numbers, [10, 100_000])
+    more = engine.keep(add, items, [1, 2])
+    assert engine.ask(total, more) == [55, 4_999_950_000 + 200_000]
+    assert [a.size for a in engine.fetch(more)] == [10, 100_000]
+
+
+def test_items_reach_tasks_inside_lists_and_tuples_too(engine: Engine) -> None:
+    a, b = engine.keep(numbers, [10, 20])
+    asked = [[([a, b], 7), ([b], 8)], [([a], 9)]]
+    assert engine.ask(totals, asked) == [[(45 + 190, 7), (190, 8)], [(45, 9)]]
+
+
+def test_both_keeps_one_half_and_tells_the_other(engine: Engine) -> None:
+    items, told = engine.both(halves, engine.keep(numbers, [3, 70_000]), [2, 3])
+    assert told == [3, 70_000]
+    assert engine.ask(total, items) == [6, 3 * 70_000 * 69_999 // 2]
+
+
+def test_constants_come_as_partials_and_rows_as_any_iterable(engine: Engine) -> None:
+    items = engine.keep(partial(add, numbers(4)), iter(range(3)))
+    assert engine.ask(total, items) == [6, 10, 14]
+
+
+def test_large_constants_reach_every_task(engine: Engine) -> None:
+    law = partial(add, numbers(1 << 17))
+    assert engine.ask(total, engine.keep(law, [0, 1])) == [s := sum(range(1 << 17)), s + (1 << 17)]
+
+
+def test_an_array_of_rows_is_dealt_out_by_element(engine: Engine) -> None:
+    assert engine.ask(abs, np.array([-1, 2, -3])) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("kind", [InputError, RefusedError, InternalError, LostError])
+def test_a_typed_error_arrives_as_itself(engine: Engine, kind: type[FraudworldError]) -> None:
+    with pytest.raises(kind) as caught:
+        engine.ask(dies, [kind], ["s2_account_base_6A"])
+    assert type(caught.value) is kind
+    assert caught.value.as_dict() == {
+        "code": "6A.S2.TEST",
+        "what": "it broke",
+        "where": "s2_account_base_6A",
+        "remedy": "mend it",
+    }
+
+
+def test_the_system_s_errors_keep_number_and_file(engine: Engine) -> None:
+    with pytest.raises(OSError, match="No space") as caught:
+        engine.ask(fails, [3])
+    assert (caught.value.errno, caught.value.filename) == (28, "part-3")
+
+
+def test_an_item_that_died_tells_when_asked_for(engine: Engine) -> None:
+    items = engine.keep(dies, [InputError], ["x"])
+    with pytest.raises(InputError):
+        engine.fetch(items)
+    with pytest.raises(InputError):
+        engine.ask(total, items)
+    with pytest.raises(InputError):
+        engine.check(items)
+
+
+def test_check_neither_waits_nor_complains_without_need(engine: Engine) -> None:
+    items = engine.keep(late, [0.3, 0.0])
+    before = time.monotonic()
+    engine.check(items)
+    assert time.monotonic() - before < 0.25
+    assert engine.fetch(items) == [0.3, 0.0]
+    engine.check(items)
+
+
+def test_a_chain_of_rounds_whose_inputs_are_let_go(engine: Engine) -> None:
+    """Only the last round is held; those before are needed until it is made."""
+    items = engine.keep(numbers, [70_000, 80_000, 3])
+    for _ in range(20):
+        items = engine.keep(add, items, [1] * 3)
+        gc.collect()
+    assert engine.ask(total, items) == [sum(range(n)) + 20 * n for n in (70_000, 80_000, 3)]
+
+
+def test_a_cluster_of_our_own_listens_to_this_machine_only(tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    psutil = pytest.importorskip("psutil")
+    listening = _listening(psutil)
+    with engines.opened("dask", workers=1, scratch=tmp_path) as engine:
+        assert engine.workers == 1
+        ours = _listening(psutil) - listening
+        assert [address for address, _ in ours if not ip_address(address).is_loopback] == []
+
+
+def _listening(psutil: Any) -> set[tuple[str, int]]:
+    found = psutil.Process().net_connections("inet")
+    return {tuple(c.laddr) for c in found if c.status == psutil.CONN_LISTEN}
+
+
+def test_without_the_extra_its_name_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    monkeypatch.setitem(sys.modules, "dask.config", None)
+    with pytest.raises(InputError) as caught:
+        engines.opened("dask", workers=1, scratch=tmp_path)
+    assert caught.value.code == "6A.CLI.EXTRA_MISSING"
+    assert caught.value.remedy == "pip install 'fraudworld[dask]'"
+
+
+def test_memory_of_the_machine_is_no_more_than_there_is() -> None:
+    limit = engines.machine_memory()
+    assert 1 << 28 < limit < 1 << 50
+
+
+@pytest.fixture(autouse=True)
+def _patient() -> Iterator[None]:
+    """Nothing here may take long: an engine that hangs would only be noticed by people."""
+    before = time.monotonic()
+    yield
+    assert time.monotonic() - before < 120
