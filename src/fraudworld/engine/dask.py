@@ -374,7 +374,7 @@ def _cuts(rows: int, threads: int) -> list[tuple[int, int]]:
 def _plan(rows: Sequence[tuple[Any, ...]]) -> tuple[list[Any], list[Any]]:
     """Rows with picks instead of items, and the futures these pick from."""
     sources: dict[Any, int] = {}
-    futures = []
+    futures: list[Any] = []
 
     def bound(argument: Any) -> Any:
         if isinstance(argument, DaskItem):
