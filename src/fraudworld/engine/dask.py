@@ -55,12 +55,12 @@ IN_PROCESS = {
 }
 
 
-ALONE = 2
+ALONE = 1
 """Rows per thread that are futures of their own, at the begin of a round: where rows come by
 size, the largest stand there."""
-FUTURES = 6
+FUTURES = 4
 """Futures per thread that the other rows of a round become …"""
-MOST_ROWS = 8
+MOST_ROWS = 16
 """… of so many rows at most: a future's rows are in memory together."""
 
 
@@ -112,6 +112,7 @@ class DaskEngine:
         self, workers: int, scheduler: str | None, scratch: Path, *, patience: float = PATIENCE_S
     ) -> None:
         self._where = scheduler or "this process"
+        self._here = scheduler is None
         self._patience = patience
         self._id = uuid.uuid4().hex
         self._rounds = 0
@@ -139,7 +140,11 @@ class DaskEngine:
         self, task: Callable[..., tuple[Any, Any]], *columns: Iterable[Any]
     ) -> tuple[list[Any], list[Any]]:
         made = self._round(_both, task, columns)
-        told = self._results(self._submit("told", _told, [(items[0].future,) for items in made]))
+        futures = [items[0].future for items in made]
+        if self._here:  # a result of this process comes as it is: nothing is moved
+            told = [held.told for held in self._results(futures)]
+        else:
+            told = self._results(self._submit("told", _told, [(future,) for future in futures]))
         return [item for items in made for item in items], [row for rows in told for row in rows]
 
     def fetch(self, items: Sequence[Any]) -> list[Any]:
