@@ -72,7 +72,7 @@ Memory = Annotated[
     float | None,
     typer.Option(
         metavar="GIB",
-        help="Results kept in memory by --engine local, the rest in files; by default 1/8 of it.",
+        help="Results kept in memory by --engine local, the rest in files; by default 1/12 of it.",
         rich_help_panel=HOW,
     ),
 ]

@@ -33,7 +33,7 @@ class RunRequest:
     multiplies the profile's size. `shard_parties` and `workers` say how the work is cut and
     on how many threads it runs; neither can change a row. `shard_parties=0` makes every
     country one shard. `engine` says where: `local` on threads, of whose results `memory` GiB
-    stay in memory and the rest goes to files (by default an eighth of the machine's);
+    stay in memory and the rest goes to files (by default a twelfth of the machine's);
     `dask` on the cluster at `scheduler`, or on one of its own in this process. `run_id` names
     a place; by default it follows from the request. `from_state` and `base` (the folder of a
     published run) go together: states before `from_state` are taken from the base; what is

@@ -9,7 +9,7 @@ from pathlib import Path
 from fraudworld.engine.local import LocalEngine
 from fraudworld.engine.tasks import Engine
 
-MEMORY_SHARE = 1 / 8
+MEMORY_SHARE = 1 / 12
 """Of the machine's memory, for results: what is spilled costs a few per cent of the time."""
 GIB = 1 << 30
 CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
