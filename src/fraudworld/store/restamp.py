@@ -55,12 +55,6 @@ class Restamp:
             for path in parts(source)
         ]
 
-    def raise_failure(self) -> None:
-        """Raise what a part that is finished already died of, if one did."""
-        for future in self._futures:
-            if future.done():
-                future.result()
-
     def close(self) -> DatasetRecord:
         """Wait until every part is on disk. Raises OSError where the disk does not take it."""
         made = tuple(future.result() for future in self._futures)
