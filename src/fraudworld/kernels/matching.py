@@ -77,23 +77,33 @@ def deal(stub, k0, k1, first, degree, attempts):  # type: ignore[no-untyped-def]
     set to −1; of a double the copy that is not typical goes.
     """
     n = stub.size
-    position = np.uint64(first + n - 1)
-    lanes = philox.block(k0, k1, position >> np.uint64(2))
-    for i in range(n - 1, 0, -1):
-        draw = philox.lane_of(lanes, position)
-        if position & np.uint64(3) == np.uint64(0):
-            lanes = philox.block(k0, k1, (position >> np.uint64(2)) - np.uint64(1))
-        position -= np.uint64(1)
-        j = np.int64((draw >> np.uint64(32)) * np.uint64(i + 1) >> np.uint64(32))
-        stub[i], stub[j] = stub[j], stub[i]
     start = np.zeros(degree.size + 1, dtype=np.int64)
-    for k in range(degree.size):
-        start[k + 1] = start[k] + degree[k]
     node_of = np.empty(n, dtype=np.int32)
     for k in range(degree.size):
+        start[k + 1] = start[k] + degree[k]
         for i in range(start[k], start[k + 1]):
             node_of[i] = k
-        stub[start[k] : start[k + 1]].sort()
+    # Swapped upwards, the slots' nodes become those of the stubs after the shuffle, which
+    # swaps downwards: the inverse. Stubs that go to their nodes in order need no sorting.
+    node = node_of.copy()
+    position = np.uint64(first + 1)
+    lanes = philox.block(k0, k1, position >> np.uint64(2))
+    for i in range(1, n):
+        if position & np.uint64(3) == np.uint64(0):
+            lanes = philox.block(k0, k1, position >> np.uint64(2))
+        draw = philox.lane_of(lanes, position)
+        position += np.uint64(1)
+        j = np.int64((draw >> np.uint64(32)) * np.uint64(i + 1) >> np.uint64(32))
+        node[i], node[j] = node[j], node[i]
+    came, at = stub.copy(), start[:-1].copy()
+    for i in range(n):
+        k = node[i]
+        j = at[k]
+        while j > start[k] and stub[j - 1] > came[i]:
+            stub[j] = stub[j - 1]
+            j -= 1
+        stub[j] = came[i]
+        at[k] += 1
     returned = 0
     swaps = 0
     doubles = np.empty(n, dtype=np.int64)
@@ -105,7 +115,7 @@ def deal(stub, k0, k1, first, degree, attempts):  # type: ignore[no-untyped-def]
             found += 1
     for f in range(found):
         i = doubles[f]
-        node = node_of[i]
+        mine = node_of[i]
         device = stub[i] >> 1
         done = False
         position = np.uint64(first + i)
@@ -114,9 +124,9 @@ def deal(stub, k0, k1, first, degree, attempts):  # type: ignore[no-untyped-def]
             mixed = (mixed ^ (mixed >> np.uint64(31))) * np.uint64(0xD6E8FEB86659FD93)
             j = np.int64((mixed >> np.uint64(32)) * np.uint64(n) >> np.uint64(32))
             other, partner = node_of[j], stub[j]
-            if partner < 0 or other == node:
+            if partner < 0 or other == mine:
                 continue
-            if _on_node(stub, start, other, device) or _on_node(stub, start, node, partner >> 1):
+            if _on_node(stub, start, other, device) or _on_node(stub, start, mine, partner >> 1):
                 continue
             stub[i], stub[j] = partner, stub[i]
             swaps += 1
@@ -126,10 +136,10 @@ def deal(stub, k0, k1, first, degree, attempts):  # type: ignore[no-untyped-def]
             # Systematic search, so that what can be repaired in a small unit is.
             for j in range(n):  # type: ignore[assignment]
                 other, partner = node_of[j], stub[j]
-                if partner < 0 or other == node:
+                if partner < 0 or other == mine:
                     continue
                 if _on_node(stub, start, other, device) or _on_node(
-                    stub, start, node, partner >> 1
+                    stub, start, mine, partner >> 1
                 ):
                     continue
                 stub[i], stub[j] = partner, stub[i]

@@ -34,7 +34,19 @@ def _network(x, bits, mask, keys):  # type: ignore[no-untyped-def]
     return (left << bits) | right
 
 
+@njit(inline="always")
+def _looked_up(x, bits, mask, rounds):  # type: ignore[no-untyped-def]
+    """`_network` by tables of its rounds: (8, 2**bits)."""
+    left = x >> bits
+    right = x & mask
+    for r in range(8):
+        left, right = right, left ^ np.uint64(rounds[r, right])
+    return (left << bits) | right
+
+
 _BLOCK = 256
+_WORTH = 2
+"""Elements per entry of a table from which it is worth making."""
 
 
 @njit(cache=True, nogil=True)
@@ -46,31 +58,51 @@ def places(first, n, keys, out):  # type: ignore[no-untyped-def]
     bits = np.uint64(half)
     mask = (np.uint64(1) << bits) - np.uint64(1)
     size = np.uint64(n)
+    # A round is a function of half the bits: tables of them fit into the processor's caches.
+    tabled = half <= 16 and out.size >= _WORTH << half
+    rounds = np.empty((8, (1 << half) if tabled else 0), dtype=np.uint16)
+    for r in range(8):
+        for right in range(rounds.shape[1]):
+            rounds[r, right] = _mix(np.uint64(right), keys[r]) & mask
+    outside = np.empty(_BLOCK + 1, dtype=np.int64)
     for low in range(0, out.size, _BLOCK):
         high = min(low + _BLOCK, out.size)
-        # A first walk of all, then the few that landed outside: the processor overlaps
-        # what does not wait for a branch.
+        # All walk once, then again and again those that landed outside: the processor
+        # overlaps what does not wait for a branch.
+        if tabled:
+            for j in range(low, high):
+                out[j] = _looked_up(np.uint64(first + j), bits, mask, rounds)
+        else:
+            for j in range(low, high):
+                out[j] = _network(np.uint64(first + j), bits, mask, keys)
+        walking = np.int64(0)
         for j in range(low, high):
-            out[j] = _network(np.uint64(first + j), bits, mask, keys)
-        for j in range(low, high):
-            x = np.uint64(out[j])
-            while x >= size:
-                x = _network(x, bits, mask, keys)
-            out[j] = x
+            outside[walking] = j
+            walking += np.int64(np.uint64(out[j]) >= size)
+        while walking:
+            still = np.int64(0)
+            for k in range(walking):
+                x = np.uint64(out[outside[k]])
+                if tabled:  # noqa: SIM108 - one line would be too long to read
+                    x = _looked_up(x, bits, mask, rounds)
+                else:
+                    x = _network(x, bits, mask, keys)
+                out[outside[k]] = x
+                outside[still] = outside[k]
+                still += np.int64(x >= size)
+            walking = still
 
 
 @njit(cache=True, nogil=True)
 def deal_out(first, n, keys, cuts, out):  # type: ignore[no-untyped-def]
     """out[j] = the first category whose cumulative count `cuts` is above place first + j."""
-    where = np.empty(_BLOCK, dtype=np.int64)
-    for low in range(0, out.size, _BLOCK):
-        high = min(low + _BLOCK, out.size)
-        places(first + low, n, keys, where[: high - low])
-        for j in range(low, high):
-            t = 0
-            while cuts[t] <= where[j - low]:
-                t += 1
-            out[j] = t
+    where = np.empty(out.size, dtype=np.int64)
+    places(first, n, keys, where)
+    for j in range(out.size):
+        t = 0
+        for c in range(cuts.size - 1):
+            t += cuts[c] <= where[j]
+        out[j] = t
 
 
 def permuted(first: int, count: int, n: int, keys: NDArray[np.uint64]) -> NDArray[np.int64]:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -122,12 +124,7 @@ class Writing:
     def _arrow(self, rows: int, columns: Batch) -> pa.Table:
         arrays = [self._array(c, columns[c.name]) for c in self.table.columns]
         if self.table.identity:
-            zeros = pa.array(np.zeros(rows, dtype=np.int8))
-            arrays.append(pa.array(np.full(rows, self.identity.seed, dtype=np.int64)))
-            arrays += [
-                pa.DictionaryArray.from_arrays(zeros, pa.array([value]))
-                for value in (self.identity.manifest_fingerprint, self.identity.parameter_hash)
-            ]
+            arrays += [column.slice(0, rows) for column in _identity_columns(self.identity)]
         return pa.Table.from_arrays(arrays, schema=self.table.schema)
 
     def _array(self, column: Column, values: NDArray[np.generic]) -> pa.Array:
@@ -135,8 +132,9 @@ class Writing:
             codes = self.codes[column.name]
             if values.size and values.max() >= len(codes):
                 raise self.broken(f"{column.name} holds code {values.max()} of {len(codes)}")
+            # Not checked again, row by row: the largest was.
             return pa.DictionaryArray.from_arrays(
-                pa.array(values.view(np.int8)), pa.array(codes, pa.string())
+                pa.array(values.view(np.int8)), pa.array(codes, pa.string()), safe=False
             )
         if column.kind is Kind.REAL:
             if not np.isfinite(values).all():
@@ -146,7 +144,10 @@ class Writing:
         if least < 0 or (least == 0 and column.name.endswith("_id") and not column.nullable):
             raise self.broken(f"{column.name} holds {least}")
         if column.nullable and least == 0:
-            return pa.array(values, mask=values == 0)
+            there = np.packbits(values != 0, bitorder="little")
+            return pa.Array.from_buffers(
+                pa.int64(), values.size, [pa.py_buffer(there), pa.py_buffer(values)]
+            )
         return pa.array(values)
 
     def broken(self, what: str) -> InternalError:
@@ -167,17 +168,46 @@ def write_part(
 ) -> PartRecord:
     """Part `number` from the pieces of its rows: `make(*arguments, low, high)` of each, joined."""
     made = [make(*arguments, low, high) for arguments, low, high in pieces]
-    for batch in made:
-        writing.check(len(next(iter(batch.values()))), batch)
-    if len(made) == 1:
-        return writing.write(number, made[0])
-    return writing.write(
-        number,
-        {
-            c.name: np.concatenate([batch[c.name] for batch in made], dtype=DTYPES[c.kind])
-            for c in writing.table.columns
-        },
-    )
+    sizes = [len(next(iter(batch.values()))) for batch in made]
+    for rows, batch in zip(sizes, made, strict=True):
+        writing.check(rows, batch)
+    part = _ROOM.columns(writing.table, sum(sizes))
+    for name, column in part.items():
+        np.concatenate([batch[name] for batch in made], out=column)
+    return writing.write(number, part)
+
+
+class _Room(threading.local):
+    """Columns of a part, the same memory for every part of a thread.
+
+    Fresh memory costs more than what is written into it.
+    """
+
+    def __init__(self) -> None:
+        self._columns: dict[tuple[int, Kind], NDArray[np.generic]] = {}
+
+    def columns(self, table: Table, rows: int) -> dict[str, NDArray[np.generic]]:
+        """Columns of canonical values, `rows` long, holding anything."""
+        return {c.name: self._column((i, c.kind))[:rows] for i, c in enumerate(table.columns)}
+
+    def _column(self, key: tuple[int, Kind]) -> NDArray[np.generic]:
+        if key not in self._columns:
+            self._columns[key] = np.empty(PART_ROWS, dtype=DTYPES[key[1]])
+        return self._columns[key]
+
+
+_ROOM = _Room()
+
+
+@lru_cache(maxsize=1)
+def _identity_columns(identity: Identity) -> list[pa.Array]:
+    """The constant columns of a part that is full."""
+    zeros = pa.array(np.zeros(PART_ROWS, dtype=np.int8))
+    values = (identity.manifest_fingerprint, identity.parameter_hash)
+    return [
+        pa.array(np.full(PART_ROWS, identity.seed, dtype=np.int64)),
+        *(pa.DictionaryArray.from_arrays(zeros, pa.array([value])) for value in values),
+    ]
 
 
 def write_parquet(data: pa.Table, table: Table, sink: pa.NativeFile) -> None:
