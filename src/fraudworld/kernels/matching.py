@@ -158,6 +158,8 @@ def sort_nodes(stub, start):  # type: ignore[no-untyped-def]
     """Sort the stubs of every node in place; most are sorted already, swaps moved few."""
     for node in range(start.size - 1):
         for i in range(start[node] + 1, start[node + 1]):
-            if stub[i] < stub[i - 1]:
-                stub[start[node] : start[node + 1]].sort()
-                break
+            value, j = stub[i], i
+            while j > start[node] and stub[j - 1] > value:
+                stub[j] = stub[j - 1]
+                j -= 1
+            stub[j] = value

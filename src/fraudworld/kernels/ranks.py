@@ -4,7 +4,7 @@ Ranks are over (key, position): integers, ties broken by the position in the wor
 float luck. Three steps, of which shards do the first and the last:
 
 1. every shard counts the leading digit of its keys, per cell (`count`); counts are added;
-2. in the digit where a quota ends (`edges`) shards list their entities, 1 in 2 048, and the
+2. in the digit where a quota ends (`edges`) shards list their entities, 1 in 512, and the
    last one taken is found among them: the cut (`cut`);
 3. an entity is taken where its (key, position) is not beyond the cut of its cell.
 """
@@ -18,8 +18,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-DIGITS = 2048
-SHIFT = 53
+DIGITS = 512
+SHIFT = 55
 """Bits right of the leading digit of a 64-bit key."""
 
 U64 = NDArray[np.uint64]
@@ -30,7 +30,7 @@ Found = tuple[I64, U64, I64, I64]
 
 @dataclass(frozen=True)
 class Edges:
-    """Per cell: the digit in which its quota ends (−1: nobody is taken, 2 048: everybody),
+    """Per cell: the digit in which its quota ends (−1: nobody is taken, DIGITS: everybody),
     and what is taken before that digit.
     """
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fraudworld.engine.tasks import Engine
 from fraudworld.kernels import ranks
-from fraudworld.kernels.capped import Entities, Shares
+from fraudworld.kernels.capped import Entities
 from fraudworld.stages.allocation.gate import entries
 from fraudworld.stages.allocation.pieces import Piece, Settlement
 from fraudworld.stages.allocation.products import Book
@@ -62,21 +62,17 @@ def allocate(
     handed = np.minimum(excess, slots) if hard else np.zeros_like(excess)
     drawn, asked, cut = slots_that_win(run, inside, floors, shares, handed, slots)
     settlements = [
-        Settlement(book.terms, Shares(*(c[r] for c in shares)), hard, _row(cut, r))
-        for r in range(plan.shape[0])
+        Settlement(book.terms, given, hard, ranks.Cut(cut.key[r], cut.position[r]))
+        for r, given in zip(region, run.shares(shares), strict=True)
     ]
     return Allocated(
-        list(zip(inside, floors, drawn, [settlements[r] for r in region], strict=True)),
+        list(zip(inside, floors, drawn, settlements, strict=True)),
         excess,
         worst,
         handed,
         (excess - handed if hard else 0) + unplaced,
         asked,
     )
-
-
-def _row(cut: ranks.Cut, r: int) -> ranks.Cut:
-    return ranks.Cut(cut.key[r], cut.position[r])
 
 
 def _eligible(book: Book, plan: I64, size: I64, placed: I64) -> I64:

@@ -44,11 +44,14 @@ class Run:
 
     def rows(self, array: NDArray[Any]) -> list[NDArray[Any]]:
         """The row of every shard's region."""
+        # One layout, or kernels would be compiled for two.
+        array = np.ascontiguousarray(array)
         return [array[r] for r in self.region]
 
     def shares(self, of: Shares) -> list[Shares]:
         """The same, of all columns."""
-        by_region = [Shares(*(column[r] for column in of)) for r in range(self.shape[0])]
+        whole = [np.ascontiguousarray(column) for column in of]
+        by_region = [Shares(*(column[r] for column in whole)) for r in range(self.shape[0])]
         return [by_region[r] for r in self.region]
 
     def everywhere(self, told: Iterable[Found]) -> Found:

@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from fraudworld.kernels import normal, philox
+from fraudworld.kernels import normal, philox, ranks
 from fraudworld.policy.models import RolePriors
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import Stream
@@ -31,7 +31,7 @@ U32 = NDArray[np.uint32]
 BLOCK = 512
 """Entities whose noise is held at once."""
 
-DIGITS, DIGIT_SHIFT = 2048, 21
+DIGITS, DIGIT_SHIFT = ranks.DIGITS, ranks.SHIFT - 32
 """Leading digits of a score, which are counted, and the bits right of them."""
 
 ACCOUNTS, CARRIED, USERS = 8, 6, 6
