@@ -30,11 +30,12 @@ def thresholds(shares: ArrayLike) -> NDArray[np.uint64]:
 @njit(inline="always")
 def category(draw, table, row):  # type: ignore[no-untyped-def]
     """Category of one draw under one row of `table`."""
+    # All are compared: where to stop, nobody could predict.
     d = draw >> np.uint64(1)
-    j = 0
-    while table[row, j] <= d:
-        j += 1
-    return j
+    n = 0
+    for j in range(table.shape[1] - 1):
+        n += table[row, j] <= d
+    return n
 
 
 @njit(cache=True, nogil=True)

@@ -158,24 +158,19 @@ def _counts_of(  # type: ignore[no-untyped-def]
 ):
     """Three draws a device: dormant or not, spare endpoints, type of the typical one."""
     owners = shares.shape[0] // dormant.shape[0]
+    position = np.uint64(first) * np.uint64(3)
+    lanes = philox.block(k0, k1, position >> np.uint64(2))
+    draws = np.empty(3, dtype=np.uint64)
     for i in range(group.size):
-        position = np.uint64(first + i) * np.uint64(3)
-        lanes = philox.block(k0, k1, position >> np.uint64(2))
-        asleep = category(philox.lane_of(lanes, position), dormant, group[i])
-        if asleep:
-            spare[i] = 0
-            typical[i] = 255
-            continue
-        position += np.uint64(1)
-        if position & np.uint64(3) == np.uint64(0):
-            lanes = philox.block(k0, k1, position >> np.uint64(2))
-        spare[i] = category(philox.lane_of(lanes, position), counts, group[i])
-        position += np.uint64(1)
-        if position & np.uint64(3) == np.uint64(0):
-            lanes = philox.block(k0, k1, position >> np.uint64(2))
-        owner = min(owner_type[i], owners - 1)
-        row = owner * dormant.shape[0] + group[i]
-        typical[i] = category(philox.lane_of(lanes, position), shares, row)
+        for j in range(3):
+            draws[j] = philox.lane_of(lanes, position)
+            position += np.uint64(1)
+            if position & np.uint64(3) == np.uint64(0):
+                lanes = philox.block(k0, k1, position >> np.uint64(2))
+        row = min(owner_type[i], owners - 1) * dormant.shape[0] + group[i]
+        awake = category(draws[0], dormant, group[i]) == 0
+        spare[i] = awake * category(draws[1], counts, group[i])
+        typical[i] = category(draws[2], shares, row) if awake else NONE
 
 
 def _count_cuts(pack: PolicyPack) -> tuple[NDArray[np.uint64], ...]:
