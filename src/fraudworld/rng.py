@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +59,14 @@ class StreamUse:
     draws: int
 
 
+@cache
+def _key(seed: int, label: str) -> tuple[np.uint64, np.uint64]:
+    """Asked for by every task of every stream: worked out once."""
+    text = f"{RNG_LAW_VERSION}\0{seed}\0{label}".encode()
+    k0, k1 = np.frombuffer(hashlib.sha256(text).digest()[:16], dtype="<u8")
+    return k0, k1
+
+
 @dataclass(frozen=True)
 class Stream:
     """One named stream of one seed."""
@@ -74,9 +83,7 @@ class Stream:
     @property
     def key(self) -> tuple[np.uint64, np.uint64]:
         """The Philox key: two u64, a function of (law version, seed, label)."""
-        text = f"{RNG_LAW_VERSION}\0{self.seed}\0{self.label}".encode()
-        k0, k1 = np.frombuffer(hashlib.sha256(text).digest()[:16], dtype="<u8")
-        return k0, k1
+        return _key(self.seed, self.label)
 
     def draws(self, first: int, count: int) -> U64:
         """All draws of entities first … first + count − 1: u64, shape (count, width)."""

@@ -25,6 +25,7 @@ from fraudworld.engine.tasks import Engine, Item
 from fraudworld.kernels import expand, philox
 from fraudworld.kernels.discrete import choices, thresholds, zero_inflated_poisson
 from fraudworld.kernels.matching import deal, degrees, sort_nodes
+from fraudworld.policy.models import IpDegree
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import Stream, StreamUse
 from fraudworld.stages.columns import Geography, Merchants
@@ -41,7 +42,10 @@ NEVER = np.uint64(1 << 63)
 NODE_SPACE = 1 << 32
 """Draws set aside per country for the degrees of one type."""
 
+ROLES = "RECENT_LOGIN_IP", "TYPICAL_DEVICE_IP", "SHARED_PUBLIC_WIFI"
+
 I64 = NDArray[np.int64]
+U64 = NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -70,14 +74,48 @@ class _Unit:
 
 @dataclass(frozen=True)
 class _Law:
-    """What every country needs of this law."""
+    """What every country needs of this law, made once; lists are by type."""
 
-    pack: PolicyPack
-    seed: int
-    types: tuple[str, ...]
-    groups: tuple[str, ...]
     home_type: int
     mixed: bool  # home lines are dealt like everything else
+    degree: tuple[IpDegree | None, ...]
+    cap: int  # of degrees
+    nodes: tuple[Stream, ...]
+    matching: tuple[Stream, ...]
+    attempts: int  # swaps tried per double
+    moves: tuple[tuple[int, ...], ...]  # by group of devices: types a link may move to
+    roles: NDArray[np.uint8]  # of a link that is not typical, is, is public access
+    public: U64  # threshold from which a link that is not typical is public access, or NEVER
+    access: Stream
+    asn: U64  # thresholds of operator classes, (types, classes)
+    version: U64  # thresholds of IP versions, (types, versions)
+    attributes: Stream
+
+    @classmethod
+    def of(cls, pack: PolicyPack, seed: int) -> _Law:
+        """The law of one policy and seed."""
+        priors, rules = pack.ip_count_priors, pack.graph_linkage_rules
+        types, roles = pack.codes("ip_type"), pack.codes("ip_link_role")
+        asn, version = _attribute_tables(pack)
+        return cls(
+            home_type=types.index("RESIDENTIAL"),
+            mixed=priors.degree_model == "unbounded",
+            degree=tuple(priors.degree_laws.get(t) for t in types),
+            cap=priors.degree_cap,
+            nodes=tuple(Stream(seed, f"s4/ip_degree/{t}", COUNTS) for t in types),
+            matching=tuple(Stream(seed, f"s4/ip_matching/{t}", ALLOCATION) for t in types),
+            attempts=rules.repair_attempts,
+            moves=tuple(
+                tuple(types.index(t) for t in rules.eligible_ip_types[g] if t != "RESIDENTIAL")
+                for g in pack.codes("device_group")
+            ),
+            roles=np.array([roles.index(r) for r in ROLES], dtype=np.uint8),
+            public=np.array([_public(rules.public_access_share.get(t, 0.0)) for t in types]),
+            access=Stream(seed, "s4/public_access", ALLOCATION),
+            asn=asn,
+            version=version,
+            attributes=Stream(seed, "s4/ip_attributes", ATTRIBUTES, 2),
+        )
 
 
 @dataclass(frozen=True)
@@ -115,11 +153,7 @@ def build_ips(
     """All endpoints and device–IP links of a world."""
     n_countries = len(geo.countries)
     demand = device_demand(pack, seed, pieces_of(pack, parties, devices), n_countries, engine)
-    types = pack.codes("ip_type")
-    law = _Law(
-        pack, seed, types, pack.codes("device_group"), types.index("RESIDENTIAL"),
-        pack.ip_count_priors.degree_model == "unbounded",
-    )  # fmt: skip
+    types, law = pack.codes("ip_type"), _Law.of(pack, seed)
     *asked, wanted = _sorted_by_country(law, parties, devices, demand, n_countries, engine)
     # The largest first, so that nobody waits for one at the end.
     order = np.argsort(-wanted.sum(axis=1), kind="stable")
@@ -154,8 +188,8 @@ def build_ips(
     uses = (
         *demand_uses,
         *(use for t in told for use in t.uses),
-        _access(seed).use("links", 0, int(link_first[-1])),
-        _attribute_stream(seed).use("world", 0, int(ip_first[-1])),
+        law.access.use("links", 0, int(link_first[-1])),
+        law.attributes.use("world", 0, int(ip_first[-1])),
         *endpoint_use,
     )
     return IpOutcome(finished, ip_first, link_first, endpoints, np.array(linked), plans, uses)
@@ -224,7 +258,7 @@ def _deal_country(
     """
     starts = [expand.starts(s) for s in stubs]
     units, uses = [], []
-    for t in range(len(law.types)):
+    for t in range(len(law.degree)):
         if t == law.home_type:
             home = _home_unit(pieces, offsets)
             if not law.mixed:
@@ -266,35 +300,26 @@ def _deal_unit(
     """Nodes of one (country, type); `first` is the place of its first stub in the world."""
     if mine.size == 0:
         return _Unit(mine, np.zeros(1, dtype=np.int64), mine), []
-    priors, name = law.pack.ip_count_priors, law.types[t]
-    laws = priors.degree_laws[name]
-    distinct = 1 + int((np.diff(mine >> 1) != 0).sum())
-    cap = distinct if law.mixed else min(priors.degree_cap, distinct)
+    laws = law.degree[t]
+    assert laws is not None
+    distinct = 1 + int(np.count_nonzero(np.diff(mine >> 1)))
+    cap = distinct if law.mixed else min(law.cap, distinct)
     minimum = min(laws.minimum, cap)
-    nodes = Stream(law.seed, f"s4/ip_degree/{name}", COUNTS)
-    degree, short = degrees(
-        *nodes.key,
-        country * NODE_SPACE,
-        _degree_cuts(minimum, cap, laws.alpha),
-        minimum,
-        cap,
-        mine.size,
-    )
-    matching = Stream(law.seed, f"s4/ip_matching/{name}", ALLOCATION)
-    attempts = law.pack.graph_linkage_rules.repair_attempts
-    start, returned, swaps = deal(mine, *matching.key, first, degree, attempts)
+    nodes, matching, node = law.nodes[t], law.matching[t], country * NODE_SPACE
+    cuts = _degree_cuts(minimum, cap, laws.alpha)
+    degree, short = degrees(*nodes.key, node, cuts, minimum, cap, mine.size)
+    start, returned, swaps = deal(mine, *matching.key, first, degree, law.attempts)
     cell = f"country {country}"
-    used = [
-        nodes.use(cell, country * NODE_SPACE, degree.size),
-        matching.use(cell, first, mine.size),
-    ]
+    used = [nodes.use(cell, node, degree.size), matching.use(cell, first, mine.size)]
     return _Unit(mine, start, returned, swaps, short), used
 
 
-def _degree_cuts(minimum: int, cap: int, alpha: float) -> NDArray[np.uint64]:
-    """Thresholds of P(k) ∝ k^−alpha on minimum … cap."""
+def _degree_cuts(minimum: int, cap: int, alpha: float) -> U64:
+    """Thresholds of P(k) ∝ k^−alpha on minimum … cap: `thresholds` of shares known to be sound."""
     p = np.arange(minimum, cap + 1, dtype=np.float64) ** -alpha
-    return thresholds(p / p.sum())
+    cuts: U64 = (np.minimum(np.cumsum(p / p.sum()), 1.0) * 2.0**63).astype(np.uint64)
+    cuts[-1] = NEVER
+    return cuts
 
 
 def _rehouse(law: _Law, group_of: NDArray[np.uint8], units: list[_Unit]) -> tuple[int, int]:
@@ -303,8 +328,6 @@ def _rehouse(law: _Law, group_of: NDArray[np.uint8], units: list[_Unit]) -> tupl
     Few by construction (small units only). group_of: of every device of the country. Returns
     (links re-typed, links given up).
     """
-    rules = law.pack.graph_linkage_rules.eligible_ip_types
-    cap = law.pack.ip_count_priors.degree_cap
     waiting: list[tuple[int, int]] = []
     for own, unit in enumerate(units):
         if unit.returned.size == 0:
@@ -316,13 +339,9 @@ def _rehouse(law: _Law, group_of: NDArray[np.uint8], units: list[_Unit]) -> tupl
     moved = lost = 0
     for own, stub in waiting:
         device = stub >> 1
-        choices_ = [
-            law.types.index(t)
-            for t in rules[law.groups[group_of[device]]]
-            if t != "RESIDENTIAL" and law.types.index(t) != own
-        ]
-        choices_.sort(key=lambda t: -units[t].slots.size)
-        if any(_insert(units[t], device, cap) for t in choices_):
+        others = [t for t in law.moves[group_of[device]] if t != own]
+        others.sort(key=lambda t: -units[t].slots.size)
+        if any(_insert(units[t], device, law.cap) for t in others):
             moved += 1
         else:
             lost += 1
@@ -331,40 +350,42 @@ def _rehouse(law: _Law, group_of: NDArray[np.uint8], units: list[_Unit]) -> tupl
 
 def _insert(unit: _Unit, device: int, cap: int) -> bool:
     """Put a link of `device` on the first node of the unit that has room and lacks it."""
-    degree = np.diff(unit.start)
-    node_of = np.repeat(np.arange(degree.size), degree)
-    open_ = degree < cap
-    open_[node_of[unit.slots >> 1 == device]] = False
+    open_ = np.diff(unit.start) < cap
+    mine = np.flatnonzero(unit.slots >> 1 == device)
+    open_[np.searchsorted(unit.start, mine, side="right") - 1] = False
     if not open_.any():
         return False
     node = int(np.argmax(open_))
-    unit.slots = np.insert(unit.slots, unit.start[node], device * 2)
-    unit.start = unit.start + (np.arange(unit.start.size) > node)
+    at, stub = unit.start[node], np.array([device * 2], dtype=np.int32)
+    unit.slots = np.concatenate([unit.slots[:at], stub, unit.slots[at:]])
+    unit.start[node + 1 :] += 1
     return True
 
 
 @njit(cache=True, nogil=True)
-def _finish(slots, low, high, first_link, public, k0, k1, roles, device, role):  # type: ignore[no-untyped-def]
-    """Device and role of links low … high − 1, all of one type.
+def _finish(slots, first_of, first_link, public, k0, k1, roles, device, role, seen):  # type: ignore[no-untyped-def]
+    """Device and role of every link; returns how many devices there are, marked in `seen`.
 
-    public: threshold (63 bits) from which a link that is not typical is public access.
+    first_of: first link of every type; public: see `_Law`.
     """
-    for i in range(low, high):
-        device[i] = slots[i] >> 1
-        role[i] = roles[slots[i] & 1]
-        if public != NEVER and slots[i] & 1 == 0:
-            position = np.uint64(first_link + i)
-            draw = philox.lane_of(philox.block(k0, k1, position >> np.uint64(2)), position)
-            if draw >> np.uint64(1) >= public:
-                role[i] = roles[2]
-
-
-def _access(seed: int) -> Stream:
-    return Stream(seed, "s4/public_access", ALLOCATION)
-
-
-def _attribute_stream(seed: int) -> Stream:
-    return Stream(seed, "s4/ip_attributes", ATTRIBUTES, 2)
+    devices = 0
+    for t in range(public.size):
+        number = NEVER
+        lanes = philox.block(k0, k1, number)
+        for i in range(first_of[t], first_of[t + 1]):
+            d = slots[i] >> 1
+            device[i] = d
+            devices += not seen[d]
+            seen[d] = True
+            role[i] = roles[slots[i] & 1]
+            if public[t] != NEVER and slots[i] & 1 == 0:
+                position = np.uint64(first_link + i)
+                if position >> np.uint64(2) != number:
+                    number = position >> np.uint64(2)
+                    lanes = philox.block(k0, k1, number)
+                if philox.lane_of(lanes, position) >> np.uint64(1) >= public[t]:
+                    role[i] = roles[2]
+    return devices
 
 
 def _finish_country(
@@ -373,35 +394,22 @@ def _finish_country(
     """Roles of the links, public access by a draw per link; attributes per endpoint, given its
     type. Told: devices seen on any endpoint.
     """
-    pack = law.pack
-    codes = pack.codes("ip_link_role")
-    roles = np.array(
-        [codes.index(r) for r in ("RECENT_LOGIN_IP", "TYPICAL_DEVICE_IP", "SHARED_PUBLIC_WIFI")],
-        dtype=np.uint8,
-    )
-    n = dealt.slots.size
-    device, role = np.empty(n, dtype=np.uint32), np.empty(n, dtype=np.uint8)
-    key = _access(law.seed).key
-    for name, (low, high) in zip(
-        law.types, itertools.pairwise(expand.starts(dealt.links)), strict=True
-    ):
-        share = pack.graph_linkage_rules.public_access_share.get(name, 0.0)
-        public = thresholds([1.0 - share, share])[0]
-        _finish(dealt.slots, low, high, link_first, public, *key, roles, device, role)
-    seen = np.zeros(int(device.max(initial=0)) + 1, dtype=np.bool_)
-    seen[device] = True
-    kind = np.repeat(np.arange(len(law.types), dtype=np.uint8), dealt.nodes)
-    asn, version = _attribute_tables(pack)
-    stream = _attribute_stream(law.seed)
-    done = EndpointCountry(
-        kind,
-        stream.choices(ip_first, kind, asn),
-        stream.choices(ip_first, kind, version, index=1),
-        device,
-        role,
-        dealt.start,
-    )
-    return done, int(seen.sum()) if n else 0
+    slots = dealt.slots
+    device, role = np.empty(slots.size, dtype=np.uint32), np.empty(slots.size, dtype=np.uint8)
+    seen = np.zeros((int(slots.max(initial=0)) >> 1) + 1, dtype=np.bool_)
+    devices = _finish(
+        slots, expand.starts(dealt.links), link_first, law.public, *law.access.key, law.roles,
+        device, role, seen,
+    )  # fmt: skip
+    kind = np.repeat(np.arange(law.public.size, dtype=np.uint8), dealt.nodes)
+    asn = law.attributes.choices(ip_first, kind, law.asn)
+    version = law.attributes.choices(ip_first, kind, law.version, index=1)
+    return EndpointCountry(kind, asn, version, device, role, dealt.start), int(devices)
+
+
+def _public(share: float) -> np.uint64:
+    """Threshold of a draw from which a link is public access; NEVER where none is."""
+    return np.uint64(thresholds([1.0 - share, share])[0])
 
 
 def _attribute_tables(pack: PolicyPack) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
