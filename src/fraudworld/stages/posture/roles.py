@@ -147,23 +147,25 @@ def _law(
     per_cell = probability.size // (n_groups * n_tiers)
     cuts = np.zeros((probability.size, n_roles), dtype=np.uint64)
     order = np.zeros((probability.size, n_roles), dtype=np.uint8)
-    for c in range(probability.size):
-        g, t = divmod(c // per_cell, n_tiers)
+    for c in range(n_groups * n_tiers):
+        g, t = divmod(c, n_tiers)
         base, inside = table.shares[g, t], focus[g]
-        share = base.copy()
+        strata = slice(c * per_cell, (c + 1) * per_cell)
+        share = np.tile(base, (per_cell, 1))
         mass = base[inside].sum()
         if mass > 0:
-            share[inside] = base[inside] / mass * probability[c]
+            chance = probability[strata, None]
+            share[:, inside] = base[inside] / mass * chance
             others = base[~inside].sum()
             if others > 0:
-                share[~inside] = base[~inside] / others * (1.0 - probability[c])
+                share[:, ~inside] = base[~inside] / others * (1.0 - chance)
         # Roles in focus first: a larger uplift only widens what the same draws select.
         sequence = np.concatenate([np.flatnonzero(inside), np.flatnonzero(~inside)])
-        order[c] = sequence
-        running = np.minimum(np.cumsum(share[sequence]), 1.0)
-        cuts[c] = (running * 2.0**63).astype(np.uint64)
-        last = int(np.flatnonzero(share[sequence] > 0)[-1])
-        cuts[c, last:] = np.uint64(2**63)
+        share, order[strata] = share[:, sequence], sequence
+        running = np.minimum(np.cumsum(share, axis=1), 1.0)
+        cuts[strata] = (running * 2.0**63).astype(np.uint64)
+        last = n_roles - 1 - np.argmax(share[:, ::-1] > 0, axis=1)
+        cuts[strata][np.arange(n_roles) >= last[:, None]] = np.uint64(2**63)
 
     vocabulary = pack.fraud_role_taxonomy.entities[entity]
     families = pack.codes(f"{entity}_family")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numba import njit
@@ -19,6 +20,7 @@ from fraudworld.kernels import ranks
 from fraudworld.kernels.apportion import largest_remainder
 from fraudworld.stages.posture.scores import DIGIT_SHIFT, DIGITS, Score, full_key
 
+Bools = NDArray[np.bool_]
 I64 = NDArray[np.int64]
 U8 = NDArray[np.uint8]
 U32 = NDArray[np.uint32]
@@ -45,32 +47,40 @@ class Plan:
         upto = np.cumsum(plan, axis=1)[:, :-1].ravel()
         return cls(score, upto, ranks.edges(np.repeat(digits, len(shares) - 1, axis=0), upto))
 
+    @cached_property
+    def digits(self) -> I64:
+        """The digits in which the tiers of every group end: (groups, ends)."""
+        return self.ends.digit.reshape(self.score.groups, -1)
+
+    @cached_property
+    def matters(self) -> Bools:
+        """Whether a tier of a group ends in a digit: (groups, DIGITS + 1), the last for none."""
+        out = np.zeros((self.score.groups, DIGITS + 1), dtype=np.bool_)
+        np.put_along_axis(out, np.where(self.digits < 0, DIGITS, self.digits), True, axis=1)
+        return out
+
     def candidates(self, first: int, scores: U32, kind: U8, group_of: U8) -> ranks.Found:
         """Entities first, first + 1, … in the digits that matter, as `ranks.cut` wants them.
 
         An entity in whose digit two tiers end is a candidate of both.
         """
-        ends = self.ends.digit.reshape(self.score.groups, -1)
-        matters = np.zeros((self.score.groups, DIGITS + 1), dtype=np.bool_)
-        np.put_along_axis(matters, np.where(ends < 0, DIGITS, ends), True, axis=1)
         at = np.empty(scores.size // 128 + 64, dtype=np.int64)
-        n = _candidates(scores, kind, group_of, matters, at)
+        n = _candidates(scores, kind, group_of, self.matters, at)
         if n > at.size:
             at = np.empty(n, dtype=np.int64)
-            _candidates(scores, kind, group_of, matters, at)
+            _candidates(scores, kind, group_of, self.matters, at)
         at = at[:n]
         keys = np.empty(at.size, dtype=np.uint64)
         _keys(*self.score.key, first, scores, at, keys)
         group, digit = group_of[kind[at]], scores[at] >> np.uint32(DIGIT_SHIFT)
-        which, tier = np.nonzero(ends[group] == digit[:, None])
-        cell = group[which].astype(np.int64) * ends.shape[1] + tier
+        which, tier = np.nonzero(self.digits[group] == digit[:, None])
+        cell = group[which].astype(np.int64) * self.digits.shape[1] + tier
         return cell, keys[which], at[which] + first, np.ones(which.size, dtype=np.int64)
 
     def cuts(self, found: Iterable[ranks.Found]) -> Tiers:
         """Where the tiers end, from the candidates of all shards."""
         cut, _ = ranks.cut(self.ends, self.upto, found)
-        shape = (self.score.groups, -1)
-        ends = self.ends.digit.reshape(shape)
+        ends, shape = self.digits, self.digits.shape
         digit = np.arange(DIGITS)[None, :, None]
         by_digit = (digit > ends[:, None, :]).sum(axis=2).astype(np.uint8)
         by_digit[(digit == ends[:, None, :]).any(axis=2)] = UNSURE
