@@ -133,9 +133,12 @@ def may_join(retail, at_home, is_typical, spare):  # type: ignore[no-untyped-def
 
 @njit(cache=True, nogil=True)
 def _join(  # type: ignore[no-untyped-def]
-    region, group, owner_type, typical, at_home, home_type, retail, room, spare, lease, open_
-):
-    """First leases; `open_` becomes whether a device may take one more."""
+    region, group, owner_type, home, typical, at_home, home_type, retail, room, spare, lease,
+    open_, weight, region_of,
+):  # fmt: skip
+    """First leases; `open_` becomes whether a device may take one more, and `weight` how many
+    of a home may. region_of: of every home that has such.
+    """
     for d in range(region.size):
         lease[d] = typical[d] == home_type
         open_[d] = False
@@ -146,7 +149,10 @@ def _join(  # type: ignore[no-untyped-def]
             room[region[d]] -= 1
             lease[d] = 1
             spare[d] -= 1
-        open_[d] = spare[d] > 0 and (theirs or lease[d] == 0)
+        if spare[d] > 0 and (theirs or lease[d] == 0):
+            open_[d] = True
+            weight[home[d]] += 1
+            region_of[home[d]] = region[d]
 
 
 @dataclass(frozen=True)
@@ -165,21 +171,12 @@ def _lines(law: Law, source: list[Any], drawn: Drawn, room: I64) -> _Lines:
     at = places(source)
     spare = drawn.spare.copy()
     lease_, open_ = np.empty(spare.size, np.uint8), np.empty(spare.size, np.bool_)
-    _join(
-        at.region, at.group, at.owner_type, drawn.typical, law.at_home, law.home_type,
-        law.retail, room.copy(), spare, lease_, open_,
-    )  # fmt: skip
     weight, region = np.zeros(at.homes, dtype=np.int32), np.zeros(at.homes, dtype=np.uint8)
-    _weigh(at.home, at.region, open_, weight, region)
+    _join(
+        at.region, at.group, at.owner_type, at.home, drawn.typical, law.at_home, law.home_type,
+        law.retail, room.copy(), spare, lease_, open_, weight, region,
+    )  # fmt: skip
     return _Lines(at, spare, lease_, open_, weight, region)
-
-
-@njit(cache=True, nogil=True)
-def _weigh(home, region, open_, weight, region_of):  # type: ignore[no-untyped-def]
-    for d in range(home.size):
-        if open_[d]:
-            weight[home[d]] += 1
-            region_of[home[d]] = region[d]
 
 
 @njit(cache=True, nogil=True)

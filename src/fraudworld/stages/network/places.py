@@ -77,18 +77,14 @@ def places(source: list[Any]) -> Places:
 
 
 def _shard(shard: Shard, region: int, parties: PartyShard, devices: DeviceShard) -> Places:
-    home = np.empty(shard.n, dtype=np.int32)
-    homes = _number_homes(parties.household, home)
     n = devices.owner.size
-    return Places(
-        devices.group,
-        devices.owner,
-        parties.type[devices.owner],
-        np.full(n, region, dtype=np.uint8),
-        np.full(n, shard.country, dtype=np.uint8),
-        home[devices.owner],
-        homes,
-    )
+    owner_type, of_region, of_country = (np.empty(n, dtype=np.uint8) for _ in range(3))
+    home = np.empty(n, dtype=np.int32)
+    homes = _at_homes(
+        parties.household, parties.type, devices.owner, region, shard.country,
+        owner_type, of_region, of_country, home,
+    )  # fmt: skip
+    return Places(devices.group, devices.owner, owner_type, of_region, of_country, home, homes)
 
 
 def _terminals(terminals: Terminals) -> Places:
@@ -107,19 +103,25 @@ def _terminals(terminals: Terminals) -> Places:
 
 
 @njit(cache=True, nogil=True)
-def _number_homes(household, home):  # type: ignore[no-untyped-def]
-    """Home of every party, numbered in order of party; returns how many homes there are."""
-    first_home = np.full(household.size + 1, -1, dtype=np.int32)
+def _at_homes(  # type: ignore[no-untyped-def]
+    household, party_type, owner, region, country, owner_type, of_region, of_country, home
+):
+    """Where every device is: homes are numbered in order of party. Returns how many there are."""
+    first_home = np.full(household.size, -1, dtype=np.int32)
+    of_party = np.empty(household.size, dtype=np.int32)
     homes = 0
     for p in range(household.size):
         h = household[p]
-        if h < 0:
-            home[p] = homes
-            homes += 1
-        elif first_home[h] < 0:
+        if h >= 0 and first_home[h] >= 0:
+            of_party[p] = first_home[h]
+            continue
+        if h >= 0:
             first_home[h] = homes
-            home[p] = homes
-            homes += 1
-        else:
-            home[p] = first_home[h]
+        of_party[p] = homes
+        homes += 1
+    for d in range(owner.size):
+        owner_type[d] = party_type[owner[d]]
+        of_region[d] = region
+        of_country[d] = country
+        home[d] = of_party[owner[d]]
     return homes
