@@ -302,7 +302,8 @@ def _deal_unit(
         return _Unit(mine, np.zeros(1, dtype=np.int64), mine), []
     laws = law.degree[t]
     assert laws is not None
-    distinct = 1 + int(np.count_nonzero(np.diff(mine >> 1)))
+    device = mine >> 1
+    distinct = 1 + int(np.count_nonzero(device[1:] != device[:-1]))
     cap = distinct if law.mixed else min(law.cap, distinct)
     minimum = min(laws.minimum, cap)
     nodes, matching, node = law.nodes[t], law.matching[t], country * NODE_SPACE
@@ -350,12 +351,12 @@ def _rehouse(law: _Law, group_of: NDArray[np.uint8], units: list[_Unit]) -> tupl
 
 def _insert(unit: _Unit, device: int, cap: int) -> bool:
     """Put a link of `device` on the first node of the unit that has room and lacks it."""
-    open_ = np.diff(unit.start) < cap
-    mine = np.flatnonzero(unit.slots >> 1 == device)
-    open_[np.searchsorted(unit.start, mine, side="right") - 1] = False
+    open_ = unit.start[1:] - unit.start[:-1] < cap
+    mine = (unit.slots >> 1 == device).nonzero()[0]
+    open_[unit.start.searchsorted(mine, side="right") - 1] = False
     if not open_.any():
         return False
-    node = int(np.argmax(open_))
+    node = int(open_.argmax())
     at, stub = unit.start[node], np.array([device * 2], dtype=np.int32)
     unit.slots = np.concatenate([unit.slots[:at], stub, unit.slots[at:]])
     unit.start[node + 1 :] += 1
