@@ -96,56 +96,61 @@ def open_world(run: Path, *, threads: int = 2, memory: str = "4GB") -> Published
 def _policy_tables(sql: duckdb.DuckDBPyConnection, pack: PolicyPack) -> None:
     """The policy's caps, legality and mappings as small tables SQL can join."""
     caps = pack.account_per_party_priors.counts
-    sql.execute("CREATE TABLE kmax(account_type VARCHAR, cap BIGINT)")
-    sql.executemany("INSERT INTO kmax VALUES (?, ?)", [(t, law.cap) for t, law in caps.items()])
-    sql.execute(
-        "CREATE TABLE account_taxonomy(account_type VARCHAR, party_type VARCHAR, ledger VARCHAR,"
-        " role_group VARCHAR)"
-    )
-    sql.executemany(
-        "INSERT INTO account_taxonomy VALUES (?, ?, ?, ?)",
-        [
-            (t, a.party_type, a.ledger, a.group)
-            for t, a in pack.account_taxonomy.account_types.items()
-        ],
-    )
-    sql.execute(
-        "CREATE TABLE instrument_law(account_type VARCHAR, instrument_type VARCHAR, cap BIGINT,"
-        " legal BOOLEAN, family VARCHAR, needs_card BOOLEAN, is_floor BOOLEAN)"
-    )
     kinds = pack.instrument_taxonomy.instrument_types
+    accounts = pack.account_taxonomy.account_types
     floors = pack.instrument_mix_priors.floors
-    sql.executemany(
-        "INSERT INTO instrument_law VALUES (?, ?, ?, ?, ?, ?, ?)",
+    names = {c.codes for t in TABLES for c in t.columns if c.codes} - {"country", "currency"}
+    mapped = pack.risk_propagation_coeffs.role_mapping == "total"
+    _table(
+        sql,
+        "kmax(account_type VARCHAR, cap BIGINT)",
+        [(t, law.cap) for t, law in caps.items()],
+    )
+    _table(
+        sql,
+        "account_taxonomy(account_type VARCHAR, party_type VARCHAR, ledger VARCHAR,"
+        " role_group VARCHAR)",
+        [(t, a.party_type, a.ledger, a.group) for t, a in accounts.items()],
+    )
+    _table(
+        sql,
+        "instrument_law(account_type VARCHAR, instrument_type VARCHAR, cap BIGINT,"
+        " legal BOOLEAN, family VARCHAR, needs_card BOOLEAN, is_floor BOOLEAN)",
         [
-            (t, k, law.cap, pack.account_taxonomy.account_types[t].ledger in kinds[k].ledgers,
+            (t, k, law.cap, accounts[t].ledger in kinds[k].ledgers,
              kinds[k].family, kinds[k].needs_card, k in floors.get(t, {}))
             for t, laws in pack.instrument_per_account_priors.counts.items()
             for k, law in laws.items()
         ],
     )  # fmt: skip
-    sql.execute("CREATE TABLE codes(list VARCHAR, code VARCHAR)")
-    names = {c.codes for t in TABLES for c in t.columns if c.codes} - {"country", "currency"}
-    sql.executemany(
-        "INSERT INTO codes VALUES (?, ?)",
+    _table(
+        sql,
+        "codes(list VARCHAR, code VARCHAR)",
         [(name, value) for name in sorted(names) for value in pack.codes(name)],
     )
-    sql.execute("CREATE TABLE role_map(entity VARCHAR, raw_role VARCHAR, family VARCHAR)")
-    mapped = pack.risk_propagation_coeffs.role_mapping == "total"
-    sql.executemany(
-        "INSERT INTO role_map VALUES (?, ?, ?)",
+    _table(
+        sql,
+        "role_map(entity VARCHAR, raw_role VARCHAR, family VARCHAR)",
         [
             (entity, raw, family if mapped or entity not in ("device", "ip") else "UNMAPPED")
             for entity, vocabulary in pack.fraud_role_taxonomy.entities.items()
             for raw, family in vocabulary.mapping.items()
         ],
     )
-    sql.execute("CREATE TABLE ip_group(ip_type VARCHAR, asn_class VARCHAR, role_group VARCHAR)")
-    sql.executemany(
-        "INSERT INTO ip_group VALUES (?, ?, ?)",
+    _table(
+        sql,
+        "ip_group(ip_type VARCHAR, asn_class VARCHAR, role_group VARCHAR)",
         [
             (kind, asn, group)
             for kind, row in pack.fraud_role_taxonomy.ip_groups.items()
             for asn, group in row.items()
         ],
     )
+
+
+def _table(sql: duckdb.DuckDBPyConnection, declared: str, rows: list[tuple[object, ...]]) -> None:
+    """Declare a table and fill it column by column: DuckDB is slow with single rows."""
+    sql.execute(f"CREATE TABLE {declared}")
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    name, values = declared.partition("(")[0], ", ".join(["unnest(?)"] * len(columns))
+    sql.execute(f"INSERT INTO {name} SELECT {values}", columns)
