@@ -21,6 +21,7 @@ from fraudworld.kernels import expand
 from fraudworld.kernels.apportion import largest_remainder
 from fraudworld.kernels.capped import Law
 from fraudworld.kernels.discrete import thresholds
+from fraudworld.kernels.guide import guide
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import Stream, StreamUse
 from fraudworld.stages import allocation
@@ -297,7 +298,10 @@ def instruments_of(
     """One row per instrument in order of account, its scheme drawn per instrument."""
     rows, table = scheme_table(pack, geo)
     stream = Stream(seed, "s3/scheme", ATTRIBUTES)
-    schemes = [SchemeLaw(made.table, stream.key, table[rows[:, c]]) for c in range(rows.shape[1])]
+    guides = guide(table)
+    schemes = [
+        SchemeLaw(made.table, stream.key, table[of], guides[of]) for of in rows.T
+    ]
     items = engine.keep(
         wallets.instruments,
         [schemes[s.country] for s in parties.shards],

@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from fraudworld.kernels import philox
+from fraudworld.kernels import guide, philox
 from fraudworld.kernels.capped import Entities
 from fraudworld.kernels.discrete import category
 from fraudworld.stages import allocation
@@ -17,6 +17,8 @@ from fraudworld.stages.allocation import Held
 from fraudworld.stages.world import AccountShard, InstrumentShard
 
 NO_SLOT = 255
+BLOCK = 256
+"""Accounts whose slots, and instruments whose draws, are held at once."""
 
 U8 = NDArray[np.uint8]
 U64 = NDArray[np.uint64]
@@ -40,6 +42,7 @@ class SchemeLaw(NamedTuple):
     table: U8  # (types, slots), 255: none
     key: tuple[np.uint64, np.uint64]
     thresholds: U64  # (instrument types, schemes)
+    guide: U8  # to them
 
 
 @dataclass(frozen=True)
@@ -129,41 +132,63 @@ def instruments(
     first, last = bounds
     entities, held = carried.entities, carried.held
     more, more_slot = tokens
-    account = np.empty(last - first, dtype=np.uint32)
-    kind, scheme = (np.empty(last - first, dtype=np.uint8) for _ in range(2))
+    room = last - first + 1
+    account = np.empty(room, dtype=np.uint32)
+    kind, scheme = np.empty(room, dtype=np.uint8), np.empty(last - first, dtype=np.uint8)
     start = np.empty(entities.code.size + 1, dtype=np.int32)
     _rows(
-        law.table, *law.key, law.thresholds, first, entities.code, entities.floor,
-        held.entity, carried.slot, held.count, more.entity, more_slot, more.count,
-        start, account, kind, scheme,
+        law.table, entities.code, entities.floor, held.entity, carried.slot, held.count,
+        more.entity, more_slot, more.count, start, account, kind,
     )  # fmt: skip
+    account.resize(last - first, refcheck=False)
+    kind.resize(last - first, refcheck=False)
+    _schemes(law, first, kind, scheme)
     return InstrumentShard(account, kind, scheme, start)
 
 
 @njit(cache=True, nogil=True)
 def _rows(  # type: ignore[no-untyped-def]
-    table, k0, k1, thresholds, first, code, floor, account_1, slot_1, count_1, account_2, slot_2,
-    count_2, start, account, kind, scheme,
-):  # fmt: skip
+    table, code, floor, account_1, slot_1, count_1, account_2, slot_2, count_2, start, account, kind
+):
+    """One row of each instrument, in order of account and slot; account and kind have room for
+    one more.
+    """
+    slots = table.shape[1]
+    counts = np.empty((BLOCK, slots), dtype=np.int64)
     at, i, j = 0, 0, 0
-    lanes = philox.block(k0, k1, np.uint64(first) >> np.uint64(2))
-    for a in range(code.size):
-        start[a] = at
-        t = code[a]
-        for s in range(table.shape[1]):
-            n = np.int64(floor[a] == s)
-            if i < account_1.size and account_1[i] == a and slot_1[i] == s:
-                n += count_1[i]
-                i += 1
-            if j < account_2.size and account_2[j] == a and slot_2[j] == s:
-                n += count_2[j]
-                j += 1
-            for _ in range(n):
-                position = np.uint64(first + at)
-                if position & np.uint64(3) == np.uint64(0):
-                    lanes = philox.block(k0, k1, position >> np.uint64(2))
+    for low in range(0, code.size, BLOCK):
+        high = min(low + BLOCK, code.size)
+        counts[:] = 0
+        for a in range(low, high):
+            if floor[a] != NO_SLOT:
+                counts[a - low, floor[a]] += 1
+        while i < account_1.size and account_1[i] < high:
+            counts[account_1[i] - low, slot_1[i]] += count_1[i]
+            i += 1
+        while j < account_2.size and account_2[j] < high:
+            counts[account_2[j] - low, slot_2[j]] += count_2[j]
+            j += 1
+        for a in range(low, high):
+            start[a] = at
+            for s in range(slots):
+                # The first row is written even where there is none: whether cannot be predicted.
                 account[at] = a
-                kind[at] = table[t, s]
-                scheme[at] = category(philox.lane_of(lanes, position), thresholds, table[t, s])
-                at += 1
+                kind[at] = table[code[a], s]
+                n = counts[a - low, s]
+                for k in range(1, n):
+                    account[at + k] = a
+                    kind[at + k] = table[code[a], s]
+                at += n
     start[code.size] = at
+
+
+@njit(cache=True, nogil=True)
+def _schemes(law, first, kind, scheme):  # type: ignore[no-untyped-def]
+    k0, k1 = law.key
+    thresholds, to_scheme = law.thresholds, law.guide
+    draws = np.empty(BLOCK, dtype=np.uint64)
+    for low in range(0, kind.size, BLOCK):
+        n = min(BLOCK, kind.size - low)
+        philox.fill(k0, k1, np.uint64(first + low), draws[:n])
+        for i in range(n):
+            scheme[low + i] = guide.category(draws[i], thresholds, to_scheme, kind[low + i])

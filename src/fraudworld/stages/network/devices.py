@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from fraudworld.engine.shards import Shard
 from fraudworld.engine.tasks import Engine
-from fraudworld.kernels import expand, normal, permute, philox
+from fraudworld.kernels import expand, guide, normal, permute, philox
 from fraudworld.kernels.apportion import largest_remainder
 from fraudworld.kernels.capped import Entities, Law
-from fraudworld.kernels.discrete import category, thresholds
+from fraudworld.kernels.discrete import thresholds
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import Stream, StreamUse
 from fraudworld.stages import allocation
@@ -110,6 +110,7 @@ class _AttributeLaw(NamedTuple):
     key: tuple[np.uint64, np.uint64]
     systems: U64  # thresholds, (device types, systems)
     browsers: U64  # thresholds, (systems, browsers)
+    guides: tuple[NDArray[np.uint8], NDArray[np.uint8]]  # to both
     group_of: NDArray[np.uint8]  # of every device type
 
 
@@ -151,10 +152,14 @@ def draw_devices(
     type_laws, type_use = _type_laws(pack, seed, plan, group_of, owned, parties.region, per_shard)
     systems, agents = pack.codes("os_family"), pack.codes("ua_family")
     attributes = Stream(seed, "s4/device_attributes", ATTRIBUTES, 2)
-    attribute_law = _AttributeLaw(
-        attributes.key,
+    mixes = (
         thresholds([[priors.os_mix[t].get(o, 0.0) for o in systems] for t in types]),
         thresholds([[priors.ua_mix[o].get(u, 0.0) for u in agents] for o in systems]),
+    )
+    attribute_law = _AttributeLaw(
+        attributes.key,
+        *mixes,
+        (guide.guide(mixes[0]), guide.guide(mixes[1])),
         group_of.astype(np.uint8),
     )
     first = expand.starts(per_shard.sum(axis=1))
@@ -242,7 +247,7 @@ def _devices(
     kind = np.empty(n, dtype=np.uint8)
     _deal(types.size, types.keys, types.upto, offset, counts, cell, kind)
     group, os, ua = (np.empty(n, dtype=np.uint8) for _ in range(3))
-    _attributes(*law.key, first, kind, law.systems, law.browsers, law.group_of, group, os, ua)
+    _attributes(law, first, kind, group, os, ua)
     return DeviceShard(kind, group, os, ua, owner)
 
 
@@ -270,7 +275,10 @@ def _deal(size, keys, upto, offset, counts, cell, kind):  # type: ignore[no-unty
 
 
 @njit(cache=True, nogil=True)
-def _attributes(k0, k1, first, kind, systems, browsers, group_of, group, os, ua):  # type: ignore[no-untyped-def]
+def _attributes(law, first, kind, group, os, ua):  # type: ignore[no-untyped-def]
+    k0, k1 = law.key
+    systems, browsers, group_of = law.systems, law.browsers, law.group_of
+    to_system, to_browser = law.guides
     lanes = philox.block(k0, k1, np.uint64(first) >> np.uint64(1))
     for i in range(kind.size):
         position = np.uint64(first + i)
@@ -278,8 +286,8 @@ def _attributes(k0, k1, first, kind, systems, browsers, group_of, group, os, ua)
         if not odd:
             lanes = philox.block(k0, k1, position >> np.uint64(1))
         group[i] = group_of[kind[i]]
-        os[i] = category(lanes[2] if odd else lanes[0], systems, kind[i])
-        ua[i] = category(lanes[3] if odd else lanes[1], browsers, os[i])
+        os[i] = guide.category(lanes[2] if odd else lanes[0], systems, to_system, kind[i])
+        ua[i] = guide.category(lanes[3] if odd else lanes[1], browsers, to_browser, os[i])
 
 
 def _terminals(
@@ -298,7 +306,7 @@ def _terminals(
     stream = Stream(seed, "s4/terminal_type", ATTRIBUTES)
     kind = stream.choices(0, np.zeros(merchant.size, dtype=np.uint8), thresholds([mix]))
     group, os, ua = (np.empty(kind.size, dtype=np.uint8) for _ in range(3))
-    _attributes(*law.key, first, kind, law.systems, law.browsers, law.group_of, group, os, ua)
+    _attributes(law, first, kind, group, os, ua)
     country = merchants.home_country[merchant]
     terminals = Terminals(kind, group, os, ua, merchant, country, geo.region[country])
     return terminals, stream.use("merchants", 0, merchant.size)

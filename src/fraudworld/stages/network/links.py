@@ -18,7 +18,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from fraudworld.engine.tasks import Engine
-from fraudworld.kernels import expand, philox, ranks
+from fraudworld.kernels import expand, guide, philox, ranks
 from fraudworld.kernels.discrete import thresholds, zero_inflated_poisson
 from fraudworld.policy.models import ZeroInflatedPoisson
 from fraudworld.policy.pack import PolicyPack
@@ -39,6 +39,8 @@ from fraudworld.stages.world import (
 ALLOCATION = "device_allocation_sampling"
 ACCESS_WIDTH = 6
 MAX_USERS = 8
+BLOCK = 256
+"""Devices whose draws are held at once."""
 ROLES = (
     "PRIMARY_OWNER",
     "SECONDARY_USER",
@@ -60,23 +62,29 @@ class LinkOutcome:
 
 
 @njit(inline="always")
-def _sort(values, low, high):  # type: ignore[no-untyped-def]
-    """Sort values[low:high] in place; they are a handful."""
-    for i in range(low + 1, high):
-        value = values[i]
-        j = i
-        while j > low and values[j - 1] > value:
-            values[j] = values[j - 1]
-            j -= 1
-        values[j] = value
+def _insert(values, low, end, value):  # type: ignore[no-untyped-def]
+    """Put a value in order into values[low:end], a handful, unless it is there: whether it was
+    put.
+    """
+    at = end
+    while at > low and values[at - 1] > value:
+        at -= 1
+    if at > low and values[at - 1] == value:
+        return False
+    for i in range(end, at, -1):
+        values[i] = values[i - 1]
+    values[at] = value
+    return True
 
 
 @njit(cache=True, nogil=True)
 def _draw_links(  # type: ignore[no-untyped-def]
-    first_device,
+    first,
     owner,
     group,
-    shared,
+    rank_key,
+    cut_key,
+    cut_position,
     share_key,
     access_key,
     user_cuts,
@@ -86,7 +94,9 @@ def _draw_links(  # type: ignore[no-untyped-def]
     account_start,
     instrument_start,
     account_cuts,
+    account_guide,
     instrument_cuts,
+    instrument_guide,
     roles,
     max_used,
     max_per_account,
@@ -98,14 +108,29 @@ def _draw_links(  # type: ignore[no-untyped-def]
     out_role,
     out_target,
 ):
-    """Links of a shard's devices into the out buffers; returns (rows, devices with co-users)."""
-    at = 0
-    with_company = 0
-    access = np.empty(8, dtype=np.uint64)
-    users = np.empty(8, dtype=np.int64)
-    accounts = np.empty(16, dtype=np.int64)
-    picked = np.empty(16, dtype=np.int64)
+    """Links of devices first, first + 1, … into the out buffers; returns (rows, devices marked
+    as shared, devices with co-users).
+
+    Targets of a role are put in order of id as they are found: the table is sorted so.
+    """
+    rank_0, rank_1 = rank_key
+    share_0, share_1 = share_key
+    access_0, access_1 = access_key
+    ranked = np.empty(BLOCK, dtype=np.uint64)
+    access = np.empty(BLOCK * ACCESS_WIDTH, dtype=np.uint64)
+    users = np.empty(MAX_USERS, dtype=np.int64)
     for d in range(owner.size):
+        used[owner[d]] += 1
+    at = marked = with_company = 0
+    for d in range(owner.size):
+        j = d % BLOCK
+        if j == 0:
+            n = min(BLOCK, owner.size - d)
+            position = np.uint64(first + d)
+            philox.fill(rank_0, rank_1, position, ranked[:n])
+            position *= np.uint64(ACCESS_WIDTH)
+            philox.fill(access_0, access_1, position, access[: n * ACCESS_WIDTH])
+        draws = j * ACCESS_WIDTH
         g = group[d]
         o = owner[d]
         users[0] = o
@@ -114,61 +139,41 @@ def _draw_links(  # type: ignore[no-untyped-def]
         out_role[at] = roles[0]
         out_target[at] = o
         at += 1
-        if shared[d]:
-            first, last = unit_start[unit[o]], unit_start[unit[o] + 1]
-            size = last - first
-            lanes = philox.pair(share_key[0], share_key[1], np.uint64(first_device + d))
+        begin, size = unit_start[unit[o]], unit_start[unit[o] + 1] - unit_start[unit[o]]
+        if ranks.within(ranked[j], first + d, g, cut_key, cut_position) & (size > 1):
+            marked += 1
+            lanes = philox.pair(share_0, share_1, np.uint64(first + d))
             draw = lanes[0] >> np.uint64(1)
             want = 2
             while user_cuts[g, want - 2] <= draw:
                 want += 1
-            begin = np.int64((lanes[1] >> np.uint64(32)) * np.uint64(size) >> np.uint64(32))
+            skip = np.int64((lanes[1] >> np.uint64(32)) * np.uint64(size) >> np.uint64(32))
             for k in range(size):
                 if n_users >= want:
                     break
-                other = unit_member[first + (begin + k if begin + k < size else begin + k - size)]
+                other = unit_member[begin + (skip + k if skip + k < size else skip + k - size)]
                 if other != o and used[other] < max_used:
-                    users[n_users] = other
+                    _insert(users, 1, n_users, other)
                     n_users += 1
                     used[other] += 1
-            # Co-users in order of id, as the table is sorted.
-            _sort(users, 1, n_users)
             for k in range(1, n_users):
                 out_device[at] = d
                 out_role[at] = roles[1]
                 out_target[at] = users[k]
                 at += 1
-        with_company += n_users > 1
-
-        # Six draws lie in two blocks; an odd device shares its first with the device before.
-        position = np.uint64(first_device + d) * np.uint64(ACCESS_WIDTH)
-        number = position >> np.uint64(2)
-        skipped = np.int64(position & np.uint64(3))
-        if skipped and d:
-            access[0], access[1], access[2], access[3] = access[4], access[5], access[6], access[7]
-        else:
-            access[0], access[1], access[2], access[3] = philox.block(
-                access_key[0], access_key[1], number
-            )
-        access[4], access[5], access[6], access[7] = philox.block(
-            access_key[0], access_key[1], number + np.uint64(1)
-        )
+            with_company += n_users > 1
 
         total = 0
         for k in range(n_users):
             total += account_start[users[k] + 1] - account_start[users[k]]
-        draw = access[skipped + 0] >> np.uint64(1)
-        want = 0
-        while account_cuts[g, want] <= draw:
-            want += 1
-        want = min(want, total)
-        n_accounts = 0
+        want = min(guide.category(access[draws], account_cuts, account_guide, g), total)
+        accounts, carried = at, 0
         for k in range(want):
-            lanes = access[skipped + 2 + k // 4]
-            lane = (lanes >> np.uint64(16 * (k % 4))) & np.uint64(65535)
-            begin = np.int64(lane * np.uint64(total) >> np.uint64(16))
+            lanes_of = access[draws + 2 + k // 4]
+            lane = (lanes_of >> np.uint64(16 * (k % 4))) & np.uint64(65535)
+            skip = np.int64(lane * np.uint64(total) >> np.uint64(16))
             for step in range(total):
-                index = begin + step
+                index = skip + step
                 if index >= total:
                     index -= total
                 u = 0
@@ -176,62 +181,41 @@ def _draw_links(  # type: ignore[no-untyped-def]
                     index -= account_start[users[u] + 1] - account_start[users[u]]
                     u += 1
                 account = account_start[users[u]] + index
-                fresh = account_load[account] < max_per_account
-                for j in range(n_accounts):
-                    if accounts[j] == account:
-                        fresh = False
-                        break
-                if fresh:
-                    accounts[n_accounts] = account
-                    n_accounts += 1
+                if account_load[account] < max_per_account and _insert(
+                    out_target, accounts, at, account
+                ):
+                    out_device[at] = d
+                    out_role[at] = roles[2]
                     account_load[account] += 1
+                    carried += instrument_start[account + 1] - instrument_start[account]
+                    at += 1
                     break
-        _sort(accounts, 0, n_accounts)
-        for k in range(n_accounts):
-            out_device[at] = d
-            out_role[at] = roles[2]
-            out_target[at] = accounts[k]
-            at += 1
 
-        total = 0
-        for k in range(n_accounts):
-            total += instrument_start[accounts[k] + 1] - instrument_start[accounts[k]]
-        draw = access[skipped + 1] >> np.uint64(1)
-        want = 0
-        while instrument_cuts[g, want] <= draw:
-            want += 1
-        want = min(want, total)
-        n_picked = 0
+        total = carried
+        want = min(guide.category(access[draws + 1], instrument_cuts, instrument_guide, g), total)
+        instruments = at
         for k in range(want):
-            lanes = access[skipped + 4 + k // 4]
-            lane = (lanes >> np.uint64(16 * (k % 4))) & np.uint64(65535)
-            begin = np.int64(lane * np.uint64(total) >> np.uint64(16))
+            lanes_of = access[draws + 4 + k // 4]
+            lane = (lanes_of >> np.uint64(16 * (k % 4))) & np.uint64(65535)
+            skip = np.int64(lane * np.uint64(total) >> np.uint64(16))
             for step in range(total):
-                index = begin + step
+                index = skip + step
                 if index >= total:
                     index -= total
-                u = 0
-                while index >= instrument_start[accounts[u] + 1] - instrument_start[accounts[u]]:
-                    index -= instrument_start[accounts[u] + 1] - instrument_start[accounts[u]]
+                u = accounts
+                while index >= instrument_start[out_target[u] + 1] - instrument_start[out_target[u]]:
+                    index -= instrument_start[out_target[u] + 1] - instrument_start[out_target[u]]
                     u += 1
-                instrument = instrument_start[accounts[u]] + index
-                fresh = instrument_load[instrument] < max_per_instrument
-                for j in range(n_picked):
-                    if picked[j] == instrument:
-                        fresh = False
-                        break
-                if fresh:
-                    picked[n_picked] = instrument
-                    n_picked += 1
+                instrument = instrument_start[out_target[u]] + index
+                if instrument_load[instrument] < max_per_instrument and _insert(
+                    out_target, instruments, at, instrument
+                ):
+                    out_device[at] = d
+                    out_role[at] = roles[3]
                     instrument_load[instrument] += 1
+                    at += 1
                     break
-        _sort(picked, 0, n_picked)
-        for k in range(n_picked):
-            out_device[at] = d
-            out_role[at] = roles[3]
-            out_target[at] = picked[k]
-            at += 1
-    return at, with_company
+    return at, marked, with_company
 
 
 @dataclass(frozen=True)
@@ -244,7 +228,9 @@ class _Law:
     groups: int
     user_cuts: NDArray[np.uint64]
     account_cuts: NDArray[np.uint64]
+    account_guide: NDArray[np.uint8]
     instrument_cuts: NDArray[np.uint64]
+    instrument_guide: NDArray[np.uint8]
     roles: NDArray[np.uint8]
     max_used: int
     max_per_account: int
@@ -262,6 +248,8 @@ def draw_links(
 ) -> LinkOutcome:
     """Owner, co-user, account and instrument links of every party device."""
     rules, groups = pack.device_linkage_rules, pack.codes("device_group")
+    account_cuts = _poisson_cuts(rules.accounts_per_device, groups)
+    instrument_cuts = _poisson_cuts(rules.instruments_per_device, groups)
     roles = pack.codes("device_link_role")
     law = _Law(
         rank=Stream(seed, "s4/device_sharing_rank", ALLOCATION),
@@ -269,8 +257,10 @@ def draw_links(
         access=Stream(seed, "s4/device_access", ALLOCATION, ACCESS_WIDTH),
         groups=len(groups),
         user_cuts=_user_cuts(pack),
-        account_cuts=_poisson_cuts(rules.accounts_per_device, groups),
-        instrument_cuts=_poisson_cuts(rules.instruments_per_device, groups),
+        account_cuts=account_cuts,
+        account_guide=guide.guide(account_cuts),
+        instrument_cuts=instrument_cuts,
+        instrument_guide=guide.guide(instrument_cuts),
         roles=np.array([roles.index(r) for r in ROLES], dtype=np.uint8),
         max_used=pack.device_count_priors.max_used_per_party,
         max_per_account=rules.max_devices_per_account,
@@ -305,27 +295,22 @@ def _shard(
 ) -> tuple[LinkShard, tuple[int, int, int]]:
     """Links of one shard; told: links, devices marked as shared, devices with co-users."""
     unit, unit_start, unit_member = _units(parties.household, parties.business_group)
-    n = devices.owner.size
-    shared = np.zeros(n, dtype=np.bool_)
-    _mark(
-        devices.owner, devices.group, law.rank.flat(first, n), first, unit, unit_start, *cut, shared
-    )
-    marked = int(shared.sum())
-    room = n * 20 + marked * MAX_USERS
+    room = devices.owner.size * (20 + MAX_USERS)
     device, target = np.empty(room, dtype=np.uint32), np.empty(room, dtype=np.uint32)
     role = np.empty(room, dtype=np.uint8)
-    rows, with_company = _draw_links(
-        first, devices.owner, devices.group, shared, law.sharing.key, law.access.key,
+    rows, marked, with_company = _draw_links(
+        first, devices.owner, devices.group, law.rank.key, *cut, law.sharing.key, law.access.key,
         law.user_cuts, unit, unit_start, unit_member, accounts.start, instruments.start,
-        law.account_cuts, law.instrument_cuts, law.roles,
+        law.account_cuts, law.account_guide, law.instrument_cuts, law.instrument_guide, law.roles,
         law.max_used, law.max_per_account, law.max_per_instrument,
-        np.bincount(devices.owner, minlength=parties.type.size).astype(np.int32),
+        np.zeros(parties.type.size, dtype=np.int32),
         np.zeros(accounts.type.size, dtype=np.uint8),
         np.zeros(instruments.type.size, dtype=np.uint8),
         device, role, target,
     )  # fmt: skip
-    links = LinkShard(device[:rows].copy(), role[:rows].copy(), target[:rows].copy())
-    return links, (rows, marked, with_company)
+    for column in (device, role, target):
+        column.resize(rows, refcheck=False)  # in place: what was not used was never touched
+    return LinkShard(device, role, target), (rows, marked, with_company)
 
 
 @njit(cache=True, nogil=True)
@@ -376,14 +361,6 @@ def _at_edge(owner, group, draws, unit, unit_start, digit, out):  # type: ignore
                 out[n] = d
                 n += 1
     return n
-
-
-@njit(cache=True, nogil=True)
-def _mark(owner, group, draws, first, unit, unit_start, key, position, shared):  # type: ignore[no-untyped-def]
-    for d in range(owner.size):
-        if ranks.within(draws[d], first + d, group[d], key, position):
-            u = unit[owner[d]]
-            shared[d] = unit_start[u + 1] - unit_start[u] > 1
 
 
 def _choose_shared(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fraudworld.engine.shards import ATOM, Shard, cut
 from fraudworld.engine.tasks import Engine
-from fraudworld.kernels import expand, permute
+from fraudworld.kernels import expand, permute, philox
 from fraudworld.kernels.discrete import thresholds
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import Stream, StreamUse
@@ -24,23 +24,33 @@ UNIT_DRAWS = "party_attribute_sampling"
 
 
 @njit(cache=True, nogil=True)
-def _units(member, shuffle, size_draw, cuts, atom, out):  # type: ignore[no-untyped-def]
-    """Group the members of every atom into units; returns how many units there are.
+def _units(kind, wanted, k0, k1, first, cuts, out):  # type: ignore[no-untyped-def]
+    """Group the parties of kind `wanted` into units, atom by atom; returns how many units.
 
-    Members of an atom are shuffled (Fisher–Yates from their draws) and cut into runs whose
-    sizes are drawn; the last run of an atom takes what is left. `out` gets the unit of each
-    member, counted from 0, and −1 for others.
+    Members of an atom are shuffled (Fisher–Yates, by draw 0 of each under the key) and cut into
+    runs, whose sizes are drawn by draw 1 of their first; the last run of an atom takes what is
+    left. `out` gets the unit of each member, counted from 0, and −1 for others.
     """
-    n = member.size
-    order = np.empty(atom, dtype=np.int64)
+    order = np.empty(ATOM + 1, dtype=np.int64)
+    shuffle, size_draw = np.empty(ATOM, dtype=np.uint64), np.empty(ATOM, dtype=np.uint64)
     units = 0
-    for start in range(0, n, atom):
+    for start in range(0, kind.size, ATOM):
         count = 0
-        for i in range(start, min(start + atom, n)):
+        for i in range(start, min(start + ATOM, kind.size)):
             out[i] = -1
-            if member[i]:
-                order[count] = i
-                count += 1
+            order[count] = i - start
+            count += kind[i] == wanted
+        last = np.uint64(2**64 - 1)
+        lanes = (np.uint64(0), np.uint64(0), np.uint64(0), np.uint64(0))
+        for k in range(count):
+            position = np.uint64(first + start + order[k])
+            number = position >> np.uint64(1)
+            if number != last:
+                lanes = philox.block(k0, k1, number)
+                last = number
+            odd = position & np.uint64(1) != np.uint64(0)
+            shuffle[order[k]] = lanes[2] if odd else lanes[0]
+            size_draw[order[k]] = lanes[3] if odd else lanes[1]
         for k in range(count - 1, 0, -1):
             # The high half of draw × (k + 1): uniform on 0 … k but for 2**-54.
             pick = np.int64(
@@ -51,10 +61,10 @@ def _units(member, shuffle, size_draw, cuts, atom, out):  # type: ignore[no-unty
         while k < count:
             d = size_draw[order[k]] >> np.uint64(1)
             size = 1
-            while cuts[size - 1] <= d:
-                size += 1
+            for cut in cuts:
+                size += cut <= d
             for j in range(k, min(k + size, count)):
-                out[order[j]] = units
+                out[start + order[j]] = units
             units += 1
             k += size
     return units
@@ -130,9 +140,8 @@ def _shard(law: _Law, shard: Shard) -> tuple[PartyShard, tuple[NDArray[np.int64]
     kind = law.type_of[segment]
     units, counts = [], []
     for party_type, stream, sizes in law.units:
-        shuffle, size = np.ascontiguousarray(stream.draws(shard.first, shard.n).T)
         unit = np.empty(shard.n, dtype=np.int32)
-        counts.append(int(_units(kind == party_type, shuffle, size, sizes, ATOM, unit)))
+        counts.append(int(_units(kind, party_type, *stream.key, shard.first, sizes, unit)))
         units.append(unit)
     tally = np.bincount(segment, minlength=law.type_of.size)
     return PartyShard(kind, segment, *units), (tally, counts)

@@ -20,13 +20,12 @@ U32 = NDArray[np.uint32]
 Bools = NDArray[np.bool_]
 
 NOBODY = np.uint32(0xFFFFFFFF)
-"""Owner of a terminal."""
+"""Owner of a terminal, and of what no device comes before."""
 
 
-ANONYMOUS, TYPICAL, LOAD, DEGREE = (np.uint64(n) for n in (32, 33, 35, 45))
-"""Where fields of a device's record begin, right of which its owner is: whether an endpoint
-hides it, typical endpoints (0, 1, more), endpoints (10 bits), devices on the busiest."""
-
+ANONYMOUS, TYPICAL, LOAD, DEGREE = (np.uint64(n) for n in (0, 1, 3, 13))
+"""Where fields of a device's record of 32 bits begin: whether an endpoint hides it, typical
+endpoints (0, 1, more), endpoints, devices on the busiest."""
 MOST_DEGREE = (1 << 19) - 1
 MOST_LOAD = np.uint64((1 << 10) - 1)
 """Highest degree and load that are told apart."""
@@ -38,6 +37,7 @@ def _scan_edges(  # type: ignore[no-untyped-def]
     role,
     start,
     kind,
+    owner,
     world_devices,
     region,
     terminal_region,
@@ -54,57 +54,67 @@ def _scan_edges(  # type: ignore[no-untyped-def]
 ):
     """Links of one country in order of endpoint, then device; counts into `found` and cells.
 
-    region: of the country's party devices; terminals follow them. record: per device, with
-    its owner, NOBODY for terminals; degrees count up to `top`. passing, parties: per endpoint,
-    links that are not typical and distinct owners (devices are in order of owner). edge_cells:
-    (region of the device, type) links; node_cells: the same for linked endpoints, in the
-    region of their first device. found: rows out of order, doubles, rows to nobody, links to
-    devices of no such country, rows with a merchant's role.
+    region: of the country's party devices; terminals follow them. record: per device, all 0;
+    degrees count up to `top`. passing, parties: per endpoint, links that are not typical and
+    distinct owners (devices are in order of owner). edge_cells: (region of the device, type)
+    links; node_cells: the same for linked endpoints, in the region of their first device.
+    found: rows out of order, doubles, rows to nobody, links to devices of no such country,
+    rows with a merchant's role.
     """
     one = np.uint64(1)
     under_degree = (one << DEGREE) - one
-    own = record.size - terminal_region.size
+    # Of neighbouring links; those of two endpoints are taken back below.
+    disordered = doubles = merchants = 0
+    for i in range(1, device.size):
+        disordered += device[i] < device[i - 1]
+        doubles += device[i] == device[i - 1]
+    for i in range(role.size):
+        merchants += role[i] == endpoint
     for p in range(start.size - 1):
-        k = kind[p]
         low, high = start[p], start[p + 1]
-        degree = np.uint64(min(high - low, top))
-        added = one << LOAD
+        passing[p] = parties[p] = 0
+        if low == high:
+            continue
+        if low:
+            disordered -= device[low] < device[low - 1]
+            doubles -= device[low] == device[low - 1]
+        k = kind[p]
+        degree = np.uint64(min(high - low, top)) << DEGREE
         hides = np.uint64(hidden[k]) << ANONYMOUS
-        before = np.int64(-1)
         last = NOBODY
-        inside = owners = passed = 0
-        for i in range(low, high):
-            d = np.int64(device[i])
-            found[0] += d < before
-            found[1] += d == before
-            before = d
+        elsewhere = owners = passed = 0
+        # Unsigned: no place from the end is to be told from others, link by link.
+        for i in range(np.uint64(low), np.uint64(high)):
+            d = device[i]
             is_typical = role[i] == typical
             passed += not is_typical
-            found[4] += role[i] == endpoint
-            if d >= record.size:
-                # No device of the country: of another one, or of none.
-                found[3 if d < world_devices else 2] += 1
-                owners += 1
-                continue
-            r = record[d]
-            o = np.uint32(r)
-            owners += o != last or o == NOBODY
-            last = o
-            if r >> LOAD & MOST_LOAD < MOST_LOAD:
-                r += added
-            r += np.uint64(is_typical and r >> TYPICAL & np.uint64(3) < np.uint64(2)) << TYPICAL
-            most = max(r >> DEGREE, degree)
-            record[d] = r & under_degree | hides | most << DEGREE
-            if d < own:
-                inside += 1
+            if d < owner.size:
+                o = owner[d]
+                owners += o != last
+                last = o
             else:
-                edge_cells[terminal_region[d - own], k] += 1
-        edge_cells[region, k] += inside
-        if low < high and device[low] < record.size:
-            of = region if device[low] < own else terminal_region[device[low] - own]
+                owners += 1
+                elsewhere += 1
+                if d >= record.size:
+                    # No device of the country: of another one, or of none.
+                    found[3 if d < world_devices else 2] += 1
+                    continue
+                last = NOBODY
+                edge_cells[terminal_region[d - owner.size], k] += 1
+            r = np.uint64(record[d]) | hides
+            r += np.uint64(r >> LOAD & MOST_LOAD < MOST_LOAD) << LOAD
+            r += np.uint64(is_typical & (r >> TYPICAL & np.uint64(3) < np.uint64(2))) << TYPICAL
+            record[d] = max(r, r & under_degree | degree)
+        edge_cells[region, k] += high - low - elsewhere
+        if device[low] < record.size:
+            own = device[low] < owner.size
+            of = region if own else terminal_region[device[low] - owner.size]
             node_cells[of, k] += 1
         passing[p] = passed
         parties[p] = owners
+    found[0] += disordered
+    found[1] += doubles
+    found[4] += merchants
 
 
 @njit(cache=True, nogil=True)
@@ -112,13 +122,15 @@ def _read_records(record, context, found):  # type: ignore[no-untyped-def]
     """context: busiest endpoint · 2 + whether anonymous; found: devices linked without one
     typical endpoint, most endpoints of one device, devices linked.
     """
+    unlike, most, linked = 0, np.int64(0), 0
     for d in range(record.size):
-        r = record[d]
+        r = np.uint64(record[d])
         context[d] = r >> DEGREE << np.uint64(1) | r >> ANONYMOUS & np.uint64(1)
         load = np.int64(r >> LOAD & MOST_LOAD)
-        found[0] += np.int64(r >> TYPICAL & np.uint64(3)) != (load > 0)
-        found[1] = max(found[1], load)
-        found[2] += load > 0
+        unlike += np.int64(r >> TYPICAL & np.uint64(3)) != (load > 0)
+        most = max(most, load)
+        linked += load > 0
+    found[0], found[1], found[2] = unlike, most, linked
 
 
 @dataclass(frozen=True)
@@ -177,9 +189,7 @@ def scan_edges(
     """
     shape = (law.regions, law.hidden.size)
     edge_cells, node_cells = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-    record = np.empty(owner.size + terminal_region.size, dtype=np.uint64)
-    record[: owner.size] = owner
-    record[owner.size :] = NOBODY
+    record = np.zeros(owner.size + terminal_region.size, dtype=np.uint32)
     passing, parties = (np.empty(of.type.size, dtype=np.uint32) for _ in range(2))
     found, seen = np.zeros(5, dtype=np.int64), np.zeros(3, dtype=np.int64)
     _scan_edges(
@@ -187,6 +197,7 @@ def scan_edges(
         of.role,
         of.start,
         of.type,
+        owner,
         world_devices,
         region,
         terminal_region,

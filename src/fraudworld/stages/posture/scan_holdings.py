@@ -26,74 +26,76 @@ Bools = NDArray[np.bool_]
 
 
 @njit(cache=True, nogil=True)
-def _scan_holdings(  # type: ignore[no-untyped-def]
-    party_type,
-    owner,
-    kind,
-    start,
-    kmax,
-    party_type_of,
-    instrument_account,
-    instrument_kind,
-    instrument_start,
-    legal,
-    caps,
-    floor,
-    needs_floor,
-    is_card,
-    needs_card,
-    flags,
-    carried,
-    found,
+def _scan_accounts(  # type: ignore[no-untyped-def]
+    party_type, owner, kind, start, kmax, party_type_of, needs_floor, found
 ):
-    """Accounts in order of owner and the instruments on them; counts into `found`.
+    """Accounts in order of owner; counts into `found`.
 
-    kmax, party_type_of: per account type; legal, caps, floor: (account type, instrument
-    type); needs_floor: account types with any floor; flags: bits of every instrument type.
-    carried: per account the flags of its instruments · (CARRIED + 1) + how many they are.
-    found: rows out of order, holdings above K_max, products of another party type,
-    instruments out of order, illegal ones, pairs above their cap, tokens without a card,
+    kmax, party_type_of, needs_floor: per account type. found: rows out of order, holdings above
+    K_max, products of another party type; at 7, accounts that need a floor.
+    """
+    disordered = above = misfits = needing = run = 0
+    before = np.int64(-1), np.int64(-1)
+    for a in range(min(np.int64(start[-1]), owner.size)):
+        p, k = np.int64(owner[a]), np.int64(kind[a])
+        known = p < party_type.size
+        p = p if known else 0
+        same = p == before[0]
+        disordered += not (known & (start[p] <= a) & (a < start[p + 1]))
+        disordered += same & (k < before[1])
+        run = run * (same & (k == before[1])) + 1
+        above += run == kmax[k] + 1
+        misfits += party_type_of[k] != party_type[p]
+        needing += needs_floor[k]
+        before = p, k
+    found[0], found[1], found[2], found[7] = disordered, above, misfits, needing
+
+
+@njit(cache=True, nogil=True)
+def _scan_instruments(  # type: ignore[no-untyped-def]
+    kind, account, instrument, start, legal, caps, floor, is_card, needs_card, flags, carried, found
+):
+    """Instruments in order of account; counts into `found`.
+
+    kind: per account; account, instrument: whose every instrument is, and its type; legal, caps,
+    floor: (account type, instrument type); flags: bits of every instrument type. carried: per
+    account, all 0, the flags of its instruments · (CARRIED + 1) + how many they are. found, from
+    3 on: instruments out of order, illegal ones, pairs above their cap, tokens without a card,
     accounts without their floor, most instruments on one account.
     """
-    held = np.zeros(caps.shape[1], dtype=np.int64)
-    for p in range(start.size - 1):
-        run = 0
-        for a in range(start[p], start[p + 1]):
-            k = kind[a]
-            if owner[a] != p:
-                found[0] += 1
-            if a > start[p] and kind[a - 1] > k:
-                found[0] += 1
-            run = run + 1 if a > start[p] and kind[a - 1] == k else 1
-            if run == kmax[k] + 1:
-                found[1] += 1
-            if party_type_of[k] != party_type[p]:
-                found[2] += 1
-    for a in range(instrument_start.size - 1):
+    disordered = illegal = above = lone = floors = most = 0
+    # Of the account of the instrument before.
+    last = np.int64(-1)
+    size = bits = 0
+    card = token = has_floor = False
+    held = np.zeros(flags.size, dtype=np.int64)  # of every type on the last account that has it
+    held_by = np.full(flags.size, -1, dtype=np.int64)
+    for i in range(min(np.int64(start[-1]), account.size)):
+        a, m = np.int64(account[i]), np.int64(instrument[i])
+        known = a < kind.size
+        a = a if known else 0
+        disordered += not (known & (start[a] <= i) & (i < start[a + 1]))
         k = kind[a]
-        low, high = instrument_start[a], instrument_start[a + 1]
-        cards = tokens = floors = bits = 0
-        for i in range(low, high):
-            m = instrument_kind[i]
-            held[m] += 1
-            if instrument_account[i] != a:
-                found[3] += 1
-            if not legal[k, m]:
-                found[4] += 1
-            if held[m] == caps[k, m] + 1:
-                found[5] += 1
-            cards += is_card[m]
-            tokens += needs_card[m]
-            floors += floor[k, m]
-            bits |= flags[m]
-        for i in range(low, high):
-            held[instrument_kind[i]] = 0
-        if tokens > 0 and cards == 0:
-            found[6] += 1
-        if needs_floor[k] and floors == 0:
-            found[7] += 1
-        found[8] = max(found[8], high - low)
-        carried[a] = bits * (CARRIED + 1) + min(high - low, CARRIED)
+        same = a == last
+        lone += (not same) & token & (not card)
+        size = size * same + 1
+        bits = bits * same | flags[m]
+        card = same & card | is_card[m]
+        token = same & token | needs_card[m]
+        had = same & has_floor
+        has_floor = had | floor[k, m]
+        floors += has_floor & (not had)
+        illegal += not legal[k, m]
+        held[m] = held[m] * (held_by[m] == a) + 1
+        held_by[m] = a
+        above += held[m] == caps[k, m] + 1
+        most = max(most, size)
+        carried[a] = bits * (CARRIED + 1) + min(size, CARRIED)
+        last = a
+    lone += token & (not card)
+    found[3], found[4], found[5], found[6] = disordered, illegal, above, lone
+    found[7] -= floors
+    found[8] = most
 
 
 @dataclass(frozen=True)
@@ -164,26 +166,14 @@ def scan_holdings(
     """
     carried = np.zeros(accounts.type.size, dtype=np.uint8)
     found = np.zeros(9, dtype=np.int64)
-    _scan_holdings(
-        parties.type,
-        accounts.owner,
-        accounts.type,
-        accounts.start,
-        law.kmax,
-        law.party_type_of,
-        instruments.account,
-        instruments.type,
-        instruments.start,
-        law.legal,
-        law.caps,
-        law.floor,
-        law.floor.any(axis=1),
-        law.is_card,
-        law.needs_card,
-        law.flags,
-        carried,
-        found,
-    )
+    _scan_accounts(
+        parties.type, accounts.owner, accounts.type, accounts.start, law.kmax, law.party_type_of,
+        law.floor.any(axis=1), found,
+    )  # fmt: skip
+    _scan_instruments(
+        accounts.type, instruments.account, instruments.type, instruments.start, law.legal,
+        law.caps, law.floor, law.is_card, law.needs_card, law.flags, carried, found,
+    )  # fmt: skip
     found[0] += abs(accounts.type.size - int(accounts.start[-1]))
     found[3] += abs(instruments.type.size - int(instruments.start[-1]))
     return carried, found
