@@ -129,11 +129,11 @@ def _score(k0, k1, first, sigma, signal, kind, group_of, out, digits):  # type: 
         _noise(k0, k1, first + low, bits[:n])
         normal.deviates(bits[:n], noise[:n])
         for i in range(n):
-            score = signal[low + i] + sigma * noise[i]
-            score = min(max(score, 0.0), 1.0)
-            high = np.uint32(score * 4294967295.0)
-            out[low + i] = high
-            digits[group_of[kind[low + i]], high >> np.uint32(DIGIT_SHIFT)] += np.uint32(1)
+            noise[i] = min(max(signal[low + i] + sigma * noise[i], 0.0), 1.0) * 4294967295.0
+        for i in range(n):
+            score = np.uint32(np.int64(noise[i]))
+            out[low + i] = score
+            digits[group_of[kind[low + i]], score >> np.uint32(DIGIT_SHIFT)] += np.uint32(1)
 
 
 @njit(inline="always")
