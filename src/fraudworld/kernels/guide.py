@@ -18,7 +18,7 @@ SHIFT = np.uint64(56)
 def guide(table: NDArray[np.uint64]) -> NDArray[np.uint8]:
     """The least category of every row of `table`, from `thresholds`, by leading bits of a draw."""
     draws = np.arange(2**8, dtype=np.uint64) << SHIFT - np.uint64(1)
-    return (table[:, None, :] <= draws[:, None]).sum(axis=2).astype(np.uint8)
+    return np.asarray((table[:, None, :] <= draws[:, None]).sum(axis=2), dtype=np.uint8)
 
 
 @njit(inline="always")

@@ -43,8 +43,8 @@ def _account_rows(
         "account_id": ids(first, low, high),
         "owner_party_id": ref(owner, shard.first),
         "account_type": of.type[low:high],
-        "party_type": parties.type[owner],
-        "segment_id": parties.segment[owner],
+        "party_type": parties.type.take(owner),
+        "segment_id": parties.segment.take(owner),
         "region_id": np.full(n, region, dtype=np.uint8),
         "country_iso": np.full(n, shard.country, dtype=np.uint8),
         "currency": np.full(n, currency, dtype=np.uint8),
@@ -67,18 +67,18 @@ def _holding_rows(first: int, of: AccountShard, low: int, high: int) -> Batch:
 @njit(cache=True, nogil=True)
 def _held(of, kind, low, high, first, owner, product, number):  # type: ignore[no-untyped-def]
     """Holdings low … high − 1: runs of accounts of one owner and product."""
-    run = -1
+    run, length = -1, 0
     for a in range(of.size):
-        if a == 0 or of[a] != of[a - 1] or kind[a] != kind[a - 1]:
-            run += 1
-            if run == high:
-                return
-            if run >= low:
-                owner[run - low] = first + of[a] + 1
-                product[run - low] = kind[a]
-                number[run - low] = 0
+        new = a == 0 or (of[a] != of[a - 1]) | (kind[a] != kind[a - 1])
+        run += new
+        length = length * (not new) + 1
+        if run == high:
+            return
         if run >= low:
-            number[run - low] += 1
+            # Once for every account of a run: nobody could predict which is its last.
+            owner[run - low] = first + of[a] + 1
+            product[run - low] = kind[a]
+            number[run - low] = length
 
 
 def account_summary(pack: PolicyPack, accounts: Accounts, parties: Parties, geo: Geography) -> Rows:

@@ -299,9 +299,7 @@ def instruments_of(
     rows, table = scheme_table(pack, geo)
     stream = Stream(seed, "s3/scheme", ATTRIBUTES)
     guides = guide(table)
-    schemes = [
-        SchemeLaw(made.table, stream.key, table[of], guides[of]) for of in rows.T
-    ]
+    schemes = [SchemeLaw(made.table, stream.key, table[of], guides[of]) for of in rows.T]
     items = engine.keep(
         wallets.instruments,
         [schemes[s.country] for s in parties.shards],

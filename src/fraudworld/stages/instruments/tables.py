@@ -25,7 +25,7 @@ def _base_rows(
     return {
         "instrument_id": ids(first, low, high),
         "account_id": ref(account, first_account),
-        "owner_party_id": ref(accounts.owner[account], first_party),
+        "owner_party_id": ref(accounts.owner.take(account), first_party),
         "instrument_type": of.type[low:high],
         "scheme": of.scheme[low:high],
     }

@@ -77,6 +77,15 @@ def _insert(values, low, end, value):  # type: ignore[no-untyped-def]
     return True
 
 
+@njit(inline="always")
+def _held(start, holders, h, index):  # type: ignore[no-untyped-def]
+    """Number `index`, from 0, of what holders[h], holders[h + 1], … have one after the other."""
+    while index >= start[holders[h] + 1] - start[holders[h]]:
+        index -= start[holders[h] + 1] - start[holders[h]]
+        h += 1
+    return start[holders[h]] + index
+
+
 @njit(cache=True, nogil=True)
 def _draw_links(  # type: ignore[no-untyped-def]
     first,
@@ -176,11 +185,7 @@ def _draw_links(  # type: ignore[no-untyped-def]
                 index = skip + step
                 if index >= total:
                     index -= total
-                u = 0
-                while index >= account_start[users[u] + 1] - account_start[users[u]]:
-                    index -= account_start[users[u] + 1] - account_start[users[u]]
-                    u += 1
-                account = account_start[users[u]] + index
+                account = _held(account_start, users, 0, index)
                 if account_load[account] < max_per_account and _insert(
                     out_target, accounts, at, account
                 ):
@@ -202,11 +207,7 @@ def _draw_links(  # type: ignore[no-untyped-def]
                 index = skip + step
                 if index >= total:
                     index -= total
-                u = accounts
-                while index >= instrument_start[out_target[u] + 1] - instrument_start[out_target[u]]:
-                    index -= instrument_start[out_target[u] + 1] - instrument_start[out_target[u]]
-                    u += 1
-                instrument = instrument_start[out_target[u]] + index
+                instrument = _held(instrument_start, out_target, accounts, index)
                 if instrument_load[instrument] < max_per_instrument and _insert(
                     out_target, instruments, at, instrument
                 ):

@@ -75,13 +75,14 @@ def _device_rows(
     low: int,
     high: int,
 ) -> Batch:
-    columns = np.zeros((len(TARGETS), high - low), dtype=np.int64)
     if isinstance(of, Terminals):
+        columns = np.zeros((len(TARGETS), high - low), dtype=np.int64)
         columns[TARGETS.index("merchant_id")] = merchant_id[of.merchant[low:high]]
         device = ids(int(firsts[0]), low, high)
         role = np.full(high - low, terminal, dtype=np.uint8)
     else:
         role = of.role[low:high]
+        columns = np.empty((len(TARGETS), high - low), dtype=np.int64)
         device = np.empty(high - low, dtype=np.int64)
         _targets(of.device[low:high], role, of.target[low:high], place, firsts, device, columns)
     return {"device_id": device, **dict(zip(TARGETS, columns, strict=True)), "link_role": role}
@@ -89,10 +90,12 @@ def _device_rows(
 
 @njit(cache=True, nogil=True)
 def _targets(device, role, target, place, firsts, device_id, columns):  # type: ignore[no-untyped-def]
-    """Write the id of every link's target into its own column; the others stay 0."""
+    """Write the id of every link's target into its own column, and 0 into the others."""
     for i in range(role.size):
         device_id[i] = firsts[0] + device[i] + 1
         p = place[role[i]]
+        for c in range(len(TARGETS)):
+            columns[c, i] = 0
         columns[p, i] = firsts[p + 1] + target[i] + 1
 
 
@@ -160,7 +163,7 @@ def _link_rows(
     high: int,
 ) -> Batch:
     n = high - low
-    ip, device, other = (np.zeros(n, dtype=np.int64) for _ in range(3))
+    ip, device, other = (np.empty(n, dtype=np.int64) for _ in range(3))
     role = np.empty(n, dtype=np.uint8)
     # An endpoint's merchant stands before its devices, after all earlier links and merchants.
     rows = of.start[endpoint] + np.arange(endpoint.size)
@@ -184,7 +187,7 @@ def _merge(  # type: ignore[no-untyped-def]
     for i in range(ip.size):
         if e < rows.size and rows[e] == low + i:
             ip[i] = ip_first + endpoint[e] + 1
-            other[i] = merchant[e]
+            device[i], other[i] = 0, merchant[e]
             role[i] = endpoint_role
             e += 1
             continue
@@ -193,6 +196,7 @@ def _merge(  # type: ignore[no-untyped-def]
         d = np.int64(link_device[link])
         ip[i] = ip_first + node + 1
         device[i] = (first_device + d if d < own else terminals[d - own]) + 1
+        other[i] = 0
         role[i] = link_role[link]
         link += 1
 

@@ -61,8 +61,8 @@ def _units(kind, wanted, k0, k1, first, cuts, out):  # type: ignore[no-untyped-d
         while k < count:
             d = size_draw[order[k]] >> np.uint64(1)
             size = 1
-            for cut in cuts:
-                size += cut <= d
+            for end in cuts:
+                size += end <= d
             for j in range(k, min(k + size, count)):
                 out[start + order[j]] = units
             units += 1
@@ -137,7 +137,7 @@ def _shard(law: _Law, shard: Shard) -> tuple[PartyShard, tuple[NDArray[np.int64]
     first, last = (int(law.start[shard.country + i]) for i in range(2))
     keys, cuts = law.place[shard.country], law.cuts[shard.country]
     permute.deal_out(shard.first - first, last - first, keys, cuts, segment)
-    kind = law.type_of[segment]
+    kind = law.type_of.take(segment)
     units, counts = [], []
     for party_type, stream, sizes in law.units:
         unit = np.empty(shard.n, dtype=np.int32)

@@ -216,7 +216,7 @@ def score(
     context = seen.context[begin : begin + devices.type.size]
     signal = {
         "party": laws.party_signal[parties.segment, held],
-        "account": laws.account_signal[carried],
+        "account": laws.account_signal.take(carried),
         "device": laws.device_signal(context, users, devices.type),
     }
     scores = ScoredShard(
@@ -300,7 +300,7 @@ def place(
     """Roles of parties, and strata of accounts and devices given those."""
     tier = tiers["party"](first.party, scored.party, parties.type, laws.group_of["party"])
     roles, _ = how(first.party, plain_strata(laws, "party", tier, parties.type))
-    risky = laws.risky["party"][roles.raw]
+    risky = laws.risky["party"].take(roles.raw)
     strata, sizes = {}, {}
     for entity, low, scores, kind, owner in (
         ("account", first.account, scored.account, accounts.type, accounts.owner),
@@ -413,7 +413,7 @@ def expose(
 
     shards: roles of the country's party devices; terminals: raw roles of its terminals.
     """
-    risky = laws.risky["device"][np.concatenate([*(s.raw for s in shards), terminals])]
+    risky = laws.risky["device"].take(np.concatenate([*(s.raw for s in shards), terminals]))
     tier = tiers(ip_first, seen.score, seen.group, laws.group_of["ip"])
     n = laws.scores["ip"].groups * laws.tiers * 4
     stratum = np.empty(tier.size, dtype=np.min_scalar_type(n - 1))
@@ -432,14 +432,12 @@ def sizes(exposed: ExposedCountry) -> I64:
 @njit(cache=True, nogil=True)
 def _ip_strata(tier, group, start, device, risky, sharing, tiers, stratum, sizes):  # type: ignore[no-untyped-def]
     for p in range(tier.size):
-        exposed = 0
-        for i in range(start[p], start[p + 1]):
-            if device[i] < risky.size and risky[device[i]]:
-                exposed = 1
-                break
-        if start[p + 1] - start[p] >= sharing:
-            exposed += 2
-        c = (np.int64(group[p]) * tiers + tier[p]) * 4 + exposed
+        exposed = False
+        for i in range(np.uint64(start[p]), np.uint64(start[p + 1])):
+            if device[i] < risky.size:
+                exposed |= risky[device[i]]
+        c = np.int64(group[p]) * tiers + tier[p]
+        c = (c * 2 + (start[p + 1] - start[p] >= sharing)) * 2 + exposed
         stratum[p] = c
         sizes[c] += 1
 

@@ -122,7 +122,7 @@ def _read_records(record, context, found):  # type: ignore[no-untyped-def]
     """context: busiest endpoint · 2 + whether anonymous; found: devices linked without one
     typical endpoint, most endpoints of one device, devices linked.
     """
-    unlike, most, linked = 0, np.int64(0), 0
+    unlike = most = linked = np.int64(0)
     for d in range(record.size):
         r = np.uint64(record[d])
         context[d] = r >> DEGREE << np.uint64(1) | r >> ANONYMOUS & np.uint64(1)

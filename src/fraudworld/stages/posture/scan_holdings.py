@@ -39,7 +39,7 @@ def _scan_accounts(  # type: ignore[no-untyped-def]
     for a in range(min(np.int64(start[-1]), owner.size)):
         p, k = np.int64(owner[a]), np.int64(kind[a])
         known = p < party_type.size
-        p = p if known else 0
+        p = p if known else np.int64(0)
         same = p == before[0]
         disordered += not (known & (start[p] <= a) & (a < start[p + 1]))
         disordered += same & (k < before[1])
@@ -73,7 +73,7 @@ def _scan_instruments(  # type: ignore[no-untyped-def]
     for i in range(min(np.int64(start[-1]), account.size)):
         a, m = np.int64(account[i]), np.int64(instrument[i])
         known = a < kind.size
-        a = a if known else 0
+        a = a if known else np.int64(0)
         disordered += not (known & (start[a] <= i) & (i < start[a + 1]))
         k = kind[a]
         same = a == last
