@@ -19,14 +19,15 @@ from fraudworld.engine.tasks import Item
 class LocalItem:
     """A result that is kept, or on its way."""
 
-    __slots__ = ("future",)
+    __slots__ = ("held",)
 
-    def __init__(self, future: Future[Kept]) -> None:
-        self.future = future
+    def __init__(self, held: Kept | Future[Kept]) -> None:
+        self.held = held
 
     def get(self) -> Any:
         """The value, once it is there. Raises what the task died of."""
-        return self.future.result().get()
+        held = self.held
+        return (held if isinstance(held, Kept) else held.result()).get()
 
 
 class LocalEngine:
@@ -54,15 +55,15 @@ class LocalEngine:
     ) -> tuple[list[Item], list[Any]]:
         futures = [self._pool.submit(self._split, task, row) for row in zip(*columns, strict=True)]
         done = [future.result() for future in futures]
-        return [_item(kept) for kept, _ in done], [told for _, told in done]
+        return [LocalItem(kept) for kept, _ in done], [told for _, told in done]
 
     def fetch(self, items: Sequence[Any]) -> list[Any]:
         return [item.get() for item in items]
 
     def check(self, items: Sequence[Any]) -> None:
         for item in items:
-            if item.future.done():
-                item.future.result()
+            if isinstance(item.held, Future) and item.held.done():
+                item.held.result()
 
     def _start(self, run: Callable[..., Kept], task: Callable[..., Any], row: Any) -> LocalItem:
         # A task waits for its inputs on its own thread. They were asked for before it, and
@@ -98,9 +99,3 @@ def _value(argument: Any) -> Any:
     if type(argument) in (list, tuple):
         return type(argument)(map(_value, argument))
     return argument
-
-
-def _item(kept: Kept) -> LocalItem:
-    done: Future[Kept] = Future()
-    done.set_result(kept)
-    return LocalItem(done)

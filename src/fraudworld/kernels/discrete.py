@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import gammaln, xlogy
+from scipy.special import gammaln, xlog1py, xlogy
 
 from fraudworld.kernels import philox
 
@@ -71,9 +71,18 @@ def choose_drawn(k0, k1, width, index, first, rows, table, out):  # type: ignore
 
 def zero_inflated_poisson(zero_share: float, mean: float, maximum: int) -> NDArray[np.float64]:
     """P(0 … maximum): structural zero with `zero_share`, else Poisson truncated above."""
-    # As scipy.stats has it, which takes a second to import.
+    # By its formula: scipy.stats takes a second to import.
     k = np.arange(maximum + 1)
     p = np.exp(xlogy(k, mean) - gammaln(k + 1) - mean)
     p = (1.0 - zero_share) * p / p.sum()
     p[0] += zero_share
+    return np.asarray(p / p.sum())
+
+
+def negative_binomial(mean: float, dispersion: float, maximum: int) -> NDArray[np.float64]:
+    """P(0 … maximum) of `mean` and variance mean + mean² / dispersion, truncated above."""
+    k = np.arange(maximum + 1)
+    ways = gammaln(k + dispersion) - gammaln(k + 1) - gammaln(dispersion)
+    success = dispersion / (dispersion + mean)
+    p = np.exp(ways + xlogy(dispersion, success) + xlog1py(k, -success))
     return np.asarray(p / p.sum())

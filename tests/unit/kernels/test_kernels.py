@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import chisquare, norm
+from scipy.stats import chisquare, nbinom, norm, poisson
 
 from fraudworld.kernels import apportion, discrete, normal, permute, select
 from fraudworld.rng import FAMILIES, Stream
@@ -135,6 +135,17 @@ def test_choices_follow_the_shares_and_never_take_an_impossible_category():
     assert list(discrete.choices(edge, np.ones(2, np.uint8), table)) == [0, 0]
     with pytest.raises(ValueError, match="sum to 1"):
         discrete.thresholds([[0.5, 0.49]])
+
+
+@pytest.mark.parametrize("mean", [0.2, 3.0, 14.0])
+@pytest.mark.parametrize("dispersion", [0.5, 1.0, 8.0])
+def test_counts_are_those_of_scipy(mean, dispersion):
+    of_scipy = nbinom.pmf(np.arange(25), dispersion, dispersion / (dispersion + mean))
+    ours = discrete.negative_binomial(mean, dispersion, 24)
+    np.testing.assert_allclose(ours, of_scipy / of_scipy.sum(), rtol=1e-12)
+    of_scipy = poisson.pmf(np.arange(25), mean)
+    ours = discrete.zero_inflated_poisson(0.0, mean, 24)
+    np.testing.assert_allclose(ours, of_scipy / of_scipy.sum(), rtol=1e-12)
 
 
 def test_zero_inflated_poisson_has_its_zero_share_and_maximum():

@@ -19,13 +19,12 @@ from typing import Any
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from scipy.special._ufuncs import _nbinom_pmf  # scipy.stats' own: 25 times dearer to import
 
 from fraudworld.engine.tasks import Engine, Item
 from fraudworld.errors import InputError
 from fraudworld.kernels import expand, permute, philox, ranks
 from fraudworld.kernels.apportion import largest_remainder
-from fraudworld.kernels.discrete import category, thresholds
+from fraudworld.kernels.discrete import category, negative_binomial, thresholds
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import Stream, StreamUse
 from fraudworld.stages.network import leases
@@ -188,9 +187,7 @@ def _count_cuts(pack: PolicyPack) -> tuple[NDArray[np.uint64], ...]:
         if legacy and group not in ("COMPUTER_PORTABLE", "IOT_OTHER"):
             asleep = 1.0  # looked up under another name, and so never found
         dormant[g] = 1.0 - asleep, asleep
-        r = priors.dispersion
-        p = _nbinom_pmf(np.arange(top), r, r / (r + law.mean - 1.0))
-        counts[g] = p / p.sum()
+        counts[g] = negative_binomial(law.mean - 1.0, priors.dispersion, top - 1)
     shares = np.zeros((len(owners), len(groups), len(types)))
     for o, owner in enumerate(owners):
         for g, group in enumerate(groups):
