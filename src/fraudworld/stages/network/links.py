@@ -296,7 +296,8 @@ def _shard(
 ) -> tuple[LinkShard, tuple[int, int, int]]:
     """Links of one shard; told: links, devices marked as shared, devices with co-users."""
     unit, unit_start, unit_member = _units(parties.household, parties.business_group)
-    room = devices.owner.size * (20 + MAX_USERS)
+    most = MAX_USERS + law.account_cuts.shape[1] - 1 + law.instrument_cuts.shape[1] - 1
+    room = devices.owner.size * most
     device, target = np.empty(room, dtype=np.uint32), np.empty(room, dtype=np.uint32)
     role = np.empty(room, dtype=np.uint8)
     rows, marked, with_company = _draw_links(
@@ -309,8 +310,7 @@ def _shard(
         np.zeros(instruments.type.size, dtype=np.uint8),
         device, role, target,
     )  # fmt: skip
-    for column in (device, role, target):
-        column.resize(rows, refcheck=False)  # in place: what was not used was never touched
+    device, role, target = (column[:rows].copy() for column in (device, role, target))
     return LinkShard(device, role, target), (rows, marked, with_company)
 
 
