@@ -239,7 +239,8 @@ def started(engine: Engine, writing: Writing, rows: Rows) -> list[Item]:
     """The parts of a dataset, on their way."""
     blocks = [(low, min(low + PART_ROWS, rows.n)) for low in range(0, max(rows.n, 1), PART_ROWS)]
     task = partial(write_part, writing, rows.make)
-    return engine.keep(task, range(len(blocks)), [rows.pieces(*block) for block in blocks])
+    pieces = [rows.pieces(*block) for block in blocks]
+    return engine.keep(task, range(len(blocks)), pieces, later=True)
 
 
 def _restamped(

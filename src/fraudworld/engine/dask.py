@@ -62,6 +62,8 @@ FUTURES = 4
 """Futures per thread that the other rows of a round become …"""
 MOST_ROWS = 16
 """… of so many rows at most: a future's rows are in memory together."""
+LATER = -1
+"""Priority of tasks that nothing but the end waits for."""
 
 
 class Held:
@@ -130,8 +132,11 @@ class DaskEngine:
             self._open.close()
             raise
 
-    def keep(self, task: Callable[..., Any], *columns: Iterable[Any]) -> list[Any]:
-        return [item for items in self._round(_keep, task, columns) for item in items]
+    def keep(
+        self, task: Callable[..., Any], *columns: Iterable[Any], later: bool = False
+    ) -> list[Any]:
+        made = self._round(_keep, task, columns, LATER if later else 0)
+        return [item for items in made for item in items]
 
     def ask(self, task: Callable[..., Any], *columns: Iterable[Any]) -> list[Any]:
         return self.fetch(self.keep(task, *columns))
@@ -174,6 +179,7 @@ class DaskEngine:
         run: Callable[..., Any],
         task: Callable[..., Any],
         columns: Sequence[Iterable[Any]],
+        priority: int = 0,
     ) -> list[list[DaskItem]]:
         """Start `task` for every row, by way of `run`, which says what becomes of its result.
 
@@ -187,7 +193,7 @@ class DaskEngine:
         cuts = _cuts(len(rows), self.workers)
         plans = [_plan(rows[low:high]) for low, high in cuts]
         futures = self._submit(
-            name, partial(run, stamp()), [(law, plan, sources) for plan, sources in plans]
+            name, partial(run, stamp()), [(law, plan, sources) for plan, sources in plans], priority
         )
         return [
             [DaskItem(future, row) for row in range(high - low)]
@@ -195,7 +201,11 @@ class DaskEngine:
         ]
 
     def _submit(
-        self, name: str, task: Callable[..., Any], rows: Sequence[tuple[Any, ...]]
+        self,
+        name: str,
+        task: Callable[..., Any],
+        rows: Sequence[tuple[Any, ...]],
+        priority: int = 0,
     ) -> list[Any]:
         if self._gone is not None:
             raise self._gone
@@ -208,7 +218,7 @@ class DaskEngine:
         distributed = needs("distributed")
         try:
             found: list[Any] = self._client.map(
-                task, *zip(*rows, strict=True), key=keys, pure=False
+                task, *zip(*rows, strict=True), key=keys, pure=False, priority=priority
             )
             return found
         except distributed.client.ClosedClientError as error:

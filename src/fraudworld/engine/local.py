@@ -41,10 +41,17 @@ class LocalEngine:
     ) -> None:
         self.workers = workers
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="shard")
+        self._later = ThreadPoolExecutor(workers, thread_name_prefix="later")
         self._results = Results(memory, scratch)
 
-    def keep(self, task: Callable[..., Any], *columns: Iterable[Any]) -> list[Item]:
-        return [self._start(self._kept, task, row) for row in zip(*columns, strict=True)]
+    def keep(
+        self, task: Callable[..., Any], *columns: Iterable[Any], later: bool = False
+    ) -> list[Item]:
+        # A task waits for its inputs on its own thread. They were asked for before it, and
+        # a pool starts tasks in order, so what it waits for is running or done; what comes
+        # later is waited for by nothing but the end.
+        pool = self._later if later else self._pool
+        return [LocalItem(pool.submit(self._kept, task, row)) for row in zip(*columns, strict=True)]
 
     def ask(self, task: Callable[..., Any], *columns: Iterable[Any]) -> list[Any]:
         futures = [self._pool.submit(_run, task, row) for row in zip(*columns, strict=True)]
@@ -65,11 +72,6 @@ class LocalEngine:
             if isinstance(item.held, Future) and item.held.done():
                 item.held.result()
 
-    def _start(self, run: Callable[..., Kept], task: Callable[..., Any], row: Any) -> LocalItem:
-        # A task waits for its inputs on its own thread. They were asked for before it, and
-        # the pool starts tasks in order, so what it waits for is running or done.
-        return LocalItem(self._pool.submit(run, task, row))
-
     def _kept(self, task: Callable[..., Any], row: tuple[Any, ...]) -> Kept:
         return self._results.put(_run(task, row))
 
@@ -86,7 +88,8 @@ class LocalEngine:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._pool.shutdown(cancel_futures=True)
+        for pool in (self._pool, self._later):
+            pool.shutdown(cancel_futures=True)
 
 
 def _run(task: Callable[..., Any], row: tuple[Any, ...]) -> Any:

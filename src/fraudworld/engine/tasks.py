@@ -28,8 +28,14 @@ class Engine(Protocol):
 
     workers: int
 
-    def keep(self, task: Callable[..., Any], *columns: Iterable[Any]) -> list[Item]:
-        """Start the tasks and return at once; what they make is kept."""
+    def keep(
+        self, task: Callable[..., Any], *columns: Iterable[Any], later: bool = False
+    ) -> list[Item]:
+        """Start the tasks and return at once; what they make is kept.
+
+        later: no other task needs what these make, so they fill the time in which rounds
+        leave a worker idle.
+        """
         ...
 
     def ask(self, task: Callable[..., Any], *columns: Iterable[Any]) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -15,6 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fraudworld import engine as engines
+from fraudworld.engine.local import LocalEngine
 from fraudworld.engine.tasks import Engine
 from fraudworld.errors import FraudworldError, InputError, InternalError, LostError, RefusedError
 
@@ -82,6 +84,20 @@ def test_items_reach_tasks_as_values(engine: Engine) -> None:
     more = engine.keep(add, items, [1, 2])
     assert engine.ask(total, more) == [55, 4_999_950_000 + 200_000]
     assert [a.size for a in engine.fetch(more)] == [10, 100_000]
+
+
+def test_what_comes_later_comes(engine: Engine) -> None:
+    items = engine.keep(add, engine.keep(numbers, [10, 1_000]), [1, 2], later=True)
+    assert engine.ask(abs, [-3]) == [3]
+    assert [int(a.sum()) for a in engine.fetch(items)] == [55, 499_500 + 2_000]
+
+
+def test_a_round_does_not_wait_for_what_comes_later() -> None:
+    over = threading.Event()
+    with LocalEngine(1) as engine:
+        items = engine.keep(over.wait, [60.0, 60.0], later=True)
+        engine.ask(lambda _: over.set(), [0])
+        assert engine.fetch(items) == [True, True]
 
 
 def test_items_reach_tasks_inside_lists_and_tuples_too(engine: Engine) -> None:
