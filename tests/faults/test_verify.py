@@ -43,6 +43,8 @@ def test_a_run_that_failed_its_gates_verifies_too(tmp_path):
     verdict = verify(outcome.place.root)
     assert verdict.holds, verdict.first_failure
     assert all(c.holds for c in regenerated(outcome.place.root))
+    said = standalone(outcome.place.root)
+    assert said.returncode == 0, said.stdout
 
 
 def test_deep_makes_the_run_again(demo_world):

@@ -141,28 +141,30 @@ def divergence(observed, expected):
     return max(entropy(m) - (entropy(p) + entropy(q)) / 2, 0.0)
 
 
-def odds_ratio(sql, asset, clean):
+def risky(words, raw, family):
+    """Is the family another than the clean one? A role without a family is read by its mapping."""
+    return (words["mapping"].get(raw) if family == "UNMAPPED" else family) != words["clean_family"]
+
+
+def odds_ratio(sql, asset, roles):
     """Risky asset given a risky owner, half a case added to every cell."""
     table, key, owner = {
         "account": ("s2_account_base_6A", "account_id", "owner_party_id"),
         "device": ("s4_device_base_6A", "device_id", "primary_party_id"),
     }[asset]
     cells = {(a, b): 0.5 for a in (True, False) for b in (True, False)}
-    cells |= {
-        (bool(a), bool(b)): n + 0.5
-        for a, b, n in sql.execute(
-            f"SELECT p.canonical_role_family <> ?, r.canonical_role_family <> ?, count(*)"
-            f" FROM {table} t JOIN s5_{asset}_fraud_roles_6A r USING ({key})"
-            f" JOIN s5_party_fraud_roles_6A p ON p.party_id = t.{owner} GROUP BY ALL",
-            [clean["party"], clean[asset]],
-        ).fetchall()
-    }
+    for *of_owner, raw, family, n in sql.execute(
+        "SELECT p.raw_role, p.canonical_role_family, r.raw_role, r.canonical_role_family, count(*)"
+        f" FROM {table} t JOIN s5_{asset}_fraud_roles_6A r USING ({key})"
+        f" JOIN s5_party_fraud_roles_6A p ON p.party_id = t.{owner} GROUP BY ALL"
+    ).fetchall():
+        cells[risky(roles["party"], *of_owner), risky(roles[asset], raw, family)] += n
     return cells[True, True] * cells[False, False] / (cells[True, False] * cells[False, True])
 
 
 def statistics(sql, policy):
     """The metrics of the gateboard that need no more than counts: name → value."""
-    clean = {e: v["clean_family"] for e, v in policy["fraud_role_taxonomy"]["entities"].items()}
+    roles = policy["fraud_role_taxonomy"]["entities"]
     out = {}
     caps = policy["account_per_party_priors"]["counts"]
     held = sql.execute(
@@ -198,7 +200,7 @@ def statistics(sql, policy):
         f"SELECT quantile_disc(k, 0.99), max(k) FROM {degree} WHERE k > 0"
     ).fetchone()
     rows = bad = 0
-    for entity, words in policy["fraud_role_taxonomy"]["entities"].items():
+    for entity, words in roles.items():
         for raw, family, n in sql.execute(
             f"SELECT raw_role, canonical_role_family, count(*) FROM s5_{entity}_fraud_roles_6A"
             " GROUP BY ALL"
@@ -207,7 +209,7 @@ def statistics(sql, policy):
             bad += n if words["mapping"].get(raw) != family else 0
     out["mapped_role_fraction"], out["unmapped_role_count"] = 1 - bad / rows, bad
     for asset in ("account", "device"):
-        out[f"or_{asset}"] = odds_ratio(sql, asset, clean)
+        out[f"or_{asset}"] = odds_ratio(sql, asset, roles)
     return out
 
 
