@@ -26,6 +26,10 @@ ALIGNMENT = 64
 SMALL = 1 << 16
 """Results below so many bytes are not worth a file."""
 
+GIVE_BACK = 1 << 28
+"""Bytes spilled between two times that freed memory goes back to the system: page after page of
+it has to be looked at, and touched anew by whoever needs it next."""
+
 
 class Kept:
     """One result: in memory, or in a file."""
@@ -65,6 +69,7 @@ class Results:
         self._live: OrderedDict[int, weakref.ref[Kept]] = OrderedDict()
         self._bytes = 0
         self.spilled = 0
+        self._given_back = 0
 
     def put(self, value: Any) -> Kept:
         """Keep a value for as long as somebody holds what is returned."""
@@ -101,8 +106,13 @@ class Results:
                     return
                 self._bytes -= kept.size
             kept.spill(self._file(number))
-            self.spilled += kept.size
-            _return_freed_memory()
+            with self._lock:
+                self.spilled += kept.size
+                due = self.spilled - self._given_back >= GIVE_BACK
+                if due:
+                    self._given_back = self.spilled
+            if due:
+                _return_freed_memory()
 
     def _file(self, number: int) -> Path:
         assert self._folder is not None
