@@ -119,7 +119,8 @@ class Shares(NamedTuple):
 
     plan: U64
     total: U64  # of the weights
-    shift: U64  # of a remainder, so that its leading bit is the total's
+    bound: U64  # of the remainders: all of them are below
+    shift: U64  # of a remainder's rank, so that its leading bit is the bound's
     gate_key: U64  # the last that is let in
     gate_position: I64
     key: U64  # the last remainder that gets one more
@@ -297,7 +298,7 @@ def apportion(terms, entities, entries, shares, floors, given, counts):  # type:
     """
     keys, factor, correlation = terms.keys, terms.factor, terms.correlation
     entity, cell, weight = entries.entity, entries.cell, entries.weight
-    plan, total, shift = shares.plan, shares.total, shares.shift
+    plan, total, bound, shift = shares.plan, shares.total, shares.bound, shares.shift
     gate_key, gate_position = shares.gate_key, shares.gate_position
     first = entities.first
     most = np.uint64(0)
@@ -312,7 +313,7 @@ def apportion(terms, entities, entries, shares, floors, given, counts):  # type:
                 continue
         product = plan[c] * w
         q = product // total[c]
-        key = (total[c] - np.uint64(1) - (product - q * total[c])) << shift[c]
+        key = (bound[c] - np.uint64(1) - (product - q * total[c])) << shift[c]
         counts[c, key >> np.uint64(ranks.SHIFT)] += 1
         given[c] += np.int64(q)
         most = max(most, q)
@@ -321,9 +322,9 @@ def apportion(terms, entities, entries, shares, floors, given, counts):  # type:
 
 
 @njit(inline="always")
-def _remainder(plan, total, shift, weight, floor, c):  # type: ignore[no-untyped-def]
+def _remainder(plan, total, bound, shift, weight, floor, c):  # type: ignore[no-untyped-def]
     rest = plan[c] * (weight & ~DOUBT) - np.uint64(floor) * total[c]
-    return (total[c] - np.uint64(1) - rest) << shift[c]
+    return (bound[c] - np.uint64(1) - rest) << shift[c]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -337,13 +338,13 @@ def settle(  # type: ignore[no-untyped-def]
     """
     cap, slot, held = terms.cap, terms.slot, entities.floor
     entity, cell, weight = entries.entity, entries.cell, entries.weight
-    plan, total, shift = shares.plan, shares.total, shares.shift
+    plan, total, bound, shift = shares.plan, shares.total, shares.bound, shares.shift
     k = 0
     for i in range(floors.size):
         if floors[i] == OUT:
             continue
         c = cell[i]
-        key = _remainder(plan, total, shift, weight[i], floors[i], c)
+        key = _remainder(plan, total, bound, shift, weight[i], floors[i], c)
         leading = np.int64(key >> np.uint64(ranks.SHIFT))
         if leading == digit[c]:
             found[k] = i
@@ -378,7 +379,7 @@ def slot_draws(  # type: ignore[no-untyped-def]
     """
     keys, cap, taken, held = terms.keys, terms.cap, terms.slot, entities.floor
     entity, cell, weight = entries.entity, entries.cell, entries.weight
-    plan, total, shift = shares.plan, shares.total, shares.shift
+    plan, total, bound, shift = shares.plan, shares.total, shares.bound, shares.shift
     last_key, last_position = shares.key, shares.position
     first = entities.first
     at, free_of = np.empty(CHUNK + 1, dtype=np.int64), np.empty(CHUNK + 1, dtype=np.int64)
@@ -388,7 +389,7 @@ def slot_draws(  # type: ignore[no-untyped-def]
         for i in range(begin, min(begin + CHUNK, floors.size)):
             c = cell[i]
             e = np.int64(entity[i])
-            key = _remainder(plan, total, shift, weight[i], floors[i], c)
+            key = _remainder(plan, total, bound, shift, weight[i], floors[i], c)
             count = floors[i] + ranks.within(key, first + e, c, last_key, last_position)
             free = _room(cap, taken, held, e, c) - count
             at[k], free_of[k] = i, free
@@ -418,13 +419,13 @@ def finish(terms, entities, entries, shares, floors, capped, who, counts):  # ty
     """Final counts per entry, 0 for those kept out. who: entries that win a slot, once a slot."""
     cap, slot, held = terms.cap, terms.slot, entities.floor
     entity, cell, weight = entries.entity, entries.cell, entries.weight
-    plan, total, shift = shares.plan, shares.total, shares.shift
+    plan, total, bound, shift = shares.plan, shares.total, shares.bound, shares.shift
     last_key, last_position = shares.key, shares.position
     first = entities.first
     for i in range(floors.size):
         c = cell[i]
         e = np.int64(entity[i])
-        key = _remainder(plan, total, shift, weight[i], floors[i], c)
+        key = _remainder(plan, total, bound, shift, weight[i], floors[i], c)
         count = np.int64(floors[i]) + ranks.within(key, first + e, c, last_key, last_position)
         if capped:
             count = min(count, _room(cap, slot, held, e, c))

@@ -112,13 +112,19 @@ def entries(
         bands.open(poor)
     totals = run.sum(total)
     np.add.at(totals.reshape(-1), at_edge[0][taken], np.concatenate(weights)[taken])
-    _check_weights(run, totals, total, most, plan, any(beyond))
-    bits = [int(t).bit_length() for t in totals.ravel()]
+    largest = np.zeros(run.shape, dtype=np.uint64)
+    np.maximum.at(largest, run.region, np.stack(most))
+    _check_weights(run, totals, total, largest, plan, any(beyond))
+    # Where a plan is far smaller than its cell, no quota is one, and no remainder near the total:
+    # ranked among what is possible, remainders spread over all digits.
+    bound = np.minimum(totals, plan.astype(np.uint64) * largest + np.uint64(1))
+    bits = [int(b).bit_length() for b in bound.ravel()]
     shift = np.array([64 - max(b, 1) for b in bits], dtype=np.uint64).reshape(run.shape)
     none = np.zeros(run.shape, dtype=np.uint64)
     shares = Shares(
-        plan.astype(np.uint64), totals, shift, cut.key, cut.position, none, none.astype(np.int64)
-    )
+        plan.astype(np.uint64), totals, bound, shift, cut.key, cut.position, none,
+        none.astype(np.int64),
+    )  # fmt: skip
     return items, shares
 
 
@@ -164,15 +170,17 @@ def _admit(
 
 
 def _check_weights(
-    run: Run, totals: U64, of: Sequence[U64], most: Sequence[U64], plan: I64, beyond: bool
+    run: Run, totals: U64, of: Sequence[U64], largest: U64, plan: I64, beyond: bool
 ) -> None:
     """Raise InputError where a product of plan and weight, or a total, is beyond 63 bits."""
-    largest = np.zeros(run.shape)
     mass = np.zeros(run.shape)
-    for r, m, t in zip(run.region, most, of, strict=True):
-        largest[r] = np.maximum(largest[r], m)
+    for r, t in zip(run.region, of, strict=True):
         mass[r] += t
-    wide = (plan * largest >= 2.0**63) | (np.maximum(mass, totals) >= 2.0**62) | beyond
+    wide = (
+        (plan * largest.astype(np.float64) >= 2.0**63)
+        | (np.maximum(mass, totals) >= 2.0**62)
+        | beyond
+    )
     if wide.any():
         cell = int(np.flatnonzero(wide.any(axis=0))[0])
         raise too_wide(run.book.state, run.book.names[run.book.product[cell]], "its sigma")
