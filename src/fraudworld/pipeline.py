@@ -10,6 +10,7 @@ it in a staging folder that is renamed into place at the very end.
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -112,7 +113,7 @@ def run(
     if request.base is not None and request.from_state is not None:
         with step("S0", "check_base"):
             base = open_base(request.base.absolute(), request.from_state, ready.inputs)
-    with staging(request.runs_root, name) as folder:
+    with staging(request.runs_root, name) as folder, _settled():
         # Absolute, as workers elsewhere have a working folder of their own.
         staged = RunPlace(folder.absolute())
         records, checks = _generate(request, ready, base, staged, recorder, step)
@@ -145,6 +146,18 @@ def run(
         False,
         _summary(rows, recorder),
     )
+
+
+@contextmanager
+def _settled() -> Iterator[None]:
+    """What is there already is not looked through again and again for garbage: modules, policy
+    and upstream are half a million objects.
+    """
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def prepare(request: RunRequest) -> Prepared:
