@@ -11,13 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudworld.chain import run_states
-from fraudworld.contracts import Table
+from fraudworld.contracts import Column, Table
 from fraudworld.engine.local import LocalEngine
 from fraudworld.perf.recorder import Recorder
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.stages.batches import Batch, Rows
 from fraudworld.stages.columns import Geography, Merchants
 from fraudworld.stages.context import Context
+from fraudworld.store.content import DTYPES
+from fraudworld.store.tables import lay
 
 Published = dict[str, dict[str, NDArray[np.generic]]]
 
@@ -34,7 +36,7 @@ def published(
     with LocalEngine(1) as engine:
 
         def emit(table: Table, rows: Rows) -> int:
-            task = partial(_whole, [c.name for c in table.columns], rows.make)
+            task = partial(_whole, table.columns, rows.make)
             (out[table.name],) = engine.ask(task, [rows.pieces(0, rows.n)])
             return rows.n
 
@@ -53,10 +55,18 @@ def published(
 
 
 def _whole(
-    columns: Sequence[str],
+    columns: Sequence[Column],
     make: Callable[..., Batch],
     pieces: Sequence[tuple[Sequence[Any], int, int]],
-) -> Batch:
+) -> dict[str, NDArray[np.generic]]:
     """All rows of a table, piece after piece."""
-    made = [make(*arguments, low, high) for arguments, low, high in pieces]
-    return {name: np.concatenate([batch[name] for batch in made]) for name in columns}
+    out = {
+        c.name: np.empty(sum(high - low for _, low, high in pieces), DTYPES[c.kind])
+        for c in columns
+    }
+    at = 0
+    for arguments, low, high in pieces:
+        rows = slice(at, at + high - low)
+        lay(make(*arguments, low, high), {name: values[rows] for name, values in out.items()})
+        at = rows.stop
+    return out

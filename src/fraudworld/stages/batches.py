@@ -1,16 +1,25 @@
-"""A table in pieces: what stages hand to the writer."""
+"""A table in pieces: what stages hand to the writer.
+
+A column is an array, or a function that writes it into the memory it is handed: what is only
+ever published is then made where it is encoded from, and nowhere else. Columns that are made
+together stand under the tuple of their names.
+"""
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
-Batch = dict[str, NDArray[np.generic]]
+Fill = Callable[..., object]
+Columns = dict[str, NDArray[np.generic]]
+Batch = Mapping[Any, NDArray[np.generic] | Fill]
 
 
 @dataclass(frozen=True)
@@ -45,26 +54,53 @@ class Rows:
         ]
 
 
-def whole(batch: Batch) -> Rows:
+def whole(batch: Columns) -> Rows:
     """A small table that is there already."""
     n = len(next(iter(batch.values())))
     return Rows(np.array([0, n]), _slice, ([batch],))
 
 
-def _slice(batch: Batch, low: int, high: int) -> Batch:
+def _slice(batch: Columns, low: int, high: int) -> Batch:
     return {name: values[low:high] for name, values in batch.items()}
 
 
-def ids(first: int, low: int, high: int) -> NDArray[np.int64]:
-    """Published ids of positions first + low … first + high − 1."""
-    return np.arange(first + low + 1, first + high + 1, dtype=np.int64)
+def same(value: int) -> Fill:
+    """One value in every row."""
+    return lambda out: out.fill(int(value))
 
 
-def ref(positions: NDArray[np.integer], first: int = 0) -> NDArray[np.int64]:
-    """Published ids of positions counted from `first`; for −1 with first 0: 0, the null."""
-    return np.asarray(np.add(positions, 1 + first, dtype=np.int64))
+def ids(first: int, low: int) -> Fill:
+    """Published ids of positions first + low, first + low + 1, …"""
+    return partial(_count_up, first + low + 1)
 
 
-def optional(positions: NDArray[np.integer], first: int) -> NDArray[np.int64]:
+def ref(positions: NDArray[np.integer], first: int) -> Fill:
+    """Published ids of positions counted from `first`."""
+    return partial(np.add, positions, 1 + first, dtype=np.int64)
+
+
+def optional(positions: NDArray[np.integer], first: int) -> Fill:
     """Published ids of positions counted from `first`, −1 becoming 0, the writer's null."""
-    return np.where(positions < 0, np.int64(0), ref(positions, first))
+
+    def fill(out: NDArray[np.int64]) -> None:
+        ref(positions, first)(out)
+        np.copyto(out, 0, where=positions < 0)
+
+    return fill
+
+
+def of_each(values: NDArray[np.integer], at: NDArray[np.integer], add: int = 0) -> Fill:
+    """values[at] + add, for positions `at` that are all in `values`."""
+    return partial(_look_up, values, at, add)
+
+
+@njit(cache=True, nogil=True)
+def _count_up(first, out):  # type: ignore[no-untyped-def]
+    for i in range(out.size):
+        out[i] = first + i
+
+
+@njit(cache=True, nogil=True)
+def _look_up(values, at, add, out):  # type: ignore[no-untyped-def]
+    for i in range(out.size):
+        out[i] = values[at[i]] + add

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fraudworld.contracts import Column, Table
 from fraudworld.store.content import DTYPES, PART_ROWS
 from fraudworld.store.identity import Identity
-from fraudworld.store.tables import Batch, DatasetRecord, PartRecord, Writing
+from fraudworld.store.tables import Columns, DatasetRecord, PartRecord, Writing
 
 IN_FLIGHT = 3
 """Parts that may wait for the pool: what bounds the memory of a stream."""
@@ -38,7 +38,7 @@ class DatasetWriter:
     ) -> None:
         self._writing = Writing.of(table, folder, identity, codes)
         self._pool = pool
-        self._pending: deque[Batch] = deque()
+        self._pending: deque[Columns] = deque()
         self._pending_rows = 0
         self._futures: deque[Future[PartRecord]] = deque()
         self._parts: list[PartRecord] = []
@@ -46,7 +46,7 @@ class DatasetWriter:
         self._flushed = False
         self.rows = 0
 
-    def append(self, batch: Batch) -> None:
+    def append(self, batch: Columns) -> None:
         """Take the next rows: int64 ids and counts (0 = null), u8 codes, float64 reals.
 
         The arrays are encoded later and not copied: nobody may change them afterwards.

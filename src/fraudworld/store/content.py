@@ -11,6 +11,7 @@ canonical JSON {table, rows, columns: [{name, kind, codes, digest}]}, identity c
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudworld.contracts import Kind, Table
+from fraudworld.kernels import narrow
 from fraudworld.store.identity import canonical_json
 
 PART_ROWS = 1 << 20
@@ -34,9 +36,33 @@ DTYPES: dict[Kind, np.dtype[Any]] = {
 def leaf(values: NDArray[np.generic]) -> str:
     """The leaf of one block of canonical values, hex; ids and counts come as int64 ≥ 0."""
     if values.dtype == DTYPES[Kind.INT]:
-        # Narrow first: hashing is the dearest thing that is done to every value.
-        values = values.astype(np.min_scalar_type(values.max(initial=0)))
+        return least_and_leaf(values)[1]
     return hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
+
+
+def least_and_leaf(values: NDArray[Any]) -> tuple[int, str]:
+    """Smallest value and leaf of a block of ids or counts (int64); the leaf of those ≥ 0 only."""
+    # Narrow first: hashing is the dearest thing that is done to every value.
+    halves = _ROOM.halves(values.size)
+    least, most = narrow.halved(values, halves)
+    width = np.min_scalar_type(most)
+    data = values if width.itemsize == 8 else halves.astype(width, copy=False)
+    return int(least), hashlib.sha256(np.ascontiguousarray(data).data).hexdigest()
+
+
+class _Room(threading.local):
+    """The same memory for every block of a thread."""
+
+    def __init__(self) -> None:
+        self._halves = np.empty(0, dtype=np.uint32)
+
+    def halves(self, n: int) -> NDArray[np.uint32]:
+        if self._halves.size < n:
+            self._halves = np.empty(max(n, PART_ROWS), dtype=np.uint32)
+        return self._halves[:n]
+
+
+_ROOM = _Room()
 
 
 def content_digest(

@@ -22,14 +22,17 @@ from numpy.typing import NDArray
 
 from fraudworld.contracts import Column, Kind, Table
 from fraudworld.errors import InternalError
-from fraudworld.store.content import DTYPES, PART_ROWS, content_digest, leaf
+from fraudworld.store.content import DTYPES, PART_ROWS, content_digest, leaf, least_and_leaf
 from fraudworld.store.identity import Identity
 from fraudworld.store.layout import part_name
 
 MOST_CODES = 128
 """Longest code list: published dictionaries have int8 indices."""
 
-Batch = Mapping[str, NDArray[np.generic]]
+Columns = Mapping[str, NDArray[np.generic]]
+Batch = Mapping[Any, NDArray[np.generic] | Callable[..., object]]
+"""Rows: under a column's name its values, or what writes them into the memory it is handed; under
+a tuple of names what writes several columns at once."""
 
 
 @dataclass(frozen=True)
@@ -80,30 +83,35 @@ class Writing:
 
     def check(self, rows: int, batch: Batch) -> None:
         """Raise InternalError unless the batch has the contract's columns, `rows` long."""
-        names = [c.name for c in self.table.columns]
-        if sorted(batch) != sorted(names):
-            raise self.broken(f"a batch has columns {sorted(batch)}, the contract {names}")
+        wanted_names = sorted(c.name for c in self.table.columns)
+        names = sorted(n for key in batch for n in (key if isinstance(key, tuple) else (key,)))
+        if names != wanted_names:
+            raise self.broken(f"a batch has columns {names}, the contract {wanted_names}")
         for column in self.table.columns:
-            values, wanted = batch[column.name], DTYPES[column.kind]
+            values, wanted = batch.get(column.name), DTYPES[column.kind]
+            if not isinstance(values, np.ndarray):
+                continue  # written into what has the contract's type and length
             if values.shape != (rows,):
                 raise self.broken(f"column {column.name} has shape {values.shape}, not ({rows},)")
             if not np.can_cast(values.dtype, wanted, "safe"):
                 raise self.broken(f"column {column.name} is {values.dtype}, not {wanted}")
 
-    def write(self, number: int, batch: Batch) -> PartRecord:
+    def write(self, number: int, batch: Columns) -> PartRecord:
         """Encode one block and put it in place, as part `number`.
 
         The file appears whole or not at all, and a part written twice is the same part.
         """
         rows = len(next(iter(batch.values())))
         self.check(rows, batch)
-        columns: Batch = {
+        columns: Columns = {
             c.name: np.ascontiguousarray(batch[c.name], dtype=DTYPES[c.kind])
             for c in self.table.columns
         }
         sink = pa.BufferOutputStream()
-        write_parquet(self._arrow(rows, columns), self.table, sink)
-        leaves = tuple(leaf(columns[c.name]) for c in self.table.columns)
+        arrays, leaves = zip(
+            *(self._array(c, columns[c.name]) for c in self.table.columns), strict=True
+        )
+        write_parquet(self._arrow(rows, arrays), self.table, sink)
         data = sink.getvalue()
         # Hashed while in memory: nothing is read back to be sealed.
         sha = hashlib.sha256(data).hexdigest()
@@ -121,34 +129,36 @@ class Writing:
         digest = content_digest(self.table, rows, [p.leaves for p in parts], self.codes)
         return DatasetRecord(self.table.name, rows, tuple(parts), digest)
 
-    def _arrow(self, rows: int, columns: Batch) -> pa.Table:
-        arrays = [self._array(c, columns[c.name]) for c in self.table.columns]
+    def _arrow(self, rows: int, arrays: Sequence[pa.Array]) -> pa.Table:
+        fixed: Sequence[pa.Array] = []
         if self.table.identity:
-            arrays += [column.slice(0, rows) for column in _identity_columns(self.identity)]
-        return pa.Table.from_arrays(arrays, schema=self.table.schema)
+            fixed = [column.slice(0, rows) for column in _identity_columns(self.identity)]
+        return pa.Table.from_arrays([*arrays, *fixed], schema=self.table.schema)
 
-    def _array(self, column: Column, values: NDArray[np.generic]) -> pa.Array:
+    def _array(self, column: Column, values: NDArray[np.generic]) -> tuple[pa.Array, str]:
+        """A column as it is encoded, and its leaf; checked."""
         if column.kind is Kind.CODE:
             codes = self.codes[column.name]
             if values.size and values.max() >= len(codes):
                 raise self.broken(f"{column.name} holds code {values.max()} of {len(codes)}")
             # Not checked again, row by row: the largest was.
-            return pa.DictionaryArray.from_arrays(
+            array = pa.DictionaryArray.from_arrays(
                 pa.array(values.view(np.int8)), pa.array(codes, pa.string()), safe=False
             )
+            return array, leaf(values)
         if column.kind is Kind.REAL:
             if not np.isfinite(values).all():
                 raise self.broken(f"{column.name} holds a value that is not finite")
-            return pa.array(values)
-        least = values.min() if values.size else 1
-        if least < 0 or (least == 0 and column.name.endswith("_id") and not column.nullable):
+            return pa.array(values), leaf(values)
+        least, digest = least_and_leaf(values)
+        nulls = values.size > 0 and least == 0
+        if least < 0 or (nulls and column.name.endswith("_id") and not column.nullable):
             raise self.broken(f"{column.name} holds {least}")
-        if column.nullable and least == 0:
-            there = np.packbits(values != 0, bitorder="little")
-            return pa.Array.from_buffers(
-                pa.int64(), values.size, [pa.py_buffer(there), pa.py_buffer(values)]
-            )
-        return pa.array(values)
+        if not (column.nullable and nulls):
+            return pa.array(values), digest
+        there = np.packbits(values != 0, bitorder="little")
+        buffers = [pa.py_buffer(there), pa.py_buffer(values)]
+        return pa.Array.from_buffers(pa.int64(), values.size, buffers), digest
 
     def broken(self, what: str) -> InternalError:
         table = self.table.name.removesuffix("_6A").upper()
@@ -167,14 +177,26 @@ def write_part(
     pieces: Sequence[tuple[Sequence[Any], int, int]],
 ) -> PartRecord:
     """Part `number` from the pieces of its rows: `make(*arguments, low, high)` of each, joined."""
-    made = [make(*arguments, low, high) for arguments, low, high in pieces]
-    sizes = [len(next(iter(batch.values()))) for batch in made]
-    for rows, batch in zip(sizes, made, strict=True):
-        writing.check(rows, batch)
-    part = _ROOM.columns(writing.table, sum(sizes))
-    for name, column in part.items():
-        np.concatenate([batch[name] for batch in made], out=column)
+    part = _ROOM.columns(writing.table, sum(high - low for _, low, high in pieces))
+    at = 0
+    for arguments, low, high in pieces:
+        batch = make(*arguments, low, high)
+        writing.check(high - low, batch)
+        lay(batch, {name: column[at : at + high - low] for name, column in part.items()})
+        at += high - low
     return writing.write(number, part)
+
+
+def lay(batch: Batch, into: Columns) -> None:
+    """Write every column of a batch into its memory."""
+    for names, values in batch.items():
+        if isinstance(names, tuple):
+            assert callable(values)
+            values(*(into[name] for name in names))
+        elif callable(values):
+            values(into[names])
+        else:
+            into[names][...] = values
 
 
 class _Room(threading.local):

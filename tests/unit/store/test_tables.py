@@ -20,7 +20,7 @@ from fraudworld.errors import InputError, InternalError
 from fraudworld.store.append import DatasetWriter
 from fraudworld.store.identity import Identity
 from fraudworld.store.reader import parts, read_columns, recompute_digest
-from fraudworld.store.tables import Batch, DatasetRecord, Writing, write_part
+from fraudworld.store.tables import Columns, DatasetRecord, Writing, write_part
 
 WHO = Identity(42, "a" * 64, "b" * 64)
 ROLES = {"link_role": ("MERCHANT_ENDPOINT", "RECENT_LOGIN_IP", "TYPICAL_DEVICE_IP")}
@@ -48,7 +48,7 @@ def links(rows: int) -> dict[str, np.ndarray]:
     }
 
 
-def cut(batch: Batch, size: int) -> Iterable[Batch]:
+def cut(batch: Columns, size: int) -> Iterable[Columns]:
     """`batch` in pieces of `size` rows."""
     rows = len(batch["ip_id"])
     return [{k: v[low : low + size] for k, v in batch.items()} for low in range(0, rows, size)]
@@ -56,7 +56,7 @@ def cut(batch: Batch, size: int) -> Iterable[Batch]:
 
 def write(
     folder: Path,
-    batches: Iterable[Batch],
+    batches: Iterable[Columns],
     *,
     threads: int = 2,
     table: Table = IP_LINKS,
@@ -234,7 +234,7 @@ def test_rows_after_the_last_part_are_refused(tmp_path: Path) -> None:
         assert writer.close().rows == 3
 
 
-def rows_of(batch: Batch, low: int, high: int) -> Batch:
+def rows_of(batch: Columns, low: int, high: int) -> Columns:
     return {name: values[low:high] for name, values in batch.items()}
 
 
@@ -245,6 +245,34 @@ def test_a_part_is_the_same_from_whatever_pieces(tmp_path: Path) -> None:
         writing = Writing.of(IP_LINKS, tmp_path / str(size), WHO, ROLES)
         pieces = [([batch], 0, len(batch["ip_id"])) for batch in cut(data, size)]
         assert writing.record([write_part(writing, rows_of, 0, pieces)]) == whole
+
+
+def test_a_column_may_be_what_writes_it(tmp_path: Path) -> None:
+    data = links(500)
+    whole = write(tmp_path / "whole", [data])
+
+    def filling(batch: Columns, low: int, high: int) -> dict[object, object]:
+        def pair(ip: np.ndarray, role: np.ndarray) -> None:
+            ip[:], role[:] = batch["ip_id"][low:high], batch["link_role"][low:high]
+
+        return {
+            ("ip_id", "link_role"): pair,
+            "device_id": lambda out: np.copyto(out, batch["device_id"][low:high]),
+            "merchant_id": batch["merchant_id"][low:high],
+        }
+
+    writing = Writing.of(IP_LINKS, tmp_path / "filled", WHO, ROLES)
+    pieces = [([data], 0, 123), ([data], 123, 500)]
+    assert writing.record([write_part(writing, filling, 0, pieces)]) == whole
+
+
+def test_a_column_that_nobody_writes_is_named(tmp_path: Path) -> None:
+    def three(batch: Columns, low: int, high: int) -> dict[object, object]:
+        return {("ip_id", "link_role"): print, "device_id": batch["device_id"]}
+
+    writing = Writing.of(IP_LINKS, tmp_path, WHO, ROLES)
+    with pytest.raises(InternalError, match="merchant_id"):
+        write_part(writing, three, 0, [([links(5)], 0, 5)])
 
 
 def test_a_piece_outside_the_contract_is_named_before_pieces_are_joined(tmp_path: Path) -> None:

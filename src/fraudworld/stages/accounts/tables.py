@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numba import njit
 
@@ -9,7 +11,7 @@ from fraudworld.engine.shards import Shard
 from fraudworld.kernels.expand import starts
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.stages.accounts.draw import Holdings
-from fraudworld.stages.batches import Batch, Rows, ids, ref, whole
+from fraudworld.stages.batches import Batch, Columns, Rows, ids, of_each, ref, same, whole
 from fraudworld.stages.columns import Geography
 from fraudworld.stages.world import Accounts, AccountShard, Parties, PartyShard
 
@@ -38,16 +40,15 @@ def _account_rows(
     high: int,
 ) -> Batch:
     owner = of.owner[low:high]
-    n = high - low
     return {
-        "account_id": ids(first, low, high),
+        "account_id": ids(first, low),
         "owner_party_id": ref(owner, shard.first),
         "account_type": of.type[low:high],
-        "party_type": parties.type.take(owner),
-        "segment_id": parties.segment.take(owner),
-        "region_id": np.full(n, region, dtype=np.uint8),
-        "country_iso": np.full(n, shard.country, dtype=np.uint8),
-        "currency": np.full(n, currency, dtype=np.uint8),
+        "party_type": of_each(parties.type, owner),
+        "segment_id": of_each(parties.segment, owner),
+        "region_id": same(region),
+        "country_iso": same(shard.country),
+        "currency": same(currency),
     }
 
 
@@ -58,10 +59,8 @@ def holdings(held: Holdings, parties: Parties) -> Rows:
 
 
 def _holding_rows(first: int, of: AccountShard, low: int, high: int) -> Batch:
-    owner, number = (np.empty(high - low, dtype=np.int64) for _ in range(2))
-    product = np.empty(high - low, dtype=np.uint8)
-    _held(of.owner, of.type, low, high, first, owner, product, number)
-    return {"owner_party_id": owner, "account_type": product, "account_count": number}
+    fill = partial(_held, of.owner, of.type, low, high, first)
+    return {("owner_party_id", "account_type", "account_count"): fill}
 
 
 @njit(cache=True, nogil=True)
@@ -89,7 +88,7 @@ def account_summary(pack: PolicyPack, accounts: Accounts, parties: Parties, geo:
     country, product = np.nonzero(counts)
     declared = pack.account_taxonomy.account_types
     type_of = np.array([types.index(declared[a].party_type) for a in codes], dtype=np.uint8)
-    batch: Batch = {
+    batch: Columns = {
         "country_iso": country.astype(np.uint8),
         "region_id": geo.region[country],
         "party_type": type_of[product],

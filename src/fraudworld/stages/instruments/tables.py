@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fraudworld.stages.batches import Batch, Rows, ids, ref
+from fraudworld.stages.batches import Batch, Rows, ids, of_each, ref
 from fraudworld.stages.world import Accounts, AccountShard, Instruments, InstrumentShard, Parties
 
 
@@ -23,9 +23,9 @@ def _base_rows(
 ) -> Batch:
     account = of.account[low:high]
     return {
-        "instrument_id": ids(first, low, high),
+        "instrument_id": ids(first, low),
         "account_id": ref(account, first_account),
-        "owner_party_id": ref(accounts.owner.take(account), first_party),
+        "owner_party_id": of_each(accounts.owner, account, first_party + 1),
         "instrument_type": of.type[low:high],
         "scheme": of.scheme[low:high],
     }
@@ -40,7 +40,7 @@ def account_instrument_links(instruments: Instruments, accounts: Accounts) -> Ro
 def _link_rows(first: int, first_account: int, of: InstrumentShard, low: int, high: int) -> Batch:
     return {
         "account_id": ref(of.account[low:high], first_account),
-        "instrument_id": ids(first, low, high),
+        "instrument_id": ids(first, low),
         "instrument_type": of.type[low:high],
         "scheme": of.scheme[low:high],
     }

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudworld.engine.shards import Shard
-from fraudworld.stages.batches import Batch, Rows, ids, ref
+from fraudworld.stages.batches import Batch, Rows, ids, of_each, ref, same
 from fraudworld.stages.columns import Merchants
 from fraudworld.stages.world import Devices, DeviceShard, Parties, Terminals
 
@@ -34,24 +34,23 @@ def _device_rows(
     low: int,
     high: int,
 ) -> Batch:
-    rows, n = slice(low, high), high - low
-    party, merchant = (np.zeros(n, dtype=np.int64) for _ in range(2))
+    rows = slice(low, high)
+    places: Batch
     if isinstance(of, Terminals):
-        merchant[:] = merchant_id[of.merchant[rows]]
-        regions, countries = of.region[rows], of.country[rows]
+        party, merchant = same(0), of_each(merchant_id, of.merchant[rows])
+        places = {"home_region_id": of.region[rows], "home_country_iso": of.country[rows]}
     else:
         assert shard is not None
-        party = ref(of.owner[rows], shard.first)
-        regions = np.full(n, region, dtype=np.uint8)
-        countries = np.full(n, shard.country, dtype=np.uint8)
+        assert region is not None
+        party, merchant = ref(of.owner[rows], shard.first), same(0)
+        places = {"home_region_id": same(region), "home_country_iso": same(shard.country)}
     return {
-        "device_id": ids(first, low, high),
+        "device_id": ids(first, low),
         "device_type": of.type[rows],
         "device_group": of.group[rows],
         "os_family": of.os[rows],
         "ua_family": of.ua[rows],
         "primary_party_id": party,
         "primary_merchant_id": merchant,
-        "home_region_id": regions,
-        "home_country_iso": countries,
+        **places,
     }

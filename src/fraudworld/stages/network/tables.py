@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fraudworld.kernels import expand
 from fraudworld.policy.pack import PolicyPack
-from fraudworld.stages.batches import Batch, Rows, ids, whole
+from fraudworld.stages.batches import Batch, Columns, Rows, ids, of_each, same, whole
 from fraudworld.stages.columns import Geography, Merchants
 from fraudworld.stages.network.endpoints import IpOutcome
 from fraudworld.stages.network.links import LinkOutcome
@@ -76,27 +76,30 @@ def _device_rows(
     high: int,
 ) -> Batch:
     if isinstance(of, Terminals):
-        columns = np.zeros((len(TARGETS), high - low), dtype=np.int64)
-        columns[TARGETS.index("merchant_id")] = merchant_id[of.merchant[low:high]]
-        device = ids(int(firsts[0]), low, high)
-        role = np.full(high - low, terminal, dtype=np.uint8)
-    else:
-        role = of.role[low:high]
-        columns = np.empty((len(TARGETS), high - low), dtype=np.int64)
-        device = np.empty(high - low, dtype=np.int64)
-        _targets(of.device[low:high], role, of.target[low:high], place, firsts, device, columns)
-    return {"device_id": device, **dict(zip(TARGETS, columns, strict=True)), "link_role": role}
+        return {
+            "device_id": ids(int(firsts[0]), low),
+            **dict.fromkeys(TARGETS, same(0)),
+            "merchant_id": of_each(merchant_id, of.merchant[low:high]),
+            "link_role": same(terminal),
+        }
+    rows = slice(low, high)
+    fill = partial(_targets, of.device[rows], of.role[rows], of.target[rows], place, firsts)
+    return {("device_id", *TARGETS): fill, "link_role": of.role[rows]}
 
 
 @njit(cache=True, nogil=True)
-def _targets(device, role, target, place, firsts, device_id, columns):  # type: ignore[no-untyped-def]
+def _targets(  # type: ignore[no-untyped-def]
+    device, role, target, place, firsts, device_id, party, account, instrument, merchant
+):
     """Write the id of every link's target into its own column, and 0 into the others."""
     for i in range(role.size):
         device_id[i] = firsts[0] + device[i] + 1
         p = place[role[i]]
-        for c in range(len(TARGETS)):
-            columns[c, i] = 0
-        columns[p, i] = firsts[p + 1] + target[i] + 1
+        id_ = firsts[p + 1] + target[i] + 1
+        party[i] = id_ * (p == 0)
+        account[i] = id_ * (p == 1)
+        instrument[i] = id_ * (p == 2)
+        merchant[i] = 0
 
 
 def ip_base(made: IpOutcome, geo: Geography) -> Rows:
@@ -111,12 +114,12 @@ def _ip_rows(
 ) -> Batch:
     rows = slice(low, high)
     return {
-        "ip_id": ids(first, low, high),
+        "ip_id": ids(first, low),
         "ip_type": of.type[rows],
         "asn_class": of.asn[rows],
         "ip_version": of.version[rows],
-        "region_id": np.full(high - low, region, dtype=np.uint8),
-        "country_iso": np.full(high - low, country, dtype=np.uint8),
+        "region_id": same(region),
+        "country_iso": same(country),
     }
 
 
@@ -162,16 +165,13 @@ def _link_rows(
     low: int,
     high: int,
 ) -> Batch:
-    n = high - low
-    ip, device, other = (np.empty(n, dtype=np.int64) for _ in range(3))
-    role = np.empty(n, dtype=np.uint8)
     # An endpoint's merchant stands before its devices, after all earlier links and merchants.
     rows = of.start[endpoint] + np.arange(endpoint.size)
-    _merge(
-        rows, endpoint, merchant, endpoint_role, of.start, of.device, of.role, ip_first,
-        *devices, terminals, low, ip, device, other, role,
+    fill = partial(
+        _merge, rows, endpoint, merchant, endpoint_role, of.start, of.device, of.role, ip_first,
+        *devices, terminals, low,
     )  # fmt: skip
-    return {"ip_id": ip, "device_id": device, "merchant_id": other, "link_role": role}
+    return {("ip_id", "device_id", "merchant_id", "link_role"): fill}
 
 
 @njit(cache=True, nogil=True)
@@ -225,7 +225,7 @@ def network_summary(
         "shared_devices": per_region(parties.region, linked.with_company),
     }
     names = sorted(METRICS)
-    batch: Batch = {
+    batch: Columns = {
         "region_id": np.repeat(np.arange(regions, dtype=np.uint8), len(names)),
         "metric_id": np.tile(np.arange(len(names), dtype=np.uint8), regions),
         "value": np.stack([measures[m] for m in names], axis=1).ravel().astype(np.float64),

@@ -6,7 +6,7 @@ import numpy as np
 
 from fraudworld.engine.shards import Shard
 from fraudworld.policy.pack import PolicyPack
-from fraudworld.stages.batches import Batch, Rows, ids, optional, whole
+from fraudworld.stages.batches import Batch, Columns, Rows, ids, optional, same, whole
 from fraudworld.stages.columns import Geography
 from fraudworld.stages.world import Parties, PartyShard
 
@@ -34,11 +34,11 @@ def _party_rows(
 ) -> Batch:
     rows = slice(low, high)
     return {
-        "party_id": ids(shard.first, low, high),
+        "party_id": ids(shard.first, low),
         "party_type": of.type[rows],
         "segment_id": of.segment[rows],
-        "region_id": np.full(high - low, region, dtype=np.uint8),
-        "country_iso": np.full(high - low, shard.country, dtype=np.uint8),
+        "region_id": same(region),
+        "country_iso": same(shard.country),
         "household_id": optional(of.household[rows], household_first),
         "business_group_id": optional(of.business_group[rows], group_first),
     }
@@ -51,7 +51,7 @@ def party_summary(pack: PolicyPack, parties: Parties, geo: Geography) -> Rows:
     np.add.at(counts, [s.country for s in parties.shards], parties.segments)
     country, segment = np.nonzero(counts)
     type_of = np.array([types.index(pack.party_taxonomy.segments[s]) for s in segments], np.uint8)
-    batch: Batch = {
+    batch: Columns = {
         "country_iso": country.astype(np.uint8),
         "region_id": geo.region[country],
         "party_type": type_of[segment],

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fraudworld.stages.batches import Batch, Rows, ids, whole
+from fraudworld.stages.batches import Batch, Columns, Rows, ids, whole
 from fraudworld.stages.posture.roles import RoleShard
 from fraudworld.stages.posture.rounds import PlacedShard
 
@@ -29,7 +29,7 @@ def _party_rows(first: int, of: PlacedShard, low: int, high: int) -> Batch:
 
 
 def _rows(key: str, first: int, of: RoleShard, low: int, high: int) -> Batch:
-    return {key: ids(first, low, high), **_posture(of, slice(low, high))}
+    return {key: ids(first, low), **_posture(of, slice(low, high))}
 
 
 def merchant_rows(published: NDArray[np.int64], of: RoleShard) -> Rows:
@@ -37,7 +37,7 @@ def merchant_rows(published: NDArray[np.int64], of: RoleShard) -> Rows:
     return whole({"merchant_id": published, **_posture(of, slice(None))})
 
 
-def _posture(of: RoleShard, rows: slice) -> Batch:
+def _posture(of: RoleShard, rows: slice) -> Columns:
     return {
         "raw_role": of.raw[rows],
         "canonical_role_family": of.family[rows],
