@@ -141,14 +141,27 @@ def _tabulate(out):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
+def _step(draw):  # type: ignore[no-untyped-def]
+    return np.int64(draw >> np.uint64(52))
+
+
+@njit(inline="always")
+def _inner(step):  # type: ignore[no-untyped-def]
+    return (step >= 64) & (step < TABLE - 64)
+
+
+@njit(inline="always")
+def _interpolated(draw, step, table):  # type: ignore[no-untyped-def]
+    part = np.float64(np.int64((draw >> np.uint64(20)) & np.uint64(0xFFFFFFFF))) * 2.0**-32
+    low = np.float64(table[step])
+    return low + part * (np.float64(table[step + 1]) - low)
+
+
+@njit(inline="always")
 def rough(draw, table):  # type: ignore[no-untyped-def]
     """A deviate to 2**-15: by the table, and exactly in its outer 64 steps."""
-    i = np.int64(draw >> np.uint64(52))
-    if 64 <= i < TABLE - 64:
-        part = np.float64(np.int64((draw >> np.uint64(20)) & np.uint64(0xFFFFFFFF))) * 2.0**-32
-        low = np.float64(table[i])
-        return low + part * (np.float64(table[i + 1]) - low)
-    return normal.deviate(draw)
+    i = _step(draw)
+    return _interpolated(draw, i, table) if _inner(i) else normal.deviate(draw)
 
 
 @njit(inline="always")
@@ -167,6 +180,20 @@ def _room(cap, slot, floor, e, cell):  # type: ignore[no-untyped-def]
     if floor.size == 0:
         return cap[cell]
     return cap[cell] - (floor[e] == slot[cell])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def roughly(draws, table, out):  # type: ignore[no-untyped-def]
+    """out[i] = rough(draws[i], table), bit for bit, in passes that compile to vectors."""
+    outer = np.empty(draws.size + 1, dtype=np.int64)
+    n = 0
+    for i in range(draws.size):
+        out[i] = _interpolated(draws[i], min(max(_step(draws[i]), 1), TABLE - 2), table)
+    for i in range(draws.size):
+        outer[n] = i
+        n += not _inner(_step(draws[i]))
+    for k in range(n):
+        out[outer[k]] = normal.deviate(draws[outer[k]])
 
 
 # Kernels take arrays out of what they are handed before they loop: taking one is counted, and
@@ -189,6 +216,75 @@ CHUNK = 128
 """Entities whose draws are made before any is turned into a weight."""
 
 
+@njit(inline="always")
+def _both_draws(k0, k1, position, s, numbers, owners, halves):  # type: ignore[no-untyped-def]
+    """The gate draw and the weight draw of an entity. Two entities share a block of draws: the
+    second finds its half in row s of `halves`, if it was `numbers[s]` of key `owners[s]`.
+    """
+    number = (position >> np.uint64(1)) + np.uint64(1)  # 0 is no number
+    odd = position & np.uint64(1) == np.uint64(1)
+    if odd and numbers[s] == number and owners[s] == k0:
+        return halves[s, 0], halves[s, 1]
+    lanes = philox.block(k0, k1, position >> np.uint64(1))
+    if odd:
+        return lanes[2], lanes[3]
+    numbers[s], owners[s] = number, k0
+    halves[s, 0], halves[s, 1] = lanes[2], lanes[3]
+    return lanes[0], lanes[1]
+
+
+@njit(inline="always")
+def _places_alone(  # type: ignore[no-untyped-def]
+    standing, first, code, start, active, keys, numbers, owners, halves,
+    high, who, at, draws, places,
+):  # fmt: skip
+    """Entity, cell, weight draw and place of those up to `high`; returns how many there are."""
+    n = 0
+    for e in standing:
+        position = np.uint64(first + e)
+        base = start[code[e]]
+        for c in range(base, start[code[e] + 1]):
+            if not active[c]:
+                continue
+            gate, draw = _both_draws(
+                keys[c, 0], keys[c, 1], position, c - base, numbers, owners, halves
+            )
+            place = np.float64(np.int64(~gate >> np.uint64(12))) * 2.0**-52
+            who[n], at[n], draws[n], places[n] = e, c, draw, place
+            n += place <= high[c]
+    return n
+
+
+@njit(inline="always")
+def _places_shared(  # type: ignore[no-untyped-def]
+    standing, first, code, start, active, keys, numbers, owners, halves,
+    high, f0, f1, a, b, table, who, at, draws, places, gates, z, factor_draws,
+):  # fmt: skip
+    """`_places_alone` where products share a factor; also its draw for the weights of each."""
+    n = 0
+    for e in standing:
+        position = np.uint64(first + e)
+        pair = philox.pair(f0, f1, position)
+        gate_factor = a * rough(pair[0], table)
+        factor_draws[e % CHUNK] = pair[1]
+        base = start[code[e]]
+        for c in range(base, start[code[e] + 1]):
+            if not active[c]:
+                continue
+            gates[n], draws[n] = _both_draws(
+                keys[c, 0], keys[c, 1], position, c - base, numbers, owners, halves
+            )
+            who[n], at[n], places[n] = e, c, gate_factor
+            n += 1
+    roughly(gates[:n], table, z)
+    kept = 0
+    for j in range(n):
+        place = -(places[j] + b * z[j])
+        who[kept], at[kept], draws[kept], places[kept] = who[j], at[j], draws[j], place
+        kept += place <= high[at[j]]
+    return kept
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def admit(  # type: ignore[no-untyped-def]
     terms, entities, active, low, high, entries, certain, total, most, found, gate_keys
@@ -208,53 +304,39 @@ def admit(  # type: ignore[no-untyped-def]
     shared = correlation > 0.0
     a, b = np.sqrt(correlation), np.sqrt(1.0 - correlation)
     width = 1
+    stands = np.zeros(start.size - 1, dtype=np.bool_)
     for k in range(start.size - 1):
         width = max(width, start[k + 1] - start[k])
+        stands[k] = active[start[k] : start[k + 1]].any()
+    standing = np.empty(CHUNK + 1, dtype=np.int64)
     # Two entities share a block of draws: the second finds its half here.
     numbers, owners = np.zeros(width, dtype=np.uint64), np.zeros(width, dtype=np.uint64)
     halves = np.zeros((width, 2), dtype=np.uint64)
     who = np.empty(CHUNK * width + 1, dtype=np.int64)
     at = np.empty(CHUNK * width + 1, dtype=np.int64)
+    gates = np.empty(CHUNK * width + 1, dtype=np.uint64)
     draws = np.empty(CHUNK * width + 1, dtype=np.uint64)
     places = np.empty(CHUNK * width + 1, dtype=np.float64)
     factor_draws, factor = np.zeros(CHUNK, dtype=np.uint64), np.zeros(CHUNK, dtype=np.float64)
     z = np.empty(CHUNK * width, dtype=np.float64)
-    gate_factor = 0.0
     m, doubtful = 0, 0
     beyond = False
     for begin in range(0, code.size, CHUNK):
-        n = 0
+        some = 0
         for e in range(begin, min(begin + CHUNK, code.size)):
-            if is_open.size and not is_open[e]:
-                continue
-            position = np.uint64(first + e)
-            number = (position >> np.uint64(1)) + np.uint64(1)  # 0 is no number
-            odd = position & np.uint64(1) == np.uint64(1)
-            if shared:
-                pair = philox.pair(f0, f1, position)
-                gate_factor = a * rough(pair[0], table)
-                factor_draws[e - begin] = pair[1]
-            base = start[code[e]]
-            for c in range(base, start[code[e] + 1]):
-                if not active[c]:
-                    continue
-                s = c - base
-                if odd and numbers[s] == number and owners[s] == keys[c, 0]:
-                    gate, draw = halves[s, 0], halves[s, 1]
-                else:
-                    lanes = philox.block(keys[c, 0], keys[c, 1], position >> np.uint64(1))
-                    if odd:
-                        gate, draw = lanes[2], lanes[3]
-                    else:
-                        gate, draw = lanes[0], lanes[1]
-                        numbers[s], owners[s] = number, keys[c, 0]
-                        halves[s, 0], halves[s, 1] = lanes[2], lanes[3]
-                if shared:
-                    place = -(gate_factor + b * rough(gate, table))
-                else:
-                    place = np.float64(np.int64(~gate >> np.uint64(12))) * 2.0**-52
-                who[n], at[n], draws[n], places[n] = e, c, draw, place
-                n += place <= high[c]
+            # No branch: nobody could predict it.
+            standing[some] = e
+            some += stands[code[e]] & (is_open.size == 0 or is_open[e])
+        if shared:
+            n = _places_shared(
+                standing[:some], first, code, start, active, keys, numbers, owners, halves,
+                high, f0, f1, a, b, table, who, at, draws, places, gates, z, factor_draws,
+            )  # fmt: skip
+        else:
+            n = _places_alone(
+                standing[:some], first, code, start, active, keys, numbers, owners, halves,
+                high, who, at, draws, places,
+            )  # fmt: skip
         if m + n > entity.size:
             m += n
             continue
@@ -263,29 +345,28 @@ def admit(  # type: ignore[no-untyped-def]
         normal.deviates(draws[:n], z[:n])
         for j in range(n):
             sigma = sigmas[at[j]]
-            z[j] = sigma * (b * z[j] + a * factor[who[j] - begin]) - 0.5 * sigma * sigma
+            z[j] = sigma * (b * z[j] + a * factor[who[j] % CHUNK]) - 0.5 * sigma * sigma
         for j in range(n):
-            z[j] = normal.exp(z[j]) * 1048576.0
+            # Below 2**63: the conversion from signed is the cheaper one.
+            weight[m + j] = max(np.int64(normal.exp(z[j]) * 1048576.0 + 0.5), 1)
         for j in range(n):
-            c = at[j]
-            e = who[j]
-            w = max(np.uint64(np.int64(z[j] + 0.5)), np.uint64(1))
+            entity[m + j] = who[j]
+            cell[m + j] = at[j]
+        for j in range(n):
+            c, w = at[j], weight[m + j]
             most[c] = max(most[c], w)
-            entity[m] = e
-            cell[m] = c
             if places[j] < low[c]:
-                weight[m] = w
                 certain[c] += 1
                 total[c] += w
                 beyond |= total[c] < w
             else:
-                weight[m] = w | DOUBT
+                weight[m + j] = w | DOUBT
                 if doubtful < found.size:
-                    found[doubtful] = m
-                    position = np.uint64(first + e)
+                    found[doubtful] = m + j
+                    position = np.uint64(first + who[j])
                     gate_keys[doubtful] = _gate_key(keys, factors, correlation, position, c)
                 doubtful += 1
-            m += 1
+        m += n
     return m, doubtful, beyond
 
 
