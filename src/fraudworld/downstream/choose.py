@@ -11,7 +11,7 @@ from numba import njit
 from fraudworld.kernels import philox
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def below(draw, n):  # type: ignore[no-untyped-def]
     """A uniform integer 0 … n − 1."""
     return np.int64(philox.mul_high(draw, np.uint64(n)))

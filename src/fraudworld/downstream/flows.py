@@ -145,7 +145,7 @@ def events(base: int, moment: I64, flows: Flows) -> dict[str, NDArray[np.integer
             "amount_minor": amount}  # fmt: skip
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def delay(row, draw):  # type: ignore[no-untyped-def]
     """A log-normal delay in whole milliseconds, at least one."""
     return np.int64(normal.exp(row[0] + row[1] * normal.deviate(draw))) + 1
@@ -182,7 +182,7 @@ def _flows(  # type: ignore[no-untyped-def]
             out.refund[i] = out.clearing[i] + delay(policy.refund_delay, b[2])
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def _nearest(prices, cents):  # type: ignore[no-untyped-def]
     """The price nearest to an amount; beyond the last one the amount itself."""
     at = np.searchsorted(prices, cents)

@@ -140,31 +140,31 @@ def _tabulate(out):  # type: ignore[no-untyped-def]
         out[i] = normal.quantile(i / TABLE)
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def _step(draw):  # type: ignore[no-untyped-def]
     return np.int64(draw >> np.uint64(52))
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def _inner(step):  # type: ignore[no-untyped-def]
     return (step >= 64) & (step < TABLE - 64)
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def _interpolated(draw, step, table):  # type: ignore[no-untyped-def]
     part = np.float64(np.int64((draw >> np.uint64(20)) & np.uint64(0xFFFFFFFF))) * 2.0**-32
     low = np.float64(table[step])
     return low + part * (np.float64(table[step + 1]) - low)
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def rough(draw, table):  # type: ignore[no-untyped-def]
     """A deviate to 2**-15: by the table, and exactly in its outer 64 steps."""
     i = _step(draw)
     return _interpolated(draw, i, table) if _inner(i) else normal.deviate(draw)
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def _gate_key(keys, factor, correlation, position, cell):  # type: ignore[no-untyped-def]
     """The exact gate key: small for those who are let in first."""
     gate = normal.deviate(philox.pair(keys[cell, 0], keys[cell, 1], position)[0])
@@ -175,7 +175,7 @@ def _gate_key(keys, factor, correlation, position, cell):  # type: ignore[no-unt
     return np.uint64((16.0 - gate) * GATE_SCALE)
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def _room(cap, slot, floor, e, cell):  # type: ignore[no-untyped-def]
     if floor.size == 0:
         return cap[cell]
@@ -216,7 +216,7 @@ CHUNK = 128
 """Entities whose draws are made before any is turned into a weight."""
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def _both_draws(k0, k1, position, s, numbers, owners, halves):  # type: ignore[no-untyped-def]
     """The gate draw and the weight draw of an entity. Two entities share a block of draws: the
     second finds its half in row s of `halves`, if it was `numbers[s]` of key `owners[s]`.
@@ -233,7 +233,7 @@ def _both_draws(k0, k1, position, s, numbers, owners, halves):  # type: ignore[n
     return lanes[0], lanes[1]
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def _places_alone(  # type: ignore[no-untyped-def]
     standing, first, code, start, active, keys, numbers, owners, halves,
     high, who, at, draws, places,
@@ -255,7 +255,7 @@ def _places_alone(  # type: ignore[no-untyped-def]
     return n
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def _places_shared(  # type: ignore[no-untyped-def]
     standing, first, code, start, active, keys, numbers, owners, halves,
     high, f0, f1, a, b, table, who, at, draws, places, gates, z, factor_draws,
@@ -402,7 +402,7 @@ def apportion(terms, entities, entries, shares, floors, given, counts):  # type:
     return most
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def _remainder(plan, total, bound, shift, weight, floor, c):  # type: ignore[no-untyped-def]
     rest = plan[c] * (weight & ~DOUBT) - np.uint64(floor) * total[c]
     return (bound[c] - np.uint64(1) - rest) << shift[c]

@@ -28,7 +28,7 @@ def thresholds(shares: ArrayLike) -> NDArray[np.uint64]:
     return out.reshape(np.shape(shares))
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def category(draw, table, row):  # type: ignore[no-untyped-def]
     """Category of one draw under one row of `table`."""
     # All are compared: where to stop, nobody could predict.

@@ -21,7 +21,7 @@ def guide(table: NDArray[np.uint64]) -> NDArray[np.uint8]:
     return np.asarray((table[:, None, :] <= draws[:, None]).sum(axis=2), dtype=np.uint8)
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def category(draw, table, guide, row):  # type: ignore[no-untyped-def]
     """What `discrete.category` finds."""
     d = draw >> np.uint64(1)

@@ -58,7 +58,7 @@ def degrees(k0, k1, first, cuts, minimum, cap, total):  # type: ignore[no-untype
     return out[:n].copy(), 0
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def _on_node(stub, start, node, device):  # type: ignore[no-untyped-def]
     for i in range(start[node], start[node + 1]):  # noqa: SIM110 - compiled: no generators
         if stub[i] >> 1 == device:

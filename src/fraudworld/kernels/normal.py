@@ -53,7 +53,7 @@ def log(x: float) -> float:
     return 2.0 * s * total + k * 0.6931471805599453
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def _middle(q):  # type: ignore[no-untyped-def]
     """AS 241 for |q| ≤ 0.425, q = probability − 0.5."""
     r = 0.180625 - q * q
@@ -97,7 +97,7 @@ def _middle(q):  # type: ignore[no-untyped-def]
     return q * num / den
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def _tail(r):  # type: ignore[no-untyped-def]
     """AS 241 in the tails, unsigned: r = √−ln(probability of the tail) ≤ 5."""
     r -= 1.6
@@ -144,7 +144,7 @@ def _tail(r):  # type: ignore[no-untyped-def]
     return num / den
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def _far(r):  # type: ignore[no-untyped-def]
     """`_tail` beyond r = 5."""
     r -= 5.0
@@ -202,13 +202,13 @@ def quantile(u: float) -> float:
     return -z if q < 0.0 else z  # type: ignore[no-any-return]
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def unit(bits: np.uint64) -> float:
     """A probability strictly inside (0, 1) from the top 52 bits of a draw."""
     return (np.float64(bits >> np.uint64(12)) + 0.5) * 2.220446049250313e-16
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def deviate(bits: np.uint64) -> float:
     """A standard normal deviate from one draw."""
     return float(quantile(unit(bits)))

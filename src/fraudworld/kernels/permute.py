@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 ROUNDS = 8
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def _mix(x, key):  # type: ignore[no-untyped-def]
     x = (x ^ key) * np.uint64(0x9E3779B97F4A7C15)
     x ^= x >> np.uint64(32)
@@ -25,7 +25,7 @@ def _mix(x, key):  # type: ignore[no-untyped-def]
     return x ^ (x >> np.uint64(29))
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def _network(x, bits, mask, keys):  # type: ignore[no-untyped-def]
     left = x >> bits
     right = x & mask
@@ -34,7 +34,7 @@ def _network(x, bits, mask, keys):  # type: ignore[no-untyped-def]
     return (left << bits) | right
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def _looked_up(x, bits, mask, rounds):  # type: ignore[no-untyped-def]
     """`_network` by tables of its rounds: (8, 2**bits)."""
     left = x >> bits

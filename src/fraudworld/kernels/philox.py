@@ -42,13 +42,13 @@ def mul_wide(typing_context: Any, a: Any, b: Any) -> Any:
     return signature, codegen
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def mul_high(a: np.uint64, b: np.uint64) -> np.uint64:
     """High 64 bits of the product of two u64: a draw scaled to 0 … b − 1."""
     return mul_wide(a, b)[0]  # type: ignore[call-arg]
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def block(k0: np.uint64, k1: np.uint64, number: np.uint64) -> tuple:  # type: ignore[type-arg]
     """The four u64 of block `number` of the stream of key (k0, k1)."""
     c0 = np.uint64(number + np.uint64(1))
@@ -67,7 +67,7 @@ def block(k0: np.uint64, k1: np.uint64, number: np.uint64) -> tuple:  # type: ig
     return c0, c1, c2, c3
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def pair(k0: np.uint64, k1: np.uint64, entity: np.uint64) -> tuple:  # type: ignore[type-arg]
     """Both draws of an entity of a stream of width 2."""
     a, b, c, d = block(k0, k1, entity >> np.uint64(1))
@@ -76,7 +76,7 @@ def pair(k0: np.uint64, k1: np.uint64, entity: np.uint64) -> tuple:  # type: ign
     return a, b
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def lane_of(lanes: tuple, position: np.uint64) -> np.uint64:  # type: ignore[type-arg]
     """The element at `position` out of its block."""
     a, b, c, d = lanes

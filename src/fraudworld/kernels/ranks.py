@@ -97,7 +97,7 @@ def count(keys, digits):  # type: ignore[no-untyped-def]
         digits[keys[i] >> np.uint64(SHIFT)] += 1
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def within(key, position, cell, cut_key, cut_position):  # type: ignore[no-untyped-def]
     """Whether (key, position) is not beyond the cut of its cell."""
     # No branch: nobody could predict it.

@@ -125,7 +125,7 @@ def lease(
     return leased, np.stack([stubs for _, stubs in told])
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def may_join(retail, at_home, is_typical, spare):  # type: ignore[no-untyped-def]
     """Whether a device that is not dormant joins its home's first lease, if there is room."""
     return retail and at_home and not is_typical and spare > 0

@@ -61,7 +61,7 @@ class LinkOutcome:
     rng: tuple[StreamUse, ...]
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def _insert(values, low, end, value):  # type: ignore[no-untyped-def]
     """Put a value in order into values[low:end], a handful, unless it is there: whether it was
     put.
@@ -77,7 +77,7 @@ def _insert(values, low, end, value):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def _held(start, holders, h, index):  # type: ignore[no-untyped-def]
     """Number `index`, from 0, of what holders[h], holders[h + 1], … have one after the other."""
     while index >= start[holders[h] + 1] - start[holders[h]]:

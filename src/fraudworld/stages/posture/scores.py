@@ -136,7 +136,7 @@ def _score(k0, k1, first, sigma, signal, kind, group_of, out, digits):  # type: 
             digits[group_of[kind[low + i]], score >> np.uint32(DIGIT_SHIFT)] += np.uint32(1)
 
 
-@njit(inline="always")
+@njit(forceinline=True)
 def full_key(k0, k1, score, position):  # type: ignore[no-untyped-def]
     """What an entity is ranked by: the score in the high half, a tie draw in the low half."""
     tie = philox.pair(k0, k1, np.uint64(position))[1]
