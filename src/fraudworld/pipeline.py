@@ -150,9 +150,12 @@ def run(
 
 @contextmanager
 def _settled() -> Iterator[None]:
-    """What is there already is not looked through again and again for garbage: modules, policy
-    and upstream are half a million objects.
+    """What is there already, modules above all, is not looked through for garbage again and
+    again. A caller's own frozen objects are left alone.
     """
+    if gc.get_freeze_count():
+        yield
+        return
     gc.freeze()
     try:
         yield

@@ -91,7 +91,9 @@ def _device_rows(
 def _targets(  # type: ignore[no-untyped-def]
     device, role, target, place, firsts, device_id, party, account, instrument, merchant
 ):
-    """Write the id of every link's target into its own column, and 0 into the others."""
+    """Write the id of every link's target into its own column, and 0 into the others; none is a
+    merchant: those are linked to terminals.
+    """
     for i in range(role.size):
         device_id[i] = firsts[0] + device[i] + 1
         p = place[role[i]]
