@@ -10,7 +10,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+ENTITIES = ("party", "account", "merchant", "device", "ip")
+"""Whose fraud roles S5 draws."""
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
@@ -100,8 +103,16 @@ class FraudRoleTaxonomy(Model):
 
     risk_tiers: tuple[str, str, str, str]
     tier_shares: tuple[Share, Share, Share, Share]
-    entities: dict[str, RoleVocabulary]  # party, account, merchant, device, ip
+    entities: dict[str, RoleVocabulary]  # of all ENTITIES
     ip_groups: dict[str, dict[str, str]]  # ip_type → asn_class → group; total
+
+    @field_validator("entities")
+    @classmethod
+    def _of_all(cls, found: dict[str, RoleVocabulary]) -> dict[str, RoleVocabulary]:
+        missing = [entity for entity in ENTITIES if entity not in found]
+        if missing:
+            raise ValueError(f"no vocabulary of {', '.join(missing)}")
+        return found
 
 
 # --- priors ---------------------------------------------------------------------------------

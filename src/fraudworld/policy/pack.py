@@ -8,9 +8,6 @@ from typing import Literal
 from fraudworld.policy import downstream as d
 from fraudworld.policy import models as m
 
-ENTITIES = ("party", "account", "merchant", "device", "ip")
-"""Whose fraud roles S5 draws."""
-
 
 class PolicyPack(m.Model):
     """All files of one resolved pack (after overlays), by file stem.
@@ -62,7 +59,7 @@ class PolicyPack(m.Model):
         if name == "risk_tier":
             return self.fraud_role_taxonomy.risk_tiers
         entity, _, suffix = name.partition("_")
-        if entity in ENTITIES and suffix in ("raw_role", "family"):
+        if entity in m.ENTITIES and suffix in ("raw_role", "family"):
             mapping = self.fraud_role_taxonomy.entities[entity].mapping
             found = mapping if suffix == "raw_role" else {*mapping.values(), "UNMAPPED"}
             return tuple(sorted(found))

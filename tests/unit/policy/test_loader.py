@@ -155,6 +155,12 @@ def test_a_folder_that_is_none_is_missing(tmp_path: Path) -> None:
         ("account_per_party_priors", "hard_global_postmerge\n", "soft\n", "cap_enforcement_mode"),
         ("instrument_mix_priors", "floor: by_account_type", "floor: [", "not YAML"),
         ("ip_count_priors", "degree_cap: 340", "degree_cap: 340\ndegree_cap: 1", "appears twice"),
+        (
+            "fraud_role_taxonomy",
+            "  device:",
+            "  gadget:",
+            "entities: Value error, no vocabulary of device",
+        ),
     ],
 )
 def test_bad_files_name_file_and_key(
