@@ -388,7 +388,7 @@ def apportion(terms, entities, entries, shares, floors, given, counts):  # type:
         if w & DOUBT:
             w ^= DOUBT
             position = first + np.int64(entity[i])
-            key = _gate_key(keys, factor, correlation, np.uint64(position), c)
+            key = _gate_key(keys, factor, correlation, np.uint64(position), np.int64(c))
             if not ranks.within(key, position, c, gate_key, gate_position):
                 floors[i] = OUT
                 continue
@@ -432,7 +432,7 @@ def settle(  # type: ignore[no-untyped-def]
             keys[k] = key
             k += 1
             continue
-        free = _room(cap, slot, held, entity[i], c) - floors[i] - (leading < digit[c])
+        free = _room(cap, slot, held, np.int64(entity[i]), c) - floors[i] - (leading < digit[c])
         if free >= 0:
             slots[c] += free
         else:
@@ -446,7 +446,7 @@ def rooms(terms, entities, entries, found, out):  # type: ignore[no-untyped-def]
     cap, slot, floor = terms.cap, terms.slot, entities.floor
     entity, cell = entries.entity, entries.cell
     for j in range(found.size):
-        out[j] = _room(cap, slot, floor, entity[found[j]], cell[found[j]])
+        out[j] = _room(cap, slot, floor, np.int64(entity[found[j]]), cell[found[j]])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudworld.engine.shards import Shard
-from fraudworld.stages.batches import Batch, Rows, ids, of_each, ref, same
+from fraudworld.stages.batches import Batch, Fill, Rows, ids, ref, same
 from fraudworld.stages.columns import Merchants
 from fraudworld.stages.world import Devices, DeviceShard, Parties, Terminals
 
@@ -35,9 +35,11 @@ def _device_rows(
     high: int,
 ) -> Batch:
     rows = slice(low, high)
+    party: Fill
+    merchant: Fill | NDArray[np.int64]
     places: Batch
     if isinstance(of, Terminals):
-        party, merchant = same(0), of_each(merchant_id, of.merchant[rows])
+        party, merchant = same(0), merchant_id[of.merchant[rows]]
         places = {"home_region_id": of.region[rows], "home_country_iso": of.country[rows]}
     else:
         assert shard is not None

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fraudworld.kernels import expand
 from fraudworld.policy.pack import PolicyPack
-from fraudworld.stages.batches import Batch, Columns, Rows, ids, of_each, same, whole
+from fraudworld.stages.batches import Batch, Columns, Rows, ids, same, whole
 from fraudworld.stages.columns import Geography, Merchants
 from fraudworld.stages.network.endpoints import IpOutcome
 from fraudworld.stages.network.links import LinkOutcome
@@ -79,7 +79,7 @@ def _device_rows(
         return {
             "device_id": ids(int(firsts[0]), low),
             **dict.fromkeys(TARGETS, same(0)),
-            "merchant_id": of_each(merchant_id, of.merchant[low:high]),
+            "merchant_id": merchant_id[of.merchant[low:high]],
             "link_role": same(terminal),
         }
     rows = slice(low, high)
