@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fraudworld.engine.local import LocalEngine
 from fraudworld.errors import InputError, InternalError
-from fraudworld.kernels import capped, normal
+from fraudworld.kernels import capped, gating, normal
 from fraudworld.kernels.capped import Entities, Law
 from fraudworld.rng import Stream
 from fraudworld.stages import allocation
@@ -275,9 +275,9 @@ def test_counts_share_the_factor(rho):
 def test_the_table_of_deviates_is_as_close_as_it_says():
     draws = np.random.default_rng(3).integers(0, 2**64, 100_000, dtype=np.uint64)
     edges = np.arange(0, 2**64, 2**52, dtype=np.uint64)
-    table = capped.table()
+    table = gating.table()
     for bits in (draws, edges, edges - np.uint64(1), ~draws >> np.uint64(5)):
         exact = np.empty(bits.size)
         normal.deviates(bits, exact)
-        rough = np.array([capped.rough(b, table) for b in bits])
-        assert np.abs(rough - exact).max() < capped.ROUGH / 2
+        rough = np.array([gating.rough(b, table) for b in bits])
+        assert np.abs(rough - exact).max() < gating.ROUGH / 2

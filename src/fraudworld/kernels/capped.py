@@ -30,19 +30,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from fraudworld.kernels import normal, philox, ranks
-
-GATE_SCALE = 268435456.0
-"""Gate keys per unit of a deviate: 28 bits of resolution, five of range around ±16."""
-
-GATE_BITS = 34
-"""Of a gate key, at most."""
-
-ROUGH = 2.0**-14
-"""How far the gate by the table may be from the exact one."""
-
-TABLE = 4096
-"""Steps of the table of deviates."""
+from fraudworld.kernels import gating, normal, philox, ranks
 
 DOUBT = np.uint64(1 << 63)
 """Mark on the weight of an entry of which only its exact gate key says whether it is one."""
@@ -90,7 +78,7 @@ class Terms(NamedTuple):
     slot: U8  # what `Entities.floor` calls the cell's product
     factor: U64  # (2,)
     correlation: float  # 0: nothing is shared
-    table: NDArray[np.float32]  # deviates, (TABLE + 1,); empty where nothing is shared
+    table: NDArray[np.float32]  # deviates, (gating.TABLE + 1,); empty where nothing is shared
 
 
 class Entities(NamedTuple):
@@ -127,73 +115,11 @@ class Shares(NamedTuple):
     position: I64
 
 
-def table() -> NDArray[np.float32]:
-    """Deviates at 0, 1/TABLE, …, 1; the ends, where they are infinite, are never used."""
-    out = np.zeros(TABLE + 1, dtype=np.float32)
-    _tabulate(out)
-    return out
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _tabulate(out):  # type: ignore[no-untyped-def]
-    for i in range(1, TABLE):
-        out[i] = normal.quantile(i / TABLE)
-
-
-@njit(forceinline=True)
-def _step(draw):  # type: ignore[no-untyped-def]
-    return np.int64(draw >> np.uint64(52))
-
-
-@njit(forceinline=True)
-def _inner(step):  # type: ignore[no-untyped-def]
-    return (step >= 64) & (step < TABLE - 64)
-
-
-@njit(forceinline=True)
-def _interpolated(draw, step, table):  # type: ignore[no-untyped-def]
-    part = np.float64(np.int64((draw >> np.uint64(20)) & np.uint64(0xFFFFFFFF))) * 2.0**-32
-    low = np.float64(table[step])
-    return low + part * (np.float64(table[step + 1]) - low)
-
-
-@njit(forceinline=True)
-def rough(draw, table):  # type: ignore[no-untyped-def]
-    """A deviate to 2**-15: by the table, and exactly in its outer 64 steps."""
-    i = _step(draw)
-    return _interpolated(draw, i, table) if _inner(i) else normal.deviate(draw)
-
-
-@njit(forceinline=True)
-def _gate_key(keys, factor, correlation, position, cell):  # type: ignore[no-untyped-def]
-    """The exact gate key: small for those who are let in first."""
-    gate = normal.deviate(philox.pair(keys[cell, 0], keys[cell, 1], position)[0])
-    if correlation > 0.0:
-        draw = philox.pair(factor[0], factor[1], position)[0]
-        shared = np.sqrt(correlation) * normal.deviate(draw)
-        gate = shared + np.sqrt(1.0 - correlation) * gate
-    return np.uint64((16.0 - gate) * GATE_SCALE)
-
-
 @njit(forceinline=True)
 def _room(cap, slot, floor, e, cell):  # type: ignore[no-untyped-def]
     if floor.size == 0:
         return cap[cell]
     return cap[cell] - (floor[e] == slot[cell])
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def roughly(draws, table, out):  # type: ignore[no-untyped-def]
-    """out[i] = rough(draws[i], table), bit for bit, in passes that compile to vectors."""
-    outer = np.empty(draws.size + 1, dtype=np.int64)
-    n = 0
-    for i in range(draws.size):
-        out[i] = _interpolated(draws[i], min(max(_step(draws[i]), 1), TABLE - 2), table)
-    for i in range(draws.size):
-        outer[n] = i
-        n += not _inner(_step(draws[i]))
-    for k in range(n):
-        out[outer[k]] = normal.deviate(draws[outer[k]])
 
 
 # Kernels take arrays out of what they are handed before they loop: taking one is counted, and
@@ -210,79 +136,6 @@ def census(terms, entities, active, per_cell):  # type: ignore[no-untyped-def]
     for k in range(of_code.size):
         for c in range(start[k], start[k + 1]):
             per_cell[c] = of_code[k] * active[c]
-
-
-CHUNK = 128
-"""Entities whose draws are made before any is turned into a weight."""
-
-
-@njit(forceinline=True)
-def _both_draws(k0, k1, position, s, numbers, owners, halves):  # type: ignore[no-untyped-def]
-    """The gate draw and the weight draw of an entity. Two entities share a block of draws: the
-    second finds its half in row s of `halves`, if it was `numbers[s]` of key `owners[s]`.
-    """
-    number = (position >> np.uint64(1)) + np.uint64(1)  # 0 is no number
-    odd = position & np.uint64(1) == np.uint64(1)
-    if odd and numbers[s] == number and owners[s] == k0:
-        return halves[s, 0], halves[s, 1]
-    lanes = philox.block(k0, k1, position >> np.uint64(1))
-    if odd:
-        return lanes[2], lanes[3]
-    numbers[s], owners[s] = number, k0
-    halves[s, 0], halves[s, 1] = lanes[2], lanes[3]
-    return lanes[0], lanes[1]
-
-
-@njit(forceinline=True)
-def _places_alone(  # type: ignore[no-untyped-def]
-    standing, first, code, start, active, keys, numbers, owners, halves,
-    high, who, at, draws, places,
-):  # fmt: skip
-    """Entity, cell, weight draw and place of those up to `high`; returns how many there are."""
-    n = 0
-    for e in standing:
-        position = np.uint64(first + e)
-        base = start[code[e]]
-        for c in range(base, start[code[e] + 1]):
-            if not active[c]:
-                continue
-            gate, draw = _both_draws(
-                keys[c, 0], keys[c, 1], position, c - base, numbers, owners, halves
-            )
-            place = np.float64(np.int64(~gate >> np.uint64(12))) * 2.0**-52
-            who[n], at[n], draws[n], places[n] = e, c, draw, place
-            n += place <= high[c]
-    return n
-
-
-@njit(forceinline=True)
-def _places_shared(  # type: ignore[no-untyped-def]
-    standing, first, code, start, active, keys, numbers, owners, halves,
-    high, f0, f1, a, b, table, who, at, draws, places, gates, z, factor_draws,
-):  # fmt: skip
-    """`_places_alone` where products share a factor; also its draw for the weights of each."""
-    n = 0
-    for e in standing:
-        position = np.uint64(first + e)
-        pair = philox.pair(f0, f1, position)
-        gate_factor = a * rough(pair[0], table)
-        factor_draws[e % CHUNK] = pair[1]
-        base = start[code[e]]
-        for c in range(base, start[code[e] + 1]):
-            if not active[c]:
-                continue
-            gates[n], draws[n] = _both_draws(
-                keys[c, 0], keys[c, 1], position, c - base, numbers, owners, halves
-            )
-            who[n], at[n], places[n] = e, c, gate_factor
-            n += 1
-    roughly(gates[:n], table, z)
-    kept = 0
-    for j in range(n):
-        place = -(places[j] + b * z[j])
-        who[kept], at[kept], draws[kept], places[kept] = who[j], at[j], draws[j], place
-        kept += place <= high[at[j]]
-    return kept
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -308,32 +161,35 @@ def admit(  # type: ignore[no-untyped-def]
     for k in range(start.size - 1):
         width = max(width, start[k + 1] - start[k])
         stands[k] = active[start[k] : start[k + 1]].any()
-    standing = np.empty(CHUNK + 1, dtype=np.int64)
+    standing = np.empty(gating.CHUNK + 1, dtype=np.int64)
     # Two entities share a block of draws: the second finds its half here.
     numbers, owners = np.zeros(width, dtype=np.uint64), np.zeros(width, dtype=np.uint64)
     halves = np.zeros((width, 2), dtype=np.uint64)
-    who = np.empty(CHUNK * width + 1, dtype=np.int64)
-    at = np.empty(CHUNK * width + 1, dtype=np.int64)
-    gates = np.empty(CHUNK * width + 1, dtype=np.uint64)
-    draws = np.empty(CHUNK * width + 1, dtype=np.uint64)
-    places = np.empty(CHUNK * width + 1, dtype=np.float64)
-    factor_draws, factor = np.zeros(CHUNK, dtype=np.uint64), np.zeros(CHUNK, dtype=np.float64)
-    z = np.empty(CHUNK * width, dtype=np.float64)
+    who = np.empty(gating.CHUNK * width + 1, dtype=np.int64)
+    at = np.empty(gating.CHUNK * width + 1, dtype=np.int64)
+    gates = np.empty(gating.CHUNK * width + 1, dtype=np.uint64)
+    draws = np.empty(gating.CHUNK * width + 1, dtype=np.uint64)
+    places = np.empty(gating.CHUNK * width + 1, dtype=np.float64)
+    factor_draws, factor = (
+        np.zeros(gating.CHUNK, dtype=np.uint64),
+        np.zeros(gating.CHUNK, dtype=np.float64),
+    )
+    z = np.empty(gating.CHUNK * width, dtype=np.float64)
     m, doubtful = 0, 0
     beyond = False
-    for begin in range(0, code.size, CHUNK):
+    for begin in range(0, code.size, gating.CHUNK):
         some = 0
-        for e in range(begin, min(begin + CHUNK, code.size)):
+        for e in range(begin, min(begin + gating.CHUNK, code.size)):
             # No branch: nobody could predict it.
             standing[some] = e
             some += stands[code[e]] & (is_open.size == 0 or is_open[e])
         if shared:
-            n = _places_shared(
+            n = gating.places_shared(
                 standing[:some], first, code, start, active, keys, numbers, owners, halves,
                 high, f0, f1, a, b, table, who, at, draws, places, gates, z, factor_draws,
             )  # fmt: skip
         else:
-            n = _places_alone(
+            n = gating.places_alone(
                 standing[:some], first, code, start, active, keys, numbers, owners, halves,
                 high, who, at, draws, places,
             )  # fmt: skip
@@ -345,7 +201,7 @@ def admit(  # type: ignore[no-untyped-def]
         normal.deviates(draws[:n], z[:n])
         for j in range(n):
             sigma = sigmas[at[j]]
-            z[j] = sigma * (b * z[j] + a * factor[who[j] % CHUNK]) - 0.5 * sigma * sigma
+            z[j] = sigma * (b * z[j] + a * factor[who[j] % gating.CHUNK]) - 0.5 * sigma * sigma
         for j in range(n):
             # Below 2**63: the conversion from signed is the cheaper one.
             weight[m + j] = max(np.int64(normal.exp(z[j]) * 1048576.0 + 0.5), 1)
@@ -364,7 +220,7 @@ def admit(  # type: ignore[no-untyped-def]
                 if doubtful < found.size:
                     found[doubtful] = m + j
                     position = np.uint64(first + who[j])
-                    gate_keys[doubtful] = _gate_key(keys, factors, correlation, position, c)
+                    gate_keys[doubtful] = gating.gate_key(keys, factors, correlation, position, c)
                 doubtful += 1
         m += n
     return m, doubtful, beyond
@@ -388,7 +244,7 @@ def apportion(terms, entities, entries, shares, floors, given, counts):  # type:
         if w & DOUBT:
             w ^= DOUBT
             position = first + np.int64(entity[i])
-            key = _gate_key(keys, factor, correlation, np.uint64(position), np.int64(c))
+            key = gating.gate_key(keys, factor, correlation, np.uint64(position), np.int64(c))
             if not ranks.within(key, position, c, gate_key, gate_position):
                 floors[i] = OUT
                 continue
@@ -463,11 +319,14 @@ def slot_draws(  # type: ignore[no-untyped-def]
     plan, total, bound, shift = shares.plan, shares.total, shares.bound, shares.shift
     last_key, last_position = shares.key, shares.position
     first = entities.first
-    at, free_of = np.empty(CHUNK + 1, dtype=np.int64), np.empty(CHUNK + 1, dtype=np.int64)
+    at, free_of = (
+        np.empty(gating.CHUNK + 1, dtype=np.int64),
+        np.empty(gating.CHUNK + 1, dtype=np.int64),
+    )
     n = 0
-    for begin in range(0, floors.size, CHUNK):
+    for begin in range(0, floors.size, gating.CHUNK):
         k = 0
-        for i in range(begin, min(begin + CHUNK, floors.size)):
+        for i in range(begin, min(begin + gating.CHUNK, floors.size)):
             c = cell[i]
             e = np.int64(entity[i])
             key = _remainder(plan, total, bound, shift, weight[i], floors[i], c)

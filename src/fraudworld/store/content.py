@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudworld.contracts import Kind, Table
-from fraudworld.kernels import narrow
+from fraudworld.store import narrow
 from fraudworld.store.identity import canonical_json
 
 PART_ROWS = 1 << 20

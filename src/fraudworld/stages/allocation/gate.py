@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudworld.engine.tasks import Item
-from fraudworld.kernels import capped, normal
+from fraudworld.kernels import capped, gating, normal
 from fraudworld.kernels.capped import Entities, Entries, Shares, Terms
 from fraudworld.stages.allocation.products import lost, too_wide
 from fraudworld.stages.allocation.sums import Found, Run, found_at
@@ -41,7 +41,7 @@ class _Bands:
     def open(self, cells: NDArray[np.bool_]) -> None:
         """Take everybody of these cells into the band."""
         self.low[cells], self.high[cells] = -np.inf, np.inf
-        self.key_low[cells], self.key_high[cells] = 0, np.uint64(1 << capped.GATE_BITS)
+        self.key_low[cells], self.key_high[cells] = 0, np.uint64(1 << gating.GATE_BITS)
         self.upto[cells] = self.inside[cells] = 1.0
 
 
@@ -51,9 +51,9 @@ def _bands(quota: I64, size: I64, shared: bool) -> _Bands:
     margin = 5.0 * np.sqrt(share * (1.0 - share) / n) + 4.0 / n + (2.0**-11 if shared else 0.0)
     begin, end = np.maximum(share - margin, 0.0), np.minimum(share + margin, 1.0)
     at_begin, at_end = _deviates(begin), _deviates(end)
-    slack = 2.0 * capped.ROUGH if shared else 2.0**-24
+    slack = 2.0 * gating.ROUGH if shared else 2.0**-24
     key_low, key_high = (
-        (np.clip(16.0 + z, 0.0, 32.0) * capped.GATE_SCALE).astype(np.uint64)
+        (np.clip(16.0 + z, 0.0, 32.0) * gating.GATE_SCALE).astype(np.uint64)
         for z in (at_begin + slack, at_end - slack)
     )
     bands = _Bands(

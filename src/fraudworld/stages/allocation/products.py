@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudworld.errors import InputError, InternalError
-from fraudworld.kernels import capped
+from fraudworld.kernels import gating
 from fraudworld.kernels.capped import Key, Law, Terms
 from fraudworld.kernels.expand import starts
 
@@ -70,7 +70,7 @@ def book(
         slot=np.array(slots or [255] * len(laws), dtype=np.uint8)[product],
         factor=np.array(factor or (0, 0), dtype=np.uint64),
         correlation=float(correlation) if shared else 0.0,
-        table=capped.table() if shared else np.empty(0, dtype=np.float32),
+        table=gating.table() if shared else np.empty(0, dtype=np.float32),
     )
     return Book(state, names, laws, product, terms)
 
