@@ -55,7 +55,9 @@ def staged(root: Path) -> list[str]:
 
 def start(code: str, *args: object) -> subprocess.Popen[str]:
     """A Python process with this module's names, speaking over its standard output."""
-    program = f"import time\nfrom test_publish import *\n{textwrap.dedent(code)}"
+    # Where the tests run in the background, children are told to ignore an interrupt.
+    heeding = "signal.signal(signal.SIGINT, signal.default_int_handler)"
+    program = f"import time\nfrom test_publish import *\n{heeding}\n{textwrap.dedent(code)}"
     where = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
     return subprocess.Popen(
         [sys.executable, "-c", program, *map(str, args)],
