@@ -281,3 +281,28 @@ def test_the_table_of_deviates_is_as_close_as_it_says():
         normal.deviates(bits, exact)
         rough = np.array([gating.rough(b, table) for b in bits])
         assert np.abs(rough - exact).max() < gating.ROUGH / 2
+
+
+def test_a_weight_beyond_63_bits_shows_in_the_largest() -> None:
+    n = 4096
+    terms = capped.Terms(
+        start=np.array([0, 1]),
+        keys=np.array([[1, 2, 3, 4]], dtype=np.uint64),
+        sigma=np.array([40.0]),
+        cap=np.array([3]),
+        slot=np.zeros(1, dtype=np.uint8),
+        factor=np.zeros(2, dtype=np.uint64),
+        correlation=0.0,
+        table=np.empty(0, dtype=np.float32),
+    )
+    nothing = np.empty(0, dtype=np.uint8)
+    entities = capped.Entities(0, np.zeros(n, dtype=np.uint8), nothing.astype(np.bool_), nothing)
+    kinds = (np.uint32, np.uint16, np.uint64)
+    entries = capped.Entries(*(np.empty(n, dtype=kind) for kind in kinds))
+    most, everybody = np.zeros(1, dtype=np.uint64), np.array([np.inf])
+    capped.admit(
+        terms, entities, np.array([True]), everybody, everybody, entries,
+        np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.uint64), most,
+        np.empty(0, dtype=np.int64), np.empty(0, dtype=np.uint64),
+    )  # fmt: skip
+    assert most[0] >= 2**63

@@ -203,8 +203,9 @@ def admit(  # type: ignore[no-untyped-def]
             sigma = sigmas[at[j]]
             z[j] = sigma * (b * z[j] + a * factor[who[j] % gating.CHUNK]) - 0.5 * sigma * sigma
         for j in range(n):
-            # Below 2**63: the conversion from signed is the cheaper one.
-            weight[m + j] = max(np.int64(normal.exp(z[j]) * 1048576.0 + 0.5), 1)
+            # What is beyond 63 bits becomes 2**63, which is refused as too wide; never 1.
+            w = np.uint64(np.int64(normal.exp(z[j]) * 1048576.0 + 0.5))
+            weight[m + j] = max(w, np.uint64(1))
         for j in range(n):
             entity[m + j] = who[j]
             cell[m + j] = at[j]
