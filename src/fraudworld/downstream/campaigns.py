@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from fraudworld.contracts.downstream import CAMPAIGN_TYPES
 from fraudworld.downstream.choose import account_of, below, span
 from fraudworld.downstream.inputs import Inputs
 from fraudworld.downstream.world import World
+from fraudworld.jit import kernel
 from fraudworld.kernels import normal, philox
 from fraudworld.policy.downstream import Campaigns as CampaignPolicy
 from fraudworld.policy.downstream import CampaignType
@@ -329,7 +329,7 @@ def _target(
     ]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _victims(k0, k1, awake, campaigns, how, use, abroad, world):  # type: ignore[no-untyped-def]
     parties = world.party_country.size
     for i in range(awake.size):
@@ -365,7 +365,7 @@ def _victims(k0, k1, awake, campaigns, how, use, abroad, world):  # type: ignore
                     break
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _kit_devices(k0, k1, awake, role_weight, shared_weight, campaigns, world):  # type: ignore[no-untyped-def]
     size = campaigns.kit_device.shape[1]
     most = role_weight.max() * shared_weight
@@ -386,7 +386,7 @@ def _kit_devices(k0, k1, awake, role_weight, shared_weight, campaigns, world):  
                     break
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _kit_endpoints(  # type: ignore[no-untyped-def]
     k0, k1, awake, type_weight, role_weight, risky_weight, normal_device, campaigns, world
 ):

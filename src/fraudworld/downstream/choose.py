@@ -6,18 +6,18 @@ All are inlined into the kernels that call them. A draw is a u64; integers decid
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from fraudworld.jit import inlined, kernel
 from fraudworld.kernels import philox
 
 
-@njit(forceinline=True)
+@inlined
 def below(draw, n):  # type: ignore[no-untyped-def]
     """A uniform integer 0 … n − 1."""
     return np.int64(philox.mul_high(draw, np.uint64(n)))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def span(cumulative, low, high, draw):  # type: ignore[no-untyped-def]
     """An item of low … high − 1 by weight; −1 where all weigh nothing."""
     total = cumulative[high] - cumulative[low]
@@ -33,7 +33,7 @@ def span(cumulative, low, high, draw):  # type: ignore[no-untyped-def]
     return low
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def account_of(world, party, use, draw):  # type: ignore[no-untyped-def]
     """One of the party's payable accounts, by how much its product is used; −1: none."""
     total = 0
@@ -51,7 +51,7 @@ def account_of(world, party, use, draw):  # type: ignore[no-untyped-def]
     return -1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def instrument_of(world, account, use, draw):  # type: ignore[no-untyped-def]
     """One of the account's instruments, by `use` of its type; −1: none."""
     low, high = world.instrument_start[account], world.instrument_start[account + 1]
@@ -68,7 +68,7 @@ def instrument_of(world, account, use, draw):  # type: ignore[no-untyped-def]
     return -1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def device_of(world, party, use, draw):  # type: ignore[no-untyped-def]
     """One of the party's devices, by `use` of its type; −1: none."""
     total = 0
@@ -84,7 +84,7 @@ def device_of(world, party, use, draw):  # type: ignore[no-untyped-def]
     return -1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def endpoint_of(world, device, typical, whether, which):  # type: ignore[no-untyped-def]
     """An endpoint of the device: its typical one with chance `typical` (63 bits); −1: none."""
     low, high = world.endpoint_start[device], world.endpoint_start[device + 1]

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from fraudworld.contracts.downstream import CODES
@@ -18,6 +17,7 @@ from fraudworld.downstream.inputs import Inputs
 from fraudworld.downstream.visits import Attached
 from fraudworld.downstream.world import World
 from fraudworld.errors import InputError
+from fraudworld.jit import inlined, kernel
 from fraudworld.kernels import normal, philox
 from fraudworld.policy.downstream import LogNormal
 from fraudworld.rng import Stream
@@ -145,13 +145,13 @@ def events(base: int, moment: I64, flows: Flows) -> dict[str, NDArray[np.integer
             "amount_minor": amount}  # fmt: skip
 
 
-@njit(forceinline=True)
+@inlined
 def delay(row, draw):  # type: ignore[no-untyped-def]
     """A log-normal delay in whole milliseconds, at least one."""
     return np.int64(normal.exp(row[0] + row[1] * normal.deviate(draw))) + 1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _flows(  # type: ignore[no-untyped-def]
     k0, k1, base, moment, merchant, country, channel, party, campaign, world, campaigns, tactics,
     policy, out,
@@ -182,7 +182,7 @@ def _flows(  # type: ignore[no-untyped-def]
             out.refund[i] = out.clearing[i] + delay(policy.refund_delay, b[2])
 
 
-@njit(forceinline=True)
+@inlined
 def _nearest(prices, cents):  # type: ignore[no-untyped-def]
     """The price nearest to an amount; beyond the last one the amount itself."""
     at = np.searchsorted(prices, cents)
@@ -193,7 +193,7 @@ def _nearest(prices, cents):  # type: ignore[no-untyped-def]
     return prices[at]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _events(base, moment, flows, flow, seq, kind, when, amount):  # type: ignore[no-untyped-def]
     at = 0
     for i in range(moment.size):

@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from fraudworld.contracts.downstream import ABUSE_TYPES, CAMPAIGN_TYPES, CODES
@@ -20,6 +19,7 @@ from fraudworld.downstream.flows import DAY, HOUR, Flows, delay, law
 from fraudworld.downstream.inputs import Inputs
 from fraudworld.downstream.visits import Attached
 from fraudworld.downstream.world import World
+from fraudworld.jit import kernel
 from fraudworld.kernels import normal, philox
 from fraudworld.rng import Stream
 
@@ -211,7 +211,7 @@ def cases(base: int, view: View) -> dict[str, NDArray[np.integer]]:
     }
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _labels(  # type: ignore[no-untyped-def]
     k0, k1, base, merchant, attached, world, campaigns, type_label, type_subtype, policy, out
 ):
@@ -240,7 +240,7 @@ def _labels(  # type: ignore[no-untyped-def]
         out.subtype[i] = S_ABUSE if own else S_CARD
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _view(k0, k1, base, moment, clearing, subtype, policy, out):  # type: ignore[no-untyped-def]
     for i in range(moment.size):
         entity = np.uint64(2 * (base + i))

@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from fraudworld.downstream.campaigns import MOST_VISITS, Plan
@@ -25,6 +24,7 @@ from fraudworld.downstream.choose import (
 )
 from fraudworld.downstream.inputs import Inputs
 from fraudworld.downstream.world import World
+from fraudworld.jit import kernel
 from fraudworld.kernels import normal, philox
 from fraudworld.rng import Stream
 from fraudworld.upstream.arrivals import CHANNELS
@@ -142,7 +142,7 @@ def attach_hour(
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _visits(  # type: ignore[no-untyped-def]
     base, hour, row, merchant, country, channel, campaigns, tactics, active, world,
     flows_per_visit, keys, entity, out,
@@ -199,7 +199,7 @@ def _visits(  # type: ignore[no-untyped-def]
             entity[i] = 2 * base + slot
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _people(  # type: ignore[no-untyped-def]
     base, country, channel, entity, campaigns, tactics, world, habits_, keys, out
 ):
@@ -225,7 +225,7 @@ def _people(  # type: ignore[no-untyped-def]
         )
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _customer(i, entity, country, channel, world, habits_, keys, out):  # type: ignore[no-untyped-def]
     """An ordinary visit: at home or from abroad, by activity; own device or a housemate's."""
     a = philox.block(keys.visit0, keys.visit1, np.uint64(entity * 2))
@@ -251,7 +251,7 @@ def _customer(i, entity, country, channel, world, habits_, keys, out):  # type: 
     out.endpoint[i] = endpoint_of(world, device, habits_.typical, b[1], b[2])
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _strike(i, entity, campaigns, tactics, world, habits_, keys, out):  # type: ignore[no-untyped-def]
     """A visit of a campaign: a victim or its neighbour, then what the tactics swap."""
     at = np.uint64(entity * 3)
@@ -286,7 +286,7 @@ def _strike(i, entity, campaigns, tactics, world, habits_, keys, out):  # type: 
     out.endpoint[i] = endpoint
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _neighbour(account, world, habits_, draw, second):  # type: ignore[no-untyped-def]
     """Another payable account of the owner, else one of somebody who shares a device; −1."""
     party = world.account_owner[account]

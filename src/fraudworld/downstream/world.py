@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import NamedTuple, cast
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from fraudworld.contracts import BY_NAME
 from fraudworld.downstream.inputs import Inputs
+from fraudworld.jit import kernel
 from fraudworld.kernels import normal, philox
 from fraudworld.rng import Stream
 from fraudworld.store.layout import RunPlace
@@ -267,7 +267,7 @@ def _cumulative(weights: NDArray[np.generic]) -> I64:
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _by_device(ip, device, role, typical, start, out):  # type: ignore[no-untyped-def]
     """Turn links in order of IP into lists per device, the typical endpoint first."""
     for i in range(device.size):
@@ -284,7 +284,7 @@ def _by_device(ip, device, role, typical, start, out):  # type: ignore[no-untype
                 filled[d] += 1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _draw_activity(k0, k1, sigma, level, segment, can, out):  # type: ignore[no-untyped-def]
     lanes = philox.block(k0, k1, np.uint64(0))
     for p in range(segment.size):

@@ -27,9 +27,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from fraudworld.jit import inlined, kernel
 from fraudworld.kernels import gating, normal, philox, ranks
 
 DOUBT = np.uint64(1 << 63)
@@ -111,11 +111,9 @@ class Shares(NamedTuple):
     shift: U64  # of a remainder's rank, so that its leading bit is the bound's
     gate_key: U64  # the last that is let in
     gate_position: I64
-    key: U64  # the last remainder that gets one more
-    position: I64
 
 
-@njit(forceinline=True)
+@inlined
 def _room(cap, slot, floor, e, cell):  # type: ignore[no-untyped-def]
     if floor.size == 0:
         return cap[cell]
@@ -126,7 +124,7 @@ def _room(cap, slot, floor, e, cell):  # type: ignore[no-untyped-def]
 # threads would wait for each other's counts.
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def census(terms, entities, active, per_cell):  # type: ignore[no-untyped-def]
     """Entities that stand in every active cell: per_cell, i64 (cells,)."""
     start, code, is_open = terms.start, entities.code, entities.open
@@ -138,7 +136,7 @@ def census(terms, entities, active, per_cell):  # type: ignore[no-untyped-def]
             per_cell[c] = of_code[k] * active[c]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def admit(  # type: ignore[no-untyped-def]
     terms, entities, active, low, high, entries, certain, total, most, found, gate_keys
 ):
@@ -227,7 +225,21 @@ def admit(  # type: ignore[no-untyped-def]
     return m, doubtful, beyond
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inlined
+def _active(start, active):  # type: ignore[no-untyped-def]
+    """The active cells of every code, the next one's after its own, and the most of any."""
+    starts, cells = np.zeros(start.size, dtype=np.int64), np.empty(active.size, dtype=np.int64)
+    n, width = 0, 0
+    for k in range(start.size - 1):
+        for c in range(start[k], start[k + 1]):
+            cells[n] = c
+            n += active[c]
+        starts[k + 1] = n
+        width = max(width, n - starts[k])
+    return starts, cells, width
+
+
+@kernel
 def apportion(terms, entities, entries, shares, floors, given, counts):  # type: ignore[no-untyped-def]
     """Floors of plan · weight / total; per cell their sum (`given`), and the counts of the
     leading digits of what remains (small = large remainder): (cells, DIGITS).
@@ -259,45 +271,41 @@ def apportion(terms, entities, entries, shares, floors, given, counts):  # type:
     return most
 
 
-@njit(forceinline=True)
-def _remainder(plan, total, bound, shift, weight, floor, c):  # type: ignore[no-untyped-def]
-    rest = plan[c] * (weight & ~DOUBT) - np.uint64(floor) * total[c]
-    return (bound[c] - np.uint64(1) - rest) << shift[c]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def settle(  # type: ignore[no-untyped-def]
-    terms, entities, entries, shares, floors, digit, excess, slots, worst, found, keys
+    terms, entities, entries, shares, floors, digit, counts, excess, slots, worst, found, keys
 ):
-    """Pool what is above the room and count the free slots, per cell; and the most above any.
+    """Quotas, and per cell what is above the room, the free slots, and the most above any.
 
     digit: where each cell's remainders that get one more end. Entries in that digit are
-    left out: `found` and `keys` get their index and remainder.
+    left out, with their floor for a quota: `found` and `keys` get their index and remainder.
     """
     cap, slot, held = terms.cap, terms.slot, entities.floor
     entity, cell, weight = entries.entity, entries.cell, entries.weight
     plan, total, bound, shift = shares.plan, shares.total, shares.bound, shares.shift
     k = 0
     for i in range(floors.size):
-        if floors[i] == OUT:
+        c, floor = cell[i], floors[i]
+        counts[i] = floor
+        if floor == OUT:
             continue
-        c = cell[i]
-        key = _remainder(plan, total, bound, shift, weight[i], floors[i], c)
+        rest = plan[c] * (weight[i] & ~DOUBT) - np.uint64(floor) * total[c]
+        key = (bound[c] - np.uint64(1) - rest) << shift[c]
         leading = np.int64(key >> np.uint64(ranks.SHIFT))
         if leading == digit[c]:
             found[k] = i
             keys[k] = key
             k += 1
             continue
-        free = _room(cap, slot, held, np.int64(entity[i]), c) - floors[i] - (leading < digit[c])
-        if free >= 0:
-            slots[c] += free
-        else:
-            excess[c] -= free
-            worst[c] = max(worst[c], -free)
+        quota = np.int64(floor) + (leading < digit[c])
+        counts[i] = quota
+        free = _room(cap, slot, held, np.int64(entity[i]), c) - quota
+        slots[c] += max(free, 0)
+        excess[c] += max(-free, 0)
+        worst[c] = max(worst[c], -free)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def rooms(terms, entities, entries, found, out):  # type: ignore[no-untyped-def]
     """out[j] = what entry found[j] has room for."""
     cap, slot, floor = terms.cap, terms.slot, entities.floor
@@ -306,9 +314,9 @@ def rooms(terms, entities, entries, found, out):  # type: ignore[no-untyped-def]
         out[j] = _room(cap, slot, floor, np.int64(entity[found[j]]), cell[found[j]])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def slot_draws(  # type: ignore[no-untyped-def]
-    terms, entities, entries, shares, floors, limit, who, draws, positions, asked
+    terms, entities, entries, counts, limit, who, draws, positions, asked
 ):
     """Free slots whose draw is within the limit of their cell; returns how many there are.
 
@@ -316,66 +324,74 @@ def slot_draws(  # type: ignore[no-untyped-def]
     entries that have a free slot; cells of limit 0 ask nobody.
     """
     keys, cap, taken, held = terms.keys, terms.cap, terms.slot, entities.floor
-    entity, cell, weight = entries.entity, entries.cell, entries.weight
-    plan, total, bound, shift = shares.plan, shares.total, shares.bound, shares.shift
-    last_key, last_position = shares.key, shares.position
+    entity, cell = entries.entity, entries.cell
     first = entities.first
-    at, free_of = (
-        np.empty(gating.CHUNK + 1, dtype=np.int64),
-        np.empty(gating.CHUNK + 1, dtype=np.int64),
-    )
-    n = 0
-    for begin in range(0, floors.size, gating.CHUNK):
+    # Blocks of draws to look at: of which entry, and from where to where in its stream. They are
+    # listed first: what costs is waiting for one before the next, and how many blocks an entry
+    # needs cannot be predicted.
+    room = gating.CHUNK + cap.max() // 4 + 3
+    at = np.empty(room, dtype=np.int64)
+    begins, ends = np.empty_like(at), np.empty_like(at)
+    streams = np.empty((2, room), dtype=np.uint64)
+    numbers = np.empty(room, dtype=np.uint64)
+    lanes = np.empty((4, room), dtype=np.uint64)
+    n, i = 0, 0
+    while i < counts.size:
         k = 0
-        for i in range(begin, min(begin + gating.CHUNK, floors.size)):
-            c = cell[i]
-            e = np.int64(entity[i])
-            key = _remainder(plan, total, bound, shift, weight[i], floors[i], c)
-            count = floors[i] + ranks.within(key, first + e, c, last_key, last_position)
-            free = _room(cap, taken, held, e, c) - count
-            at[k], free_of[k] = i, free
-            k += (floors[i] != OUT) & (free > 0) & (limit[c] > 0)
+        while i < counts.size and k < gating.CHUNK:
+            c, e = cell[i], np.int64(entity[i])
+            free = _room(cap, taken, held, e, c) - counts[i]
+            asks = (free > 0) & (limit[c] > 0)
+            asked[c] += asks
+            p = (first + e) * cap[c]
+            end = p + free
+            at[k], begins[k], ends[k] = i, p, end
+            k += asks
+            p = (p | 3) + 1
+            at[k], begins[k], ends[k] = i, p, end
+            k += asks & (p < end)
+            for later in range(p + 4, end, 4):
+                at[k], begins[k], ends[k] = i, later, end
+                k += 1
+            i += 1
         for j in range(k):
-            i, free = at[j], free_of[j]
-            c = cell[i]
-            asked[c] += 1
-            position = np.uint64(first + np.int64(entity[i])) * np.uint64(cap[c])
-            lanes = philox.block(keys[c, 2], keys[c, 3], position >> np.uint64(2))
-            for slot in range(free):
-                if slot and position & np.uint64(3) == np.uint64(0):
-                    lanes = philox.block(keys[c, 2], keys[c, 3], position >> np.uint64(2))
-                draw = philox.lane_of(lanes, position)
-                if draw <= limit[c]:
-                    if n < who.size:
-                        who[n] = i
-                        draws[n] = draw
-                        positions[n] = position
-                    n += 1
-                position += np.uint64(1)
+            c = cell[at[j]]
+            streams[0, j], streams[1, j] = keys[c, 2], keys[c, 3]
+            numbers[j] = begins[j] >> 2
+        philox.blocks(streams, numbers[:k], lanes)
+        for j in range(k):
+            c = cell[at[j]]
+            most = limit[c]
+            four = lanes[0, j], lanes[1, j], lanes[2, j], lanes[3, j]
+            end = min(ends[j], (begins[j] | 3) + 1)
+            if _any_within(four, begins[j], end, most):
+                for p in range(begins[j], end):
+                    draw = lanes[p & 3, j]
+                    if draw <= most:
+                        if n < who.size:
+                            who[n], draws[n], positions[n] = at[j], draw, p
+                        n += 1
     return n
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def finish(terms, entities, entries, shares, floors, capped, who, counts):  # type: ignore[no-untyped-def]
-    """Final counts per entry, 0 for those kept out. who: entries that win a slot, once a slot."""
+@inlined
+def _any_within(lanes, begin, end, most):  # type: ignore[no-untyped-def]
+    """Whether a draw at `begin` … `end` − 1, all of one block, is at most `most`."""
+    a, b, c, d = lanes
+    hits = (a <= most) | ((b <= most) << 1) | ((c <= most) << 2) | ((d <= most) << 3)
+    return (hits >> (begin & 3)) & ((1 << (end - begin)) - 1)
+
+
+@kernel
+def clamp(terms, entities, entries, counts):  # type: ignore[no-untyped-def]
+    """Counts above the room of an entry become its room."""
     cap, slot, held = terms.cap, terms.slot, entities.floor
-    entity, cell, weight = entries.entity, entries.cell, entries.weight
-    plan, total, bound, shift = shares.plan, shares.total, shares.bound, shares.shift
-    last_key, last_position = shares.key, shares.position
-    first = entities.first
-    for i in range(floors.size):
-        c = cell[i]
-        e = np.int64(entity[i])
-        key = _remainder(plan, total, bound, shift, weight[i], floors[i], c)
-        count = np.int64(floors[i]) + ranks.within(key, first + e, c, last_key, last_position)
-        if capped:
-            count = min(count, _room(cap, slot, held, e, c))
-        counts[i] = count if floors[i] != OUT else 0
-    for j in range(who.size):
-        counts[who[j]] += 1
+    entity, cell = entries.entity, entries.cell
+    for i in range(counts.size):
+        counts[i] = min(counts[i], _room(cap, slot, held, np.int64(entity[i]), cell[i]))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def compact(entries, counts, entity, cell, count, per_cell):  # type: ignore[no-untyped-def]
     """Leave out entries of count 0; per_cell: sums of the counts."""
     all_entities, all_cells = entries.entity, entries.cell

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln, xlog1py, xlogy
 
+from fraudworld.jit import inlined, kernel
 from fraudworld.kernels import philox
 
 
@@ -28,7 +28,7 @@ def thresholds(shares: ArrayLike) -> NDArray[np.uint64]:
     return out.reshape(np.shape(shares))
 
 
-@njit(forceinline=True)
+@inlined
 def category(draw, table, row):  # type: ignore[no-untyped-def]
     """Category of one draw under one row of `table`."""
     # All are compared: where to stop, nobody could predict.
@@ -39,7 +39,7 @@ def category(draw, table, row):  # type: ignore[no-untyped-def]
     return n
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def choose(draws, rows, table, out):  # type: ignore[no-untyped-def]
     """out[i] = category of draws[i] under row rows[i] of `table` (from `thresholds`)."""
     for i in range(draws.size):
@@ -55,7 +55,7 @@ def choices(
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def choose_drawn(k0, k1, width, index, first, rows, table, out):  # type: ignore[no-untyped-def]
     """`choose` with draw `index` of entities first, first + 1, … of a stream of `width`."""
     position = np.uint64(first) * np.uint64(width) + np.uint64(index)

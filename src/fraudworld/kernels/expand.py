@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from fraudworld.jit import kernel
 
-@njit(cache=True, nogil=True)
+
+@kernel
 def fill(entity, cell, counts, code_of, start, owner, code):  # type: ignore[no-untyped-def]
     """Write counts[i] rows of owner entity[i] and code code_of[cell[i]] for every i in order.
 

@@ -7,9 +7,9 @@ worked out for these alone. Where products share a factor, places are deviates b
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from fraudworld.jit import inlined, kernel
 from fraudworld.kernels import normal, philox
 
 GATE_SCALE = 268435456.0
@@ -35,37 +35,37 @@ def table() -> NDArray[np.float32]:
     return out
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _tabulate(out):  # type: ignore[no-untyped-def]
     for i in range(1, TABLE):
         out[i] = normal.quantile(i / TABLE)
 
 
-@njit(forceinline=True)
+@inlined
 def _step(draw):  # type: ignore[no-untyped-def]
     return np.int64(draw >> np.uint64(52))
 
 
-@njit(forceinline=True)
+@inlined
 def _inner(step):  # type: ignore[no-untyped-def]
     return (step >= 64) & (step < TABLE - 64)
 
 
-@njit(forceinline=True)
+@inlined
 def _interpolated(draw, step, table):  # type: ignore[no-untyped-def]
     part = np.float64(np.int64((draw >> np.uint64(20)) & np.uint64(0xFFFFFFFF))) * 2.0**-32
     low = np.float64(table[step])
     return low + part * (np.float64(table[step + 1]) - low)
 
 
-@njit(forceinline=True)
+@inlined
 def rough(draw, table):  # type: ignore[no-untyped-def]
     """A deviate to 2**-15: by the table, and exactly in its outer 64 steps."""
     i = _step(draw)
     return _interpolated(draw, i, table) if _inner(i) else normal.deviate(draw)
 
 
-@njit(forceinline=True)
+@inlined
 def gate_key(keys, factor, correlation, position, cell):  # type: ignore[no-untyped-def]
     """The exact gate key: small for those who are let in first."""
     gate = normal.deviate(philox.pair(keys[cell, 0], keys[cell, 1], position)[0])
@@ -76,7 +76,7 @@ def gate_key(keys, factor, correlation, position, cell):  # type: ignore[no-unty
     return np.uint64((16.0 - gate) * GATE_SCALE)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def roughly(draws, table, out):  # type: ignore[no-untyped-def]
     """out[i] = rough(draws[i], table), bit for bit, in passes that compile to vectors."""
     outer = np.empty(draws.size + 1, dtype=np.int64)
@@ -90,7 +90,7 @@ def roughly(draws, table, out):  # type: ignore[no-untyped-def]
         out[outer[k]] = normal.deviate(draws[outer[k]])
 
 
-@njit(forceinline=True)
+@inlined
 def _both_draws(k0, k1, position, s, numbers, owners, halves):  # type: ignore[no-untyped-def]
     """The gate draw and the weight draw of an entity. Two entities share a block of draws: the
     second finds its half in row s of `halves`, if it was `numbers[s]` of key `owners[s]`.
@@ -107,7 +107,7 @@ def _both_draws(k0, k1, position, s, numbers, owners, halves):  # type: ignore[n
     return lanes[0], lanes[1]
 
 
-@njit(forceinline=True)
+@inlined
 def places_alone(  # type: ignore[no-untyped-def]
     standing, first, code, start, active, keys, numbers, owners, halves,
     high, who, at, draws, places,
@@ -129,7 +129,7 @@ def places_alone(  # type: ignore[no-untyped-def]
     return n
 
 
-@njit(forceinline=True)
+@inlined
 def places_shared(  # type: ignore[no-untyped-def]
     standing, first, code, start, active, keys, numbers, owners, halves,
     high, f0, f1, a, b, table, who, at, draws, places, gates, z, factor_draws,

@@ -8,8 +8,9 @@ generating random variates from an empirical distribution", 1974).
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from fraudworld.jit import inlined
 
 SHIFT = np.uint64(56)
 """Bits right of those that a guide is asked by: 8 of a draw."""
@@ -21,7 +22,7 @@ def guide(table: NDArray[np.uint64]) -> NDArray[np.uint8]:
     return np.asarray((table[:, None, :] <= draws[:, None]).sum(axis=2), dtype=np.uint8)
 
 
-@njit(forceinline=True)
+@inlined
 def category(draw, table, guide, row):  # type: ignore[no-untyped-def]
     """What `discrete.category` finds."""
     d = draw >> np.uint64(1)

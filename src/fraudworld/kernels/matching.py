@@ -8,12 +8,12 @@ with a partner so that neither side doubles. What no swap repairs is handed back
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from fraudworld.jit import inlined, kernel
 from fraudworld.kernels import philox
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def degrees(k0, k1, first, cuts, minimum, cap, total):  # type: ignore[no-untyped-def]
     """Degrees drawn from `cuts` (P(k ≤ minimum + j), 63 bits) until they sum to `total`.
 
@@ -58,7 +58,7 @@ def degrees(k0, k1, first, cuts, minimum, cap, total):  # type: ignore[no-untype
     return out[:n].copy(), 0
 
 
-@njit(forceinline=True)
+@inlined
 def _on_node(stub, start, node, device):  # type: ignore[no-untyped-def]
     for i in range(start[node], start[node + 1]):  # noqa: SIM110 - compiled: no generators
         if stub[i] >> 1 == device:
@@ -66,7 +66,7 @@ def _on_node(stub, start, node, device):  # type: ignore[no-untyped-def]
     return False
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def deal(stub, k0, k1, first, degree, attempts):  # type: ignore[no-untyped-def]
     """Shuffle `stub` (device · 2 + typical) over nodes; repair doubles by swaps, in place.
 
@@ -153,7 +153,7 @@ def deal(stub, k0, k1, first, degree, attempts):  # type: ignore[no-untyped-def]
     return start, doubles[:returned].copy(), swaps
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def sort_nodes(stub, start):  # type: ignore[no-untyped-def]
     """Sort the stubs of every node in place; most are sorted already, swaps moved few."""
     for node in range(start.size - 1):

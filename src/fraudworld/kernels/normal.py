@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
+
+from fraudworld.jit import inlined, kernel
 
 _LN2_HIGH = 6.93147180369123816490e-01
 _LN2_LOW = 1.90821492927058770002e-10
@@ -24,7 +25,7 @@ _E2, _E3, _E4, _E5, _E6, _E7, _E8, _E9, _E10, _E11, _E12, _E13 = (
 )
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def exp(x: float) -> float:
     """e**x for |x| ≤ 600, relative error below 1e-15."""
     k = np.int64(np.floor(x * 1.4426950408889634 + 0.5))
@@ -36,7 +37,7 @@ def exp(x: float) -> float:
     return total * power
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def log(x: float) -> float:
     """Natural logarithm of a normal x > 0, relative error below 1e-14."""
     bits = np.float64(x).view(np.int64)
@@ -53,7 +54,7 @@ def log(x: float) -> float:
     return 2.0 * s * total + k * 0.6931471805599453
 
 
-@njit(forceinline=True)
+@inlined
 def _middle(q):  # type: ignore[no-untyped-def]
     """AS 241 for |q| ≤ 0.425, q = probability − 0.5."""
     r = 0.180625 - q * q
@@ -97,7 +98,7 @@ def _middle(q):  # type: ignore[no-untyped-def]
     return q * num / den
 
 
-@njit(forceinline=True)
+@inlined
 def _tail(r):  # type: ignore[no-untyped-def]
     """AS 241 in the tails, unsigned: r = √−ln(probability of the tail) ≤ 5."""
     r -= 1.6
@@ -144,7 +145,7 @@ def _tail(r):  # type: ignore[no-untyped-def]
     return num / den
 
 
-@njit(forceinline=True)
+@inlined
 def _far(r):  # type: ignore[no-untyped-def]
     """`_tail` beyond r = 5."""
     r -= 5.0
@@ -191,7 +192,7 @@ def _far(r):  # type: ignore[no-untyped-def]
     return num / den
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def quantile(u: float) -> float:
     """Standard normal deviate at probability 0 < u < 1 (AS 241, PPND16; error ~1e-16)."""
     q = u - 0.5
@@ -202,19 +203,19 @@ def quantile(u: float) -> float:
     return -z if q < 0.0 else z  # type: ignore[no-any-return]
 
 
-@njit(forceinline=True)
+@inlined
 def unit(bits: np.uint64) -> float:
     """A probability strictly inside (0, 1) from the top 52 bits of a draw."""
     return (np.float64(bits >> np.uint64(12)) + 0.5) * 2.220446049250313e-16
 
 
-@njit(forceinline=True)
+@inlined
 def deviate(bits: np.uint64) -> float:
     """A standard normal deviate from one draw."""
     return float(quantile(unit(bits)))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def deviates(bits, out):  # type: ignore[no-untyped-def]
     """out[i] = deviate(bits[i]), bit for bit, in passes that compile to vector instructions."""
     at = np.empty(bits.size + 1, dtype=np.int64)

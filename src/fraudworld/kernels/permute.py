@@ -11,13 +11,14 @@ The eight round keys are draws of a named stream.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from fraudworld.jit import inlined, kernel
 
 ROUNDS = 8
 
 
-@njit(forceinline=True)
+@inlined
 def _mix(x, key):  # type: ignore[no-untyped-def]
     x = (x ^ key) * np.uint64(0x9E3779B97F4A7C15)
     x ^= x >> np.uint64(32)
@@ -25,7 +26,7 @@ def _mix(x, key):  # type: ignore[no-untyped-def]
     return x ^ (x >> np.uint64(29))
 
 
-@njit(forceinline=True)
+@inlined
 def _network(x, bits, mask, keys):  # type: ignore[no-untyped-def]
     left = x >> bits
     right = x & mask
@@ -34,7 +35,7 @@ def _network(x, bits, mask, keys):  # type: ignore[no-untyped-def]
     return (left << bits) | right
 
 
-@njit(forceinline=True)
+@inlined
 def _looked_up(x, bits, mask, rounds):  # type: ignore[no-untyped-def]
     """`_network` by tables of its rounds: (8, 2**bits)."""
     left = x >> bits
@@ -49,7 +50,7 @@ _WORTH = 2
 """Elements per entry of a table from which it is worth making."""
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def places(first, n, keys, out):  # type: ignore[no-untyped-def]
     """out[j] = place of element first + j (0 ≤ first + j < n) under `keys`: u64, shape (8,)."""
     half = 1
@@ -93,7 +94,7 @@ def places(first, n, keys, out):  # type: ignore[no-untyped-def]
             walking = still
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def deal_out(first, n, keys, cuts, out):  # type: ignore[no-untyped-def]
     """out[j] = the first category whose cumulative count `cuts` is above place first + j."""
     where = np.empty(out.size, dtype=np.int64)

@@ -13,13 +13,16 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
+
+from fraudworld.jit import inlined, kernel
 
 _M0 = np.uint64(0xD2E7470EE14C6C93)
 _M1 = np.uint64(0xCA5A826395121157)
 _W0 = np.uint64(0x9E3779B97F4A7C15)
 _W1 = np.uint64(0xBB67AE8584CAA73B)
+_HALF, _LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
 
 
 @intrinsic
@@ -42,13 +45,13 @@ def mul_wide(typing_context: Any, a: Any, b: Any) -> Any:
     return signature, codegen
 
 
-@njit(forceinline=True)
+@inlined
 def mul_high(a: np.uint64, b: np.uint64) -> np.uint64:
     """High 64 bits of the product of two u64: a draw scaled to 0 … b − 1."""
     return mul_wide(a, b)[0]  # type: ignore[call-arg]
 
 
-@njit(forceinline=True)
+@inlined
 def block(k0: np.uint64, k1: np.uint64, number: np.uint64) -> tuple:  # type: ignore[type-arg]
     """The four u64 of block `number` of the stream of key (k0, k1)."""
     c0 = np.uint64(number + np.uint64(1))
@@ -67,7 +70,31 @@ def block(k0: np.uint64, k1: np.uint64, number: np.uint64) -> tuple:  # type: ig
     return c0, c1, c2, c3
 
 
-@njit(forceinline=True)
+@inlined
+def _mul_halves(m, x):  # type: ignore[no-untyped-def]
+    """`mul_wide(m, x)` of products of 32 bits, which vector instructions have."""
+    m0, m1, x0, x1 = m & _LOW, m >> _HALF, x & _LOW, x >> _HALF
+    low = m0 * x0
+    middle = m0 * x1 + (low >> _HALF)
+    other = m1 * x0 + (middle & _LOW)
+    return m1 * x1 + (middle >> _HALF) + (other >> _HALF), (other << _HALF) | (low & _LOW)
+
+
+@inlined
+def blocks(keys, numbers, lanes):  # type: ignore[no-untyped-def]
+    """lanes[:, i] = block(keys[0, i], keys[1, i], numbers[i]), several at once."""
+    for i in range(numbers.size):
+        k0, k1 = keys[0, i], keys[1, i]
+        c0, c1, c2, c3 = numbers[i] + np.uint64(1), np.uint64(0), np.uint64(0), np.uint64(0)
+        for _ in range(10):
+            h0, l0 = _mul_halves(_M0, c0)
+            h1, l1 = _mul_halves(_M1, c2)
+            c0, c1, c2, c3 = h1 ^ c1 ^ k0, l1, h0 ^ c3 ^ k1, l0
+            k0, k1 = k0 + _W0, k1 + _W1
+        lanes[0, i], lanes[1, i], lanes[2, i], lanes[3, i] = c0, c1, c2, c3
+
+
+@inlined
 def pair(k0: np.uint64, k1: np.uint64, entity: np.uint64) -> tuple:  # type: ignore[type-arg]
     """Both draws of an entity of a stream of width 2."""
     a, b, c, d = block(k0, k1, entity >> np.uint64(1))
@@ -76,7 +103,7 @@ def pair(k0: np.uint64, k1: np.uint64, entity: np.uint64) -> tuple:  # type: ign
     return a, b
 
 
-@njit(forceinline=True)
+@inlined
 def lane_of(lanes: tuple, position: np.uint64) -> np.uint64:  # type: ignore[type-arg]
     """The element at `position` out of its block."""
     a, b, c, d = lanes
@@ -86,7 +113,7 @@ def lane_of(lanes: tuple, position: np.uint64) -> np.uint64:  # type: ignore[typ
     return c if lane == np.uint64(2) else d  # type: ignore[no-any-return]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def fill(k0: np.uint64, k1: np.uint64, first: np.uint64, out: np.ndarray) -> None:
     """Write elements first, first + 1, … of the stream into `out` (u64, any length)."""
     n = out.size
@@ -110,7 +137,7 @@ def fill(k0: np.uint64, k1: np.uint64, first: np.uint64, out: np.ndarray) -> Non
             position += np.uint64(1)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def gather(k0: np.uint64, k1: np.uint64, positions: np.ndarray, out: np.ndarray) -> None:
     """Write the elements at `positions` (u64) of the stream into `out`."""
     for i in range(positions.size):

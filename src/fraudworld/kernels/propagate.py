@@ -22,7 +22,7 @@ F64 = NDArray[np.float64]
 
 def sigmoid(x: float) -> float:
     """1 / (1 + e^−x), the same on every machine."""
-    return 1.0 / (1.0 + normal.exp(-min(max(x, -500.0), 500.0)))
+    return 1.0 / (1.0 + float(normal.exp(-min(max(x, -500.0), 500.0))))
 
 
 def intercept(prior: float, sizes: NDArray[np.int64], uplifts: F64) -> float:

@@ -15,8 +15,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from fraudworld.jit import inlined, kernel
 
 DIGITS = 512
 SHIFT = 55
@@ -90,14 +91,14 @@ def cut(at: Edges, quota: I64, found: Iterable[Found]) -> tuple[Cut, Found]:
     return last, (cell[b], key[b], position[b], np.array(lack, dtype=np.int64))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def count(keys, digits):  # type: ignore[no-untyped-def]
     """Count the leading digit of every key, all of one cell: digits, (DIGITS,), grows."""
     for i in range(keys.size):
         digits[keys[i] >> np.uint64(SHIFT)] += 1
 
 
-@njit(forceinline=True)
+@inlined
 def within(key, position, cell, cut_key, cut_position):  # type: ignore[no-untyped-def]
     """Whether (key, position) is not beyond the cut of its cell."""
     # No branch: nobody could predict it.

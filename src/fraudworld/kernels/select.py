@@ -10,21 +10,22 @@ all entities before the digit the quota ends in. Only entities of that digit are
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
+
+from fraudworld.jit import kernel
 
 DIGIT_BITS = 11
 DIGITS = 1 << DIGIT_BITS
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _count(keys, cells, shift, hist):  # type: ignore[no-untyped-def]
     for i in range(keys.size):
         c = cells[i]
         hist[c, keys[i] >> shift[c]] += 1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _ends(hist, quota, digit, rest):  # type: ignore[no-untyped-def]
     """Per cell the digit with the entity that fills the quota, and how many of that digit are
     to be taken; −1: nobody is, DIGITS: everybody. Returns how many entities those digits have.
@@ -46,7 +47,7 @@ def _ends(hist, quota, digit, rest):  # type: ignore[no-untyped-def]
     return candidates
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _sieve(keys, cells, shift, digit, out, candidates):  # type: ignore[no-untyped-def]
     """Take every entity before its cell's digit; list those in it."""
     n = 0

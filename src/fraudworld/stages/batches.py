@@ -14,8 +14,9 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from fraudworld.jit import kernel
 
 Fill = Callable[..., object]
 Columns = dict[str, NDArray[np.generic]]
@@ -94,13 +95,13 @@ def of_each(values: NDArray[np.integer], at: NDArray[np.integer], add: int = 0) 
     return partial(_look_up, values, at, add)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _count_up(first, out):  # type: ignore[no-untyped-def]
     for i in range(out.size):
         out[i] = first + i
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _look_up(values, at, add, out):  # type: ignore[no-untyped-def]
     for i in range(out.size):
         out[i] = values[at[i]] + add

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from fraudworld.jit import kernel
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def halved(values, out):  # type: ignore[no-untyped-def]
     """Write the lower 32 bits of `values` (i64) into `out` (u32, as long).
 

@@ -22,10 +22,10 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow.parquet as pq
-from numba import njit
 from numpy.typing import NDArray
 
 from fraudworld.errors import InputError
+from fraudworld.jit import kernel
 from fraudworld.kernels import normal, philox
 from fraudworld.rng import Stream
 
@@ -271,7 +271,7 @@ def _invalid(what: str, path: Path, remedy: str) -> InputError:
     return InputError("6B.S0.ARRIVAL_LAW_INVALID", what, where=str(path), remedy=remedy)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _counts(  # type: ignore[no-untyped-def]
     k0, k1, width, first, weekly, shape, zone, merchant, gamma_shape, hours, offset, effect, out
 ):
@@ -287,7 +287,7 @@ def _counts(  # type: ignore[no-untyped-def]
             out[h, c] = _count(k0, k1, at, gamma_shape[c], mean) if mean > 0.0 else 0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _count(k0, k1, at, gamma_shape, mean):  # type: ignore[no-untyped-def]
     """Poisson of a gamma mean: `gamma_shape` draws for the gamma, one for the count."""
     product = 1.0
@@ -317,7 +317,7 @@ def _count(k0, k1, at, gamma_shape, mean):  # type: ignore[no-untyped-def]
     return k
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _moments(k0, k1, base, counts, moment, cell):  # type: ignore[no-untyped-def]
     """Draw a moment per arrival, then put them in order: by bucket, insertion inside."""
     n = moment.size

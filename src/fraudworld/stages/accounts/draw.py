@@ -13,12 +13,12 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from fraudworld.engine.shards import Shard
 from fraudworld.engine.tasks import Engine
 from fraudworld.errors import InternalError
+from fraudworld.jit import kernel
 from fraudworld.kernels import expand, normal
 from fraudworld.kernels.apportion import largest_remainder
 from fraudworld.kernels.capped import Entities, Law
@@ -83,7 +83,8 @@ def cell_lambda(pack: PolicyPack, product: str, segment: str) -> float:
     profile = pack.segmentation_priors.profiles[segment].model_dump()
     weights = mix.tilt.weights.get(product, {})
     tilt = sum(w * (profile[score] - 0.5) for score, w in weights.items())
-    return mix.lambda_per_party[product] * normal.exp(min(max(tilt, -mix.tilt.clip), mix.tilt.clip))
+    tilted = float(normal.exp(min(max(tilt, -mix.tilt.clip), mix.tilt.clip)))
+    return mix.lambda_per_party[product] * tilted
 
 
 def plan_accounts(pack: PolicyPack, parties: Parties) -> tuple[ProductPlan, ...]:
@@ -206,7 +207,7 @@ def _accounts(
     return AccountShard(owner, kind, start), (types, int(held), int(broken))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _tally(cell, counts, product, cap, types):  # type: ignore[no-untyped-def]
     """Count accounts per type; returns how many holdings there are and how many above a cap."""
     held, broken = 0, 0

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
-from numba import njit
 
 from fraudworld.engine.shards import Shard
+from fraudworld.jit import kernel
 from fraudworld.kernels.expand import starts
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.stages.accounts.draw import Holdings
@@ -63,7 +63,7 @@ def _holding_rows(first: int, of: AccountShard, low: int, high: int) -> Batch:
     return {("owner_party_id", "account_type", "account_count"): fill}
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _held(of, kind, low, high, first, owner, product, number):  # type: ignore[no-untyped-def]
     """Holdings low … high − 1: runs of accounts of one owner and product."""
     run, length = -1, 0

@@ -120,11 +120,7 @@ def entries(
     bound = np.minimum(totals, plan.astype(np.uint64) * largest + np.uint64(1))
     bits = [int(b).bit_length() for b in bound.ravel()]
     shift = np.array([64 - max(b, 1) for b in bits], dtype=np.uint64).reshape(run.shape)
-    none = np.zeros(run.shape, dtype=np.uint64)
-    shares = Shares(
-        plan.astype(np.uint64), totals, bound, shift, cut.key, cut.position, none,
-        none.astype(np.int64),
-    )  # fmt: skip
+    shares = Shares(plan.astype(np.uint64), totals, bound, shift, cut.key, cut.position)
     return items, shares
 
 

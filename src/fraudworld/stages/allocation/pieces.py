@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from fraudworld.engine.tasks import Item
 from fraudworld.kernels import capped, ranks
-from fraudworld.kernels.capped import Entities, Entries, Shares, Terms
+from fraudworld.kernels.capped import Entities, Entries, Terms
+from fraudworld.stages.allocation.quotas import Quotas
 from fraudworld.stages.allocation.slots import Slots
 from fraudworld.stages.allocation.sums import within
 
@@ -24,31 +25,31 @@ class Settlement:
     """What a shard needs to know its final counts; all of one region."""
 
     terms: Terms
-    shares: Shares
     capped: bool
+    quotas: ranks.Cut  # the last remainder of every cell that gets one more
     slots: ranks.Cut  # the last free slot of every cell that is filled
 
 
 Piece = tuple[Item, Item, Item | None, Settlement]
-"""Of one shard: entries, floors of their quotas, slots that can win, and the settlement."""
+"""Of one shard: entries, their quotas, slots that can win, and the settlement."""
 
 
 def final(
     of: tuple[Entities, Entries],
-    floors: U16,
+    quotas: Quotas,
     slots: Slots | None,
     settled: Settlement,
-) -> tuple[Entities, Entries, NDArray[np.int32]]:
+) -> tuple[Entities, Entries, U16]:
     """Final counts of a shard's entries. For use in a task: the arguments are a `Piece`."""
     entities, entries = of
-    winners = np.empty(0, dtype=np.uint32)
+    counts = quotas.upto(settled.quotas, entities, entries)
+    counts[counts == capped.OUT] = 0
+    if settled.capped:
+        capped.clamp(settled.terms, entities, entries, counts)
     if slots is not None:
         who, draws, positions = slots
-        winners = who[within(settled.slots, entries.cell[who].astype(np.int64), draws, positions)]
-    counts = np.empty(floors.size, dtype=np.int32)
-    capped.finish(
-        settled.terms, entities, entries, settled.shares, floors, settled.capped, winners, counts
-    )
+        wins = within(settled.slots, entries.cell[who].astype(np.int64), draws, positions)
+        np.add.at(counts, who[wins], np.uint16(1))
     return entities, entries, counts
 
 

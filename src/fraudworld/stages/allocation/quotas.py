@@ -12,8 +12,9 @@ from fraudworld.engine.tasks import Item
 from fraudworld.kernels import capped, ranks
 from fraudworld.kernels.capped import Entities, Entries, Shares, Terms
 from fraudworld.stages.allocation.products import too_wide
-from fraudworld.stages.allocation.sums import EVERYTHING, Found, Run, found_at
+from fraudworld.stages.allocation.sums import EVERYTHING, Found, Run, found_at, within
 
+U16 = NDArray[np.uint16]
 I64 = NDArray[np.int64]
 U64 = NDArray[np.uint64]
 
@@ -42,7 +43,7 @@ def quotas(run: Run, entries: list[Item], shares: Shares) -> tuple[list[Item], R
 
 def _apportion(
     terms: Terms, shares: Shares, of: tuple[Entities, Entries]
-) -> tuple[NDArray[np.uint16], tuple[I64, NDArray[np.int32], int]]:
+) -> tuple[U16, tuple[I64, NDArray[np.int32], int]]:
     entities, entries = of
     floors = np.empty(entries.cell.size, dtype=np.uint16)
     given = np.zeros(shares.plan.size, dtype=np.int64)
@@ -51,14 +52,36 @@ def _apportion(
     return floors, (given, counts, int(most))
 
 
+@dataclass(frozen=True)
+class Quotas:
+    """What every entry of a shard is to have, `capped.OUT` for those kept out.
+
+    Those `at` have their floor only: one more, where their remainder is not beyond the last
+    of its cell that gets one.
+    """
+
+    floors: U16
+    at: I64
+    key: U64  # their remainders, small for a large one
+
+    def upto(self, last: ranks.Cut, entities: Entities, entries: Entries) -> U16:
+        """The quotas, when it is known which remainder is the last; a new array."""
+        quotas = self.floors.copy()
+        cell, key, position = found_at(entities, entries, self.at, self.key)
+        quotas[self.at] += within(last, cell, key, position)
+        return quotas
+
+
 def settled(
     run: Run,
     entries: list[Item],
     floors: list[Item],
     shares: Shares,
     rests: Rests,
-) -> tuple[I64, I64, I64, Shares]:
-    """Excess, free slots and worst overflow per cell; and the shares with their last cut."""
+) -> tuple[list[Item], ranks.Cut, I64, I64, I64]:
+    """Quotas of every shard and the last remainders that get one more; excess, free slots and
+    worst overflow per cell.
+    """
     rest, edge, counts = rests.rest, rests.edge, rests.counts
     digits = edge.digit.reshape(run.shape)
     at = np.arange(run.book.cells)
@@ -66,11 +89,11 @@ def settled(
     for r, count in zip(run.region, counts, strict=True):
         inside = (digits[r] >= 0) & (digits[r] < ranks.DIGITS)
         doubtful.append(int(count[at[inside], digits[r][inside]].sum()))
-    heard = run.engine.ask(
+    items, told = run.engine.both(
         partial(_settle, run.book.terms), run.shares(shares), run.rows(digits), doubtful,
         entries, floors,
     )  # fmt: skip
-    parts, found, held = zip(*heard, strict=True)
+    parts, found, held = zip(*told, strict=True)
     excess, slots = (run.sum(p[i] for p in parts) for i in range(2))
     worst = np.zeros(run.shape, dtype=np.int64)
     np.maximum.at(worst, run.region, np.stack([p[2] for p in parts]))
@@ -85,8 +108,8 @@ def settled(
     np.maximum.at(worst.reshape(-1), cell, np.maximum(-free, 0))
     # A cell that takes none of its candidates takes all of the digits before them.
     first[digits == ranks.DIGITS] = EVERYTHING
-    key = np.maximum(cut.key, first)
-    return excess, slots, worst, shares._replace(key=key, position=cut.position)
+    last = ranks.Cut(np.maximum(cut.key, first), cut.position)
+    return items, last, excess, slots, worst
 
 
 def _settle(
@@ -95,13 +118,17 @@ def _settle(
     digit: I64,
     doubtful: int,
     of: tuple[Entities, Entries],
-    floors: NDArray[np.uint16],
-) -> tuple[tuple[I64, I64, I64], Found, tuple[I64, I64]]:
+    floors: U16,
+) -> tuple[Quotas, tuple[tuple[I64, I64, I64], Found, tuple[I64, I64]]]:
     entities, entries = of
+    quotas = np.empty_like(floors)
     excess, slots, worst = (np.zeros(digit.size, dtype=np.int64) for _ in range(3))
     at, keys = np.empty(doubtful, dtype=np.int64), np.empty(doubtful, dtype=np.uint64)
-    capped.settle(terms, entities, entries, shares, floors, digit, excess, slots, worst, at, keys)
+    capped.settle(
+        terms, entities, entries, shares, floors, digit, quotas, excess, slots, worst, at, keys
+    )
     room = np.empty(doubtful, dtype=np.int64)
     capped.rooms(terms, entities, entries, at, room)
-    count = floors[at].astype(np.int64)
-    return (excess, slots, worst), found_at(entities, entries, at, keys), (count, room)
+    found = found_at(entities, entries, at, keys)
+    counts = floors[at].astype(np.int64)
+    return Quotas(quotas, at, keys), ((excess, slots, worst), found, (counts, room))

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudworld.engine.tasks import Engine
-from fraudworld.kernels import ranks
 from fraudworld.kernels.capped import Entities
 from fraudworld.stages.allocation.gate import entries
 from fraudworld.stages.allocation.pieces import Piece, Settlement
@@ -57,16 +56,16 @@ def allocate(
     quota = np.where(rest > 0, _eligible(book, rest, size, placed), 0)
     inside, shares = entries(run, rest, quota, size, prepare, columns)
     floors, rests = quotas(run, inside, shares)
-    excess, slots, worst, shares = settled(run, inside, floors, shares, rests)
+    counts, last, excess, slots, worst = settled(run, inside, floors, shares, rests)
     unplaced = np.where(shares.total > 0, 0, rest)
     handed = np.minimum(excess, slots) if hard else np.zeros_like(excess)
-    drawn, asked, cut = slots_that_win(run, inside, floors, shares, handed, slots)
+    drawn, asked, cut = slots_that_win(run, inside, counts, last, handed, slots)
     settlements = [
-        Settlement(book.terms, given, hard, ranks.Cut(cut.key[r], cut.position[r]))
-        for r, given in zip(region, run.shares(shares), strict=True)
+        Settlement(book.terms, hard, *ends)
+        for ends in zip(run.cuts(last), run.cuts(cut), strict=True)
     ]
     return Allocated(
-        list(zip(inside, floors, drawn, settlements, strict=True)),
+        list(zip(inside, counts, drawn, settlements, strict=True)),
         excess,
         worst,
         handed,

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from fraudworld.engine.tasks import Item
 from fraudworld.kernels import capped, ranks
-from fraudworld.kernels.capped import Entities, Entries, Shares, Terms
+from fraudworld.kernels.capped import Entities, Entries, Terms
 from fraudworld.stages.allocation.products import lost
+from fraudworld.stages.allocation.quotas import Quotas
 from fraudworld.stages.allocation.sums import EVERYTHING, Found, Run
 
 I64 = NDArray[np.int64]
@@ -24,14 +25,14 @@ Slots = tuple[U32, U64, I64]
 
 
 def slots_that_win(
-    run: Run, entries: list[Item], floors: list[Item], shares: Shares, handed: I64, slots: I64
+    run: Run, entries: list[Item], quotas: list[Item], last: ranks.Cut, handed: I64, slots: I64
 ) -> tuple[Sequence[Item | None], I64, ranks.Cut]:
     """Slots that can win, entities that were asked, and the last slot of each cell that wins."""
     low, limit = _bounds(handed, slots)
     while (handed > 0).any():
         items, told = run.engine.both(
-            partial(_draw_slots, run.book.terms), run.shares(shares), run.rows(low),
-            run.rows(limit), entries, floors,
+            partial(_draw_slots, run.book.terms), run.cuts(last), run.rows(low),
+            run.rows(limit), entries, quotas,
         )  # fmt: skip
         asked, sure, found = zip(*told, strict=True)
         at_edge = run.everywhere(found)
@@ -65,21 +66,20 @@ def _bounds(handed: I64, slots: I64) -> tuple[U64, U64]:
 
 def _draw_slots(
     terms: Terms,
-    shares: Shares,
+    last: ranks.Cut,
     low: U64,
     limit: U64,
     of: tuple[Entities, Entries],
-    floors: NDArray[np.uint16],
+    quotas: Quotas,
 ) -> tuple[Slots, tuple[I64, I64, Found]]:
     entities, entries = of
-    room = 1024 + floors.size // 16
+    counts = quotas.upto(last, entities, entries)
+    room = 1024 + counts.size // 16
     while True:
         who, draws = np.empty(room, dtype=np.uint32), np.empty(room, dtype=np.uint64)
         positions = np.empty(room, dtype=np.int64)
         asked = np.zeros(low.size, dtype=np.int64)
-        n = capped.slot_draws(
-            terms, entities, entries, shares, floors, limit, who, draws, positions, asked
-        )
+        n = capped.slot_draws(terms, entities, entries, counts, limit, who, draws, positions, asked)
         if n <= room:
             break
         room = n

@@ -54,6 +54,11 @@ class Run:
         by_region = [Shares(*(column[r] for column in whole)) for r in range(self.shape[0])]
         return [by_region[r] for r in self.region]
 
+    def cuts(self, of: ranks.Cut) -> list[ranks.Cut]:
+        """The same, of cuts."""
+        rows = zip(self.rows(of.key), self.rows(of.position), strict=True)
+        return [ranks.Cut(key, position) for key, position in rows]
+
     def everywhere(self, told: Iterable[Found]) -> Found:
         """Candidates of all shards; cells are counted through all regions."""
         shifted = [

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from fraudworld.jit import kernel
 from fraudworld.kernels import guide, philox
 from fraudworld.kernels.capped import Entities
 from fraudworld.kernels.discrete import category
@@ -67,7 +67,7 @@ def place_floors(law: FloorLaw, first: int, of: AccountShard) -> tuple[Entities,
     return Entities(first, of.type, allocation.NOTHING_OPEN, floor), (placed, ends)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _floors(law, first, kind, floor, placed, ends):  # type: ignore[no-untyped-def]
     single, drawn, keys = law.single, law.drawn, law.keys
     slots, thresholds = law.slot, law.thresholds
@@ -111,7 +111,7 @@ def add(*piece: Any) -> tuple[tuple[Held, U8], I64]:
     return (held, piece[-1].terms.slot[held.cell]), per_cell
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _able(is_card, kind, floor, account, slot, able, sizes, floors):  # type: ignore[no-untyped-def]
     for a in range(kind.size):
         able[a] = floor[a] != NO_SLOT and is_card[kind[a], floor[a]]
@@ -146,7 +146,7 @@ def instruments(
     return InstrumentShard(account, kind, scheme, start)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _rows(  # type: ignore[no-untyped-def]
     table, code, floor, account_1, slot_1, count_1, account_2, slot_2, count_2, start, account, kind
 ):
@@ -182,7 +182,7 @@ def _rows(  # type: ignore[no-untyped-def]
     start[code.size] = at
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _schemes(law, first, kind, scheme):  # type: ignore[no-untyped-def]
     k0, k1 = law.key
     thresholds, to_scheme = law.thresholds, law.guide

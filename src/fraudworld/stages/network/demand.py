@@ -17,11 +17,11 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from fraudworld.engine.tasks import Engine, Item
 from fraudworld.errors import InputError
+from fraudworld.jit import kernel
 from fraudworld.kernels import expand, permute, philox, ranks
 from fraudworld.kernels.apportion import largest_remainder
 from fraudworld.kernels.discrete import category, negative_binomial, thresholds
@@ -151,7 +151,7 @@ def edge_shares(pack: PolicyPack) -> NDArray[np.float64]:
     return np.array(rows)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _counts_of(  # type: ignore[no-untyped-def]
     first, group, owner_type, k0, k1, dormant, counts, shares, spare, typical
 ):
@@ -197,7 +197,7 @@ def _count_cuts(pack: PolicyPack) -> tuple[NDArray[np.uint64], ...]:
     return thresholds(dormant), thresholds(counts), thresholds(shares.reshape(-1, len(types)))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _tell(  # type: ignore[no-untyped-def]
     region, group, owner_type, typical, spare, at_home, home_type, retail, edges, of_type, joins
 ):
@@ -247,7 +247,7 @@ def _draw(
     return Drawn(spare, typical), (edges, of_type, joins, parties, digits)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _spread(owner, group, region, open_, prone, place, quota, spare, proxy):  # type: ignore[no-untyped-def]
     """Turn the stubs whose place is below the region's quota into proxies."""
     at = 0
@@ -260,7 +260,7 @@ def _spread(owner, group, region, open_, prone, place, quota, spare, proxy):  # 
             spare[d] -= proxy[d]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _tally(region, group, typical, spare, placed):  # type: ignore[no-untyped-def]
     for d in range(region.size):
         if typical[d] != NONE:
@@ -319,7 +319,7 @@ def _dealing(law: leases.Law, stream: Stream, rows: I64, left: I64) -> _Dealing:
     return _Dealing(rows, stream.draws(0, n_regions * n_groups), np.concatenate(cuts))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _deal(  # type: ignore[no-untyped-def]
     region, group, typical, spare, sizes, before, keys, cuts, next_dealt, dealt
 ):
@@ -339,7 +339,7 @@ def _deal(  # type: ignore[no-untyped-def]
             at = end
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _stubs(  # type: ignore[no-untyped-def]
     region, group, country, local, typical, home_type, proxy, proxy_type, spare, dealt,
     next_dealt, start, stub,
@@ -364,7 +364,7 @@ def _stubs(  # type: ignore[no-untyped-def]
             at[c, kind] += 1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _unit_sizes(  # type: ignore[no-untyped-def]
     region, group, country, typical, home_type, proxy, proxy_type, spare, dealt, next_dealt, size
 ):
@@ -381,7 +381,7 @@ def _unit_sizes(  # type: ignore[no-untyped-def]
             at[region[d], group[d]] += 1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _count_in_country(country, seen, local):  # type: ignore[no-untyped-def]
     for d in range(country.size):
         local[d] = seen[country[d]]

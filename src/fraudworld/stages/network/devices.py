@@ -13,11 +13,11 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from fraudworld.engine.shards import Shard
 from fraudworld.engine.tasks import Engine
+from fraudworld.jit import kernel
 from fraudworld.kernels import expand, guide, normal, permute, philox
 from fraudworld.kernels.apportion import largest_remainder
 from fraudworld.kernels.capped import Entities, Law
@@ -251,7 +251,7 @@ def _devices(
     return DeviceShard(kind, group, os, ua, owner)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _deal(size, keys, upto, offset, counts, cell, kind):  # type: ignore[no-untyped-def]
     """Hand every device the next of the types dealt to its cell."""
     dealt = np.empty(cell.size, dtype=np.uint8)
@@ -274,7 +274,7 @@ def _deal(size, keys, upto, offset, counts, cell, kind):  # type: ignore[no-unty
         following[cell[i]] += 1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _attributes(law, first, kind, group, os, ua):  # type: ignore[no-untyped-def]
     k0, k1 = law.key
     systems, browsers, group_of = law.systems, law.browsers, law.group_of

@@ -18,10 +18,10 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from fraudworld.engine.tasks import Engine, Item
+from fraudworld.jit import kernel
 from fraudworld.kernels import expand, philox
 from fraudworld.kernels.discrete import choices, thresholds, zero_inflated_poisson
 from fraudworld.kernels.matching import deal, degrees, sort_nodes
@@ -363,7 +363,7 @@ def _insert(unit: _Unit, device: int, cap: int) -> bool:
     return True
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _finish(slots, first_of, first_link, public, k0, k1, roles, device, role, seen):  # type: ignore[no-untyped-def]
     """Device and role of every link; returns how many devices there are, marked in `seen`.
 

@@ -14,10 +14,10 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from fraudworld.engine.tasks import Engine, Item
+from fraudworld.jit import inlined, kernel
 from fraudworld.kernels import ranks
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import Stream
@@ -125,13 +125,13 @@ def lease(
     return leased, np.stack([stubs for _, stubs in told])
 
 
-@njit(forceinline=True)
+@inlined
 def may_join(retail, at_home, is_typical, spare):  # type: ignore[no-untyped-def]
     """Whether a device that is not dormant joins its home's first lease, if there is room."""
     return retail and at_home and not is_typical and spare > 0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _join(  # type: ignore[no-untyped-def]
     region, group, owner_type, home, typical, at_home, home_type, retail, room, spare, lease,
     open_, weight, region_of,
@@ -179,7 +179,7 @@ def _lines(law: Law, source: list[Any], drawn: Drawn, room: I64) -> _Lines:
     return _Lines(at, spare, lease_, open_, weight, region)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _digits_of(draws, weight, region, digits):  # type: ignore[no-untyped-def]
     for h in range(weight.size):
         if weight[h]:
@@ -223,7 +223,7 @@ def _candidates(
     return homes, (where, draws[at], party_first + at.astype(np.int64), one)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _take(home, owner_type, retail, open_, chosen, partly, spare, lease, region, taken):  # type: ignore[no-untyped-def]
     """Second leases; partly: devices that a home may still take beyond those chosen."""
     for d in range(home.size):
@@ -239,13 +239,13 @@ def _take(home, owner_type, retail, open_, chosen, partly, spare, lease, region,
         taken[region[d]] += 1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _mark(draws, first, cell, key, position, out):  # type: ignore[no-untyped-def]
     for i in range(out.size):
         out[i] = ranks.within(draws[i], first + i, cell[i], key, position)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _proxy_stubs(owner, group, open_, prone, spare):  # type: ignore[no-untyped-def]
     stubs = 0
     for d in range(owner.size):
@@ -291,7 +291,7 @@ def _lease(
     return Leased(found.spare, found.lease, prone, int(stubs.sum())), (taken, stubs)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _fill(home, rank, lease, typical, home_type, local, size, slots):  # type: ignore[no-untyped-def]
     """Slots of every lease, by rank of the home, lease, then device; `size` becomes theirs."""
     for d in range(home.size):
@@ -311,7 +311,7 @@ def _fill(home, rank, lease, typical, home_type, local, size, slots):  # type: i
             at[key + 1] += 1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _cut_lines(size, country, most, nodes, n_slots, n_nodes):  # type: ignore[no-untyped-def]
     """Balanced nodes of at most `most` devices from every lease; returns how many."""
     n = 0

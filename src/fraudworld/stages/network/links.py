@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from fraudworld.engine.tasks import Engine
+from fraudworld.jit import inlined, kernel
 from fraudworld.kernels import expand, guide, philox, ranks
 from fraudworld.kernels.discrete import thresholds, zero_inflated_poisson
 from fraudworld.policy.models import ZeroInflatedPoisson
@@ -61,7 +61,7 @@ class LinkOutcome:
     rng: tuple[StreamUse, ...]
 
 
-@njit(forceinline=True)
+@inlined
 def _insert(values, low, end, value):  # type: ignore[no-untyped-def]
     """Put a value in order into values[low:end], a handful, unless it is there: whether it was
     put.
@@ -77,7 +77,7 @@ def _insert(values, low, end, value):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(forceinline=True)
+@inlined
 def _held(start, holders, h, index):  # type: ignore[no-untyped-def]
     """Number `index`, from 0, of what holders[h], holders[h + 1], … have one after the other."""
     while index >= start[holders[h] + 1] - start[holders[h]]:
@@ -86,7 +86,7 @@ def _held(start, holders, h, index):  # type: ignore[no-untyped-def]
     return start[holders[h]] + index
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _draw_links(  # type: ignore[no-untyped-def]
     first,
     owner,
@@ -314,7 +314,7 @@ def _shard(
     return LinkShard(device, role, target), (rows, marked, with_company)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _units(household, business_group):  # type: ignore[no-untyped-def]
     """Whom a party may share a device with: (unit of each, first member of each, members)."""
     n = household.size
@@ -341,7 +341,7 @@ def _units(household, business_group):  # type: ignore[no-untyped-def]
     return unit, start[: units + 1], member
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _count(owner, group, draws, unit, unit_start, sizes, digits):  # type: ignore[no-untyped-def]
     """Devices per group; and by leading digit those whose owner has company."""
     for d in range(owner.size):
@@ -351,7 +351,7 @@ def _count(owner, group, draws, unit, unit_start, sizes, digits):  # type: ignor
             digits[group[d], draws[d] >> np.uint64(ranks.SHIFT)] += 1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _at_edge(owner, group, draws, unit, unit_start, digit, out):  # type: ignore[no-untyped-def]
     """Devices whose digit is the one their group's quota ends in; returns how many."""
     n = 0

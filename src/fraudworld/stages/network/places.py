@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from fraudworld.engine.shards import Shard
+from fraudworld.jit import kernel
 from fraudworld.kernels import expand
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.stages.world import U8, Devices, DeviceShard, Parties, PartyShard, Terminals
@@ -102,7 +102,7 @@ def _terminals(terminals: Terminals) -> Places:
     )
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _at_homes(  # type: ignore[no-untyped-def]
     household, party_type, owner, region, country, owner_type, of_region, of_country, home
 ):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from fraudworld.jit import kernel
 from fraudworld.kernels import expand
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.stages.batches import Batch, Columns, Rows, ids, same, whole
@@ -87,7 +87,7 @@ def _device_rows(
     return {("device_id", *TARGETS): fill, "link_role": of.role[rows]}
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _targets(  # type: ignore[no-untyped-def]
     device, role, target, place, firsts, device_id, party, account, instrument, merchant
 ):
@@ -176,7 +176,7 @@ def _link_rows(
     return {("ip_id", "device_id", "merchant_id", "link_role"): fill}
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _merge(  # type: ignore[no-untyped-def]
     rows, endpoint, merchant, endpoint_role, start, link_device, link_role, ip_first,
     first_device, last_device, terminals, low, ip, device, other, role,

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from fraudworld.engine.shards import ATOM, Shard, cut
 from fraudworld.engine.tasks import Engine
+from fraudworld.jit import kernel
 from fraudworld.kernels import expand, permute, philox
 from fraudworld.kernels.discrete import thresholds
 from fraudworld.policy.pack import PolicyPack
@@ -23,7 +23,7 @@ SEGMENT_PLACE = ("s1/segment_place", "party_attribute_sampling", permute.ROUNDS)
 UNIT_DRAWS = "party_attribute_sampling"
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _units(kind, wanted, k0, k1, first, cuts, out):  # type: ignore[no-untyped-def]
     """Group the parties of kind `wanted` into units, atom by atom; returns how many units.
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from fraudworld.jit import kernel
 
 ONE = float(1 << 30)
 MASK = (1 << 32) - 1
@@ -28,7 +29,7 @@ def moments(asset: F64, owner: F64, of: NDArray[np.integer]) -> I64:
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _moments(asset, owner, of, out):  # type: ignore[no-untyped-def]
     sx = sy = np.int64(0)
     high_xx = low_xx = high_yy = low_yy = high_xy = low_xy = np.int64(0)

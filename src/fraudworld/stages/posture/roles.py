@@ -14,10 +14,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from fraudworld.errors import InputError
+from fraudworld.jit import kernel
 from fraudworld.kernels import philox
 from fraudworld.kernels.discrete import category
 from fraudworld.kernels.propagate import (
@@ -116,7 +116,7 @@ class Draw:
         return out, taken
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _draw(  # type: ignore[no-untyped-def]
     k0, k1, first, stratum, cuts, order, tier_of, family_of, raw, family, tier, taken
 ):

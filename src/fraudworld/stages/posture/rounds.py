@@ -17,9 +17,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from fraudworld.jit import kernel
 from fraudworld.kernels import ranks
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.stages.posture.groups import GROUPS, account_groups, identity, ip_groups
@@ -347,7 +347,7 @@ def owned_strata(
     return stratum, sizes
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _owned_strata(  # type: ignore[no-untyped-def]
     tier, kind, group_of, owner, party_type, risky, tiers, kinds, stratum, sizes
 ):
@@ -429,7 +429,7 @@ def sizes(exposed: ExposedCountry) -> I64:
     return exposed.sizes
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _ip_strata(tier, group, start, device, risky, sharing, tiers, stratum, sizes):  # type: ignore[no-untyped-def]
     for p in range(tier.size):
         exposed = False
@@ -456,7 +456,7 @@ def count_cells(laws: Laws, entity: str, roles: RoleShard, kind: U8) -> I64:
     return cells
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _count_cells(raw, family, tier, kind, group_of, cells):  # type: ignore[no-untyped-def]
     _, tiers, roles, families = cells.shape
     flat = cells.reshape(-1)

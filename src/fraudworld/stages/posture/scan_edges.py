@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from fraudworld.jit import kernel
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.stages.world import EndpointCountry
 
@@ -31,7 +31,7 @@ MOST_LOAD = np.uint64((1 << 10) - 1)
 """Highest degree and load that are told apart."""
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _scan_edges(  # type: ignore[no-untyped-def]
     device,
     role,
@@ -117,7 +117,7 @@ def _scan_edges(  # type: ignore[no-untyped-def]
     found[4] += merchants
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _read_records(record, context, found):  # type: ignore[no-untyped-def]
     """context: busiest endpoint · 2 + whether anonymous; found: devices linked without one
     typical endpoint, most endpoints of one device, devices linked.

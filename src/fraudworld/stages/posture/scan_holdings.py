@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from fraudworld.jit import kernel
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.stages.posture.scores import CARRIED, instrument_flags
 from fraudworld.stages.world import AccountShard, InstrumentShard, PartyShard
@@ -25,7 +25,7 @@ U32 = NDArray[np.uint32]
 Bools = NDArray[np.bool_]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _scan_accounts(  # type: ignore[no-untyped-def]
     party_type, owner, kind, start, kmax, party_type_of, needs_floor, found
 ):
@@ -51,7 +51,7 @@ def _scan_accounts(  # type: ignore[no-untyped-def]
     found[0], found[1], found[2], found[7] = disordered, above, misfits, needing
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _scan_instruments(  # type: ignore[no-untyped-def]
     kind, account, instrument, start, legal, caps, floor, is_card, needs_card, flags, carried, found
 ):

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from fraudworld.jit import kernel
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.stages.posture.scores import USERS
 from fraudworld.stages.world import (
@@ -31,7 +31,7 @@ DEVICE = np.uint64(32)
 (counted from 1) in the bits left of here, and how many were in those right of it."""
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _scan_links(  # type: ignore[no-untyped-def]
     device,
     role,
@@ -123,7 +123,7 @@ def _scan_links(  # type: ignore[no-untyped-def]
     found[0] += device.size - at
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _most(records):  # type: ignore[no-untyped-def]
     """Most devices linked to one."""
     most = np.uint32(0)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from fraudworld.jit import inlined, kernel
 from fraudworld.kernels import normal, philox, ranks
 from fraudworld.policy.models import RolePriors
 from fraudworld.policy.pack import PolicyPack
@@ -102,7 +102,7 @@ class Score:
         return np.zeros((self.groups, DIGITS), dtype=np.uint32)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _noise(k0, k1, first, out):  # type: ignore[no-untyped-def]
     """Draw 0 of entities first, first + 1, … of a stream of width 2: two entities a block."""
     number = np.uint64(first) >> np.uint64(1)
@@ -120,7 +120,7 @@ def _noise(k0, k1, first, out):  # type: ignore[no-untyped-def]
         i += 2
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _score(k0, k1, first, sigma, signal, kind, group_of, out, digits):  # type: ignore[no-untyped-def]
     bits = np.empty(BLOCK, dtype=np.uint64)
     noise = np.empty(BLOCK)
@@ -136,7 +136,7 @@ def _score(k0, k1, first, sigma, signal, kind, group_of, out, digits):  # type: 
             digits[group_of[kind[low + i]], score >> np.uint32(DIGIT_SHIFT)] += np.uint32(1)
 
 
-@njit(forceinline=True)
+@inlined
 def full_key(k0, k1, score, position):  # type: ignore[no-untyped-def]
     """What an entity is ranked by: the score in the high half, a tie draw in the low half."""
     tie = philox.pair(k0, k1, np.uint64(position))[1]
@@ -228,7 +228,7 @@ class DeviceSignal:
         return out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _device_signal(base, order, terms, context, users, kind, out):  # type: ignore[no-untyped-def]
     for i in range(out.size):
         signal = base
@@ -271,7 +271,7 @@ class IpSignal:
         return out
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _ip_signal(base, order, terms, top, start, kind, passing, parties, out):  # type: ignore[no-untyped-def]
     for i in range(out.size):
         signal = base

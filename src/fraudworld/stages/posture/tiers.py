@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from fraudworld.jit import kernel
 from fraudworld.kernels import ranks
 from fraudworld.kernels.apportion import largest_remainder
 from fraudworld.stages.posture.scores import DIGIT_SHIFT, DIGITS, Score, full_key
@@ -105,7 +105,7 @@ class Tiers:
         return out
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _candidates(scores, kind, group_of, matters, at):  # type: ignore[no-untyped-def]
     """Entities whose group and digit are among those that matter: as many as `at` holds of
     them, and how many they are.
@@ -119,13 +119,13 @@ def _candidates(scores, kind, group_of, matters, at):  # type: ignore[no-untyped
     return n
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _keys(k0, k1, first, scores, at, out):  # type: ignore[no-untyped-def]
     for i in range(at.size):
         out[i] = full_key(k0, k1, scores[at[i]], first + at[i])
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _ended(k0, k1, score, position, key, last):  # type: ignore[no-untyped-def]
     """How many tiers end before an entity; key, last: of its group."""
     mine = full_key(k0, k1, score, position)
@@ -135,7 +135,7 @@ def _ended(k0, k1, score, position, key, last):  # type: ignore[no-untyped-def]
     return tier
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _tiers(k0, k1, first, scores, kind, group_of, by_digit, key, last, out):  # type: ignore[no-untyped-def]
     for i in range(out.size):
         g = group_of[kind[i]]
