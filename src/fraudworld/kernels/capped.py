@@ -393,12 +393,12 @@ def clamp(terms, entities, entries, counts):  # type: ignore[no-untyped-def]
 
 @kernel
 def compact(entries, counts, entity, cell, count, per_cell):  # type: ignore[no-untyped-def]
-    """Leave out entries of count 0; per_cell: sums of the counts."""
+    """Leave out entries of count 0; per_cell: sums of the counts. There is room for one more."""
     all_entities, all_cells = entries.entity, entries.cell
     k = 0
     for i in range(counts.size):
-        if counts[i]:
-            c = all_cells[i]
-            entity[k], cell[k], count[k] = all_entities[i], c, counts[i]
-            per_cell[c] += counts[i]
-            k += 1
+        # No branch: nobody could predict it.
+        c = all_cells[i]
+        entity[k], cell[k], count[k] = all_entities[i], c, counts[i]
+        per_cell[c] += counts[i]
+        k += counts[i] > 0

@@ -12,18 +12,21 @@ from fraudworld.jit import kernel
 def fill(entity, cell, counts, code_of, start, owner, code):  # type: ignore[no-untyped-def]
     """Write counts[i] rows of owner entity[i] and code code_of[cell[i]] for every i in order.
 
-    Entities ascend; start: first row of every one, and the end, shape (entities + 1,).
+    Entities ascend; start: first row of every one, and the end, shape (entities + 1,). There is
+    room for one more row.
     """
-    at, e = 0, 0
+    start[:] = 0
+    at = 0
     for i in range(counts.size):
-        while e <= entity[i]:
-            start[e] = at
-            e += 1
-        for _ in range(counts[i]):
-            owner[at] = entity[i]
-            code[at] = code_of[cell[i]]
-            at += 1
-    start[e:] = at
+        e, kind = entity[i], code_of[cell[i]]
+        # The first row is written even where there is none: whether cannot be predicted.
+        owner[at], code[at] = e, kind
+        for row in range(at + 1, at + counts[i]):
+            owner[row], code[row] = e, kind
+        at += counts[i]
+        start[e + 1] = at
+    for e in range(1, start.size):
+        start[e] = max(start[e], start[e - 1])
 
 
 def starts(per_holder: NDArray[np.integer]) -> NDArray[np.int64]:

@@ -25,6 +25,10 @@ _W1 = np.uint64(0xBB67AE8584CAA73B)
 _HALF, _LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
 
 
+AT_ONCE = 256
+"""Entities whose draws are made before any is used: nothing waits for a block of draws then."""
+
+
 @intrinsic
 def mul_wide(typing_context: Any, a: Any, b: Any) -> Any:
     """High and low 64 bits of the product of two u64: one machine instruction.

@@ -201,10 +201,10 @@ def _accounts(
     types = np.zeros(products, dtype=np.int64)
     held, broken = _tally(entries.cell, counts, product, piece[-1].terms.cap, types)
     n = int(types.sum())
-    owner, kind = np.empty(n, dtype=np.uint32), np.empty(n, dtype=np.uint8)
+    owner, kind = np.empty(n + 1, dtype=np.uint32), np.empty(n + 1, dtype=np.uint8)
     start = np.empty(entities.code.size + 1, dtype=np.int32)
     expand.fill(entries.entity, entries.cell, counts, product, start, owner, kind)
-    return AccountShard(owner, kind, start), (types, int(held), int(broken))
+    return AccountShard(owner[:n], kind[:n], start), (types, int(held), int(broken))
 
 
 @kernel

@@ -67,11 +67,8 @@ def held(*piece: Any) -> tuple[Held, I64]:
     """A task over pieces: what is held, and told, how much of it per cell."""
     entities, entries, counts = final(*piece)
     kept = int(np.count_nonzero(counts))
-    out = Held(
-        entities.code.size,
-        np.empty(kept, dtype=np.uint32),
-        *(np.empty(kept, dtype=np.uint16) for _ in range(2)),
-    )
+    entity = np.empty(kept + 1, dtype=np.uint32)
+    cell, count = (np.empty(kept + 1, dtype=np.uint16) for _ in range(2))
     per_cell = np.zeros(piece[-1].terms.start[-1], dtype=np.int64)
-    capped.compact(entries, counts, out.entity, out.cell, out.count, per_cell)
-    return out, per_cell
+    capped.compact(entries, counts, entity, cell, count, per_cell)
+    return Held(entities.code.size, entity[:-1], cell[:-1], count[:-1]), per_cell

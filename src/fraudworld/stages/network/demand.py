@@ -157,19 +157,16 @@ def _counts_of(  # type: ignore[no-untyped-def]
 ):
     """Three draws a device: dormant or not, spare endpoints, type of the typical one."""
     owners = shares.shape[0] // dormant.shape[0]
-    position = np.uint64(first) * np.uint64(3)
-    lanes = philox.block(k0, k1, position >> np.uint64(2))
-    draws = np.empty(3, dtype=np.uint64)
-    for i in range(group.size):
-        for j in range(3):
-            draws[j] = philox.lane_of(lanes, position)
-            position += np.uint64(1)
-            if position & np.uint64(3) == np.uint64(0):
-                lanes = philox.block(k0, k1, position >> np.uint64(2))
-        row = min(owner_type[i], owners - 1) * dormant.shape[0] + group[i]
-        awake = category(draws[0], dormant, group[i]) == 0
-        spare[i] = awake * category(draws[1], counts, group[i])
-        typical[i] = category(draws[2], shares, row) if awake else NONE
+    draws = np.empty(3 * philox.AT_ONCE, dtype=np.uint64)
+    for low in range(0, group.size, philox.AT_ONCE):
+        n = min(philox.AT_ONCE, group.size - low)
+        philox.fill(k0, k1, np.uint64(3 * (first + low)), draws[: 3 * n])
+        for j in range(n):
+            i = low + j
+            row = min(owner_type[i], owners - 1) * dormant.shape[0] + group[i]
+            awake = category(draws[3 * j], dormant, group[i]) == 0
+            spare[i] = awake * category(draws[3 * j + 1], counts, group[i])
+            typical[i] = category(draws[3 * j + 2], shares, row) if awake else NONE
 
 
 def _count_cuts(pack: PolicyPack) -> tuple[NDArray[np.uint64], ...]:
@@ -203,12 +200,11 @@ def _tell(  # type: ignore[no-untyped-def]
 ):
     """Links per region; typical endpoints per region and type; who could join a home's line."""
     for d in range(region.size):
-        if typical[d] == NONE:
-            continue
-        r = region[d]
-        edges[r] += spare[d] + 1
-        of_type[r, typical[d]] += 1
-        joins[r] += leases.may_join(
+        # No branches: nobody could predict them.
+        r, awake = region[d], typical[d] != NONE
+        edges[r] += awake * (spare[d] + 1)
+        of_type[r, typical[d] if awake else 0] += awake
+        joins[r] += awake & leases.may_join(
             owner_type[d] == retail, at_home[group[d]], typical[d] == home_type, spare[d]
         )
 
@@ -252,19 +248,16 @@ def _spread(owner, group, region, open_, prone, place, quota, spare, proxy):  # 
     """Turn the stubs whose place is below the region's quota into proxies."""
     at = 0
     for d in range(owner.size):
-        if open_[group[d]] and spare[d] > 0 and prone[owner[d]]:
-            for _ in range(spare[d]):
-                if place[at] < quota[region[d]]:
-                    proxy[d] += 1
-                at += 1
-            spare[d] -= proxy[d]
+        for _ in range(spare[d] * (open_[group[d]] & prone[owner[d]])):
+            proxy[d] += place[at] < quota[region[d]]
+            at += 1
+        spare[d] -= proxy[d]
 
 
 @kernel
 def _tally(region, group, typical, spare, placed):  # type: ignore[no-untyped-def]
     for d in range(region.size):
-        if typical[d] != NONE:
-            placed[region[d], group[d]] += spare[d]
+        placed[region[d], group[d]] += spare[d] * (typical[d] != NONE)
 
 
 def _proxies(
@@ -325,9 +318,7 @@ def _deal(  # type: ignore[no-untyped-def]
 ):
     """Types of the last stubs of a piece, by (region, group), then device."""
     counts = np.zeros(sizes.shape, dtype=np.int64)
-    for d in range(region.size):
-        if typical[d] != NONE:
-            counts[region[d], group[d]] += spare[d]
+    _tally(region, group, typical, spare, counts)
     at = 0
     for r in range(sizes.shape[0]):
         for g in range(sizes.shape[1]):
@@ -369,15 +360,19 @@ def _unit_sizes(  # type: ignore[no-untyped-def]
     region, group, country, typical, home_type, proxy, proxy_type, spare, dealt, next_dealt, size
 ):
     """Stubs per (country, type)."""
+    for d in range(region.size):
+        awake = typical[d] != NONE
+        c, t = country[d], typical[d] if awake else 0
+        size[c, t] += awake & (t != home_type)
+        size[c, proxy_type] += awake * proxy[d]
+    if size.shape[0] == 1:
+        for i in range(dealt.size):
+            size[0, dealt[i]] += 1
+        return
     at = next_dealt.copy()
     for d in range(region.size):
-        if typical[d] == NONE:
-            continue
-        c = country[d]
-        size[c, typical[d]] += typical[d] != home_type
-        size[c, proxy_type] += proxy[d]
-        for _ in range(spare[d]):
-            size[c, dealt[at[region[d], group[d]]]] += 1
+        for _ in range(spare[d] * (typical[d] != NONE)):
+            size[country[d], dealt[at[region[d], group[d]]]] += 1
             at[region[d], group[d]] += 1
 
 

@@ -239,11 +239,12 @@ def _devices(
     per cell.
     """
     n = int(counts.sum())
-    owner, cell = np.empty(n, dtype=np.uint32), np.empty(n, dtype=np.uint16)
+    owner, cell = np.empty(n + 1, dtype=np.uint32), np.empty(n + 1, dtype=np.uint16)
     expand.fill(
         held.entity, held.cell, held.count, np.arange(counts.size, dtype=np.uint16),
         np.empty(held.entities + 1, dtype=np.int32), owner, cell,
     )  # fmt: skip
+    owner, cell = owner[:n], cell[:n]
     kind = np.empty(n, dtype=np.uint8)
     _deal(types.size, types.keys, types.upto, offset, counts, cell, kind)
     group, os, ua = (np.empty(n, dtype=np.uint8) for _ in range(3))

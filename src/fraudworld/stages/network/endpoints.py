@@ -370,22 +370,22 @@ def _finish(slots, first_of, first_link, public, k0, k1, roles, device, role, se
     first_of: first link of every type; public: see `_Law`.
     """
     devices = 0
+    for i in range(slots.size):
+        d = slots[i] >> 1
+        device[i] = d
+        role[i] = roles[slots[i] & 1]
+        devices += not seen[d]
+        seen[d] = True
+    draws = np.empty(philox.AT_ONCE, dtype=np.uint64)
     for t in range(public.size):
-        number = NEVER
-        lanes = philox.block(k0, k1, number)
-        for i in range(first_of[t], first_of[t + 1]):
-            d = slots[i] >> 1
-            device[i] = d
-            devices += not seen[d]
-            seen[d] = True
-            role[i] = roles[slots[i] & 1]
-            if public[t] != NEVER and slots[i] & 1 == 0:
-                position = np.uint64(first_link + i)
-                if position >> np.uint64(2) != number:
-                    number = position >> np.uint64(2)
-                    lanes = philox.block(k0, k1, number)
-                if philox.lane_of(lanes, position) >> np.uint64(1) >= public[t]:
-                    role[i] = roles[2]
+        if public[t] == NEVER:
+            continue
+        for low in range(first_of[t], first_of[t + 1], philox.AT_ONCE):
+            n = min(philox.AT_ONCE, first_of[t + 1] - low)
+            philox.fill(k0, k1, np.uint64(first_link + low), draws[:n])
+            for i in range(n):
+                is_public = (draws[i] >> np.uint64(1) >= public[t]) & (slots[low + i] & 1 == 0)
+                role[low + i] = roles[2] if is_public else role[low + i]
     return devices
 
 

@@ -108,18 +108,18 @@ def lease(
     quota = np.maximum(left[:, law.home_type], 0)
 
     homes, parties = pieces.home_first[:-1].tolist(), pieces.party_first[:-1].tolist()
-    digits = engine.ask(partial(_digits, law), homes, pieces.sources, drawn, joins)
+    lines_, digits = engine.both(partial(_first, law), homes, pieces.sources, drawn, joins)
     edge, prone_edge = ranks.edges(np.sum(digits, axis=0), quota), ranks.edges(*prone)
     found = engine.ask(
         partial(_candidates, law, edge.digit, prone_edge.digit),
-        homes, parties, pieces.sources, drawn, joins,
+        homes, parties, pieces.sources, lines_,
     )  # fmt: skip
     cut, partly = ranks.cut(edge, quota, [f for f, _ in found])
     prone_cut, _ = ranks.cut(prone_edge, prone[1], [f for _, f in found])
     _, _, home, lacks = partly
     leased, told = engine.both(
         partial(_lease, law, cut, prone_cut, dict(zip(home.tolist(), lacks.tolist(), strict=True))),
-        homes, parties, pieces.sources, drawn, joins,
+        homes, parties, pieces.sources, lines_,
     )  # fmt: skip
     left[:, law.home_type] -= np.sum([taken for taken, _ in told], axis=0)
     return leased, np.stack([stubs for _, stubs in told])
@@ -128,7 +128,7 @@ def lease(
 @inlined
 def may_join(retail, at_home, is_typical, spare):  # type: ignore[no-untyped-def]
     """Whether a device that is not dormant joins its home's first lease, if there is room."""
-    return retail and at_home and not is_typical and spare > 0
+    return retail & at_home & (not is_typical) & (spare > 0)
 
 
 @kernel
@@ -140,26 +140,22 @@ def _join(  # type: ignore[no-untyped-def]
     of a home may. region_of: of every home that has such.
     """
     for d in range(region.size):
-        lease[d] = typical[d] == home_type
-        open_[d] = False
-        if typical[d] == NONE or not at_home[group[d]]:
-            continue
-        theirs = owner_type[d] == retail
-        if may_join(theirs, True, typical[d] == home_type, spare[d]) and room[region[d]] > 0:
-            room[region[d]] -= 1
-            lease[d] = 1
-            spare[d] -= 1
-        if spare[d] > 0 and (theirs or lease[d] == 0):
-            open_[d] = True
-            weight[home[d]] += 1
-            region_of[home[d]] = region[d]
+        # No branches: nobody could predict them.
+        is_typical, theirs = typical[d] == home_type, owner_type[d] == retail
+        may = (typical[d] != NONE) & at_home[group[d]]
+        joins = may_join(theirs, may, is_typical, spare[d]) & (room[region[d]] > 0)
+        room[region[d]] -= joins
+        spare[d] -= joins
+        lease[d] = is_typical | joins
+        open_[d] = may & (spare[d] > 0) & (theirs | (lease[d] == 0))
+        weight[home[d]] += open_[d]
+        region_of[home[d]] = region[d] if open_[d] else region_of[home[d]]
 
 
 @dataclass(frozen=True)
 class _Lines:
     """A piece after the first leases, before the second."""
 
-    at: Places
     spare: NDArray[np.uint16]
     lease: NDArray[np.uint8]
     open: NDArray[np.bool_]
@@ -167,7 +163,12 @@ class _Lines:
     region: NDArray[np.uint8]  # per home that has such
 
 
-def _lines(law: Law, source: list[Any], drawn: Drawn, room: I64) -> _Lines:
+def _first(
+    law: Law, home_first: int, source: list[Any], drawn: Drawn, room: I64
+) -> tuple[_Lines, I64]:
+    """First leases; told: devices that may take one more, by region and leading digit of their
+    home's draw.
+    """
     at = places(source)
     spare = drawn.spare.copy()
     lease_, open_ = np.empty(spare.size, np.uint8), np.empty(spare.size, np.bool_)
@@ -176,23 +177,15 @@ def _lines(law: Law, source: list[Any], drawn: Drawn, room: I64) -> _Lines:
         at.region, at.group, at.owner_type, at.home, drawn.typical, law.at_home, law.home_type,
         law.retail, room.copy(), spare, lease_, open_, weight, region,
     )  # fmt: skip
-    return _Lines(at, spare, lease_, open_, weight, region)
+    digits = np.zeros((law.regions, ranks.DIGITS), dtype=np.int64)
+    _digits_of(law.homes.flat(home_first, at.homes), weight, region, digits)
+    return _Lines(spare, lease_, open_, weight, region), digits
 
 
 @kernel
 def _digits_of(draws, weight, region, digits):  # type: ignore[no-untyped-def]
     for h in range(weight.size):
-        if weight[h]:
-            digits[region[h], draws[h] >> np.uint64(ranks.SHIFT)] += weight[h]
-
-
-def _digits(law: Law, home_first: int, source: list[Any], drawn: Drawn, room: I64) -> I64:
-    """Devices that may take one more, by region and leading digit of their home's draw."""
-    found = _lines(law, source, drawn, room)
-    digits = np.zeros((law.regions, ranks.DIGITS), dtype=np.int64)
-    draws = law.homes.flat(home_first, found.at.homes)
-    _digits_of(draws, found.weight, found.region, digits)
-    return digits
+        digits[region[h], draws[h] >> np.uint64(ranks.SHIFT)] += weight[h]
 
 
 def _candidates(
@@ -202,12 +195,10 @@ def _candidates(
     home_first: int,
     party_first: int,
     source: list[Any],
-    drawn: Drawn,
-    room: I64,
+    found: _Lines,
 ) -> tuple[ranks.Found, ranks.Found]:
     """Homes, and parties, in the digit their region's quota ends in."""
-    found = _lines(law, source, drawn, room)
-    draws = law.homes.flat(home_first, found.at.homes)
+    draws = law.homes.flat(home_first, found.weight.size)
     leading = (draws >> np.uint64(ranks.SHIFT)).astype(np.int64)
     at = np.flatnonzero((found.weight > 0) & (leading == digit[found.region]))
     none = np.empty(0, dtype=np.int64)
@@ -227,16 +218,13 @@ def _candidates(
 def _take(home, owner_type, retail, open_, chosen, partly, spare, lease, region, taken):  # type: ignore[no-untyped-def]
     """Second leases; partly: devices that a home may still take beyond those chosen."""
     for d in range(home.size):
-        if not open_[d]:
-            continue
+        # No branches: nobody could predict them.
         h = home[d]
-        if not chosen[h]:
-            if partly[h] == 0:
-                continue
-            partly[h] -= 1
-        lease[d] |= 2 if owner_type[d] == retail else 1
-        spare[d] -= 1
-        taken[region[d]] += 1
+        takes = open_[d] & (chosen[h] | (partly[h] > 0))
+        partly[h] -= takes & (not chosen[h])
+        lease[d] |= takes * (1 + (owner_type[d] == retail))
+        spare[d] -= takes
+        taken[region[d]] += takes
 
 
 @kernel
@@ -249,8 +237,7 @@ def _mark(draws, first, cell, key, position, out):  # type: ignore[no-untyped-de
 def _proxy_stubs(owner, group, open_, prone, spare):  # type: ignore[no-untyped-def]
     stubs = 0
     for d in range(owner.size):
-        if open_[group[d]] and prone[owner[d]]:
-            stubs += spare[d]
+        stubs += spare[d] * (open_[group[d]] & prone[owner[d]])
     return stubs
 
 
@@ -262,12 +249,11 @@ def _lease(
     home_first: int,
     party_first: int,
     source: list[Any],
-    drawn: Drawn,
-    room: I64,
+    found: _Lines,
 ) -> tuple[Leased, tuple[I64, I64]]:
     """Leases of one piece; told by region: links taken, stubs that may be proxies."""
-    found = _lines(law, source, drawn, room)
-    at, n = found.at, found.at.homes
+    at, n = places(source), found.weight.size
+    spare, lease_ = found.spare.copy(), found.lease.copy()
     chosen = np.empty(n, dtype=np.bool_)
     _mark(law.homes.flat(home_first, n), home_first, found.region, cut.key, cut.position, chosen)
     some = np.zeros(n, dtype=np.int64)
@@ -276,8 +262,8 @@ def _lease(
             some[home - home_first] = lacks
     taken, stubs = (np.zeros(law.regions, dtype=np.int64) for _ in range(2))
     _take(
-        at.home, at.owner_type, law.retail, found.open, chosen, some, found.spare, found.lease,
-        at.region, taken,
+        at.home, at.owner_type, law.retail, found.open, chosen, some, spare, lease_, at.region,
+        taken,
     )  # fmt: skip
     prone = np.empty(0, dtype=np.bool_)
     if len(source) > 1:
@@ -287,8 +273,8 @@ def _lease(
         of_region = np.full(shard.n, region, dtype=np.uint8)
         _mark(draws, party_first, of_region, prone_cut.key, prone_cut.position, prone)
         open_ = law.eligible[:, law.proxy_type]
-        stubs[region] = _proxy_stubs(at.owner, at.group, open_, prone, found.spare)
-    return Leased(found.spare, found.lease, prone, int(stubs.sum())), (taken, stubs)
+        stubs[region] = _proxy_stubs(at.owner, at.group, open_, prone, spare)
+    return Leased(spare, lease_, prone, int(stubs.sum())), (taken, stubs)
 
 
 @kernel

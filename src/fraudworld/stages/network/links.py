@@ -310,7 +310,8 @@ def _shard(
         np.zeros(instruments.type.size, dtype=np.uint8),
         device, role, target,
     )  # fmt: skip
-    device, role, target = (column[:rows].copy() for column in (device, role, target))
+    for column in (device, role, target):
+        column.resize(rows, refcheck=False)
     return LinkShard(device, role, target), (rows, marked, with_company)
 
 
