@@ -13,7 +13,6 @@ import pickle
 import threading
 import weakref
 from collections import OrderedDict
-from dataclasses import fields, is_dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -122,17 +121,20 @@ class Results:
 
 def bytes_in(value: Any) -> int:
     """Bytes of the arrays inside a result, or inside the constants of a task."""
-    if isinstance(value, np.ndarray):
-        return int(value.nbytes)
-    if isinstance(value, dict):
-        return sum(map(bytes_in, value.values()))
-    if isinstance(value, list | tuple):
-        return sum(map(bytes_in, value))
-    if isinstance(value, partial):
-        return bytes_in([*value.args, *value.keywords.values()])
-    if is_dataclass(value) and not isinstance(value, type):
-        return sum(bytes_in(getattr(value, f.name)) for f in fields(value))
-    return 0
+    total, left = 0, [value]
+    while left:
+        value = left.pop()
+        if isinstance(value, np.ndarray):
+            total += value.nbytes
+        elif isinstance(value, list | tuple):
+            left.extend(value)
+        elif isinstance(value, dict):
+            left.extend(value.values())
+        elif isinstance(value, partial):
+            left += [*value.args, *value.keywords.values()]
+        elif hasattr(type(value), "__dataclass_fields__"):
+            left.extend(vars(value).values())
+    return total
 
 
 def _save(value: Any, file: Path) -> None:

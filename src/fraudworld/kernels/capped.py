@@ -383,12 +383,17 @@ def _any_within(lanes, begin, end, most):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def clamp(terms, entities, entries, counts):  # type: ignore[no-untyped-def]
-    """Counts above the room of an entry become its room."""
+def finish(terms, entities, entries, counts, capped, winners):  # type: ignore[no-untyped-def]
+    """Quotas become final counts: 0 for those kept out and, if `capped`, none above the room.
+    winners: entries that win a slot, once a slot.
+    """
     cap, slot, held = terms.cap, terms.slot, entities.floor
     entity, cell = entries.entity, entries.cell
     for i in range(counts.size):
-        counts[i] = min(counts[i], _room(cap, slot, held, np.int64(entity[i]), cell[i]))
+        room = _room(cap, slot, held, np.int64(entity[i]), cell[i]) if capped else OUT
+        counts[i] = 0 if counts[i] == OUT else min(counts[i], room)
+    for i in winners:
+        counts[i] += 1
 
 
 @kernel

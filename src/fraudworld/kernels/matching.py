@@ -66,6 +66,16 @@ def _on_node(stub, start, node, device):  # type: ignore[no-untyped-def]
     return False
 
 
+@inlined
+def _sort(stub, low, high):  # type: ignore[no-untyped-def]
+    for i in range(low + 1, high):
+        value, j = stub[i], i
+        while j > low and stub[j - 1] > value:
+            stub[j] = stub[j - 1]
+            j -= 1
+        stub[j] = value
+
+
 @kernel
 def deal(stub, k0, k1, first, degree, attempts):  # type: ignore[no-untyped-def]
     """Shuffle `stub` (device · 2 + typical) over nodes; repair doubles by swaps, in place.
@@ -74,7 +84,7 @@ def deal(stub, k0, k1, first, degree, attempts):  # type: ignore[no-untyped-def]
     every swap it tries.
 
     Returns (start of every node, slots handed back, swaps made). Handed-back slots are
-    set to −1; of a double the copy that is not typical goes.
+    set to −1; of a double the copy that is not typical goes. The stubs of a node are in order.
     """
     n = stub.size
     start = np.zeros(degree.size + 1, dtype=np.int64)
@@ -86,15 +96,14 @@ def deal(stub, k0, k1, first, degree, attempts):  # type: ignore[no-untyped-def]
     # Swapped upwards, the slots' nodes become those of the stubs after the shuffle, which
     # swaps downwards: the inverse. Stubs that go to their nodes in order need no sorting.
     node = node_of.copy()
-    position = np.uint64(first + 1)
-    lanes = philox.block(k0, k1, position >> np.uint64(2))
-    for i in range(1, n):
-        if position & np.uint64(3) == np.uint64(0):
-            lanes = philox.block(k0, k1, position >> np.uint64(2))
-        draw = philox.lane_of(lanes, position)
-        position += np.uint64(1)
-        j = np.int64((draw >> np.uint64(32)) * np.uint64(i + 1) >> np.uint64(32))
-        node[i], node[j] = node[j], node[i]
+    draws = np.empty(philox.AT_ONCE, dtype=np.uint64)
+    for low in range(1, n, philox.AT_ONCE):
+        some = min(philox.AT_ONCE, n - low)
+        philox.fill(k0, k1, np.uint64(first + low), draws[:some])
+        for i in range(low, low + some):
+            draw = draws[i - low] >> np.uint64(32)
+            j = np.int64(draw * np.uint64(i + 1) >> np.uint64(32))
+            node[i], node[j] = node[j], node[i]
     came, at = stub.copy(), start[:-1].copy()
     for i in range(n):
         k = node[i]
@@ -106,18 +115,18 @@ def deal(stub, k0, k1, first, degree, attempts):  # type: ignore[no-untyped-def]
         at[k] += 1
     returned = 0
     swaps = 0
-    doubles = np.empty(n, dtype=np.int64)
+    doubles = np.empty(n + 1, dtype=np.int64)
     found = 0
     for i in range(1, n):
-        if node_of[i] == node_of[i - 1] and stub[i] >> 1 == stub[i - 1] >> 1:
-            # Sorted: the typical copy is the later one, so give up the earlier.
-            doubles[found] = i - 1
-            found += 1
+        # Sorted: the typical copy is the later one, so give up the earlier.
+        doubles[found] = i - 1
+        found += (node_of[i] == node_of[i - 1]) & (stub[i] >> 1 == stub[i - 1] >> 1)
+    touched = np.empty(2 * found, dtype=np.int32)
     for f in range(found):
         i = doubles[f]
         mine = node_of[i]
         device = stub[i] >> 1
-        done = False
+        done, j = False, i
         position = np.uint64(first + i)
         mixed = philox.lane_of(philox.block(k0, k1, position >> np.uint64(2)), position)
         for _ in range(attempts):
@@ -146,20 +155,11 @@ def deal(stub, k0, k1, first, degree, attempts):  # type: ignore[no-untyped-def]
                 swaps += 1
                 done = True
                 break
+        touched[2 * f], touched[2 * f + 1] = mine, node_of[j] if done else mine
         if not done:
             doubles[returned] = stub[i]
             returned += 1
             stub[i] = -1
+    for place in touched:
+        _sort(stub, start[place], start[place + 1])
     return start, doubles[:returned].copy(), swaps
-
-
-@kernel
-def sort_nodes(stub, start):  # type: ignore[no-untyped-def]
-    """Sort the stubs of every node in place; most are sorted already, swaps moved few."""
-    for node in range(start.size - 1):
-        for i in range(start[node] + 1, start[node + 1]):
-            value, j = stub[i], i
-            while j > start[node] and stub[j - 1] > value:
-                stub[j] = stub[j - 1]
-                j -= 1
-            stub[j] = value

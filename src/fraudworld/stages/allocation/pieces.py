@@ -43,13 +43,11 @@ def final(
     """Final counts of a shard's entries. For use in a task: the arguments are a `Piece`."""
     entities, entries = of
     counts = quotas.upto(settled.quotas, entities, entries)
-    counts[counts == capped.OUT] = 0
-    if settled.capped:
-        capped.clamp(settled.terms, entities, entries, counts)
+    winners = np.empty(0, dtype=np.uint32)
     if slots is not None:
         who, draws, positions = slots
-        wins = within(settled.slots, entries.cell[who].astype(np.int64), draws, positions)
-        np.add.at(counts, who[wins], np.uint16(1))
+        winners = who[within(settled.slots, entries.cell[who].astype(np.int64), draws, positions)]
+    capped.finish(settled.terms, entities, entries, counts, settled.capped, winners)
     return entities, entries, counts
 
 

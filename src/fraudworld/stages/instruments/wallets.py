@@ -71,18 +71,23 @@ def place_floors(law: FloorLaw, first: int, of: AccountShard) -> tuple[Entities,
 def _floors(law, first, kind, floor, placed, ends):  # type: ignore[no-untyped-def]
     single, drawn, keys = law.single, law.drawn, law.keys
     slots, thresholds = law.slot, law.thresholds
+    drawing = np.empty(kind.size + 1, dtype=np.int64)
+    n = 0
     for a in range(kind.size):
         t = kind[a]
-        slot = single[t]
-        if drawn[t]:
-            position = np.uint64(first + a)
-            lanes = philox.block(keys[t, 0], keys[t, 1], position >> np.uint64(2))
-            slot = slots[t, category(philox.lane_of(lanes, position), thresholds, t)]
-        floor[a] = slot
-        if slot != NO_SLOT:
-            placed[t, slot] += 1
+        floor[a] = single[t]
         ends[t, 0] = min(ends[t, 0], first + a)
         ends[t, 1] = first + a
+        # No branch: nobody could predict it.
+        drawing[n] = a
+        n += drawn[t]
+    for a in drawing[:n]:
+        t, position = kind[a], np.uint64(first + a)
+        lanes = philox.block(keys[t, 0], keys[t, 1], position >> np.uint64(2))
+        floor[a] = slots[t, category(philox.lane_of(lanes, position), thresholds, t)]
+    for a in range(kind.size):
+        has = floor[a] != NO_SLOT
+        placed[kind[a], floor[a] if has else 0] += has
 
 
 def entities_of(of: Entities | Carried) -> Entities:
@@ -113,16 +118,17 @@ def add(*piece: Any) -> tuple[tuple[Held, U8], I64]:
 
 @kernel
 def _able(is_card, kind, floor, account, slot, able, sizes, floors):  # type: ignore[no-untyped-def]
+    # No branches: nobody could predict them.
     for a in range(kind.size):
-        able[a] = floor[a] != NO_SLOT and is_card[kind[a], floor[a]]
+        has = floor[a] != NO_SLOT
+        able[a] = has & is_card[kind[a], floor[a] if has else 0]
     for i in range(account.size):
         a = account[i]
         able[a] |= is_card[kind[a], slot[i]]
     for a in range(kind.size):
-        if able[a]:
-            sizes[kind[a]] += 1
-            if floor[a] != NO_SLOT:
-                floors[kind[a], floor[a]] += 1
+        has = floor[a] != NO_SLOT
+        sizes[kind[a]] += able[a]
+        floors[kind[a], floor[a] if has else 0] += able[a] & has
 
 
 def instruments(
@@ -140,8 +146,7 @@ def instruments(
         law.table, entities.code, entities.floor, held.entity, carried.slot, held.count,
         more.entity, more_slot, more.count, start, account, kind,
     )  # fmt: skip
-    account.resize(last - first, refcheck=False)
-    kind.resize(last - first, refcheck=False)
+    account, kind = account[: last - first], kind[: last - first]
     _schemes(law, first, kind, scheme)
     return InstrumentShard(account, kind, scheme, start)
 

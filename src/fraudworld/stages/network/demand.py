@@ -244,14 +244,15 @@ def _draw(
 
 
 @kernel
-def _spread(owner, group, region, open_, prone, place, quota, spare, proxy):  # type: ignore[no-untyped-def]
-    """Turn the stubs whose place is below the region's quota into proxies."""
+def _spread(owner, group, region, open_, prone, place, quota, spare, proxy, used):  # type: ignore[no-untyped-def]
+    """Turn the stubs whose place is below the region's quota into proxies: `used` by region."""
     at = 0
     for d in range(owner.size):
         for _ in range(spare[d] * (open_[group[d]] & prone[owner[d]])):
             proxy[d] += place[at] < quota[region[d]]
             at += 1
         spare[d] -= proxy[d]
+        used[region[d]] += proxy[d]
 
 
 @kernel
@@ -276,16 +277,18 @@ def _proxies(
     """
     at = places(source)
     spare, proxy = leased.spare.copy(), np.zeros(leased.spare.size, dtype=np.uint16)
+    used = np.zeros(law.regions, dtype=np.int64)
     if leased.stubs:
         region = source[1]
         place = permute.permuted(
             int(before[region]), leased.stubs, int(total[region]), keys[region]
         )
         open_ = law.eligible[:, law.proxy_type]
-        _spread(at.owner, at.group, at.region, open_, leased.prone, place, quota, spare, proxy)
+        _spread(
+            at.owner, at.group, at.region, open_, leased.prone, place, quota, spare, proxy, used
+        )
     placed = np.zeros((law.regions, law.eligible.shape[0]), dtype=np.int64)
     _tally(at.region, at.group, drawn.typical, spare, placed)
-    used = np.bincount(at.region, proxy, law.regions).astype(np.int64)
     return Spread(spare, proxy), (placed, used)
 
 

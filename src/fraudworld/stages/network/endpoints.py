@@ -24,7 +24,7 @@ from fraudworld.engine.tasks import Engine, Item
 from fraudworld.jit import kernel
 from fraudworld.kernels import expand, philox
 from fraudworld.kernels.discrete import choices, thresholds, zero_inflated_poisson
-from fraudworld.kernels.matching import deal, degrees, sort_nodes
+from fraudworld.kernels.matching import deal, degrees
 from fraudworld.policy.models import IpDegree
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import Stream, StreamUse
@@ -281,7 +281,6 @@ def _deal_country(
     first = expand.starts(links)
     start = np.concatenate([u.start[:-1] + f for u, f in zip(units, first, strict=False)])
     slots = np.concatenate([u.slots for u in units])
-    sort_nodes(slots, np.append(start, slots.size))
     dealt = Dealt(slots, np.append(start, slots.size), nodes, links)
     swaps, short = sum(u.swaps for u in units), sum(u.kept_short for u in units)
     return dealt, _Told(nodes, links, swaps, short, moved, lost, uses)
@@ -357,7 +356,9 @@ def _insert(unit: _Unit, device: int, cap: int) -> bool:
     if not open_.any():
         return False
     node = int(open_.argmax())
-    at, stub = unit.start[node], np.array([device * 2], dtype=np.int32)
+    low, high = unit.start[node : node + 2]
+    stub = np.array([device * 2], dtype=np.int32)
+    at = low + unit.slots[low:high].searchsorted(stub[0])
     unit.slots = np.concatenate([unit.slots[:at], stub, unit.slots[at:]])
     unit.start[node + 1 :] += 1
     return True

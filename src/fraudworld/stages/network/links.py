@@ -310,8 +310,7 @@ def _shard(
         np.zeros(instruments.type.size, dtype=np.uint8),
         device, role, target,
     )  # fmt: skip
-    for column in (device, role, target):
-        column.resize(rows, refcheck=False)
+    device, role, target = (column[:rows].copy() for column in (device, role, target))
     return LinkShard(device, role, target), (rows, marked, with_company)
 
 
