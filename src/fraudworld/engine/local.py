@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -43,6 +44,7 @@ class LocalEngine:
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="shard")
         self._later = ThreadPoolExecutor(workers, thread_name_prefix="later")
         self._results = Results(memory, scratch)
+        self._closed = False
 
     def keep(
         self, task: Callable[..., Any], *columns: Iterable[Any], later: bool = False
@@ -54,14 +56,12 @@ class LocalEngine:
         return [LocalItem(pool.submit(self._kept, task, row)) for row in zip(*columns, strict=True)]
 
     def ask(self, task: Callable[..., Any], *columns: Iterable[Any]) -> list[Any]:
-        futures = [self._pool.submit(_run, task, row) for row in zip(*columns, strict=True)]
-        return [future.result() for future in futures]
+        return self._all(_run, task, columns)
 
     def both(
         self, task: Callable[..., tuple[Any, Any]], *columns: Iterable[Any]
     ) -> tuple[list[Item], list[Any]]:
-        futures = [self._pool.submit(self._split, task, row) for row in zip(*columns, strict=True)]
-        done = [future.result() for future in futures]
+        done = self._all(self._split, task, columns)
         return [LocalItem(kept) for kept, _ in done], [told for _, told in done]
 
     def fetch(self, items: Sequence[Any]) -> list[Any]:
@@ -71,6 +71,32 @@ class LocalEngine:
         for item in items:
             if isinstance(item.held, Future) and item.held.done():
                 item.held.result()
+
+    def _all(
+        self, run: Callable[..., Any], task: Callable[..., Any], columns: tuple[Iterable[Any], ...]
+    ) -> list[Any]:
+        """`run(task, row)` of every row; raises what the first row died of that did."""
+        rows = list(zip(*columns, strict=True))
+        done: list[Any] = [None] * len(rows)
+        died: list[tuple[int, BaseException]] = []
+        following = iter(range(len(rows)))
+
+        def work() -> None:
+            # Rows are many and short: a thread that is free takes the next one itself.
+            for i in following:
+                if died or self._closed:
+                    return
+                try:
+                    done[i] = run(task, rows[i])
+                except BaseException as error:
+                    died.append((i, error))
+
+        threads = [self._pool.submit(work) for _ in range(min(self.workers, len(rows)))]
+        for thread in threads:
+            thread.result()
+        if died:
+            raise min(died, key=itemgetter(0))[1]
+        return done
 
     def _kept(self, task: Callable[..., Any], row: tuple[Any, ...]) -> Kept:
         return self._results.put(_run(task, row))
@@ -88,6 +114,7 @@ class LocalEngine:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._closed = True
         for pool in (self._pool, self._later):
             pool.shutdown(cancel_futures=True)
 
