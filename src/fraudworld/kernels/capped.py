@@ -168,10 +168,9 @@ def admit(  # type: ignore[no-untyped-def]
     gates = np.empty(gating.CHUNK * width + 1, dtype=np.uint64)
     draws = np.empty(gating.CHUNK * width + 1, dtype=np.uint64)
     places = np.empty(gating.CHUNK * width + 1, dtype=np.float64)
-    factor_draws, factor = (
-        np.zeros(gating.CHUNK, dtype=np.uint64),
-        np.zeros(gating.CHUNK, dtype=np.float64),
-    )
+    # Of entities, by their number modulo a chunk.
+    pairs = np.empty(2 * gating.CHUNK, dtype=np.uint64)
+    gate_factor, factor = np.zeros(gating.CHUNK), np.zeros(gating.CHUNK)
     z = np.empty(gating.CHUNK * width, dtype=np.float64)
     m, doubtful = 0, 0
     beyond = False
@@ -182,9 +181,14 @@ def admit(  # type: ignore[no-untyped-def]
             standing[some] = e
             some += stands[code[e]] & (is_open.size == 0 or is_open[e])
         if shared:
+            philox.fill(f0, f1, np.uint64(2 * (first + begin)), pairs)
+            for j in range(gating.CHUNK):
+                gates[j], draws[j] = pairs[2 * j], pairs[2 * j + 1]
+            gating.roughly(gates[: gating.CHUNK], table, gate_factor)
+            normal.deviates(draws[: gating.CHUNK], factor)
             n = gating.places_shared(
                 standing[:some], first, code, start, active, keys, numbers, owners, halves,
-                high, f0, f1, a, b, table, who, at, draws, places, gates, z, factor_draws,
+                high, gate_factor, a, b, table, who, at, draws, places, gates, z,
             )  # fmt: skip
         else:
             n = gating.places_alone(
@@ -194,8 +198,8 @@ def admit(  # type: ignore[no-untyped-def]
         if m + n > entity.size:
             m += n
             continue
-        if shared:
-            normal.deviates(factor_draws, factor)
+        # Counted from 0 in arrays of their own, loops compile to vector instructions.
+        entities_, cells, weights = entity[m : m + n], cell[m : m + n], weight[m : m + n]
         normal.deviates(draws[:n], z[:n])
         for j in range(n):
             sigma = sigmas[at[j]]
@@ -203,19 +207,18 @@ def admit(  # type: ignore[no-untyped-def]
         for j in range(n):
             # What is beyond 63 bits becomes 2**63, which is refused as too wide; never 1.
             w = np.uint64(np.int64(normal.exp(z[j]) * 1048576.0 + 0.5))
-            weight[m + j] = max(w, np.uint64(1))
+            weights[j] = max(w, np.uint64(1))
         for j in range(n):
-            entity[m + j] = who[j]
-            cell[m + j] = at[j]
+            entities_[j], cells[j] = who[j], at[j]
         for j in range(n):
-            c, w = at[j], weight[m + j]
+            c, w = at[j], weights[j]
             most[c] = max(most[c], w)
             if places[j] < low[c]:
                 certain[c] += 1
                 total[c] += w
                 beyond |= total[c] < w
             else:
-                weight[m + j] = w | DOUBT
+                weights[j] = w | DOUBT
                 if doubtful < found.size:
                     found[doubtful] = m + j
                     position = np.uint64(first + who[j])
@@ -223,20 +226,6 @@ def admit(  # type: ignore[no-untyped-def]
                 doubtful += 1
         m += n
     return m, doubtful, beyond
-
-
-@inlined
-def _active(start, active):  # type: ignore[no-untyped-def]
-    """The active cells of every code, the next one's after its own, and the most of any."""
-    starts, cells = np.zeros(start.size, dtype=np.int64), np.empty(active.size, dtype=np.int64)
-    n, width = 0, 0
-    for k in range(start.size - 1):
-        for c in range(start[k], start[k + 1]):
-            cells[n] = c
-            n += active[c]
-        starts[k + 1] = n
-        width = max(width, n - starts[k])
-    return starts, cells, width
 
 
 @kernel

@@ -24,7 +24,7 @@ ROUGH = 2.0**-14
 TABLE = 4096
 """Steps of the table of deviates."""
 
-CHUNK = 128
+CHUNK = 512
 """Entities whose draws are made before any is turned into a weight."""
 
 
@@ -59,13 +59,6 @@ def _interpolated(draw, step, table):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def rough(draw, table):  # type: ignore[no-untyped-def]
-    """A deviate to 2**-15: by the table, and exactly in its outer 64 steps."""
-    i = _step(draw)
-    return _interpolated(draw, i, table) if _inner(i) else normal.deviate(draw)
-
-
-@inlined
 def gate_key(keys, factor, correlation, position, cell):  # type: ignore[no-untyped-def]
     """The exact gate key: small for those who are let in first."""
     gate = normal.deviate(philox.pair(keys[cell, 0], keys[cell, 1], position)[0])
@@ -78,7 +71,7 @@ def gate_key(keys, factor, correlation, position, cell):  # type: ignore[no-unty
 
 @kernel
 def roughly(draws, table, out):  # type: ignore[no-untyped-def]
-    """out[i] = rough(draws[i], table), bit for bit, in passes that compile to vectors."""
+    """out[i]: the deviate of draws[i] to 2**-15, by the table, and exactly in its outer 64 steps."""
     outer = np.empty(draws.size + 1, dtype=np.int64)
     n = 0
     for i in range(draws.size):
@@ -132,15 +125,13 @@ def places_alone(  # type: ignore[no-untyped-def]
 @inlined
 def places_shared(  # type: ignore[no-untyped-def]
     standing, first, code, start, active, keys, numbers, owners, halves,
-    high, f0, f1, a, b, table, who, at, draws, places, gates, z, factor_draws,
+    high, factor, a, b, table, who, at, draws, places, gates, z,
 ):  # fmt: skip
-    """`places_alone` where products share a factor; also its draw for the weights of each."""
+    """`places_alone` where products share a factor: that of the gates of every entity."""
     n = 0
     for e in standing:
         position = np.uint64(first + e)
-        pair = philox.pair(f0, f1, position)
-        gate_factor = a * rough(pair[0], table)
-        factor_draws[e % CHUNK] = pair[1]
+        gate_factor = a * factor[e % CHUNK]
         base = start[code[e]]
         for c in range(base, start[code[e] + 1]):
             if not active[c]:

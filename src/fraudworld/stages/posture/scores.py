@@ -126,14 +126,15 @@ def _score(k0, k1, first, sigma, signal, kind, group_of, out, digits):  # type: 
     noise = np.empty(BLOCK)
     for low in range(0, out.size, BLOCK):
         n = min(BLOCK, out.size - low)
+        # Counted from 0 in arrays of their own, loops compile to vector instructions.
+        base, kinds, scores = signal[low : low + n], kind[low : low + n], out[low : low + n]
         _noise(k0, k1, first + low, bits[:n])
         normal.deviates(bits[:n], noise[:n])
         for i in range(n):
-            noise[i] = min(max(signal[low + i] + sigma * noise[i], 0.0), 1.0) * 4294967295.0
+            score = min(max(base[i] + sigma * noise[i], 0.0), 1.0) * 4294967295.0
+            scores[i] = np.uint32(np.int64(score))
         for i in range(n):
-            score = np.uint32(np.int64(noise[i]))
-            out[low + i] = score
-            digits[group_of[kind[low + i]], score >> np.uint32(DIGIT_SHIFT)] += np.uint32(1)
+            digits[group_of[kinds[i]], scores[i] >> np.uint32(DIGIT_SHIFT)] += np.uint32(1)
 
 
 @inlined
