@@ -159,12 +159,13 @@ def admit(  # type: ignore[no-untyped-def]
     for k in range(start.size - 1):
         width = max(width, start[k + 1] - start[k])
         stands[k] = active[start[k] : start[k + 1]].any()
-    standing = np.empty(gating.CHUNK + 1, dtype=np.int64)
+    # Unsigned: no place is counted from the end, so none has to be looked at for that.
+    standing = np.empty(gating.CHUNK + 1, dtype=np.uint32)
     # Two entities share a block of draws: the second finds its half here.
     numbers, owners = np.zeros(width, dtype=np.uint64), np.zeros(width, dtype=np.uint64)
     halves = np.zeros((width, 2), dtype=np.uint64)
-    who = np.empty(gating.CHUNK * width + 1, dtype=np.int64)
-    at = np.empty(gating.CHUNK * width + 1, dtype=np.int64)
+    who = np.empty(gating.CHUNK * width + 1, dtype=np.uint32)
+    at = np.empty(gating.CHUNK * width + 1, dtype=np.uint32)
     gates = np.empty(gating.CHUNK * width + 1, dtype=np.uint64)
     draws = np.empty(gating.CHUNK * width + 1, dtype=np.uint64)
     places = np.empty(gating.CHUNK * width + 1, dtype=np.float64)
@@ -203,7 +204,10 @@ def admit(  # type: ignore[no-untyped-def]
         normal.deviates(draws[:n], z[:n])
         for j in range(n):
             sigma = sigmas[at[j]]
-            z[j] = sigma * (b * z[j] + a * factor[who[j] % gating.CHUNK]) - 0.5 * sigma * sigma
+            z[j] = (
+                sigma * (b * z[j] + a * factor[who[j] % np.uint32(gating.CHUNK)])
+                - 0.5 * sigma * sigma
+            )
         for j in range(n):
             # What is beyond 63 bits becomes 2**63, which is refused as too wide; never 1.
             w = np.uint64(np.int64(normal.exp(z[j]) * 1048576.0 + 0.5))
@@ -319,8 +323,8 @@ def slot_draws(  # type: ignore[no-untyped-def]
     # listed first: what costs is waiting for one before the next, and how many blocks an entry
     # needs cannot be predicted.
     room = gating.CHUNK + cap.max() // 4 + 3
-    at = np.empty(room, dtype=np.int64)
-    begins, ends = np.empty_like(at), np.empty_like(at)
+    at = np.empty(room, dtype=np.uint32)
+    begins, ends = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int64)
     streams = np.empty((2, room), dtype=np.uint64)
     numbers = np.empty(room, dtype=np.uint64)
     lanes = np.empty((4, room), dtype=np.uint64)
@@ -328,19 +332,21 @@ def slot_draws(  # type: ignore[no-untyped-def]
     while i < counts.size:
         k = 0
         while i < counts.size and k < gating.CHUNK:
-            c, e = cell[i], np.int64(entity[i])
-            free = _room(cap, taken, held, e, c) - counts[i]
+            # Unsigned: no place is counted from the end, so none has to be looked at for that.
+            here = np.uint32(i)
+            c, e = cell[here], np.int64(entity[here])
+            free = _room(cap, taken, held, e, c) - counts[here]
             asks = (free > 0) & (limit[c] > 0)
             asked[c] += asks
             p = (first + e) * cap[c]
             end = p + free
-            at[k], begins[k], ends[k] = i, p, end
+            at[k], begins[k], ends[k] = here, p, end
             k += asks
             p = (p | 3) + 1
-            at[k], begins[k], ends[k] = i, p, end
+            at[k], begins[k], ends[k] = here, p, end
             k += asks & (p < end)
             for later in range(p + 4, end, 4):
-                at[k], begins[k], ends[k] = i, later, end
+                at[k], begins[k], ends[k] = here, later, end
                 k += 1
             i += 1
         for j in range(k):

@@ -110,15 +110,14 @@ def places_alone(  # type: ignore[no-untyped-def]
     for e in standing:
         position = np.uint64(first + e)
         base = start[code[e]]
-        for c in range(base, start[code[e] + 1]):
+        for place in range(base, start[code[e] + 1]):
+            c, s = np.uint32(place), np.uint32(place - base)
             if not active[c]:
                 continue
-            gate, draw = _both_draws(
-                keys[c, 0], keys[c, 1], position, c - base, numbers, owners, halves
-            )
-            place = np.float64(np.int64(~gate >> np.uint64(12))) * 2.0**-52
-            who[n], at[n], draws[n], places[n] = e, c, draw, place
-            n += place <= high[c]
+            gate, draw = _both_draws(keys[c, 0], keys[c, 1], position, s, numbers, owners, halves)
+            share = np.float64(np.int64(~gate >> np.uint64(12))) * 2.0**-52
+            who[n], at[n], draws[n], places[n] = e, c, draw, share
+            n += share <= high[c]
     return n
 
 
@@ -131,13 +130,14 @@ def places_shared(  # type: ignore[no-untyped-def]
     n = 0
     for e in standing:
         position = np.uint64(first + e)
-        gate_factor = a * factor[e % CHUNK]
+        gate_factor = a * factor[e % np.uint32(CHUNK)]
         base = start[code[e]]
-        for c in range(base, start[code[e] + 1]):
+        for place in range(base, start[code[e] + 1]):
+            c, s = np.uint32(place), np.uint32(place - base)
             if not active[c]:
                 continue
             gates[n], draws[n] = _both_draws(
-                keys[c, 0], keys[c, 1], position, c - base, numbers, owners, halves
+                keys[c, 0], keys[c, 1], position, s, numbers, owners, halves
             )
             who[n], at[n], places[n] = e, c, gate_factor
             n += 1
