@@ -72,7 +72,7 @@ def gate_key(keys, factor, correlation, position, cell):  # type: ignore[no-unty
 @kernel
 def roughly(draws, table, out):  # type: ignore[no-untyped-def]
     """out[i]: the deviate of draws[i] to 2**-15, by the table; exactly in its outer 64 steps."""
-    outer = np.empty(draws.size + 1, dtype=np.int64)
+    outer = np.empty(draws.size + 1, dtype=np.uint32)
     n = 0
     for i in range(draws.size):
         out[i] = _interpolated(draws[i], min(max(_step(draws[i]), 1), TABLE - 2), table)

@@ -218,7 +218,7 @@ def deviate(bits: np.uint64) -> float:
 @kernel
 def deviates(bits, out):  # type: ignore[no-untyped-def]
     """out[i] = deviate(bits[i]), bit for bit, in passes that compile to vector instructions."""
-    at = np.empty(bits.size + 1, dtype=np.int64)
+    at = np.empty(bits.size + 1, dtype=np.uint32)
     low = np.empty(bits.size + 1)
     n = 0
     for i in range(bits.size):

@@ -65,7 +65,7 @@ def places(first, n, keys, out):  # type: ignore[no-untyped-def]
     for r in range(8):
         for right in range(rounds.shape[1]):
             rounds[r, right] = _mix(np.uint64(right), keys[r]) & mask
-    outside = np.empty(_BLOCK + 1, dtype=np.int64)
+    outside = np.empty(_BLOCK + 1, dtype=np.uint32)
     for low in range(0, out.size, _BLOCK):
         high = min(low + _BLOCK, out.size)
         # All walk once, then again and again those that landed outside: the processor
