@@ -137,7 +137,7 @@ def plainly(case: Case) -> tuple[np.ndarray, list[int], int]:
 def cases(draw: st.DrawFn) -> Case:
     """Small worlds, crowded or empty, with floors and closed doors or without."""
     n, cells = draw(st.integers(1, 150)), draw(st.integers(1, 4))
-    law = _law(draw(st.floats(0, 0.95)), draw(st.floats(0, 1.5)), draw(st.integers(1, 6)))
+    law = _law(draw(st.floats(0, 0.95)), draw(st.floats(0, 1.5)), draw(st.integers(1, 14)))
     code = np.random.default_rng(draw(st.integers(0, 99))).integers(0, cells, n, dtype=np.uint8)
     load = draw(st.floats(0, 8))
     case = Case(

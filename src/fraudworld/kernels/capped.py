@@ -335,8 +335,8 @@ def slot_draws(  # type: ignore[no-untyped-def]
             # Unsigned: no place is counted from the end, so none has to be looked at for that.
             here = np.uint32(i)
             c, e = cell[here], np.int64(entity[here])
-            free = _room(cap, taken, held, e, c) - counts[here]
-            asks = (free > 0) & (limit[c] > 0)
+            free = max(_room(cap, taken, held, e, c) - counts[here], 0) * (limit[c] > 0)
+            asks = free > 0
             asked[c] += asks
             p = (first + e) * cap[c]
             end = p + free
@@ -344,7 +344,7 @@ def slot_draws(  # type: ignore[no-untyped-def]
             k += asks
             p = (p | 3) + 1
             at[k], begins[k], ends[k] = here, p, end
-            k += asks & (p < end)
+            k += p < end
             for later in range(p + 4, end, 4):
                 at[k], begins[k], ends[k] = here, later, end
                 k += 1

@@ -100,6 +100,24 @@ def test_a_round_does_not_wait_for_what_comes_later() -> None:
         assert engine.fetch(items) == [True, True]
 
 
+def test_a_round_raises_what_its_first_row_died_of_and_begins_no_more() -> None:
+    later_died, begun = threading.Event(), []
+
+    def task(row: int) -> int:
+        begun.append(row)
+        if row == 3:
+            assert later_died.wait(60)
+        if row == 4:
+            later_died.set()
+        if row in (3, 4):
+            raise ValueError(row)
+        return row
+
+    with LocalEngine(2) as engine, pytest.raises(ValueError, match="3"):
+        engine.ask(task, range(100))
+    assert sorted(begun) == [0, 1, 2, 3, 4]
+
+
 def test_items_reach_tasks_inside_lists_and_tuples_too(engine: Engine) -> None:
     a, b = engine.keep(numbers, [10, 20])
     asked = [[([a, b], 7), ([b], 8)], [([a], 9)]]
