@@ -369,6 +369,7 @@ def _unit_sizes(  # type: ignore[no-untyped-def]
         size[c, t] += awake & (t != home_type)
         size[c, proxy_type] += awake * proxy[d]
     if size.shape[0] == 1:
+        # All of one country, as of every shard: whose each is does not matter.
         for i in range(dealt.size):
             size[0, dealt[i]] += 1
         return
