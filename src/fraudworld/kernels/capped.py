@@ -154,21 +154,24 @@ def admit(  # type: ignore[no-untyped-def]
     f0, f1 = factors[0], factors[1]
     shared = correlation > 0.0
     a, b = np.sqrt(correlation), np.sqrt(1.0 - correlation)
+    # Cells of every code in which anybody can hold.
     width = 1
-    stands = np.zeros(start.size - 1, dtype=np.bool_)
     for k in range(start.size - 1):
         width = max(width, start[k + 1] - start[k])
-        stands[k] = active[start[k] : start[k + 1]].any()
+    cells_of = np.zeros((start.size - 1, width), dtype=np.uint32)
+    sizes = np.zeros(start.size - 1, dtype=np.int64)
+    for k in range(start.size - 1):
+        for c in range(start[k], start[k + 1]):
+            if active[c]:
+                cells_of[k, sizes[k]] = c
+                sizes[k] += 1
     # Unsigned: no place is counted from the end, so none has to be looked at for that.
     standing = np.empty(gating.CHUNK + 1, dtype=np.uint32)
-    # Two entities share a block of draws: the second finds its half here.
-    numbers, owners = np.zeros(width, dtype=np.uint64), np.zeros(width, dtype=np.uint64)
-    halves = np.zeros((width, 2), dtype=np.uint64)
-    who = np.empty(gating.CHUNK * width + 1, dtype=np.uint32)
-    at = np.empty(gating.CHUNK * width + 1, dtype=np.uint32)
-    gates = np.empty(gating.CHUNK * width + 1, dtype=np.uint64)
-    draws = np.empty(gating.CHUNK * width + 1, dtype=np.uint64)
-    places = np.empty(gating.CHUNK * width + 1, dtype=np.float64)
+    who = np.empty((gating.CHUNK + 1) * width, dtype=np.uint32)
+    at = np.empty((gating.CHUNK + 1) * width, dtype=np.uint32)
+    gates = np.empty((gating.CHUNK + 1) * width, dtype=np.uint64)
+    draws = np.empty((gating.CHUNK + 1) * width, dtype=np.uint64)
+    places = np.empty((gating.CHUNK + 1) * width, dtype=np.float64)
     # Of entities, by their number modulo a chunk.
     pairs = np.empty(2 * gating.CHUNK, dtype=np.uint64)
     gate_factor, factor = np.zeros(gating.CHUNK), np.zeros(gating.CHUNK)
@@ -180,22 +183,20 @@ def admit(  # type: ignore[no-untyped-def]
         for e in range(begin, min(begin + gating.CHUNK, code.size)):
             # No branch: nobody could predict it.
             standing[some] = e
-            some += stands[code[e]] & (is_open.size == 0 or is_open[e])
+            some += (sizes[code[e]] > 0) & (is_open.size == 0 or is_open[e])
         if shared:
             philox.fill(f0, f1, np.uint64(2 * (first + begin)), pairs)
             for j in range(gating.CHUNK):
                 gates[j], draws[j] = pairs[2 * j], pairs[2 * j + 1]
             gating.roughly(gates[: gating.CHUNK], table, gate_factor)
             normal.deviates(draws[: gating.CHUNK], factor)
-            n = gating.places_shared(
-                standing[:some], first, code, start, active, keys, numbers, owners, halves,
-                high, gate_factor, a, b, table, who, at, draws, places, gates, z,
-            )  # fmt: skip
+        n = gating.list_standing(standing[:some], code, cells_of, sizes, who, at)
+        gating.draw_both(first, who[:n], at[:n], keys, gates, draws)
+        if shared:
+            gating.place_shared(who[:n], gates[:n], gate_factor, a, b, table, places[:n])
         else:
-            n = gating.places_alone(
-                standing[:some], first, code, start, active, keys, numbers, owners, halves,
-                high, who, at, draws, places,
-            )  # fmt: skip
+            gating.place_alone(gates[:n], places[:n])
+        n = gating.keep(high, who[:n], at[:n], draws, places)
         if m + n > entity.size:
             m += n
             continue

@@ -58,15 +58,13 @@ def choices(
 @kernel
 def choose_drawn(k0, k1, width, index, first, rows, table, out):  # type: ignore[no-untyped-def]
     """`choose` with draw `index` of entities first, first + 1, … of a stream of `width`."""
-    position = np.uint64(first) * np.uint64(width) + np.uint64(index)
-    number = position >> np.uint64(2)
-    lanes = philox.block(k0, k1, number)
-    for i in range(out.size):
-        if position >> np.uint64(2) != number:
-            number = position >> np.uint64(2)
-            lanes = philox.block(k0, k1, number)
-        out[i] = category(philox.lane_of(lanes, position), table, rows[i])
-        position += np.uint64(width)
+    at_once = max(philox.MANY // width, 1)
+    draws = np.empty(at_once * width, dtype=np.uint64)
+    for low in range(0, out.size, at_once):
+        n = min(at_once, out.size - low)
+        philox.fill(k0, k1, np.uint64((first + low) * width), draws[: n * width])
+        for j in range(n):
+            out[low + j] = category(draws[j * width + index], table, rows[low + j])
 
 
 def zero_inflated_poisson(zero_share: float, mean: float, maximum: int) -> NDArray[np.float64]:

@@ -72,79 +72,79 @@ def gate_key(keys, factor, correlation, position, cell):  # type: ignore[no-unty
 @kernel
 def roughly(draws, table, out):  # type: ignore[no-untyped-def]
     """out[i]: the deviate of draws[i] to 2**-15, by the table; exactly in its outer 64 steps."""
-    outer = np.empty(draws.size + 1, dtype=np.uint32)
+    at, outer = np.empty(draws.size + 1, dtype=np.uint32), np.empty(draws.size + 1, dtype=np.uint64)
     n = 0
     for i in range(draws.size):
-        out[i] = _interpolated(draws[i], min(max(_step(draws[i]), 1), TABLE - 2), table)
-    for i in range(draws.size):
-        outer[n] = i
-        n += not _inner(_step(draws[i]))
+        step = _step(draws[i])
+        out[i] = _interpolated(draws[i], min(max(step, 1), TABLE - 2), table)
+        at[n], outer[n] = i, draws[i]
+        n += not _inner(step)
+    exact = np.empty(n)
+    normal.deviates(outer[:n], exact)
     for k in range(n):
-        out[outer[k]] = normal.deviate(draws[outer[k]])
+        out[at[k]] = exact[k]
 
 
 @inlined
-def _both_draws(k0, k1, position, s, numbers, owners, halves):  # type: ignore[no-untyped-def]
-    """The gate draw and the weight draw of an entity. Two entities share a block of draws: the
-    second finds its half in row s of `halves`, if it was `numbers[s]` of key `owners[s]`.
+def list_standing(standing, code, cells, sizes, who, at):  # type: ignore[no-untyped-def]
+    """Entity and cell of all that stand at a gate; returns how many there are.
+
+    cells, sizes: those of every code, and how many they are. There is room for one row more.
     """
-    number = (position >> np.uint64(1)) + np.uint64(1)  # 0 is no number
-    odd = position & np.uint64(1) == np.uint64(1)
-    if odd and numbers[s] == number and owners[s] == k0:
-        return halves[s, 0], halves[s, 1]
-    lanes = philox.block(k0, k1, position >> np.uint64(1))
-    if odd:
-        return lanes[2], lanes[3]
-    numbers[s], owners[s] = number, k0
-    halves[s, 0], halves[s, 1] = lanes[2], lanes[3]
-    return lanes[0], lanes[1]
-
-
-@inlined
-def places_alone(  # type: ignore[no-untyped-def]
-    standing, first, code, start, active, keys, numbers, owners, halves,
-    high, who, at, draws, places,
-):  # fmt: skip
-    """Entity, cell, weight draw and place of those up to `high`; returns how many there are."""
     n = 0
     for e in standing:
-        position = np.uint64(first + e)
-        base = start[code[e]]
-        for place in range(base, start[code[e] + 1]):
-            c, s = np.uint32(place), np.uint32(place - base)
-            if not active[c]:
-                continue
-            gate, draw = _both_draws(keys[c, 0], keys[c, 1], position, s, numbers, owners, halves)
-            share = np.float64(np.int64(~gate >> np.uint64(12))) * 2.0**-52
-            who[n], at[n], draws[n], places[n] = e, c, draw, share
-            n += share <= high[c]
+        k = code[e]
+        # All of the row: how many of them are meant, nobody could predict.
+        for s in range(cells.shape[1]):
+            who[n + s], at[n + s] = e, cells[k, s]
+        n += sizes[k]
     return n
 
 
 @inlined
-def places_shared(  # type: ignore[no-untyped-def]
-    standing, first, code, start, active, keys, numbers, owners, halves,
-    high, factor, a, b, table, who, at, draws, places, gates, z,
-):  # fmt: skip
-    """`places_alone` where products share a factor: that of the gates of every entity."""
+def draw_both(first, who, at, keys, gates, draws):  # type: ignore[no-untyped-def]
+    """The gate draw and the weight draw of every entity and cell."""
+    streams = np.empty((2, philox.AT_ONCE), dtype=np.uint64)
+    numbers = np.empty(philox.AT_ONCE, dtype=np.uint64)
+    lanes = np.empty((4, philox.AT_ONCE), dtype=np.uint64)
+    for low in range(0, who.size, philox.AT_ONCE):
+        entities, cells = who[low : low + philox.AT_ONCE], at[low : low + philox.AT_ONCE]
+        gate, draw = gates[low : low + philox.AT_ONCE], draws[low : low + philox.AT_ONCE]
+        n = entities.size
+        for j in range(n):
+            streams[0, j], streams[1, j] = keys[cells[j], 0], keys[cells[j], 1]
+            numbers[j] = np.uint64(first + entities[j]) >> np.uint64(1)
+        philox.blocks(streams, numbers[:n], lanes)
+        # Two entities share a block of draws.
+        a, b, c, d = lanes[0, :n], lanes[1, :n], lanes[2, :n], lanes[3, :n]
+        for j in range(n):
+            odd = (first + entities[j]) & 1 == 1
+            gate[j] = c[j] if odd else a[j]
+            draw[j] = d[j] if odd else b[j]
+
+
+@inlined
+def place_alone(gates, places):  # type: ignore[no-untyped-def]
+    """places[j]: the share of draws that is let in earlier."""
+    for j in range(gates.size):
+        places[j] = np.float64(np.int64(~gates[j] >> np.uint64(12))) * 2.0**-52
+
+
+@inlined
+def place_shared(who, gates, factor, a, b, table, places):  # type: ignore[no-untyped-def]
+    """places[j]: minus the deviate, where products share a factor: `factor` of every entity, by
+    its number modulo a chunk.
+    """
+    roughly(gates, table, places)
+    for j in range(gates.size):
+        places[j] = -(a * factor[who[j] % np.uint32(CHUNK)] + b * places[j])
+
+
+@inlined
+def keep(high, who, at, draws, places):  # type: ignore[no-untyped-def]
+    """Leave out those beyond `high` of their cell; returns how many are kept."""
     n = 0
-    for e in standing:
-        position = np.uint64(first + e)
-        gate_factor = a * factor[e % np.uint32(CHUNK)]
-        base = start[code[e]]
-        for place in range(base, start[code[e] + 1]):
-            c, s = np.uint32(place), np.uint32(place - base)
-            if not active[c]:
-                continue
-            gates[n], draws[n] = _both_draws(
-                keys[c, 0], keys[c, 1], position, s, numbers, owners, halves
-            )
-            who[n], at[n], places[n] = e, c, gate_factor
-            n += 1
-    roughly(gates[:n], table, z)
-    kept = 0
-    for j in range(n):
-        place = -(places[j] + b * z[j])
-        who[kept], at[kept], draws[kept], places[kept] = who[j], at[j], draws[j], place
-        kept += place <= high[at[j]]
-    return kept
+    for j in range(who.size):
+        who[n], at[n], draws[n], places[n] = who[j], at[j], draws[j], places[j]
+        n += places[j] <= high[at[j]]
+    return n

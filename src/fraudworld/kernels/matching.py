@@ -23,15 +23,13 @@ def degrees(k0, k1, first, cuts, minimum, cap, total):  # type: ignore[no-untype
     below the cap, and kept as it is only where no room is left. Returns (degrees, 1 if kept).
     """
     out = np.empty(-(-total // minimum) + 1, dtype=np.int64)
+    draws = np.empty(philox.MANY, dtype=np.uint64)
     n, used = 0, 0
-    position = np.uint64(first)
-    lanes = philox.block(k0, k1, position >> np.uint64(2))
     while used < total:
         low, high = 0, cuts.size - 1
-        if n and position & np.uint64(3) == np.uint64(0):
-            lanes = philox.block(k0, k1, position >> np.uint64(2))
-        d = philox.lane_of(lanes, position) >> np.uint64(1)
-        position += np.uint64(1)
+        if n % philox.MANY == 0:
+            philox.fill(k0, k1, np.uint64(first + n), draws[: out.size - n])
+        d = draws[n % philox.MANY] >> np.uint64(1)
         while low < high:
             middle = (low + high) // 2
             if cuts[middle] <= d:
@@ -96,9 +94,9 @@ def deal(stub, k0, k1, first, degree, attempts):  # type: ignore[no-untyped-def]
     # Swapped upwards, the slots' nodes become those of the stubs after the shuffle, which
     # swaps downwards: the inverse. Stubs that go to their nodes in order need no sorting.
     node = node_of.copy()
-    draws = np.empty(philox.AT_ONCE, dtype=np.uint64)
-    for low in range(1, n, philox.AT_ONCE):
-        some = min(philox.AT_ONCE, n - low)
+    draws = np.empty(philox.MANY, dtype=np.uint64)
+    for low in range(1, n, philox.MANY):
+        some = min(philox.MANY, n - low)
         philox.fill(k0, k1, np.uint64(first + low), draws[:some])
         for i in range(low, low + some):
             draw = draws[i - low] >> np.uint64(32)

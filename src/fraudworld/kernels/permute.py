@@ -35,19 +35,8 @@ def _network(x, bits, mask, keys):  # type: ignore[no-untyped-def]
     return (left << bits) | right
 
 
-@inlined
-def _looked_up(x, bits, mask, rounds):  # type: ignore[no-untyped-def]
-    """`_network` by tables of its rounds: (8, 2**bits)."""
-    left = x >> bits
-    right = x & mask
-    for r in range(8):
-        left, right = right, left ^ np.uint64(rounds[r, right])
-    return (left << bits) | right
-
-
-_BLOCK = 256
-_WORTH = 2
-"""Elements per entry of a table from which it is worth making."""
+AT_ONCE = 512
+"""Elements that walk together: the rounds of one wait for each other, those of others do not."""
 
 
 @kernel
@@ -59,39 +48,24 @@ def places(first, n, keys, out):  # type: ignore[no-untyped-def]
     bits = np.uint64(half)
     mask = (np.uint64(1) << bits) - np.uint64(1)
     size = np.uint64(n)
-    # A round is a function of half the bits: tables of them fit into the processor's caches.
-    tabled = half <= 16 and out.size >= _WORTH << half
-    rounds = np.empty((8, (1 << half) if tabled else 0), dtype=np.uint16)
-    for r in range(8):
-        for right in range(rounds.shape[1]):
-            rounds[r, right] = _mix(np.uint64(right), keys[r]) & mask
-    outside = np.empty(_BLOCK + 1, dtype=np.uint32)
-    for low in range(0, out.size, _BLOCK):
-        high = min(low + _BLOCK, out.size)
-        # All walk once, then again and again those that landed outside: the processor
-        # overlaps what does not wait for a branch.
-        if tabled:
-            for j in range(low, high):
-                out[j] = _looked_up(np.uint64(first + j), bits, mask, rounds)
-        else:
-            for j in range(low, high):
-                out[j] = _network(np.uint64(first + j), bits, mask, keys)
-        walking = np.int64(0)
-        for j in range(low, high):
-            outside[walking] = j
-            walking += np.int64(np.uint64(out[j]) >= size)
-        while walking:
-            still = np.int64(0)
-            for k in range(walking):
-                x = np.uint64(out[outside[k]])
-                if tabled:  # noqa: SIM108 - one line would be too long to read
-                    x = _looked_up(x, bits, mask, rounds)
-                else:
-                    x = _network(x, bits, mask, keys)
-                out[outside[k]] = x
-                outside[still] = outside[k]
-                still += np.int64(x >= size)
-            walking = still
+    # Where every walker is, and whose place it looks for. Those that landed inside make room for
+    # others: the processor works on vectors of walkers, and no walk's end has to be predicted.
+    x = np.empty(AT_ONCE + 1, dtype=np.uint64)
+    at = np.empty(AT_ONCE + 1, dtype=np.uint32)
+    walking, begun = 0, 0
+    while walking or begun < out.size:
+        more = min(AT_ONCE - walking, out.size - begun)
+        for k in range(more):
+            x[walking + k], at[walking + k] = first + begun + k, begun + k
+        walking, begun = walking + more, begun + more
+        for k in range(walking):
+            x[k] = _network(x[k], bits, mask, keys)
+        still = 0
+        for k in range(walking):
+            out[at[k]] = x[k]
+            x[still], at[still] = x[k], at[k]
+            still += x[k] >= size
+        walking = still
 
 
 @kernel
@@ -99,11 +73,12 @@ def deal_out(first, n, keys, cuts, out):  # type: ignore[no-untyped-def]
     """out[j] = the first category whose cumulative count `cuts` is above place first + j."""
     where = np.empty(out.size, dtype=np.int64)
     places(first, n, keys, where)
-    for j in range(out.size):
-        t = 0
-        for c in range(cuts.size - 1):
-            t += cuts[c] <= where[j]
-        out[j] = t
+    out[:] = 0
+    for low in range(0, out.size, AT_ONCE):
+        kind, place = out[low : low + AT_ONCE], where[low : low + AT_ONCE]
+        for end in cuts[:-1]:
+            for j in range(kind.size):
+                kind[j] += end <= place[j]
 
 
 def permuted(first: int, count: int, n: int, keys: NDArray[np.uint64]) -> NDArray[np.int64]:

@@ -26,7 +26,10 @@ _HALF, _LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
 
 
 AT_ONCE = 256
-"""Entities whose draws are made before any is used: nothing waits for a block of draws then."""
+"""Blocks that are made together: a block's rounds wait for each other, those of others do not."""
+
+MANY = 4 * AT_ONCE
+"""Draws to ask for at once: nothing waits for a block of draws then."""
 
 
 @intrinsic
@@ -85,17 +88,37 @@ def _mul_halves(m, x):  # type: ignore[no-untyped-def]
 
 
 @inlined
+def _two_rounds(k0, k1, c0, c1, c2, c3):  # type: ignore[no-untyped-def]
+    for _ in range(2):
+        h0, l0 = _mul_halves(_M0, c0)
+        h1, l1 = _mul_halves(_M1, c2)
+        c0, c1, c2, c3 = h1 ^ c1 ^ k0, l1, h0 ^ c3 ^ k1, l0
+        k0, k1 = k0 + _W0, k1 + _W1
+    return c0, c1, c2, c3
+
+
+@inlined
 def blocks(keys, numbers, lanes):  # type: ignore[no-untyped-def]
-    """lanes[:, i] = block(keys[0, i], keys[1, i], numbers[i]), several at once."""
-    for i in range(numbers.size):
-        k0, k1 = keys[0, i], keys[1, i]
-        c0, c1, c2, c3 = numbers[i] + np.uint64(1), np.uint64(0), np.uint64(0), np.uint64(0)
-        for _ in range(10):
-            h0, l0 = _mul_halves(_M0, c0)
-            h1, l1 = _mul_halves(_M1, c2)
-            c0, c1, c2, c3 = h1 ^ c1 ^ k0, l1, h0 ^ c3 ^ k1, l0
-            k0, k1 = k0 + _W0, k1 + _W1
-        lanes[0, i], lanes[1, i], lanes[2, i], lanes[3, i] = c0, c1, c2, c3
+    """lanes[:, i] = block(keys[0, i], keys[1, i], numbers[i]), several at once.
+
+    Two rounds of many blocks come before the next two of any.
+    """
+    zero = np.uint64(0)
+    for low in range(0, numbers.size, AT_ONCE):
+        number = numbers[low : low + AT_ONCE]
+        k0, k1 = keys[0, low : low + AT_ONCE], keys[1, low : low + AT_ONCE]
+        c0, c1 = lanes[0, low : low + AT_ONCE], lanes[1, low : low + AT_ONCE]
+        c2, c3 = lanes[2, low : low + AT_ONCE], lanes[3, low : low + AT_ONCE]
+        for i in range(number.size):
+            c0[i], c1[i], c2[i], c3[i] = _two_rounds(
+                k0[i], k1[i], number[i] + np.uint64(1), zero, zero, zero
+            )
+        for done in range(2, 10, 2):
+            w0, w1 = np.uint64(done) * _W0, np.uint64(done) * _W1
+            for i in range(number.size):
+                c0[i], c1[i], c2[i], c3[i] = _two_rounds(
+                    k0[i] + w0, k1[i] + w1, c0[i], c1[i], c2[i], c3[i]
+                )
 
 
 @inlined
@@ -118,27 +141,32 @@ def lane_of(lanes: tuple, position: np.uint64) -> np.uint64:  # type: ignore[typ
 
 
 @kernel
-def fill(k0: np.uint64, k1: np.uint64, first: np.uint64, out: np.ndarray) -> None:
+def fill(k0, k1, first, out):  # type: ignore[no-untyped-def]
     """Write elements first, first + 1, … of the stream into `out` (u64, any length)."""
-    n = out.size
+    skip = np.int64(np.uint64(first) & np.uint64(3))
+    number = np.uint64(first) >> np.uint64(2)
+    room = min(AT_ONCE, (skip + out.size + 3) >> 2)
+    keys = np.empty((2, room), dtype=np.uint64)
+    keys[0], keys[1] = k0, k1
+    numbers, lanes = np.empty(room, dtype=np.uint64), np.empty((4, room), dtype=np.uint64)
     i = 0
-    position = np.uint64(first)
-    while i < n:
-        lane = np.int64(position & np.uint64(3))
-        a, b, c, d = block(k0, k1, position >> np.uint64(2))
-        if lane == 0 and i + 4 <= n:
-            out[i] = a
-            out[i + 1] = b
-            out[i + 2] = c
-            out[i + 3] = d
-            i += 4
-            position += np.uint64(4)
-            continue
-        while lane < 4 and i < n:
-            out[i] = a if lane == 0 else (b if lane == 1 else (c if lane == 2 else d))
-            lane += 1
-            i += 1
-            position += np.uint64(1)
+    while i < out.size:
+        part = out[i : i + 4 * room - skip]
+        n = (skip + part.size + 3) >> 2
+        for j in range(n):
+            numbers[j] = number + np.uint64(j)
+        blocks(keys, numbers[:n], lanes)
+        if skip == 0 and part.size == 4 * n:
+            a, b, c, d = lanes[0, :n], lanes[1, :n], lanes[2, :n], lanes[3, :n]
+            for j in range(n):
+                part[4 * j], part[4 * j + 1] = a[j], b[j]
+                part[4 * j + 2], part[4 * j + 3] = c[j], d[j]
+        else:
+            for j in range(part.size):
+                part[j] = lanes[(skip + j) & 3, (skip + j) >> 2]
+        number += np.uint64(n)
+        i += part.size
+        skip = np.int64(0)
 
 
 @kernel

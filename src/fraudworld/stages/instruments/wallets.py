@@ -191,9 +191,9 @@ def _rows(  # type: ignore[no-untyped-def]
 def _schemes(law, first, kind, scheme):  # type: ignore[no-untyped-def]
     k0, k1 = law.key
     thresholds, to_scheme = law.thresholds, law.guide
-    draws = np.empty(BLOCK, dtype=np.uint64)
-    for low in range(0, kind.size, BLOCK):
-        n = min(BLOCK, kind.size - low)
+    draws = np.empty(philox.MANY, dtype=np.uint64)
+    for low in range(0, kind.size, philox.MANY):
+        n = min(philox.MANY, kind.size - low)
         philox.fill(k0, k1, np.uint64(first + low), draws[:n])
         for i in range(n):
             scheme[low + i] = guide.category(draws[i], thresholds, to_scheme, kind[low + i])

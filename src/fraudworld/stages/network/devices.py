@@ -280,15 +280,15 @@ def _attributes(law, first, kind, group, os, ua):  # type: ignore[no-untyped-def
     k0, k1 = law.key
     systems, browsers, group_of = law.systems, law.browsers, law.group_of
     to_system, to_browser = law.guides
-    lanes = philox.block(k0, k1, np.uint64(first) >> np.uint64(1))
-    for i in range(kind.size):
-        position = np.uint64(first + i)
-        odd = position & np.uint64(1) == np.uint64(1)
-        if not odd:
-            lanes = philox.block(k0, k1, position >> np.uint64(1))
-        group[i] = group_of[kind[i]]
-        os[i] = guide.category(lanes[2] if odd else lanes[0], systems, to_system, kind[i])
-        ua[i] = guide.category(lanes[3] if odd else lanes[1], browsers, to_browser, os[i])
+    draws = np.empty(philox.MANY, dtype=np.uint64)
+    for low in range(0, kind.size, philox.MANY // 2):
+        n = min(philox.MANY // 2, kind.size - low)
+        philox.fill(k0, k1, np.uint64(2 * (first + low)), draws[: 2 * n])
+        for j in range(n):
+            i = low + j
+            group[i] = group_of[kind[i]]
+            os[i] = guide.category(draws[2 * j], systems, to_system, kind[i])
+            ua[i] = guide.category(draws[2 * j + 1], browsers, to_browser, os[i])
 
 
 def _terminals(

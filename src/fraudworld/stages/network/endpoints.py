@@ -377,12 +377,12 @@ def _finish(slots, first_of, first_link, public, k0, k1, roles, device, role, se
         role[i] = roles[slots[i] & 1]
         devices += not seen[d]
         seen[d] = True
-    draws = np.empty(philox.AT_ONCE, dtype=np.uint64)
+    draws = np.empty(philox.MANY, dtype=np.uint64)
     for t in range(public.size):
         if public[t] == NEVER:
             continue
-        for low in range(first_of[t], first_of[t + 1], philox.AT_ONCE):
-            n = min(philox.AT_ONCE, first_of[t + 1] - low)
+        for low in range(first_of[t], first_of[t + 1], philox.MANY):
+            n = min(philox.MANY, first_of[t + 1] - low)
             philox.fill(k0, k1, np.uint64(first_link + low), draws[:n])
             for i in range(n):
                 is_public = (draws[i] >> np.uint64(1) >= public[t]) & (slots[low + i] & 1 == 0)

@@ -32,7 +32,7 @@ def _units(kind, wanted, k0, k1, first, cuts, out):  # type: ignore[no-untyped-d
     left. `out` gets the unit of each member, counted from 0, and −1 for others.
     """
     order = np.empty(ATOM + 1, dtype=np.int64)
-    shuffle, size_draw = np.empty(ATOM, dtype=np.uint64), np.empty(ATOM, dtype=np.uint64)
+    draws = np.empty(2 * ATOM, dtype=np.uint64)
     units = 0
     for start in range(0, kind.size, ATOM):
         count = 0
@@ -40,26 +40,17 @@ def _units(kind, wanted, k0, k1, first, cuts, out):  # type: ignore[no-untyped-d
             out[i] = -1
             order[count] = i - start
             count += kind[i] == wanted
-        last = np.uint64(2**64 - 1)
-        lanes = (np.uint64(0), np.uint64(0), np.uint64(0), np.uint64(0))
-        for k in range(count):
-            position = np.uint64(first + start + order[k])
-            number = position >> np.uint64(1)
-            if number != last:
-                lanes = philox.block(k0, k1, number)
-                last = number
-            odd = position & np.uint64(1) != np.uint64(0)
-            shuffle[order[k]] = lanes[2] if odd else lanes[0]
-            size_draw[order[k]] = lanes[3] if odd else lanes[1]
+        n = min(ATOM, kind.size - start)
+        philox.fill(k0, k1, np.uint64(2 * (first + start)), draws[: 2 * n])
         for k in range(count - 1, 0, -1):
             # The high half of draw × (k + 1): uniform on 0 … k but for 2**-54.
             pick = np.int64(
-                (shuffle[order[k]] >> np.uint64(32)) * np.uint64(k + 1) >> np.uint64(32)
+                (draws[2 * order[k]] >> np.uint64(32)) * np.uint64(k + 1) >> np.uint64(32)
             )
             order[k], order[pick] = order[pick], order[k]
         k = 0
         while k < count:
-            d = size_draw[order[k]] >> np.uint64(1)
+            d = draws[2 * order[k] + 1] >> np.uint64(1)
             size = 1
             for end in cuts:
                 size += end <= d

@@ -121,18 +121,18 @@ def _draw(  # type: ignore[no-untyped-def]
     k0, k1, first, stratum, cuts, order, tier_of, family_of, raw, family, tier, taken
 ):
     """Role of every entity by its draw: thresholds of its stratum, roles in the order drawn."""
-    position = np.uint64(first)
-    lanes = philox.block(k0, k1, position >> np.uint64(2))
-    for i in range(raw.size):
-        if i and position & np.uint64(3) == np.uint64(0):
-            lanes = philox.block(k0, k1, position >> np.uint64(2))
-        c = stratum[i]
-        r = order[c, category(philox.lane_of(lanes, position), cuts, c)]
-        raw[i] = r
-        family[i] = family_of[r]
-        tier[i] = tier_of[c]
-        taken[c, r] += 1
-        position += np.uint64(1)
+    draws = np.empty(philox.MANY, dtype=np.uint64)
+    for low in range(0, raw.size, philox.MANY):
+        n = min(philox.MANY, raw.size - low)
+        philox.fill(k0, k1, np.uint64(first + low), draws[:n])
+        for j in range(n):
+            i = low + j
+            c = stratum[i]
+            r = order[c, category(draws[j], cuts, c)]
+            raw[i] = r
+            family[i] = family_of[r]
+            tier[i] = tier_of[c]
+            taken[c, r] += 1
 
 
 def _law(

@@ -103,32 +103,16 @@ class Score:
 
 
 @kernel
-def _noise(k0, k1, first, out):  # type: ignore[no-untyped-def]
-    """Draw 0 of entities first, first + 1, … of a stream of width 2: two entities a block."""
-    number = np.uint64(first) >> np.uint64(1)
-    i = 0
-    if np.uint64(first) & np.uint64(1):
-        out[0] = philox.block(k0, k1, number)[2]
-        number += np.uint64(1)
-        i = 1
-    while i < out.size:
-        a, _, c, _ = philox.block(k0, k1, number)
-        out[i] = a
-        if i + 1 < out.size:
-            out[i + 1] = c
-        number += np.uint64(1)
-        i += 2
-
-
-@kernel
 def _score(k0, k1, first, sigma, signal, kind, group_of, out, digits):  # type: ignore[no-untyped-def]
-    bits = np.empty(BLOCK, dtype=np.uint64)
+    draws, bits = np.empty(2 * BLOCK, dtype=np.uint64), np.empty(BLOCK, dtype=np.uint64)
     noise = np.empty(BLOCK)
     for low in range(0, out.size, BLOCK):
         n = min(BLOCK, out.size - low)
         # Counted from 0 in arrays of their own, loops compile to vector instructions.
         base, kinds, scores = signal[low : low + n], kind[low : low + n], out[low : low + n]
-        _noise(k0, k1, first + low, bits[:n])
+        philox.fill(k0, k1, np.uint64(2 * (first + low)), draws[: 2 * n])
+        for i in range(n):
+            bits[i] = draws[2 * i]
         normal.deviates(bits[:n], noise[:n])
         for i in range(n):
             score = min(max(base[i] + sigma * noise[i], 0.0), 1.0) * 4294967295.0
