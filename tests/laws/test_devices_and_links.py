@@ -15,6 +15,7 @@ from fraudworld.policy.loader import load_pack
 from fraudworld.stages.accounts import stage as accounts_stage
 from fraudworld.stages.context import Context
 from fraudworld.stages.instruments import stage as instruments_stage
+from fraudworld.stages.network import links
 from fraudworld.stages.network.devices import draw_devices, plan_devices
 from fraudworld.stages.network.links import draw_links
 from fraudworld.stages.parties import stage as parties_stage
@@ -50,10 +51,10 @@ def build(shard=5_000, workers=1):
             (people, people, held, carried),
             strict=True,
         )
-        links = gathered.links(engine, linked.links, made.devices, tuple(targets))
+        all_links = gathered.links(engine, linked.links, made.devices, tuple(targets))
         devices = gathered.devices(engine, made.devices, people)
         of_party = np.isin(
-            links.role, [ROLES.index("PRIMARY_OWNER"), ROLES.index("SECONDARY_USER")]
+            all_links.role, [ROLES.index("PRIMARY_OWNER"), ROLES.index("SECONDARY_USER")]
         )
         return SimpleNamespace(
             parties=gathered.parties(engine, people, geo),
@@ -63,8 +64,8 @@ def build(shard=5_000, workers=1):
             made=made,
             linked=linked,
             devices=devices,
-            links=links,
-            users=np.bincount(links.device[of_party], minlength=devices.n),
+            links=all_links,
+            users=np.bincount(all_links.device[of_party], minlength=devices.n),
         )
 
 
@@ -190,3 +191,14 @@ def test_shards_and_workers_do_not_matter(world, shard, workers):
         assert (getattr(other.links, name) == getattr(world.links, name)).all(), name
     for name in ("type", "os", "ua", "owner", "merchant"):
         assert (getattr(other.devices, name) == getattr(world.devices, name)).all(), name
+
+
+def test_more_links_than_were_expected_are_drawn_again_with_room(world, monkeypatch):
+    monkeypatch.setattr(links, "means", lambda table: np.zeros(len(table)))
+    tries = []
+    draw = links._draw_links
+    monkeypatch.setattr(links, "_draw_links", lambda *a: tries.append(draw(*a)) or tries[-1])
+    other = build(50_000)
+    assert any(rows == -1 for rows, *_ in tries)
+    for name in ("device", "role", "target"):
+        assert (getattr(other.links, name) == getattr(world.links, name)).all(), name

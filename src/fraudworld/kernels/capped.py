@@ -324,11 +324,12 @@ def slot_draws(  # type: ignore[no-untyped-def]
     # listed first: what costs is waiting for one before the next, and how many blocks an entry
     # needs cannot be predicted.
     room = gating.CHUNK + cap.max() // 4 + 3
-    at = np.empty(room, dtype=np.uint32)
+    at, near = np.empty(room, dtype=np.uint32), np.empty(room + 1, dtype=np.uint32)
     begins, ends = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int64)
     streams = np.empty((2, room), dtype=np.uint64)
-    numbers = np.empty(room, dtype=np.uint64)
+    numbers, most = np.empty(room, dtype=np.uint64), np.empty(room, dtype=np.uint64)
     lanes = np.empty((4, room), dtype=np.uint64)
+    hit = np.empty(room, dtype=np.bool_)
     n, i = 0, 0
     while i < counts.size:
         k = 0
@@ -353,29 +354,37 @@ def slot_draws(  # type: ignore[no-untyped-def]
         for j in range(k):
             c = cell[at[j]]
             streams[0, j], streams[1, j] = keys[c, 2], keys[c, 3]
-            numbers[j] = begins[j] >> 2
+            numbers[j], most[j] = begins[j] >> 2, limit[c]
         philox.blocks(streams, numbers[:k], lanes)
+        _any_within(lanes, begins[:k], ends[:k], most[:k], hit)
+        some = 0
         for j in range(k):
-            c = cell[at[j]]
-            most = limit[c]
-            four = lanes[0, j], lanes[1, j], lanes[2, j], lanes[3, j]
-            end = min(ends[j], (begins[j] | 3) + 1)
-            if _any_within(four, begins[j], end, most):
-                for p in range(begins[j], end):
-                    draw = lanes[p & 3, j]
-                    if draw <= most:
-                        if n < who.size:
-                            who[n], draws[n], positions[n] = at[j], draw, p
-                        n += 1
+            near[some] = j
+            some += hit[j]
+        for j in near[:some]:
+            for p in range(begins[j], min(ends[j], (begins[j] | 3) + 1)):
+                draw = lanes[p & 3, j]
+                if draw <= most[j]:
+                    if n < who.size:
+                        who[n], draws[n], positions[n] = at[j], draw, p
+                    n += 1
     return n
 
 
 @inlined
-def _any_within(lanes, begin, end, most):  # type: ignore[no-untyped-def]
-    """Whether a draw at `begin` … `end` − 1, all of one block, is at most `most`."""
-    a, b, c, d = lanes
-    hits = (a <= most) | ((b <= most) << 1) | ((c <= most) << 2) | ((d <= most) << 3)
-    return (hits >> (begin & 3)) & ((1 << (end - begin)) - 1)
+def _any_within(lanes, begins, ends, most, out):  # type: ignore[no-untyped-def]
+    """Whether a draw of block j is at most most[j], of those at begins[j] … ends[j] − 1."""
+    n = most.size
+    a, b, c, d = lanes[0, :n], lanes[1, :n], lanes[2, :n], lanes[3, :n]
+    for j in range(n):
+        low, top = begins[j] & 3, most[j]
+        high = ends[j] - begins[j] + low
+        out[j] = (
+            ((a[j] <= top) & (low == 0))
+            | ((b[j] <= top) & (low <= 1) & (high > 1))
+            | ((c[j] <= top) & (low <= 2) & (high > 2))
+            | ((d[j] <= top) & (high > 3))
+        )
 
 
 @kernel

@@ -28,6 +28,11 @@ def thresholds(shares: ArrayLike) -> NDArray[np.uint64]:
     return out.reshape(np.shape(shares))
 
 
+def means(table: NDArray[np.uint64]) -> NDArray[np.float64]:
+    """Mean number of the category drawn from every row of `table`, from `thresholds`."""
+    return np.asarray((1.0 - table / 2.0**63).sum(axis=1))
+
+
 @inlined
 def category(draw, table, row):  # type: ignore[no-untyped-def]
     """Category of one draw under one row of `table`."""

@@ -231,6 +231,9 @@ def deviates(bits, out):  # type: ignore[no-untyped-def]
         n += abs(q) > 0.425
     for k in range(n):
         low[k] = np.sqrt(-log(low[k]))
+    tail = np.empty(n)
     for k in range(n):
-        z = _tail(low[k]) if low[k] <= 5.0 else _far(low[k])
+        tail[k] = _tail(low[k])
+    for k in range(n):
+        z = tail[k] if low[k] <= 5.0 else _far(low[k])
         out[at[k]] = -z if bits[at[k]] < np.uint64(1 << 63) else z

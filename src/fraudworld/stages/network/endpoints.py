@@ -257,40 +257,48 @@ def _deal_country(
     those of each piece by type.
     """
     starts = [expand.starts(s) for s in stubs]
+    asked = [
+        [p.slots if t == law.home_type else p.stub[s[t] : s[t + 1]]
+         for p, s in zip(pieces, starts, strict=True)]
+        for t in range(len(law.degree))
+    ]  # fmt: skip
+    ends = np.cumsum([sum(part.size for part in parts) for parts in asked])
+    # Dealt where they will stay: types lie one after the other.
+    slots = np.empty(ends[-1], dtype=np.int32)
     units, uses = [], []
-    for t in range(len(law.degree)):
+    for t, (mine, parts) in enumerate(zip(np.split(slots, ends[:-1]), asked, strict=True)):
+        joins = np.split(mine, np.cumsum([part.size for part in parts])[:-1])
+        for join, part, offset in zip(joins, parts, offsets, strict=True):
+            np.add(part, np.int32(2 * offset), out=join)
+        if t == law.home_type and not law.mixed:
+            nodes_of_homes = expand.starts(np.concatenate([p.nodes for p in pieces]))
+            units.append(_Unit(mine, nodes_of_homes, mine[:0]))
+            continue
         if t == law.home_type:
-            home = _home_unit(pieces, offsets)
-            if not law.mixed:
-                units.append(home)
-                continue
-            mine = np.sort(home.slots)
-        else:
-            mine = np.concatenate(
-                [p.stub[s[t] : s[t + 1]] + np.int32(2 * o)
-                 for p, o, s in zip(pieces, offsets, starts, strict=True)]
-            )  # fmt: skip
+            mine.sort()
         unit, used = _deal_unit(law, country, t, mine, int(before[t]))
         units.append(unit)
         uses += used
     moved = lost = 0
     if any(u.returned.size for u in units):
         moved, lost = _rehouse(law, np.concatenate([p.group for p in pieces]), units)
+        slots = np.concatenate([u.slots for u in units])
     nodes = np.array([u.start.size - 1 for u in units])
     links = np.array([u.slots.size for u in units])
     first = expand.starts(links)
     start = np.concatenate([u.start[:-1] + f for u, f in zip(units, first, strict=False)])
-    slots = np.concatenate([u.slots for u in units])
     dealt = Dealt(slots, np.append(start, slots.size), nodes, links)
     swaps, short = sum(u.swaps for u in units), sum(u.kept_short for u in units)
     return dealt, _Told(nodes, links, swaps, short, moved, lost, uses)
 
 
-def _home_unit(pieces: list[Asked], offsets: list[int]) -> _Unit:
-    """Residential endpoints: the nodes of the homes of all pieces."""
-    slots = [p.slots + np.int32(2 * o) for p, o in zip(pieces, offsets, strict=True)]
-    start = expand.starts(np.concatenate([p.nodes for p in pieces]))
-    return _Unit(np.concatenate(slots), start, np.empty(0, dtype=np.int32))
+@kernel
+def _devices_in(slots):  # type: ignore[no-untyped-def]
+    """How many devices stubs in order are of; there is one at least."""
+    n = 1
+    for i in range(1, slots.size):
+        n += slots[i] >> 1 != slots[i - 1] >> 1
+    return n
 
 
 def _deal_unit(
@@ -301,8 +309,7 @@ def _deal_unit(
         return _Unit(mine, np.zeros(1, dtype=np.int64), mine), []
     laws = law.degree[t]
     assert laws is not None
-    device = mine >> 1
-    distinct = 1 + int(np.count_nonzero(device[1:] != device[:-1]))
+    distinct = int(_devices_in(mine))
     cap = distinct if law.mixed else min(law.cap, distinct)
     minimum = min(laws.minimum, cap)
     nodes, matching, node = law.nodes[t], law.matching[t], country * NODE_SPACE

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from fraudworld.engine.tasks import Engine
 from fraudworld.jit import inlined, kernel
 from fraudworld.kernels import expand, guide, philox, ranks
-from fraudworld.kernels.discrete import thresholds, zero_inflated_poisson
+from fraudworld.kernels.discrete import means, thresholds, zero_inflated_poisson
 from fraudworld.policy.models import ZeroInflatedPoisson
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import Stream, StreamUse
@@ -118,7 +118,7 @@ def _draw_links(  # type: ignore[no-untyped-def]
     out_target,
 ):
     """Links of devices first, first + 1, … into the out buffers; returns (rows, devices marked
-    as shared, devices with co-users).
+    as shared, devices with co-users); −1 rows where there is no room for another device.
 
     Targets of a role are put in order of id as they are found: the table is sorted so.
     """
@@ -130,8 +130,11 @@ def _draw_links(  # type: ignore[no-untyped-def]
     users = np.empty(MAX_USERS, dtype=np.int64)
     for d in range(owner.size):
         used[owner[d]] += 1
+    most = MAX_USERS + account_cuts.shape[1] - 1 + instrument_cuts.shape[1] - 1
     at = marked = with_company = 0
     for d in range(owner.size):
+        if at + most > out_device.size:
+            return -1, 0, 0
         j = d % BLOCK
         if j == 0:
             n = min(BLOCK, owner.size - d)
@@ -232,6 +235,7 @@ class _Law:
     account_guide: NDArray[np.uint8]
     instrument_cuts: NDArray[np.uint64]
     instrument_guide: NDArray[np.uint8]
+    wanted: NDArray[np.float64]  # links of a device of every group but for its co-users', expected
     roles: NDArray[np.uint8]
     max_used: int
     max_per_account: int
@@ -262,6 +266,7 @@ def draw_links(
         account_guide=guide.guide(account_cuts),
         instrument_cuts=instrument_cuts,
         instrument_guide=guide.guide(instrument_cuts),
+        wanted=1.0 + means(account_cuts) + means(instrument_cuts),
         roles=np.array([roles.index(r) for r in ROLES], dtype=np.uint8),
         max_used=pack.device_count_priors.max_used_per_party,
         max_per_account=rules.max_devices_per_account,
@@ -295,23 +300,29 @@ def _shard(
     devices: DeviceShard,
 ) -> tuple[LinkShard, tuple[int, int, int]]:
     """Links of one shard; told: links, devices marked as shared, devices with co-users."""
-    unit, unit_start, unit_member = _units(parties.household, parties.business_group)
-    most = MAX_USERS + law.account_cuts.shape[1] - 1 + law.instrument_cuts.shape[1] - 1
-    room = devices.owner.size * most
-    device, target = np.empty(room, dtype=np.uint32), np.empty(room, dtype=np.uint32)
-    role = np.empty(room, dtype=np.uint8)
-    rows, marked, with_company = _draw_links(
-        first, devices.owner, devices.group, law.rank.key, *cut, law.sharing.key, law.access.key,
-        law.user_cuts, unit, unit_start, unit_member, accounts.start, instruments.start,
-        law.account_cuts, law.account_guide, law.instrument_cuts, law.instrument_guide, law.roles,
-        law.max_used, law.max_per_account, law.max_per_instrument,
-        np.zeros(parties.type.size, dtype=np.int32),
-        np.zeros(accounts.type.size, dtype=np.uint8),
-        np.zeros(instruments.type.size, dtype=np.uint8),
-        device, role, target,
-    )  # fmt: skip
-    device, role, target = (column[:rows].copy() for column in (device, role, target))
-    return LinkShard(device, role, target), (rows, marked, with_company)
+    units = _units(parties.household, parties.business_group)
+    n, most = (
+        devices.owner.size,
+        MAX_USERS + law.account_cuts.shape[1] + law.instrument_cuts.shape[1],
+    )
+    wanted = np.bincount(devices.group, minlength=law.groups) @ law.wanted
+    # What is not written costs nothing, so no column is cut to its size by copying it.
+    for room in (int(1.05 * wanted) + 64 * most, n * most):
+        device, target = np.empty(room, dtype=np.uint32), np.empty(room, dtype=np.uint32)
+        role = np.empty(room, dtype=np.uint8)
+        rows, marked, with_company = _draw_links(
+            first, devices.owner, devices.group, law.rank.key, *cut, law.sharing.key,
+            law.access.key, law.user_cuts, *units, accounts.start, instruments.start,
+            law.account_cuts, law.account_guide, law.instrument_cuts, law.instrument_guide,
+            law.roles, law.max_used, law.max_per_account, law.max_per_instrument,
+            np.zeros(parties.type.size, dtype=np.int32),
+            np.zeros(accounts.type.size, dtype=np.uint8),
+            np.zeros(instruments.type.size, dtype=np.uint8),
+            device, role, target,
+        )  # fmt: skip
+        if rows >= 0:
+            break
+    return LinkShard(device[:rows], role[:rows], target[:rows]), (rows, marked, with_company)
 
 
 @kernel

@@ -60,16 +60,17 @@ def _scan_links(  # type: ignore[no-untyped-def]
     parties on one device, links of a terminal. Users are looked for before accounts, and
     accounts before instruments, as they are in order.
     """
-    one = np.uint64(1)
-    at = 0
+    # Unsigned: no place is counted from the end, so none has to be looked at for that.
+    one, rows = np.uint64(1), np.uint64(device.size)
+    at = np.uint64(0)
     for d in range(owner.size):
         first = at
-        o = np.int64(owner[d])
+        o = owner[d]
         mark = np.uint64(d + 1)
         owners = parties = terminals = leading = 0
-        while at < device.size and device[at] == d:
+        while at < rows and device[at] == d:
             r = role[at]
-            t = np.int64(target[at])
+            t = target[at]
             if r == codes[2]:
                 if t < account.size:
                     seen = account[t]
@@ -114,13 +115,13 @@ def _scan_links(  # type: ignore[no-untyped-def]
                 found[10] += 1
                 found[2] += t >= n_merchants
                 terminals += 1
-            at += 1
+            at += one
         found[3] += owners != 1
         found[4] += terminals != 0
         found[8] += parties != leading
         found[9] = max(found[9], parties)
         users[d] = min(leading, USERS)
-    found[0] += device.size - at
+    found[0] += np.int64(rows - at)
 
 
 @kernel
