@@ -155,16 +155,17 @@ def admit(  # type: ignore[no-untyped-def]
     shared = correlation > 0.0
     a, b = np.sqrt(correlation), np.sqrt(1.0 - correlation)
     # Cells of every code in which anybody can hold.
-    width = 1
+    width = gating.LANES
     for k in range(start.size - 1):
-        width = max(width, start[k + 1] - start[k])
-    cells_of = np.zeros((start.size - 1, width), dtype=np.uint32)
-    sizes = np.zeros(start.size - 1, dtype=np.int64)
+        while width < start[k + 1] - start[k]:
+            width += gating.LANES
+    cells_of = np.zeros((start.size - 1, width), dtype=np.uint64)
+    sizes = np.zeros(start.size - 1, dtype=np.uint64)
     for k in range(start.size - 1):
         for c in range(start[k], start[k + 1]):
             if active[c]:
                 cells_of[k, sizes[k]] = c
-                sizes[k] += 1
+                sizes[k] += np.uint64(1)
     # Unsigned: no place is counted from the end, so none has to be looked at for that.
     standing = np.empty(gating.CHUNK + 1, dtype=np.uint32)
     who = np.empty((gating.CHUNK + 1) * width, dtype=np.uint32)

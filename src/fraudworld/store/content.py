@@ -36,18 +36,20 @@ DTYPES: dict[Kind, np.dtype[Any]] = {
 def leaf(values: NDArray[np.generic]) -> str:
     """The leaf of one block of canonical values, hex; ids and counts come as int64 ≥ 0."""
     if values.dtype == DTYPES[Kind.INT]:
-        return least_and_leaf(values)[1]
+        return narrowed(values)[2]
     return hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
 
 
-def least_and_leaf(values: NDArray[Any]) -> tuple[int, str]:
-    """Smallest value and leaf of a block of ids or counts (int64); the leaf of those ≥ 0 only."""
+def narrowed(values: NDArray[Any]) -> tuple[int, NDArray[Any], str]:
+    """Smallest value, canonical values and leaf of a block of ids or counts (int64); the last two
+    of those ≥ 0 only. The values lie in memory that this thread's next block is written to.
+    """
     # Narrow first: hashing is the dearest thing that is done to every value.
     halves = _ROOM.halves(values.size)
     least, most = narrow.halved(values, halves)
     width = np.min_scalar_type(most)
     data = values if width.itemsize == 8 else halves.astype(width, copy=False)
-    return int(least), hashlib.sha256(np.ascontiguousarray(data).data).hexdigest()
+    return int(least), data, hashlib.sha256(np.ascontiguousarray(data).data).hexdigest()
 
 
 class _Room(threading.local):

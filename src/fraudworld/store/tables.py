@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from fraudworld.contracts import Column, Kind, Table
 from fraudworld.errors import InternalError
-from fraudworld.store.content import DTYPES, PART_ROWS, content_digest, leaf, least_and_leaf
+from fraudworld.store.content import DTYPES, PART_ROWS, content_digest, leaf, narrowed
 from fraudworld.store.identity import Identity
 from fraudworld.store.layout import part_name
 
@@ -150,13 +150,13 @@ class Writing:
             if not np.isfinite(values).all():
                 raise self.broken(f"{column.name} holds a value that is not finite")
             return pa.array(values), leaf(values)
-        least, digest = least_and_leaf(values)
+        least, data, digest = narrowed(values)
         nulls = values.size > 0 and least == 0
         if least < 0 or (nulls and column.name.endswith("_id") and not column.nullable):
             raise self.broken(f"{column.name} holds {least}")
         if not (column.nullable and nulls):
             return pa.array(values), digest
-        there = np.packbits(values != 0, bitorder="little")
+        there = np.packbits(data != 0, bitorder="little")
         buffers = [pa.py_buffer(there), pa.py_buffer(values)]
         return pa.Array.from_buffers(pa.int64(), values.size, buffers), digest
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fraudworld.store.content import leaf, least_and_leaf
+from fraudworld.store.content import leaf, narrowed
 
 EDGES = (0, 1, 255, 256, 65_535, 65_536, 2**32 - 1, 2**32, 2**62)
 
@@ -25,7 +25,9 @@ def by_law(values: list[int]) -> str:
 def test_ids_and_counts_are_hashed_in_the_narrowest_width(values: list[int]) -> None:
     array = np.array(values, dtype=np.int64)
     assert leaf(array) == by_law(values)
-    assert least_and_leaf(array) == (min(values, default=0), by_law(values))
+    least, canonical, digest = narrowed(array)
+    assert (least, digest) == (min(values, default=0), by_law(values))
+    assert canonical.tolist() == values
 
 
 @pytest.mark.parametrize("edge", EDGES)
@@ -35,4 +37,4 @@ def test_a_long_block_before_a_short_one_leaves_nothing_behind(edge: int) -> Non
 
 
 def test_the_least_is_told_where_it_is_negative() -> None:
-    assert least_and_leaf(np.array([3, -2, 5], dtype=np.int64))[0] == -2
+    assert narrowed(np.array([3, -2, 5], dtype=np.int64))[0] == -2

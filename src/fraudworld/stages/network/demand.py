@@ -316,12 +316,8 @@ def _dealing(law: leases.Law, stream: Stream, rows: I64, left: I64) -> _Dealing:
 
 
 @kernel
-def _deal(  # type: ignore[no-untyped-def]
-    region, group, typical, spare, sizes, before, keys, cuts, next_dealt, dealt
-):
-    """Types of the last stubs of a piece, by (region, group), then device."""
-    counts = np.zeros(sizes.shape, dtype=np.int64)
-    _tally(region, group, typical, spare, counts)
+def _deal(counts, sizes, before, keys, cuts, next_dealt, dealt):  # type: ignore[no-untyped-def]
+    """Types of the last stubs of a piece, by (region, group), then device; counts: how many."""
     at = 0
     for r in range(sizes.shape[0]):
         for g in range(sizes.shape[1]):
@@ -407,13 +403,10 @@ def _ask(
     n_countries, n_types = 1 if alone else countries, law.eligible.shape[1]
     local = np.empty(country.size, dtype=np.int32)
     _count_in_country(country, np.zeros(n_countries, dtype=np.int32), local)
-    shown = drawn.typical != NONE
-    dealt = np.empty(int(spread.spare.sum(where=shown, dtype=np.int64)), dtype=np.uint8)
-    next_dealt = np.empty(dealing.sizes.shape, dtype=np.int64)
-    _deal(
-        at.region, at.group, drawn.typical, spread.spare, dealing.sizes, before,
-        dealing.keys, dealing.cuts, next_dealt, dealt,
-    )  # fmt: skip
+    counts, next_dealt = np.zeros_like(dealing.sizes), np.empty_like(dealing.sizes)
+    _tally(at.region, at.group, drawn.typical, spread.spare, counts)
+    dealt = np.empty(int(counts.sum()), dtype=np.uint8)
+    _deal(counts, dealing.sizes, before, dealing.keys, dealing.cuts, next_dealt, dealt)
     size = np.zeros((n_countries, n_types), dtype=np.int64)
     _unit_sizes(
         at.region, at.group, country, drawn.typical, law.home_type, spread.proxy,

@@ -326,10 +326,12 @@ def lines(
     country, local: of every device, and its number among the piece's devices there.
     """
     home_country = np.zeros(at.homes, dtype=np.uint8)
-    home_country[at.home] = country
-    order = np.argsort(home_country, kind="stable")
-    rank = np.empty(at.homes, dtype=np.int64)
-    rank[order] = np.arange(at.homes)
+    order = rank = np.arange(at.homes)
+    if countries > 1:
+        home_country[at.home] = country
+        order = np.argsort(home_country, kind="stable")
+        rank = np.empty_like(order)
+        rank[order] = np.arange(at.homes)
     bits = int(np.count_nonzero(leased.lease & 1) + np.count_nonzero(leased.lease & 2))
     slots, size = np.empty(bits, dtype=np.int32), np.zeros(2 * at.homes, dtype=np.int32)
     _fill(at.home, rank, leased.lease, drawn.typical, law.home_type, local, size, slots)

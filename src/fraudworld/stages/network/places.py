@@ -107,18 +107,18 @@ def _at_homes(  # type: ignore[no-untyped-def]
     household, party_type, owner, region, country, owner_type, of_region, of_country, home
 ):
     """Where every device is: homes are numbered in order of party. Returns how many there are."""
-    first_home = np.full(household.size, -1, dtype=np.int32)
+    # Of every household, and one place for those who have none.
+    first_home = np.full(household.size + 1, -1, dtype=np.int32)
     of_party = np.empty(household.size, dtype=np.int32)
-    homes = 0
+    homes = np.int32(0)
     for p in range(household.size):
-        h = household[p]
-        if h >= 0 and first_home[h] >= 0:
-            of_party[p] = first_home[h]
-            continue
-        if h >= 0:
-            first_home[h] = homes
-        of_party[p] = homes
-        homes += 1
+        # No branches: nobody could predict them.
+        alone = household[p] < 0
+        h = np.uint32(household.size if alone else household[p])
+        new = alone | (first_home[h] < 0)
+        of_party[p] = homes if new else first_home[h]
+        first_home[h] = of_party[p]
+        homes += np.int32(new)
     for d in range(owner.size):
         owner_type[d] = party_type[owner[d]]
         of_region[d] = region

@@ -29,7 +29,6 @@ from fraudworld.stages.posture.scan_edges import EdgesLaw, EdgesScan, scan_edges
 from fraudworld.stages.posture.scan_holdings import HoldingsLaw, scan_holdings
 from fraudworld.stages.posture.scan_links import LinksLaw, scan_links
 from fraudworld.stages.posture.scores import (
-    ACCOUNTS,
     DeviceSignal,
     IpSignal,
     Score,
@@ -145,12 +144,21 @@ def see(
         laws.edges, of, owner, region, terminal_region, world_devices
     )
     digits = laws.scores["ip"].counts()
-    group = laws.ip_groups[of.type, of.asn]
+    group = np.empty_like(of.type)
+    _look_up(laws.ip_groups, of.type, of.asn, group)
     signal = laws.ip_signal(laws.edges.top, of.start, of.type, passing, owners)
     told = SeenTold(context[at:].copy(), digits, of.device.size, scan)
     return SeenCountry(
         context[:at], group, scored(laws, "ip", ip_first, signal, group, digits), told
     )
+
+
+@kernel
+def _look_up(table, row, column, out):  # type: ignore[no-untyped-def]
+    """out[i] = table[row[i], column[i]], or of the last column."""
+    last = table.shape[1] - 1
+    for i in range(out.size):
+        out[i] = table[row[i], min(column[i], last)]
 
 
 def told(seen: SeenCountry) -> SeenTold:
@@ -211,11 +219,12 @@ def score(
     users, linked, stray = scan_links(laws.links, parties, accounts, instruments, devices, links)
     digits = {e: laws.scores[e].counts() for e in ("party", "account", "device")}
 
-    held = np.minimum(np.diff(accounts.start), ACCOUNTS)
+    of_party = np.empty(parties.segment.size)
+    _look_up(laws.party_signal, parties.segment, np.diff(accounts.start), of_party)
     begin = first.device_in_country
     context = seen.context[begin : begin + devices.type.size]
     signal = {
-        "party": laws.party_signal[parties.segment, held],
+        "party": of_party,
         "account": laws.account_signal.take(carried),
         "device": laws.device_signal(context, users, devices.type),
     }
