@@ -298,12 +298,11 @@ def test_a_weight_beyond_63_bits_shows_in_the_largest() -> None:
     )
     nothing = np.empty(0, dtype=np.uint8)
     entities = capped.Entities(0, np.zeros(n, dtype=np.uint8), nothing.astype(np.bool_), nothing)
-    kinds = (np.uint32, np.uint16, np.uint64)
+    kinds = (np.uint32, np.uint16, np.uint64, np.int64, np.uint64)
     entries = capped.Entries(*(np.empty(n, dtype=kind) for kind in kinds))
     most, everybody = np.zeros(1, dtype=np.uint64), np.array([np.inf])
     capped.admit(
         terms, entities, np.array([True]), everybody, everybody, entries,
         np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.uint64), most,
-        np.empty(0, dtype=np.int64), np.empty(0, dtype=np.uint64),
     )  # fmt: skip
     assert most[0] >= 2**63

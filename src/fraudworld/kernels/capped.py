@@ -95,11 +95,16 @@ class Entities(NamedTuple):
 
 
 class Entries(NamedTuple):
-    """Whom the gates let in: entity (from 0 in the shard), cell and weight of mean 2**20."""
+    """Whom the gates let in: entity (from 0 in the shard), cell and weight of mean 2**20.
+
+    Of those that are marked, DOUBT, their index and gate key.
+    """
 
     entity: U32
     cell: U16
     weight: U64
+    doubtful: I64
+    gate_key: U64
 
 
 class Shares(NamedTuple):
@@ -137,19 +142,18 @@ def census(terms, entities, active, per_cell):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def admit(  # type: ignore[no-untyped-def]
-    terms, entities, active, low, high, entries, certain, total, most, found, gate_keys
-):
+def admit(terms, entities, active, low, high, entries, certain, total, most):  # type: ignore[no-untyped-def]
     """Entries: those whose place at the gate is below `low` of their cell, and, marked, those
     up to `high`. A place is the share of draws, or minus the deviate, that is let in earlier.
 
-    Per cell: certain entries, their weight, and the largest weight of any. found, gate_keys:
-    index and gate key of the marked ones. Returns how many entries and marked ones there are,
-    which may be more than the arrays hold, and whether a total is beyond 64 bits.
+    Per cell: certain entries, their weight, and the largest weight of any. Returns how many
+    entries and marked ones there are, which may be more than the arrays hold, and whether a
+    total is beyond 64 bits.
     """
     start, keys, sigmas, factors = terms.start, terms.keys, terms.sigma, terms.factor
     first, code, is_open, table = entities.first, entities.code, entities.open, terms.table
     entity, cell, weight = entries.entity, entries.cell, entries.weight
+    found, gate_keys = entries.doubtful, entries.gate_key
     correlation = terms.correlation
     f0, f1 = factors[0], factors[1]
     shared = correlation > 0.0
@@ -177,6 +181,7 @@ def admit(  # type: ignore[no-untyped-def]
     pairs = np.empty(2 * gating.CHUNK, dtype=np.uint64)
     gate_factor, factor = np.zeros(gating.CHUNK), np.zeros(gating.CHUNK)
     z = np.empty(gating.CHUNK * width, dtype=np.float64)
+    indices = np.empty(gating.CHUNK * width, dtype=np.int64)
     m, doubtful = 0, 0
     beyond = False
     for begin in range(0, code.size, gating.CHUNK):
@@ -216,6 +221,7 @@ def admit(  # type: ignore[no-untyped-def]
             weights[j] = max(w, np.uint64(1))
         for j in range(n):
             entities_[j], cells[j] = who[j], at[j]
+        near = 0
         for j in range(n):
             c, w = at[j], weights[j]
             most[c] = max(most[c], w)
@@ -225,36 +231,41 @@ def admit(  # type: ignore[no-untyped-def]
                 beyond |= total[c] < w
             else:
                 weights[j] = w | DOUBT
-                if doubtful < found.size:
-                    found[doubtful] = m + j
-                    position = np.uint64(first + who[j])
-                    gate_keys[doubtful] = gating.gate_key(keys, factors, correlation, position, c)
-                doubtful += 1
+                who[near], at[near], indices[near] = who[j], c, m + j
+                near += 1
+        gating.gate_keys(
+            first, who[:near], at[:near], keys, factors.reshape(1, 2), correlation, draws[:near]
+        )
+        for j in range(near):
+            if doubtful < found.size:
+                found[doubtful], gate_keys[doubtful] = indices[j], draws[j]
+            doubtful += 1
         m += n
     return m, doubtful, beyond
 
 
 @kernel
-def apportion(terms, entities, entries, shares, floors, given, counts):  # type: ignore[no-untyped-def]
+def apportion(entities, entries, shares, floors, given, counts):  # type: ignore[no-untyped-def]
     """Floors of plan · weight / total; per cell their sum (`given`), and the counts of the
     leading digits of what remains (small = large remainder): (cells, DIGITS).
 
     Returns the largest floor; those from OUT on are cut.
     """
-    keys, factor, correlation = terms.keys, terms.factor, terms.correlation
     entity, cell, weight = entries.entity, entries.cell, entries.weight
     plan, total, bound, shift = shares.plan, shares.total, shares.bound, shares.shift
     gate_key, gate_position = shares.gate_key, shares.gate_position
     first = entities.first
+    for j in range(entries.doubtful.size):
+        i = entries.doubtful[j]
+        key, position = entries.gate_key[j], first + np.int64(entity[i])
+        inside = ranks.within(key, position, cell[i], gate_key, gate_position)
+        floors[i] = 0 if inside else OUT
     most = np.uint64(0)
     for i in range(floors.size):
         c, w = cell[i], weight[i]
         if w & DOUBT:
             w ^= DOUBT
-            position = first + np.int64(entity[i])
-            key = gating.gate_key(keys, factor, correlation, np.uint64(position), np.int64(c))
-            if not ranks.within(key, position, c, gate_key, gate_position):
-                floors[i] = OUT
+            if floors[i] == OUT:
                 continue
         product = plan[c] * w
         q = product // total[c]

@@ -61,17 +61,6 @@ def _interpolated(draw, step, table):  # type: ignore[no-untyped-def]
     return low + part * (np.float64(table[step + 1]) - low)
 
 
-@inlined
-def gate_key(keys, factor, correlation, position, cell):  # type: ignore[no-untyped-def]
-    """The exact gate key: small for those who are let in first."""
-    gate = normal.deviate(philox.pair(keys[cell, 0], keys[cell, 1], position)[0])
-    if correlation > 0.0:
-        draw = philox.pair(factor[0], factor[1], position)[0]
-        shared = np.sqrt(correlation) * normal.deviate(draw)
-        gate = shared + np.sqrt(1.0 - correlation) * gate
-    return np.uint64((16.0 - gate) * GATE_SCALE)
-
-
 @kernel
 def roughly(draws, table, out):  # type: ignore[no-untyped-def]
     """out[i]: the deviate of draws[i] to 2**-15, by the table; exactly in its outer 64 steps."""
@@ -156,3 +145,23 @@ def keep(high, who, at, draws, places):  # type: ignore[no-untyped-def]
         who[n], at[n], draws[n], places[n] = who[j], at[j], draws[j], places[j]
         n += places[j] <= high[at[j]]
     return n
+
+
+@inlined
+def gate_keys(first, who, at, keys, factor, correlation, out):  # type: ignore[no-untyped-def]
+    """The exact gate key of every entity and cell: small for those who are let in first.
+
+    factor: the key of the shared factors' stream, (1, 2).
+    """
+    n = who.size
+    draws, unused = np.empty(n, dtype=np.uint64), np.empty(n, dtype=np.uint64)
+    gates, shared = np.empty(n), np.zeros(n)
+    draw_both(first, who, at, keys, draws, unused)
+    normal.deviates(draws, gates)
+    if correlation > 0.0:
+        draw_both(first, who, np.zeros_like(at), factor, draws, unused)
+        normal.deviates(draws, shared)
+    a, b = np.sqrt(correlation), np.sqrt(1.0 - correlation)
+    for j in range(n):
+        gate = a * shared[j] + b * gates[j] if correlation > 0.0 else gates[j]
+        out[j] = np.uint64((16.0 - gate) * GATE_SCALE)

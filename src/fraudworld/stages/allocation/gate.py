@@ -149,17 +149,19 @@ def _admit(
             np.empty(room[0], dtype=np.uint32),
             np.empty(room[0], dtype=np.uint16),
             np.empty(room[0], dtype=np.uint64),
+            np.empty(room[1], dtype=np.int64),
+            np.empty(room[1], dtype=np.uint64),
         )
         certain = np.zeros(active.size, dtype=np.int64)
         total, most = (np.zeros(active.size, dtype=np.uint64) for _ in range(2))
-        at, keys = np.empty(room[1], dtype=np.int64), np.empty(room[1], dtype=np.uint64)
         n, doubtful, beyond = capped.admit(
-            terms, entities, active, low, high, entries, certain, total, most, at, keys
+            terms, entities, active, low, high, entries, certain, total, most
         )
         if n <= room[0] and doubtful <= room[1]:
             break
-    entries = Entries(entries.entity[:n], entries.cell[:n], entries.weight[:n])
+    entity, cell, weights, at, keys = entries
     at, keys = at[:doubtful], keys[:doubtful]
+    entries = Entries(entity[:n], cell[:n], weights[:n], at, keys)
     weight = entries.weight[at] & ~capped.DOUBT
     found = found_at(entities, entries, at, keys)
     return (entities, entries), ((certain, total, most, bool(beyond)), found, weight)

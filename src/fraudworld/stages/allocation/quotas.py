@@ -30,7 +30,7 @@ class Rests:
 
 def quotas(run: Run, entries: list[Item], shares: Shares) -> tuple[list[Item], Rests]:
     """Floors of every shard's quotas. Raises InputError where a count is beyond 16 bits."""
-    items, told = run.engine.both(partial(_apportion, run.book.terms), run.shares(shares), entries)
+    items, told = run.engine.both(_apportion, run.shares(shares), entries)
     given, counts, most = zip(*told, strict=True)
     if max(most) >= capped.OUT - 1:
         names = " or ".join(run.book.names)
@@ -42,13 +42,13 @@ def quotas(run: Run, entries: list[Item], shares: Shares) -> tuple[list[Item], R
 
 
 def _apportion(
-    terms: Terms, shares: Shares, of: tuple[Entities, Entries]
+    shares: Shares, of: tuple[Entities, Entries]
 ) -> tuple[U16, tuple[I64, NDArray[np.int32], int]]:
     entities, entries = of
     floors = np.empty(entries.cell.size, dtype=np.uint16)
     given = np.zeros(shares.plan.size, dtype=np.int64)
     counts = np.zeros((given.size, ranks.DIGITS), dtype=np.int32)
-    most = capped.apportion(terms, entities, entries, shares, floors, given, counts)
+    most = capped.apportion(entities, entries, shares, floors, given, counts)
     return floors, (given, counts, int(most))
 
 
