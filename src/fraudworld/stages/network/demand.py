@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from fraudworld.engine.tasks import Engine, Item
 from fraudworld.errors import InputError
 from fraudworld.jit import kernel
-from fraudworld.kernels import expand, permute, philox, ranks
+from fraudworld.kernels import expand, guide, permute, philox, ranks
 from fraudworld.kernels.apportion import largest_remainder
 from fraudworld.kernels.discrete import category, negative_binomial, thresholds
 from fraudworld.policy.pack import PolicyPack
@@ -153,7 +153,7 @@ def edge_shares(pack: PolicyPack) -> NDArray[np.float64]:
 
 @kernel
 def _counts_of(  # type: ignore[no-untyped-def]
-    first, group, owner_type, k0, k1, dormant, counts, shares, spare, typical
+    first, group, owner_type, k0, k1, dormant, counts, to_count, shares, to_type, spare, typical
 ):
     """Three draws a device: dormant or not, spare endpoints, type of the typical one."""
     owners = shares.shape[0] // dormant.shape[0]
@@ -165,12 +165,15 @@ def _counts_of(  # type: ignore[no-untyped-def]
             i = low + j
             row = min(owner_type[i], owners - 1) * dormant.shape[0] + group[i]
             awake = category(draws[3 * j], dormant, group[i]) == 0
-            spare[i] = awake * category(draws[3 * j + 1], counts, group[i])
-            typical[i] = category(draws[3 * j + 2], shares, row) if awake else NONE
+            spare[i] = awake * guide.category(draws[3 * j + 1], counts, to_count, group[i])
+            kind = guide.category(draws[3 * j + 2], shares, to_type, row)
+            typical[i] = kind if awake else NONE
 
 
-def _count_cuts(pack: PolicyPack) -> tuple[NDArray[np.uint64], ...]:
-    """Thresholds per group: dormant or not, spare endpoints; per owner and group: typical type."""
+def _count_cuts(pack: PolicyPack) -> tuple[NDArray[np.unsignedinteger], ...]:
+    """Thresholds per group: dormant or not; spare endpoints, and a guide to them; thresholds per
+    owner and group: typical type, and a guide.
+    """
     priors, rules = pack.ip_count_priors, pack.graph_linkage_rules
     groups, types = pack.codes("device_group"), pack.codes("ip_type")
     owners = (*pack.codes("party_type"), "MERCHANT")
@@ -191,7 +194,8 @@ def _count_cuts(pack: PolicyPack) -> tuple[NDArray[np.uint64], ...]:
             mix = rules.typical_ip_shares.get(owner, {}).get(group, {types[0]: 1.0})
             for name, share in mix.items():
                 shares[o, g, types.index(name)] = share
-    return thresholds(dormant), thresholds(counts), thresholds(shares.reshape(-1, len(types)))
+    of_count, of_type = thresholds(counts), thresholds(shares.reshape(-1, len(types)))
+    return thresholds(dormant), of_count, guide.guide(of_count), of_type, guide.guide(of_type)
 
 
 @kernel
@@ -212,7 +216,7 @@ def _tell(  # type: ignore[no-untyped-def]
 def _draw(
     law: leases.Law,
     endpoints: Stream,
-    cuts: tuple[NDArray[np.uint64], ...],
+    cuts: tuple[NDArray[np.unsignedinteger], ...],
     first: int,
     party_first: int,
     source: list[Any],
@@ -226,8 +230,7 @@ def _draw(
     spare = np.empty(at.group.size, dtype=np.uint16)
     typical = np.empty(at.group.size, dtype=np.uint8)
     k0, k1 = endpoints.key
-    dormant, counts, shares = cuts
-    _counts_of(first, at.group, at.owner_type, k0, k1, dormant, counts, shares, spare, typical)
+    _counts_of(first, at.group, at.owner_type, k0, k1, *cuts, spare, typical)
     n_regions, n_types = law.regions, law.eligible.shape[1]
     edges, joins, parties = (np.zeros(n_regions, dtype=np.int64) for _ in range(3))
     of_type = np.zeros((n_regions, n_types), dtype=np.int64)
