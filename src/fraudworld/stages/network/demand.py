@@ -157,9 +157,9 @@ def _counts_of(  # type: ignore[no-untyped-def]
 ):
     """Three draws a device: dormant or not, spare endpoints, type of the typical one."""
     owners = shares.shape[0] // dormant.shape[0]
-    draws = np.empty(3 * philox.AT_ONCE, dtype=np.uint64)
-    for low in range(0, group.size, philox.AT_ONCE):
-        n = min(philox.AT_ONCE, group.size - low)
+    draws = np.empty(3 * philox.MANY, dtype=np.uint64)
+    for low in range(0, group.size, philox.MANY):
+        n = min(philox.MANY, group.size - low)
         philox.fill(k0, k1, np.uint64(3 * (first + low)), draws[: 3 * n])
         for j in range(n):
             i = low + j
@@ -350,11 +350,11 @@ def _stubs(  # type: ignore[no-untyped-def]
         for _ in range(proxy[d]):
             stub[at[c, proxy_type]] = base
             at[c, proxy_type] += 1
-        for _ in range(spare[d]):
-            kind = dealt[next_dealt[region[d], group[d]]]
-            next_dealt[region[d], group[d]] += 1
-            stub[at[c, kind]] = base
-            at[c, kind] += 1
+        first = next_dealt[region[d], group[d]]
+        for i in range(first, first + spare[d]):
+            stub[at[c, dealt[i]]] = base
+            at[c, dealt[i]] += 1
+        next_dealt[region[d], group[d]] += spare[d]
 
 
 @kernel

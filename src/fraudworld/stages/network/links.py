@@ -39,7 +39,7 @@ from fraudworld.stages.world import (
 ALLOCATION = "device_allocation_sampling"
 ACCESS_WIDTH = 6
 MAX_USERS = 8
-BLOCK = 256
+BLOCK = 1024
 """Devices whose draws are held at once."""
 ROLES = (
     "PRIMARY_OWNER",
