@@ -98,7 +98,7 @@ def list_standing(standing, code, cells, sizes, who, at):  # type: ignore[no-unt
     return np.int64(n)
 
 
-@inlined
+@kernel
 def draw_both(first, who, at, keys, gates, draws):  # type: ignore[no-untyped-def]
     """The gate draw and the weight draw of every entity and cell."""
     streams = np.empty((2, philox.AT_ONCE), dtype=np.uint64)
@@ -147,7 +147,7 @@ def keep(high, who, at, draws, places):  # type: ignore[no-untyped-def]
     return n
 
 
-@inlined
+@kernel
 def gate_keys(first, who, at, keys, factor, correlation, out):  # type: ignore[no-untyped-def]
     """The exact gate key of every entity and cell: small for those who are let in first.
 
