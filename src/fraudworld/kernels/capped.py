@@ -245,9 +245,10 @@ def admit(terms, entities, active, low, high, entries, certain, total, most):  #
 
 
 @kernel
-def apportion(entities, entries, shares, floors, given, counts):  # type: ignore[no-untyped-def]
-    """Floors of plan · weight / total; per cell their sum (`given`), and the counts of the
-    leading digits of what remains (small = large remainder): (cells, DIGITS).
+def apportion(entities, entries, shares, floors, digits, given, counts):  # type: ignore[no-untyped-def]
+    """Floors of plan · weight / total and leading digits of what remains (small = large
+    remainder); per cell the sum of the floors (`given`), and how many have which digit:
+    (cells, DIGITS).
 
     Returns the largest floor; those from OUT on are cut.
     """
@@ -270,7 +271,8 @@ def apportion(entities, entries, shares, floors, given, counts):  # type: ignore
         product = plan[c] * w
         q = product // total[c]
         key = (bound[c] - np.uint64(1) - (product - q * total[c])) << shift[c]
-        counts[c, key >> np.uint64(ranks.SHIFT)] += 1
+        digits[i] = key >> np.uint64(ranks.SHIFT)
+        counts[c, digits[i]] += 1
         given[c] += np.int64(q)
         most = max(most, q)
         floors[i] = min(q, np.uint64(OUT - 1))
@@ -279,11 +281,11 @@ def apportion(entities, entries, shares, floors, given, counts):  # type: ignore
 
 @kernel
 def settle(  # type: ignore[no-untyped-def]
-    terms, entities, entries, shares, floors, digit, counts, excess, slots, worst, found, keys
+    terms, entities, entries, shares, floors, digits, end, counts, excess, slots, worst, found, keys
 ):
     """Quotas, and per cell what is above the room, the free slots, and the most above any.
 
-    digit: where each cell's remainders that get one more end. Entries in that digit are
+    end: the digit where each cell's remainders that get one more end. Entries in that digit are
     left out, with their floor for a quota: `found` and `keys` get their index and remainder.
     """
     cap, slot, held = terms.cap, terms.slot, entities.floor
@@ -295,15 +297,12 @@ def settle(  # type: ignore[no-untyped-def]
         counts[i] = floor
         if floor == OUT:
             continue
-        rest = plan[c] * (weight[i] & ~DOUBT) - np.uint64(floor) * total[c]
-        key = (bound[c] - np.uint64(1) - rest) << shift[c]
-        leading = np.int64(key >> np.uint64(ranks.SHIFT))
-        if leading == digit[c]:
-            found[k] = i
-            keys[k] = key
+        if digits[i] == end[c]:
+            rest = plan[c] * (weight[i] & ~DOUBT) - np.uint64(floor) * total[c]
+            found[k], keys[k] = i, (bound[c] - np.uint64(1) - rest) << shift[c]
             k += 1
             continue
-        quota = np.int64(floor) + (leading < digit[c])
+        quota = np.int64(floor) + (digits[i] < end[c])
         counts[i] = quota
         free = _room(cap, slot, held, np.int64(entity[i]), c) - quota
         slots[c] += max(free, 0)

@@ -29,7 +29,10 @@ class Rests:
 
 
 def quotas(run: Run, entries: list[Item], shares: Shares) -> tuple[list[Item], Rests]:
-    """Floors of every shard's quotas. Raises InputError where a count is beyond 16 bits."""
+    """Floors of every shard's quotas, with the leading digits of what they leave.
+
+    Raises InputError where a count is beyond 16 bits.
+    """
     items, told = run.engine.both(_apportion, run.shares(shares), entries)
     given, counts, most = zip(*told, strict=True)
     if max(most) >= capped.OUT - 1:
@@ -43,13 +46,13 @@ def quotas(run: Run, entries: list[Item], shares: Shares) -> tuple[list[Item], R
 
 def _apportion(
     shares: Shares, of: tuple[Entities, Entries]
-) -> tuple[U16, tuple[I64, NDArray[np.int32], int]]:
+) -> tuple[tuple[U16, U16], tuple[I64, NDArray[np.int32], int]]:
     entities, entries = of
-    floors = np.empty(entries.cell.size, dtype=np.uint16)
+    floors, digits = (np.empty(entries.cell.size, dtype=np.uint16) for _ in range(2))
     given = np.zeros(shares.plan.size, dtype=np.int64)
     counts = np.zeros((given.size, ranks.DIGITS), dtype=np.int32)
-    most = capped.apportion(entities, entries, shares, floors, given, counts)
-    return floors, (given, counts, int(most))
+    most = capped.apportion(entities, entries, shares, floors, digits, given, counts)
+    return (floors, digits), (given, counts, int(most))
 
 
 @dataclass(frozen=True)
@@ -118,15 +121,16 @@ def _settle(
     digit: I64,
     doubtful: int,
     of: tuple[Entities, Entries],
-    floors: U16,
+    apportioned: tuple[U16, U16],
 ) -> tuple[Quotas, tuple[tuple[I64, I64, I64], Found, tuple[I64, I64]]]:
-    entities, entries = of
+    (entities, entries), (floors, digits) = of, apportioned
     quotas = np.empty_like(floors)
     excess, slots, worst = (np.zeros(digit.size, dtype=np.int64) for _ in range(3))
     at, keys = np.empty(doubtful, dtype=np.int64), np.empty(doubtful, dtype=np.uint64)
     capped.settle(
-        terms, entities, entries, shares, floors, digit, quotas, excess, slots, worst, at, keys
-    )
+        terms, entities, entries, shares, floors, digits, digit, quotas, excess, slots, worst, at,
+        keys,
+    )  # fmt: skip
     room = np.empty(doubtful, dtype=np.int64)
     capped.rooms(terms, entities, entries, at, room)
     found = found_at(entities, entries, at, keys)
