@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from fraudworld.engine.tasks import Engine, Item
 from fraudworld.jit import kernel
 from fraudworld.kernels import expand, philox
-from fraudworld.kernels.discrete import choices, thresholds, zero_inflated_poisson
+from fraudworld.kernels.discrete import category, choices, thresholds, zero_inflated_poisson
 from fraudworld.kernels.matching import deal, degrees
 from fraudworld.policy.models import IpDegree
 from fraudworld.policy.pack import PolicyPack
@@ -397,6 +397,21 @@ def _finish(slots, first_of, first_link, public, k0, k1, roles, device, role, se
     return devices
 
 
+@kernel
+def _attributes(  # type: ignore[no-untyped-def]
+    k0, k1, first, kind, asn_cuts, version_cuts, asn, version
+):
+    """Operator class and IP version of endpoints first, first + 1, …: two draws each."""
+    draws = np.empty(philox.MANY, dtype=np.uint64)
+    for low in range(0, kind.size, philox.MANY // 2):
+        n = min(philox.MANY // 2, kind.size - low)
+        philox.fill(k0, k1, np.uint64(2 * (first + low)), draws[: 2 * n])
+        for j in range(n):
+            k = kind[low + j]
+            asn[low + j] = category(draws[2 * j], asn_cuts, k)
+            version[low + j] = category(draws[2 * j + 1], version_cuts, k)
+
+
 def _finish_country(
     law: _Law, ip_first: int, link_first: int, dealt: Dealt
 ) -> tuple[EndpointCountry, int]:
@@ -411,8 +426,8 @@ def _finish_country(
         device, role, seen,
     )  # fmt: skip
     kind = np.repeat(np.arange(law.public.size, dtype=np.uint8), dealt.nodes)
-    asn = law.attributes.choices(ip_first, kind, law.asn)
-    version = law.attributes.choices(ip_first, kind, law.version, index=1)
+    asn, version = np.empty_like(kind), np.empty_like(kind)
+    _attributes(*law.attributes.key, ip_first, kind, law.asn, law.version, asn, version)
     return EndpointCountry(kind, asn, version, device, role, dealt.start), int(devices)
 
 

@@ -10,6 +10,7 @@ order never crosses a shard.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -273,10 +274,10 @@ def draw_links(
         max_per_instrument=rules.max_devices_per_instrument,
     )
     first = devices.first[:-1].tolist()
-    chosen, wanted = _choose_shared(pack, law, parties, devices, engine)
+    chosen, wanted, sizes = _choose_shared(pack, law, parties, devices, engine)
     cuts = [(chosen.key[r], chosen.position[r]) for r in parties.region]
     items, told = engine.both(
-        partial(_shard, law), first, cuts,
+        partial(_shard, law), first, cuts, [float(of_group @ law.wanted) for of_group in sizes],
         parties.items, accounts.items, instruments.items, devices.items,
     )  # fmt: skip
     rows, shared, with_company = np.array(told, dtype=np.int64).T
@@ -294,20 +295,23 @@ def _shard(
     law: _Law,
     first: int,
     cut: tuple[NDArray[np.uint64], NDArray[np.int64]],
+    expected: float,
     parties: PartyShard,
     accounts: AccountShard,
     instruments: InstrumentShard,
     devices: DeviceShard,
 ) -> tuple[LinkShard, tuple[int, int, int]]:
-    """Links of one shard; told: links, devices marked as shared, devices with co-users."""
+    """Links of one shard, about as many as `expected`.
+
+    Told: links, devices marked as shared, devices with co-users.
+    """
     units = _units(parties.household, parties.business_group)
     n, most = (
         devices.owner.size,
         MAX_USERS + law.account_cuts.shape[1] + law.instrument_cuts.shape[1],
     )
-    wanted = np.bincount(devices.group, minlength=law.groups) @ law.wanted
     # What is not written costs nothing, so no column is cut to its size by copying it.
-    for room in (int(1.05 * wanted) + 64 * most, n * most):
+    for room in (int(1.05 * expected) + 64 * most, n * most):
         device, target = np.empty(room, dtype=np.uint32), np.empty(room, dtype=np.uint32)
         role = np.empty(room, dtype=np.uint8)
         rows, marked, with_company = _draw_links(
@@ -377,8 +381,11 @@ def _at_edge(owner, group, draws, unit, unit_start, digit, out):  # type: ignore
 
 def _choose_shared(
     pack: PolicyPack, law: _Law, parties: Parties, devices: Devices, engine: Engine
-) -> tuple[ranks.Cut, int]:
-    """Who is shared, per region and group, (regions, groups): an exact share, by rank."""
+) -> tuple[ranks.Cut, int, Sequence[NDArray[np.int64]]]:
+    """Who is shared, per region and group, (regions, groups): an exact share, by rank.
+
+    Returns also how many are, and the devices of every shard by group.
+    """
     regions, groups = len(pack.codes("region")), pack.codes("device_group")
     first = devices.first[:-1].tolist()
     counted = engine.ask(partial(_digits, law), first, parties.items, devices.items)
@@ -399,7 +406,7 @@ def _choose_shared(
     )  # fmt: skip
     cut, _ = ranks.cut(edge, quota.ravel(), found)
     shaped = ranks.Cut(cut.key.reshape(quota.shape), cut.position.reshape(quota.shape))
-    return shaped, int(quota.sum())
+    return shaped, int(quota.sum()), [of_group for of_group, _ in counted]
 
 
 def _digits(
