@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare, nbinom, norm, poisson
 
-from fraudworld.kernels import apportion, discrete, normal, permute, select
+from fraudworld.kernels import apportion, discrete, normal, permute, philox, select
 from fraudworld.rng import FAMILIES, Stream
 
 
@@ -25,6 +27,15 @@ def test_stream_is_numpys_philox_bit_for_bit(width, first):
         assert (
             stream.at(entities, index) == stream.draws(first, 50)[entities - first, index]
         ).all()
+
+
+@pytest.mark.parametrize("count", [1, 3, 4, 4 * philox.AT_ONCE - 1, 4 * philox.AT_ONCE + 6, 5_003])
+@pytest.mark.parametrize("first", range(4))
+def test_draws_asked_for_at_once_are_numpys_wherever_they_begin_and_end(count, first):
+    out = np.zeros(count, dtype=np.uint64)
+    philox.fill(np.uint64(5), np.uint64(6), np.uint64(first), out)
+    raw = np.random.Philox(key=np.array([5, 6], dtype=np.uint64)).random_raw(first + count)
+    assert (out == raw[first:]).all()
 
 
 def test_streams_differ_by_seed_and_label_and_by_nothing_else():
@@ -83,6 +94,24 @@ def test_permutation_is_a_bijection(n):
     assert sorted(permute.permuted(0, n, n, keys)) == list(range(n))
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    n=st.integers(1, 3_000),
+    ends=st.lists(st.integers(0, 3_000), max_size=4),
+    kinds=st.lists(st.integers(0, 1_000), min_size=1, max_size=6),
+)
+def test_places_and_kinds_do_not_depend_on_who_asks_together(n, ends, kinds):
+    keys = Stream(3, "test/permute", FAMILIES[0], 8).draws(n, 1)[0]
+    place = permute.permuted(0, n, n, keys)
+    cuts = np.cumsum(kinds)
+    for low, high in itertools.pairwise(sorted({0, n, *(end for end in ends if end < n)})):
+        assert (permute.permuted(low, high - low, n, keys) == place[low:high]).all()
+        dealt = np.empty(high - low, dtype=np.uint8)
+        permute.deal_out(low, n, keys, cuts, dealt)
+        expected = np.searchsorted(cuts[:-1], place[low:high], side="right")
+        assert (dealt == expected).all()
+
+
 def test_permutation_looks_uniform():
     keys = Stream(4, "test/permute", FAMILIES[0], 8).draws(0, 4_000)
     first = np.array([permute.permuted(0, 1, 10, k)[0] for k in keys])
@@ -135,6 +164,7 @@ def test_choices_follow_the_shares_and_never_take_an_impossible_category():
     assert list(discrete.choices(edge, np.ones(2, np.uint8), table)) == [0, 0]
     with pytest.raises(ValueError, match="sum to 1"):
         discrete.thresholds([[0.5, 0.49]])
+    assert discrete.means(table) == pytest.approx([1.7, 0.0])
 
 
 @pytest.mark.parametrize("mean", [0.2, 3.0, 14.0])

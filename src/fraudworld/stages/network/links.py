@@ -306,10 +306,8 @@ def _shard(
     Told: links, devices marked as shared, devices with co-users.
     """
     units = _units(parties.household, parties.business_group)
-    n, most = (
-        devices.owner.size,
-        MAX_USERS + law.account_cuts.shape[1] + law.instrument_cuts.shape[1],
-    )
+    n = devices.owner.size
+    most = MAX_USERS + law.account_cuts.shape[1] + law.instrument_cuts.shape[1]
     # What is not written costs nothing, so no column is cut to its size by copying it.
     for room in (int(1.05 * expected) + 64 * most, n * most):
         device, target = np.empty(room, dtype=np.uint32), np.empty(room, dtype=np.uint32)
