@@ -21,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudworld.kernels import philox
-from fraudworld.kernels.discrete import choose_drawn
 
 RNG_LAW_VERSION = "philox4x64-10/flat-stream/1"
 
@@ -102,17 +101,6 @@ class Stream:
         positions = entities.astype(np.uint64) * np.uint64(self.width) + np.uint64(index)
         out = np.empty(positions.size, dtype=np.uint64)
         philox.gather(*self.key, positions, out)
-        return out
-
-    def choices(
-        self, first: int, rows: NDArray[np.integer], table: U64, index: int = 0
-    ) -> NDArray[np.uint8]:
-        """Categories of entities first, first + 1, … by draw `index` of each: u8.
-
-        rows: every entity's row of `table`, thresholds as `kernels/discrete` makes them.
-        """
-        out = np.empty(rows.size, dtype=np.uint8)
-        choose_drawn(*self.key, self.width, index, first, rows, table, out)
         return out
 
     def use(self, cell: str, first: int, count: int, *, entities: int | None = None) -> StreamUse:

@@ -7,7 +7,6 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln, xlog1py, xlogy
 
 from fraudworld.jit import inlined, kernel
-from fraudworld.kernels import philox
 
 
 def thresholds(shares: ArrayLike) -> NDArray[np.uint64]:
@@ -58,18 +57,6 @@ def choices(
     out = np.empty(draws.size, dtype=np.uint8)
     choose(draws, rows, table, out)
     return out
-
-
-@kernel
-def choose_drawn(k0, k1, width, index, first, rows, table, out):  # type: ignore[no-untyped-def]
-    """`choose` with draw `index` of entities first, first + 1, … of a stream of `width`."""
-    at_once = max(philox.MANY // width, 1)
-    draws = np.empty(at_once * width, dtype=np.uint64)
-    for low in range(0, out.size, at_once):
-        n = min(at_once, out.size - low)
-        philox.fill(k0, k1, np.uint64((first + low) * width), draws[: n * width])
-        for j in range(n):
-            out[low + j] = category(draws[j * width + index], table, rows[low + j])
 
 
 def zero_inflated_poisson(zero_share: float, mean: float, maximum: int) -> NDArray[np.float64]:

@@ -21,7 +21,7 @@ from fraudworld.jit import kernel
 from fraudworld.kernels import expand, guide, normal, permute, philox
 from fraudworld.kernels.apportion import largest_remainder
 from fraudworld.kernels.capped import Entities, Law
-from fraudworld.kernels.discrete import thresholds
+from fraudworld.kernels.discrete import choices, thresholds
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import Stream, StreamUse
 from fraudworld.stages import allocation
@@ -305,7 +305,8 @@ def _terminals(
     terminal_mix = pack.device_count_priors.terminal_mix
     mix = [terminal_mix.get(t, 0.0) for t in pack.codes("device_type")]
     stream = Stream(seed, "s4/terminal_type", ATTRIBUTES)
-    kind = stream.choices(0, np.zeros(merchant.size, dtype=np.uint8), thresholds([mix]))
+    draws = np.ascontiguousarray(stream.draws(0, merchant.size)[:, 0])
+    kind = choices(draws, np.zeros(merchant.size, dtype=np.uint8), thresholds([mix]))
     group, os, ua = (np.empty(kind.size, dtype=np.uint8) for _ in range(3))
     _attributes(law, first, kind, group, os, ua)
     country = merchants.home_country[merchant]
