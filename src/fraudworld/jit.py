@@ -35,18 +35,20 @@ def inlined(law: Law) -> Law:
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """While the body runs, and after it, a thread loads the kernels that are on disk.
+    """While the body runs a thread loads the kernels that are on disk; all are when this ends.
 
-    A kernel's first call would do so as well, but others would wait for it. The thread ends early
-    where the body fails. Nothing is compiled.
+    A kernel's first call would do so as well, but others would wait for it. Where the body fails,
+    loading is given up. Nothing is compiled.
     """
     failed = threading.Event()
-    threading.Thread(target=_load, args=(failed,), name="kernels").start()
+    thread = threading.Thread(target=_load, args=(failed,), name="kernels")
+    thread.start()
     try:
         yield
     except BaseException:
         failed.set()
         raise
+    thread.join()
 
 
 def _load(failed: threading.Event) -> None:

@@ -225,14 +225,24 @@ def _generate(
         )
         copies = [] if base is None else _restamped(base, ready, staged, copiers)
         checks = run_states(context, base, recorder)
+        # Little to do, and the last tables are being encoded meanwhile.
+        with recorder.step("S5", "documents"):
+            _write_documents(context, ready, staged, checks)
         with recorder.step("S5", "finish_encoding"):
             records = [(folder, copy.close()) for folder, copy in copies]
             records += [(w.folder, w.record(engine.fetch(parts))) for w, parts in written]
+    return records, checks
+
+
+def _write_documents(
+    context: Context, ready: Prepared, staged: RunPlace, checks: tuple[Check, ...]
+) -> None:
+    """What the world was made from, and what its stages tell of it besides tables."""
     documents = {
         **intake.documents(ready.sealed, ready.loaded),
         "resolved_policy_6A": {
             "parameter_hash": ready.loaded.parameter_hash,
-            "pack": json.loads(canonical(pack)),
+            "pack": json.loads(canonical(ready.loaded.pack)),
         },
     }
     for name, document in documents.items():
@@ -240,8 +250,7 @@ def _generate(
     for name, document in {**context.documents, "integer_plans_6A": context.plans}.items():
         _write_json(staged.validation / f"{name}.json", document)
     _issue_table(staged.validation / "s5_issue_table_6A.parquet", checks)
-    write_rng_logs(staged.rng_logs, request.seed, context.evidence)
-    return records, checks
+    write_rng_logs(staged.rng_logs, context.seed, context.evidence)
 
 
 def _engine(request: RunRequest, staged: RunPlace) -> AbstractContextManager[Engine]:

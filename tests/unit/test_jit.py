@@ -15,15 +15,11 @@ from fraudworld import jit
 from fraudworld.kernels import philox
 
 FRESH = """
-import threading
 from fraudworld import jit
 from fraudworld.kernels import philox
 assert not philox.fill.signatures
 with jit.loading():
     pass
-[thread] = [t for t in threading.enumerate() if t.name == "kernels"] or [None]
-if thread:
-    thread.join()
 print(len(philox.fill.signatures), len(philox.fill.stats.cache_misses))
 """
 
@@ -61,19 +57,12 @@ def waiting(monkeypatch):
     return kernels, ready
 
 
-def ended():
-    for thread in threading.enumerate():
-        if thread.name == "kernels":
-            thread.join(10)
-
-
 def test_what_is_on_disk_for_this_processor_is_loaded_once(waiting):
     kernels, ready = waiting
     ready.set()
     for _ in range(2):
         with jit.loading():
             pass
-        ended()
     assert [k.compiled for k in kernels] == [["f8", "i8"]] * 3
 
 
@@ -82,5 +71,7 @@ def test_no_more_is_loaded_once_the_body_has_failed(waiting):
     with pytest.raises(ValueError, match="refused"), jit.loading():
         raise ValueError("refused")
     ready.set()
-    ended()
+    for thread in threading.enumerate():
+        if thread.name == "kernels":
+            thread.join(10)
     assert kernels[-1].compiled == []

@@ -15,17 +15,20 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from fraudworld.jit import kernel
 from fraudworld.kernels import normal
 
 F64 = NDArray[np.float64]
 
 
-def sigmoid(x: float) -> float:
+@kernel
+def sigmoid(x):  # type: ignore[no-untyped-def]
     """1 / (1 + e^−x), the same on every machine."""
-    return 1.0 / (1.0 + float(normal.exp(-min(max(x, -500.0), 500.0))))
+    return 1.0 / (1.0 + normal.exp(-min(max(x, -500.0), 500.0)))
 
 
-def intercept(prior: float, sizes: NDArray[np.int64], uplifts: F64) -> float:
+@kernel
+def intercept(prior, sizes, uplifts):  # type: ignore[no-untyped-def]
     """b with Σ sizes · σ(b + uplift) = prior · Σ sizes, by bisection to the last bit.
 
     prior in (0, 1]; sizes and uplifts have one entry per exposure class, any number of them.
@@ -34,17 +37,14 @@ def intercept(prior: float, sizes: NDArray[np.int64], uplifts: F64) -> float:
     total = float(sizes.sum())
     if total == 0:
         return 0.0
-    # Plain numbers, which are several times faster one by one than numpy's, and no `sum`, which
-    # adds such in another way since Python 3.12.
-    classes = list(zip(sizes.tolist(), uplifts.tolist(), strict=True))
     low, high = -60.0, 60.0
     for _ in range(100):
         middle = 0.5 * (low + high)
         if middle in (low, high):
             break
         risky = 0.0
-        for n, uplift in classes:
-            risky += n * sigmoid(middle + uplift)
+        for c in range(sizes.size):
+            risky += sizes[c] * sigmoid(middle + uplifts[c])
         if risky / total < prior:
             low = middle
         else:

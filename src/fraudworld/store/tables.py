@@ -72,13 +72,12 @@ class Writing:
     def of(
         cls, table: Table, folder: Path, identity: Identity, codes: Mapping[str, Sequence[str]]
     ) -> Writing:
-        """Check the code lists and make the folder."""
+        """Check the code lists."""
         mine = {c.name: tuple(codes[c.name]) for c in table.columns if c.kind is Kind.CODE}
         writing = cls(table, folder, identity, mine)
         for name, listed in mine.items():
             if len(listed) > MOST_CODES or len(set(listed)) < len(listed):
                 raise writing.broken(f"column {name} has {len(listed)} codes, or one twice")
-        folder.mkdir(parents=True, exist_ok=True)
         return writing
 
     def check(self, rows: int, batch: Batch) -> None:
@@ -115,6 +114,7 @@ class Writing:
         data = sink.getvalue()
         # Hashed while in memory: nothing is read back to be sealed.
         sha = hashlib.sha256(data).hexdigest()
+        self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / part_name(number)
         unfinished = path.with_name(f".{path.name}.{os.getpid()}.{id(data):x}")
         unfinished.write_bytes(data)
