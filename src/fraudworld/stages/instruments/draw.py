@@ -107,6 +107,7 @@ class _Pair:
     slot: int
     token: bool
     stream: Stream
+    spare: Stream  # of its cap pass
     law: Law
 
 
@@ -122,7 +123,7 @@ def _pairs(pack: PolicyPack, seed: int, plans: tuple[PairPlan, ...]) -> list[_Pa
         spare = Stream(seed, f"s3/cap_redistribution/{plan.name}", SAMPLING, counted.cap)
         law = Law(counted.zero_share, counted.sigma, counted.cap, stream.key, spare.key)
         token = taxonomy[name].needs_card
-        pairs.append(_Pair(plan, types.index(code), slots[code], token, stream, law))
+        pairs.append(_Pair(plan, types.index(code), slots[code], token, stream, spare, law))
         slots[code] += 1
     return pairs
 
@@ -229,8 +230,8 @@ def _evidence(
     floor_streams: dict[int, Stream],
     ends: I64,
 ) -> tuple[StreamUse, ...]:
-    """Draws per account type: floors, cards and handles, tokens. ends: the first account that
-    drew a floor and the last, (shards, types, 2).
+    """Draws per account type: floors, cards and handles, tokens, each with its cap pass. ends: the
+    first account that drew a floor and the last, (shards, types, 2).
     """
     uses = []
     for t, code in enumerate(codes):
@@ -240,8 +241,9 @@ def _evidence(
             uses.append(floor_streams[t].use(code, low, high - low + 1, entities=n))
         for p in sorted((p for p in pairs if p.type == t), key=lambda p: p.token):
             batch, i = of[p.plan.name]
-            entities = int(batch.offered[:, i].sum())
-            uses.append(p.stream.use(p.plan.name, 0, accounts.n, entities=entities))
+            for stream, drew in ((p.stream, batch.offered), (p.spare, batch.made.asked)):
+                entities = int(drew[:, i].sum())
+                uses.append(stream.use(p.plan.name, 0, accounts.n, entities=entities))
     return tuple(uses)
 
 

@@ -128,13 +128,14 @@ def draw_devices(
     groups, types = pack.codes("device_group"), pack.codes("device_type")
     group_of = np.array([groups.index(pack.device_taxonomy.device_types[t].group) for t in types])
     owned = [g for g, name in enumerate(groups) if name in priors.counts]
-    streams, laws = [], []
+    streams, spares, laws = [], [], []
     for name in (groups[g] for g in owned):
         counted = priors.counts[name]
         stream = Stream(seed, f"s4/device_allocation/{name}", SAMPLING, 2)
         spare = Stream(seed, f"s4/cap_redistribution/{name}", SAMPLING, counted.cap)
         law = Law(counted.zero_share, counted.sigma, counted.cap, stream.key, spare.key)
         streams.append(stream)
+        spares.append(spare)
         laws.append((name, law))
     regions, segments = plan.cells.shape[:2]
     # Every segment is offered every group; where a cell has no plan, nobody takes part.
@@ -177,7 +178,8 @@ def draw_devices(
     devices = Devices(items, first, terminals)
     uses = (
         stream.use(name, 0, parties.n, entities=n)
-        for stream, (name, _), n in zip(streams, laws, book.per_product(size), strict=True)
+        for mine, drew in ((streams, size), (spares, made.asked))
+        for stream, (name, _), n in zip(mine, laws, book.per_product(drew), strict=True)
     )
     dropped = {name: n for (name, _), n in zip(laws, book.per_product(made.dropped), strict=True)}
     return DeviceOutcome(

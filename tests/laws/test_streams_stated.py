@@ -1,0 +1,46 @@
+"""Every stream a world is drawn from is in its RNG logs, and no other is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fraudworld import rng
+from golden import golden_worlds as golden
+
+
+def test_the_audit_names_the_streams_whose_keys_were_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: set[str] = set()
+    drawn_from: set[str] = set()
+    key, write = rng._key, golden.write_rng_logs
+
+    def recorded(seed: int, label: str) -> object:
+        asked.add(label)
+        return key(seed, label)
+
+    def logs(*rest: object) -> object:
+        drawn_from.update(asked)  # the logs ask for keys too
+        return write(*rest)
+
+    monkeypatch.setattr(rng, "_key", recorded)
+    monkeypatch.setattr(golden, "write_rng_logs", logs)
+    golden.tiny(tmp_path)
+    (audit,) = tmp_path.rglob("rng_audit_6A.jsonl")
+    stated = json.loads(audit.read_text("utf-8"))["key_sha256"]
+    assert {label.partition("/")[0] for label in drawn_from} == {"s1", "s2", "s3", "s4", "s5"}
+    assert drawn_from == set(stated)
+
+
+def test_cap_passes_state_who_was_asked(demo_world: Path) -> None:
+    (events,) = demo_world.rglob("rng_events_6A.jsonl")
+    asked = dict.fromkeys(("s2", "s3", "s4"), 0)
+    for line in events.read_text("utf-8").splitlines():
+        event = json.loads(line)
+        state, law, *_ = event["stream"].split("/")
+        if law.endswith("_redistribution"):
+            asked[state] += event["entities"]
+    assert all(asked.values()), asked
