@@ -34,7 +34,9 @@ def intercept(prior, sizes, uplifts):  # type: ignore[no-untyped-def]
     prior in (0, 1]; sizes and uplifts have one entry per exposure class, any number of them.
     Where nobody is, any b will do: 0.
     """
-    total = float(sizes.sum())
+    total = 0
+    for c in range(sizes.size):
+        total += sizes[c]
     if total == 0:
         return 0.0
     low, high = -60.0, 60.0
