@@ -130,15 +130,20 @@ def _room(cap, slot, floor, e, cell):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def census(terms, entities, active, per_cell):  # type: ignore[no-untyped-def]
-    """Entities that stand in every active cell: per_cell, i64 (cells,)."""
+def census(terms, entities, active, upto, inside):  # type: ignore[no-untyped-def]
+    """How many stand in active cells, of them `upto` and `inside`: shares by cell."""
     start, code, is_open = terms.start, entities.code, entities.open
     of_code = np.zeros(start.size - 1, dtype=np.int64)
     for e in range(code.size):
         of_code[code[e]] += is_open.size == 0 or is_open[e]
+    standing, expected, near = 0, 0.0, 0.0
     for k in range(of_code.size):
         for c in range(start[k], start[k + 1]):
-            per_cell[c] = of_code[k] * active[c]
+            if active[c]:
+                standing += of_code[k]
+                expected += of_code[k] * upto[c]
+                near += of_code[k] * inside[c]
+    return standing, expected, near
 
 
 @kernel

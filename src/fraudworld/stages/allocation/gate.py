@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -135,16 +136,12 @@ def _admit(
     *row: Any,
 ) -> tuple[tuple[Entities, Entries], tuple[tuple[I64, U64, U64, bool], Found, U64]]:
     entities = prepare(*row)
-    size = np.zeros(active.size, dtype=np.int64)
-    capped.census(terms, entities, active, size)
+    standing, *expected = capped.census(terms, entities, active, upto, inside)
     # Gates of one entity go together, so their number varies more than that of single ones.
-    spread = 8.0 * np.sqrt(np.diff(terms.start).max(initial=1))
-    n, doubtful = (
-        int(expected + spread * np.sqrt(expected)) + 256
-        for expected in (float((size * upto).sum()), float((size * inside).sum()))
-    )
+    spread = 8.0 * math.sqrt(np.diff(terms.start).max(initial=1))
+    n, doubtful = (int(m + spread * math.sqrt(m)) + 256 for m in expected)
     while True:
-        room = (min(n, int(size.sum())), min(doubtful, int(size.sum())))
+        room = (min(n, standing), min(doubtful, standing))
         entries = Entries(
             np.empty(room[0], dtype=np.uint32),
             np.empty(room[0], dtype=np.uint16),

@@ -256,20 +256,22 @@ def _deal_country(
     before: links of earlier countries by type; offsets: first device of each piece; stubs:
     those of each piece by type.
     """
-    starts = [expand.starts(s) for s in stubs]
+    starts = [expand.starts(s).tolist() for s in stubs]
     asked = [
         [p.slots if t == law.home_type else p.stub[s[t] : s[t + 1]]
          for p, s in zip(pieces, starts, strict=True)]
         for t in range(len(law.degree))
     ]  # fmt: skip
-    ends = np.cumsum([sum(part.size for part in parts) for parts in asked])
     # Dealt where they will stay: types lie one after the other.
-    slots = np.empty(ends[-1], dtype=np.int32)
+    slots = np.empty(sum(part.size for parts in asked for part in parts), dtype=np.int32)
     units, uses = [], []
-    for t, (mine, parts) in enumerate(zip(np.split(slots, ends[:-1]), asked, strict=True)):
-        joins = np.split(mine, np.cumsum([part.size for part in parts])[:-1])
-        for join, part, offset in zip(joins, parts, offsets, strict=True):
-            np.add(part, np.int32(2 * offset), out=join)
+    end = 0
+    for t, parts in enumerate(asked):
+        begin = end
+        for part, offset in zip(parts, offsets, strict=True):
+            np.add(part, np.int32(2 * offset), out=slots[end : end + part.size])
+            end += part.size
+        mine = slots[begin:end]
         if t == law.home_type and not law.mixed:
             nodes_of_homes = expand.starts(np.concatenate([p.nodes for p in pieces]))
             units.append(_Unit(mine, nodes_of_homes, mine[:0]))
