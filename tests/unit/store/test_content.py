@@ -30,6 +30,25 @@ def test_ids_and_counts_are_hashed_in_the_narrowest_width(values: list[int]) -> 
     assert canonical.tolist() == values
 
 
+@given(
+    st.integers(0, 2**61), st.integers(0, 2**54), st.integers(1, 40), st.integers(0, 39),
+    st.integers(-3, 3),
+)  # fmt: skip
+def test_blocks_that_run_evenly_or_nearly_have_their_own_leaves(
+    first: int, step: int, n: int, at: int, off: int
+) -> None:
+    even = [first + step * i for i in range(n)]
+    near = [max(v + off * (i == at), 0) for i, v in enumerate(even)]
+    for values in (even, near, even):  # one of them was met before
+        assert leaf(np.array(values, dtype=np.int64)) == by_law(values)
+
+
+def test_a_block_that_ends_beyond_64_bits_does_not_answer_for_another() -> None:
+    broken = np.array([0, 2**62, -(2**63)], dtype=np.int64)  # even, as int64 counts
+    assert narrowed(broken)[0] < 0
+    assert leaf(np.array([0, 2**62, 2**62], dtype=np.int64)) == by_law([0, 2**62, 2**62])
+
+
 @pytest.mark.parametrize("edge", EDGES)
 def test_a_long_block_before_a_short_one_leaves_nothing_behind(edge: int) -> None:
     leaf(np.full(100_000, 7, dtype=np.int64))
