@@ -38,16 +38,22 @@ class Found:
 
 
 def find(runs_root: Path) -> Found:
-    """Every entry of a root that could be a run. Links are never followed."""
+    """Every entry of a root that could be a run. Links are never followed.
+
+    What another prune takes away meanwhile is neither a run nor left alone: it is gone.
+    """
     runs: list[Receipt] = []
     left: list[tuple[str, str]] = []
     for folder in sorted(runs_root.iterdir()) if runs_root.is_dir() else ():
         if folder.name.startswith(".") or not (folder.is_symlink() or folder.is_dir()):
             continue
-        found = _of_ours(folder)
+        try:
+            found = _of_ours(folder)
+        except FileNotFoundError:
+            continue
         if isinstance(found, Receipt):
             runs.append(found)
-        else:
+        elif folder.is_symlink() or folder.exists():
             left.append((folder.name, found))
     return Found(tuple(runs), tuple(left))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calling import Said
+from fraudworld.store import prune as store_prune
+from fraudworld.store.layout import RunPlace
 from fraudworld.store.prune import TRASH, find, plan_of, prune
+from fraudworld.store.receipt import Receipt
 from fraudworld.store.retention import Kept, Plan, RetentionPolicy, plan
 from fraudworld.store.roles import freeze, pin, read_ledger
 from store_of_runs import AT_ONCE, NOW, go, made
@@ -39,6 +43,27 @@ kept_runs = st.lists(
     max_size=12,
 )
 policies = st.timedeltas(timedelta(0), timedelta(days=3)).map(RetentionPolicy)
+
+
+@pytest.mark.parametrize("has_receipt", [True, False])
+def test_a_run_another_prune_takes_while_it_is_looked_at_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_receipt: bool
+) -> None:
+    taken, stays = (made(tmp_path, number) for number in (1, 2))
+    read = store_prune.read_receipt
+
+    def beside_another(place: RunPlace) -> Receipt:
+        if place.root == taken and not has_receipt:
+            shutil.rmtree(taken)
+        receipt = read(place)
+        if place.root == taken:
+            shutil.rmtree(taken)
+        return receipt
+
+    monkeypatch.setattr(store_prune, "read_receipt", beside_another)
+    found = find(tmp_path)
+    assert [r.run_id for r in found.runs] == [stays.name]
+    assert found.left_alone == ()
 
 
 @given(kept_runs, policies)
