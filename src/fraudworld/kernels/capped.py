@@ -131,7 +131,9 @@ def _room(cap, slot, floor, e, cell):  # type: ignore[no-untyped-def]
 
 @kernel
 def census(terms, entities, active, upto, inside):  # type: ignore[no-untyped-def]
-    """How many stand in active cells, of them `upto` and `inside`: shares by cell."""
+    """How many stand in active cells, and how many of them are within the shares `upto` and
+    `inside` of their cell, as expected.
+    """
     start, code, is_open = terms.start, entities.code, entities.open
     of_code = np.zeros(start.size - 1, dtype=np.int64)
     for e in range(code.size):

@@ -43,10 +43,14 @@ def test_blocks_that_run_evenly_or_nearly_have_their_own_leaves(
         assert leaf(np.array(values, dtype=np.int64)) == by_law(values)
 
 
-def test_a_block_that_ends_beyond_64_bits_does_not_answer_for_another() -> None:
-    broken = np.array([0, 2**62, -(2**63)], dtype=np.int64)  # even, as int64 counts
-    assert narrowed(broken)[0] < 0
-    assert leaf(np.array([0, 2**62, 2**62], dtype=np.int64)) == by_law([0, 2**62, 2**62])
+def test_a_block_that_wraps_around_does_not_answer_for_another() -> None:
+    # Both run evenly, as int64 counts, from one value to another in as many steps.
+    first, last = 2**40 + 7, 2**40 + 9
+    wrapped = np.array([first, first + 1 - 2**63, last], dtype=np.int64)
+    assert narrowed(wrapped)[0] < 0
+    assert leaf(np.array([first, first + 1, last], dtype=np.int64)) == by_law(
+        [first, first + 1, last]
+    )
 
 
 @pytest.mark.parametrize("edge", EDGES)
