@@ -124,7 +124,7 @@ def draw_both(first, who, at, keys, gates, draws):  # type: ignore[no-untyped-de
 def place_alone(gates, places):  # type: ignore[no-untyped-def]
     """places[j]: the share of draws that is let in earlier."""
     for j in range(gates.size):
-        places[j] = np.float64(np.int64(~gates[j] >> np.uint64(12))) * 2.0**-52
+        places[j] = normal.whole(~gates[j] >> np.uint64(12)) * 2.0**-52
 
 
 @inlined

@@ -18,6 +18,8 @@ _LN2_LOW = 1.90821492927058770002e-10
 _BIAS = 1023
 _FRACTION_BITS = 52
 _FRACTION = (1 << _FRACTION_BITS) - 1
+_ONES = 2.0**_FRACTION_BITS
+"""The last bit of a float from here up to its double is worth 1."""
 
 # 1 / i!: Taylor on |r| ≤ ln2/2 to the 13th power, remainder below 1e-17.
 _E2, _E3, _E4, _E5, _E6, _E7, _E8, _E9, _E10, _E11, _E12, _E13 = (
@@ -25,16 +27,23 @@ _E2, _E3, _E4, _E5, _E6, _E7, _E8, _E9, _E10, _E11, _E12, _E13 = (
 )
 
 
+@inlined
+def whole(number):  # type: ignore[no-untyped-def]
+    """A whole number below 2**52, by its bits: most processors convert 64 bits one at a time."""
+    return np.uint64(number | np.float64(_ONES).view(np.uint64)).view(np.float64) - _ONES
+
+
 @kernel
 def exp(x: float) -> float:
     """e**x for |x| ≤ 600, relative error below 1e-15."""
-    k = np.int64(np.floor(x * 1.4426950408889634 + 0.5))
+    k = np.floor(x * 1.4426950408889634 + 0.5)
     r = (x - k * _LN2_HIGH) - k * _LN2_LOW
     high = (((((_E13 * r + _E12) * r + _E11) * r + _E10) * r + _E9) * r + _E8) * r + _E7
     low = ((((high * r + _E6) * r + _E5) * r + _E4) * r + _E3) * r + _E2
     total = (low * r + 1.0) * r + 1.0
-    power = np.int64((k + _BIAS) << _FRACTION_BITS).view(np.float64)
-    return total * power
+    biased = np.float64(k + (_BIAS + _ONES)).view(np.int64)
+    power = np.int64(biased << _FRACTION_BITS).view(np.float64)
+    return total * power  # type: ignore[no-any-return]
 
 
 @kernel
@@ -206,7 +215,7 @@ def quantile(u: float) -> float:
 @inlined
 def unit(bits: np.uint64) -> float:
     """A probability strictly inside (0, 1) from the top 52 bits of a draw."""
-    return (np.float64(bits >> np.uint64(12)) + 0.5) * 2.220446049250313e-16
+    return (whole(bits >> np.uint64(12)) + 0.5) * 2.220446049250313e-16  # type: ignore[no-any-return]
 
 
 @inlined

@@ -26,15 +26,6 @@ def _mix(x, key):  # type: ignore[no-untyped-def]
     return x ^ (x >> np.uint64(29))
 
 
-@inlined
-def _network(x, bits, mask, keys):  # type: ignore[no-untyped-def]
-    left = x >> bits
-    right = x & mask
-    for r in range(8):
-        left, right = right, left ^ (_mix(right, keys[r]) & mask)
-    return (left << bits) | right
-
-
 AT_ONCE = 512
 """Elements that walk together: the rounds of one wait for each other, those of others do not."""
 
@@ -48,23 +39,31 @@ def places(first, n, keys, out):  # type: ignore[no-untyped-def]
     bits = np.uint64(half)
     mask = (np.uint64(1) << bits) - np.uint64(1)
     size = np.uint64(n)
-    # Where every walker is, and whose place it looks for. Those that landed inside make room for
-    # others: the processor works on vectors of walkers, and no walk's end has to be predicted.
-    x = np.empty(AT_ONCE + 1, dtype=np.uint64)
+    # Where every walker is, in halves, and whose place it looks for. Those that landed inside make
+    # room for others: the processor works on vectors of walkers, and no walk's end has to be
+    # predicted. Two rounds of all come before the next two of any.
+    lefts = np.empty(AT_ONCE + 1, dtype=np.uint64)
+    rights = np.empty(AT_ONCE + 1, dtype=np.uint64)
     at = np.empty(AT_ONCE + 1, dtype=np.uint32)
     walking, begun = 0, 0
     while walking or begun < out.size:
         more = min(AT_ONCE - walking, out.size - begun)
         for k in range(more):
-            x[walking + k], at[walking + k] = first + begun + k, begun + k
+            x = np.uint64(first + begun + k)
+            lefts[walking + k], rights[walking + k] = x >> bits, x & mask
+            at[walking + k] = begun + k
         walking, begun = walking + more, begun + more
-        for k in range(walking):
-            x[k] = _network(x[k], bits, mask, keys)
+        for r in range(0, ROUNDS, 2):
+            key, following = keys[r], keys[r + 1]
+            for k in range(walking):
+                left = lefts[k] ^ (_mix(rights[k], key) & mask)
+                lefts[k], rights[k] = left, rights[k] ^ (_mix(left, following) & mask)
         still = 0
         for k in range(walking):
-            out[at[k]] = x[k]
-            x[still], at[still] = x[k], at[k]
-            still += x[k] >= size
+            x = (lefts[k] << bits) | rights[k]
+            out[at[k]] = x
+            lefts[still], rights[still], at[still] = lefts[k], rights[k], at[k]
+            still += x >= size
         walking = still
 
 
