@@ -187,7 +187,7 @@ def admit(terms, entities, active, low, high, entries, certain, total, most):  #
     # Of entities, by their number modulo a chunk.
     pairs = np.empty(2 * gating.CHUNK, dtype=np.uint64)
     gate_factor, factor = np.zeros(gating.CHUNK), np.zeros(gating.CHUNK)
-    z = np.empty(gating.CHUNK * width, dtype=np.float64)
+    z, raised = np.empty(gating.CHUNK * width), np.empty(gating.CHUNK * width)
     indices = np.empty(gating.CHUNK * width, dtype=np.int64)
     m, doubtful = 0, 0
     beyond = False
@@ -222,9 +222,10 @@ def admit(terms, entities, active, low, high, entries, certain, total, most):  #
                 sigma * (b * z[j] + a * factor[who[j] % np.uint32(gating.CHUNK)])
                 - 0.5 * sigma * sigma
             )
+        normal.exps(z[:n], raised[:n])
         for j in range(n):
             # What is beyond 63 bits becomes 2**63, which is refused as too wide; never 1.
-            w = np.uint64(np.int64(normal.exp(z[j]) * 1048576.0 + 0.5))
+            w = np.uint64(np.int64(raised[j] * 1048576.0 + 0.5))
             weights[j] = max(w, np.uint64(1))
         for j in range(n):
             entities_[j], cells[j] = who[j], at[j]

@@ -33,17 +33,46 @@ def whole(number):  # type: ignore[no-untyped-def]
     return np.uint64(number | np.float64(_ONES).view(np.uint64)).view(np.float64) - _ONES
 
 
-@kernel
-def exp(x: float) -> float:
-    """e**x for |x| ≤ 600, relative error below 1e-15."""
+@inlined
+def _parts(x):  # type: ignore[no-untyped-def]
+    """x = k · ln2 + r with k whole."""
     k = np.floor(x * 1.4426950408889634 + 0.5)
-    r = (x - k * _LN2_HIGH) - k * _LN2_LOW
-    high = (((((_E13 * r + _E12) * r + _E11) * r + _E10) * r + _E9) * r + _E8) * r + _E7
+    return k, (x - k * _LN2_HIGH) - k * _LN2_LOW
+
+
+@inlined
+def _taylor(r):  # type: ignore[no-untyped-def]
+    """The terms of e**r from the seventh power on, divided by it."""
+    return (((((_E13 * r + _E12) * r + _E11) * r + _E10) * r + _E9) * r + _E8) * r + _E7
+
+
+@inlined
+def _raised(k, r, high):  # type: ignore[no-untyped-def]
+    """2**k · e**r, given `_taylor` of r."""
     low = ((((high * r + _E6) * r + _E5) * r + _E4) * r + _E3) * r + _E2
     total = (low * r + 1.0) * r + 1.0
     biased = np.float64(k + (_BIAS + _ONES)).view(np.int64)
-    power = np.int64(biased << _FRACTION_BITS).view(np.float64)
-    return total * power  # type: ignore[no-any-return]
+    return total * np.int64(biased << _FRACTION_BITS).view(np.float64)
+
+
+@kernel
+def exp(x: float) -> float:
+    """e**x for |x| ≤ 600, relative error below 1e-15."""
+    k, r = _parts(x)
+    return _raised(k, r, _taylor(r))  # type: ignore[no-any-return]
+
+
+@kernel
+def exps(x, out):  # type: ignore[no-untyped-def]
+    """out[i] = exp(x[i]), bit for bit; other memory than x."""
+    # Each value's steps wait for each other: in short passes those of others go on meanwhile.
+    rest = np.empty(x.size)
+    for i in range(x.size):
+        rest[i] = _parts(x[i])[1]
+    for i in range(x.size):
+        out[i] = _taylor(rest[i])
+    for i in range(x.size):
+        out[i] = _raised(_parts(x[i])[0], rest[i], out[i])
 
 
 @kernel
@@ -231,13 +260,13 @@ def deviates(bits, out):  # type: ignore[no-untyped-def]
     low = np.empty(bits.size + 1)
     n = 0
     for i in range(bits.size):
-        out[i] = _middle(unit(bits[i]) - 0.5)
-    for i in range(bits.size):
         u = unit(bits[i])
-        q = u - 0.5
-        at[n] = i
-        low[n] = u if q < 0.0 else 1.0 - u
-        n += abs(q) > 0.425
+        out[i] = _middle(u - 0.5)
+        low[i] = min(u, 1.0 - u)
+    for i in range(bits.size):
+        # |u − 0.5| > 0.425, put so that nothing is rounded.
+        at[n], low[n] = i, low[i]
+        n += low[n] < 0.5 - 0.425
     for k in range(n):
         low[k] = np.sqrt(-log(low[k]))
     tail = np.empty(n)

@@ -41,7 +41,7 @@ def places(first, n, keys, out):  # type: ignore[no-untyped-def]
     size = np.uint64(n)
     # Where every walker is, in halves, and whose place it looks for. Those that landed inside make
     # room for others: the processor works on vectors of walkers, and no walk's end has to be
-    # predicted. Two rounds of all come before the next two of any.
+    # predicted. A round of all comes before the next of any.
     lefts = np.empty(AT_ONCE + 1, dtype=np.uint64)
     rights = np.empty(AT_ONCE + 1, dtype=np.uint64)
     at = np.empty(AT_ONCE + 1, dtype=np.uint32)
@@ -53,11 +53,11 @@ def places(first, n, keys, out):  # type: ignore[no-untyped-def]
             lefts[walking + k], rights[walking + k] = x >> bits, x & mask
             at[walking + k] = begun + k
         walking, begun = walking + more, begun + more
-        for r in range(0, ROUNDS, 2):
-            key, following = keys[r], keys[r + 1]
+        for r in range(ROUNDS):
+            key = keys[r]
             for k in range(walking):
-                left = lefts[k] ^ (_mix(rights[k], key) & mask)
-                lefts[k], rights[k] = left, rights[k] ^ (_mix(left, following) & mask)
+                lefts[k] ^= _mix(rights[k], key) & mask
+            lefts, rights = rights, lefts
         still = 0
         for k in range(walking):
             x = (lefts[k] << bits) | rights[k]

@@ -88,10 +88,18 @@ def _mul_halves(m, x):  # type: ignore[no-untyped-def]
 
 
 @inlined
+def _round(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
+    h0, l0 = _mul_halves(_M0, c0)
+    h1, l1 = _mul_halves(_M1, c2)
+    return h1 ^ c1 ^ k0, l1, h0 ^ c3 ^ k1, l0
+
+
+@inlined
 def blocks(keys, numbers, lanes):  # type: ignore[no-untyped-def]
     """lanes[:, i] = block(keys[0, i], keys[1, i], numbers[i]), several at once.
 
-    Two rounds of many blocks come before the next two of any.
+    A round of many blocks comes before the next of any. The first needs one product: all words
+    of a counter but one are 0.
     """
     for low in range(0, numbers.size, AT_ONCE):
         number = numbers[low : low + AT_ONCE]
@@ -99,18 +107,14 @@ def blocks(keys, numbers, lanes):  # type: ignore[no-untyped-def]
         a, b = lanes[0, low : low + AT_ONCE], lanes[1, low : low + AT_ONCE]
         c, d = lanes[2, low : low + AT_ONCE], lanes[3, low : low + AT_ONCE]
         for i in range(number.size):
-            a[i], b[i], c[i], d[i] = number[i] + np.uint64(1), 0, 0, 0
-        for done in range(0, 10, 2):
+            high, l0 = _mul_halves(_M0, number[i] + np.uint64(1))
+            c2, q0, q1 = high ^ k1[i], k0[i] + _W0, k1[i] + _W1
+            a[i], b[i], c[i], d[i] = _round(k0[i], np.uint64(0), c2, l0, q0, q1)
+        for done in range(2, 10):
             w0, w1 = np.uint64(done) * _W0, np.uint64(done) * _W1
             for i in range(number.size):
-                c0, c1, c2, c3 = a[i], b[i], c[i], d[i]
                 q0, q1 = k0[i] + w0, k1[i] + w1
-                for _ in range(2):
-                    h0, l0 = _mul_halves(_M0, c0)
-                    h1, l1 = _mul_halves(_M1, c2)
-                    c0, c1, c2, c3 = h1 ^ c1 ^ q0, l1, h0 ^ c3 ^ q1, l0
-                    q0, q1 = q0 + _W0, q1 + _W1
-                a[i], b[i], c[i], d[i] = c0, c1, c2, c3
+                a[i], b[i], c[i], d[i] = _round(a[i], b[i], c[i], d[i], q0, q1)
 
 
 @inlined

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -54,7 +55,9 @@ def test_deviates_are_those_of_single_draws_bit_for_bit():
     """All of the middle, the tails and what lies beyond them, on both sides."""
     draws = np.random.default_rng(7).integers(0, 2**64, 600, dtype=np.uint64)
     far = draws >> np.arange(600, dtype=np.uint64) % np.uint64(60)
-    bits = np.concatenate([draws, far, ~far])
+    # Where the tails begin; ten draws on each side share one value or have the next.
+    edge = np.uint64(math.floor(0.075 * 2**52) << 12) + np.arange(-10, 10).astype(np.uint64)
+    bits = np.concatenate([draws, far, ~far, edge, ~edge])
     out = np.empty(bits.size)
     normal.deviates(bits, out)
     assert out.tolist() == [normal.quantile(((int(b) >> 12) + 0.5) * 2.0**-52) for b in bits]
@@ -69,6 +72,15 @@ def test_normal_quantile_log_and_exp_match_scipy_and_numpy():
     assert np.array([normal.exp(v) for v in x]) == pytest.approx(np.exp(x), rel=1e-14)
     y = np.exp(x)
     assert np.array([normal.log(v) for v in y]) == pytest.approx(np.log(y), rel=1e-12, abs=1e-13)
+
+
+def test_powers_at_once_are_single_ones_bit_for_bit():
+    x = np.concatenate(
+        [np.linspace(-600, 600, 2_001), np.random.default_rng(8).normal(0, 2, 2_000)]
+    )
+    out = np.empty(x.size)
+    normal.exps(x, out)
+    assert out.tolist() == [normal.exp(v) for v in x]
 
 
 @settings(max_examples=50, deadline=None)
