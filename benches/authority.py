@@ -11,6 +11,7 @@ published ones byte for byte: the floor would not be that of this run.
 from __future__ import annotations
 
 import argparse
+import statistics
 import sys
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ def main() -> int:
         {"machine": measure.machine(), "runs": runs, "floors": floors, "identical": identical},
     )
     report(run, floor, asked.profile, asked.repeats)
+    print(_each_over_its_own(runs, floors))
     if not identical:
         print("the floor's files are not the published ones", file=sys.stderr)
     return int(not identical)
@@ -75,6 +77,19 @@ def report(run: dict[str, Any], floor: dict[str, Any], profile: str, repeats: in
     print(f"Cores busy in S1–S5: {cores:.2f}. Peak memory: {run['segment_peak_rss_mib']:.0f} MiB "
           f"before the gates, {run['peak_rss_mib']:.0f} MiB in all.")  # fmt: skip
     print(f"On disk: {run['bytes'] / 1e6:.1f} MB, {run['bytes'] / run['rows']:.2f} bytes a row.")
+
+
+def _each_over_its_own(runs: list[dict[str, Any]], floors: list[dict[str, Any]]) -> str:
+    """Ratios repeat by repeat: what a shared machine gives moves less from one run to the floor
+    right after it than between repeats.
+    """
+    words = []
+    for key, what in (("wall_s", "wall time"), ("cpu_s", "CPU-seconds")):
+        pairs = zip(runs, floors, strict=True)
+        ratios = [run["segment"][key] / floor["encode"][key] for run, floor in pairs]
+        low, middle, high = min(ratios), statistics.median(ratios), max(ratios)
+        words.append(f"{middle:.2f} × ({low:.2f}–{high:.2f}) in {what}")
+    return f"Each over its own floor: {', '.join(words)}."
 
 
 def _state(run: dict[str, Any], key: str, rows: int, name: str = "") -> tuple[object, ...]:
