@@ -178,9 +178,8 @@ def admit(terms, entities, active, low, high, entries, certain, total, most):  #
                 cells_of[k, sizes[k]] = c
                 sizes[k] += np.uint64(1)
     # Unsigned: no place is counted from the end, so none has to be looked at for that.
-    standing = np.empty(gating.CHUNK + 1, dtype=np.uint32)
-    who = np.empty((gating.CHUNK + 1) * width, dtype=np.uint32)
-    at = np.empty((gating.CHUNK + 1) * width, dtype=np.uint32)
+    taking_part = np.empty(gating.CHUNK + 1, dtype=np.uint32)
+    standing = np.empty((gating.CHUNK + 1) * width, dtype=np.uint64)
     gates = np.empty((gating.CHUNK + 1) * width, dtype=np.uint64)
     draws = np.empty((gating.CHUNK + 1) * width, dtype=np.uint64)
     places = np.empty((gating.CHUNK + 1) * width, dtype=np.float64)
@@ -195,7 +194,7 @@ def admit(terms, entities, active, low, high, entries, certain, total, most):  #
         some = 0
         for e in range(begin, min(begin + gating.CHUNK, code.size)):
             # No branch: nobody could predict it.
-            standing[some] = e
+            taking_part[some] = e
             some += (sizes[code[e]] > 0) & (is_open.size == 0 or is_open[e])
         if shared:
             philox.fill(f0, f1, np.uint64(2 * (first + begin)), pairs)
@@ -203,13 +202,13 @@ def admit(terms, entities, active, low, high, entries, certain, total, most):  #
                 gates[j], draws[j] = pairs[2 * j], pairs[2 * j + 1]
             gating.roughly(gates[: gating.CHUNK], table, gate_factor)
             normal.deviates(draws[: gating.CHUNK], factor)
-        n = gating.list_standing(standing[:some], code, cells_of, sizes, who, at)
-        gating.draw_both(first, who[:n], at[:n], keys, gates, draws)
+        n = gating.list_standing(taking_part[:some], code, cells_of, sizes, standing)
+        gating.draw_both(first, standing[:n], keys, gates, draws)
         if shared:
-            gating.place_shared(who[:n], gates[:n], gate_factor, a, b, table, places[:n])
+            gating.place_shared(standing[:n], gates[:n], gate_factor, a, b, table, places[:n])
         else:
             gating.place_alone(gates[:n], places[:n])
-        n = gating.keep(high, who[:n], at[:n], draws, places)
+        n = gating.keep(low, high, standing[:n], draws, places)
         if m + n > entity.size:
             m += n
             continue
@@ -217,9 +216,10 @@ def admit(terms, entities, active, low, high, entries, certain, total, most):  #
         entities_, cells, weights = entity[m : m + n], cell[m : m + n], weight[m : m + n]
         normal.deviates(draws[:n], z[:n])
         for j in range(n):
-            sigma = sigmas[at[j]]
+            entities_[j], cells[j] = gating.entity_of(standing[j]), gating.cell_of(standing[j])
+            sigma = sigmas[cells[j]]
             z[j] = (
-                sigma * (b * z[j] + a * factor[who[j] % np.uint32(gating.CHUNK)])
+                sigma * (b * z[j] + a * factor[entities_[j] % np.uint32(gating.CHUNK)])
                 - 0.5 * sigma * sigma
             )
         normal.exps(z[:n], raised[:n])
@@ -227,22 +227,20 @@ def admit(terms, entities, active, low, high, entries, certain, total, most):  #
             # What is beyond 63 bits becomes 2**63, which is refused as too wide; never 1.
             w = np.uint64(np.int64(raised[j] * 1048576.0 + 0.5))
             weights[j] = max(w, np.uint64(1))
-        for j in range(n):
-            entities_[j], cells[j] = who[j], at[j]
         near = 0
         for j in range(n):
-            c, w = at[j], weights[j]
+            c, w = cells[j], weights[j]
             most[c] = max(most[c], w)
-            if places[j] < low[c]:
+            if standing[j] & gating.DOUBTED:
+                weights[j] = w | DOUBT
+                standing[near], indices[near] = standing[j], m + j
+                near += 1
+            else:
                 certain[c] += 1
                 total[c] += w
                 beyond |= total[c] < w
-            else:
-                weights[j] = w | DOUBT
-                who[near], at[near], indices[near] = who[j], c, m + j
-                near += 1
         gating.gate_keys(
-            first, who[:near], at[:near], keys, factors.reshape(1, 2), correlation, draws[:near]
+            first, standing[:near], keys, factors.reshape(1, 2), correlation, draws[:near]
         )
         for j in range(near):
             if doubtful < found.size:

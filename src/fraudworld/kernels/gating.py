@@ -30,6 +30,9 @@ CHUNK = 1024
 LANES = 8
 """Words of 64 bits that are written at once."""
 
+DOUBTED = np.uint64(1 << 63)
+"""Mark on one of whom only the exact gate key says whether the gate lets it in."""
+
 
 def table() -> NDArray[np.float32]:
     """Deviates at 0, 1/TABLE, …, 1; the ends, where they are infinite, are never used."""
@@ -77,45 +80,59 @@ def roughly(draws, table, out):  # type: ignore[no-untyped-def]
         out[at[k]] = exact[k]
 
 
+# Who stands at a gate is one word, as all of it is copied together: the entity, counted in its
+# shard and below 2**31, from bit 32 on, the cell below, and in the last bit DOUBTED.
+
+
 @inlined
-def list_standing(standing, code, cells, sizes, who, at):  # type: ignore[no-untyped-def]
+def entity_of(standing):  # type: ignore[no-untyped-def]
+    """The entity in such a word."""
+    return (standing & ~DOUBTED) >> np.uint64(32)
+
+
+@inlined
+def cell_of(standing):  # type: ignore[no-untyped-def]
+    """The cell in such a word."""
+    return standing & np.uint64(0xFFFFFFFF)
+
+
+@inlined
+def list_standing(entities, code, cells, sizes, standing):  # type: ignore[no-untyped-def]
     """Entity and cell of all that stand at a gate; returns how many there are.
 
     cells, sizes: those of every code, in rows of a multiple of LANES, and how many they are.
     There is room for one row more.
     """
-    both = np.empty(who.size, dtype=np.uint64)
     n = np.uint64(0)
-    for e in standing:
+    for e in entities:
         k, entity = code[e], np.uint64(e) << np.uint64(32)
         # All of the row: how many of them are meant, nobody could predict.
         for low in range(0, cells.shape[1], LANES):
             for s in range(low, low + LANES):
-                both[n + np.uint64(s)] = entity | cells[k, s]
+                standing[n + np.uint64(s)] = entity | cells[k, s]
         n += sizes[k]
-    for j in range(n):
-        who[j], at[j] = both[j] >> np.uint64(32), np.uint32(both[j])
     return np.int64(n)
 
 
 @kernel
-def draw_both(first, who, at, keys, gates, draws):  # type: ignore[no-untyped-def]
-    """The gate draw and the weight draw of every entity and cell."""
+def draw_both(first, standing, keys, gates, draws):  # type: ignore[no-untyped-def]
+    """The gate draw and the weight draw of all that stand at a gate."""
     streams = np.empty((2, philox.AT_ONCE), dtype=np.uint64)
     numbers = np.empty(philox.AT_ONCE, dtype=np.uint64)
     lanes = np.empty((4, philox.AT_ONCE), dtype=np.uint64)
-    for low in range(0, who.size, philox.AT_ONCE):
-        entities, cells = who[low : low + philox.AT_ONCE], at[low : low + philox.AT_ONCE]
+    for low in range(0, standing.size, philox.AT_ONCE):
+        some = standing[low : low + philox.AT_ONCE]
         gate, draw = gates[low : low + philox.AT_ONCE], draws[low : low + philox.AT_ONCE]
-        n = entities.size
+        n = some.size
         for j in range(n):
-            streams[0, j], streams[1, j] = keys[cells[j], 0], keys[cells[j], 1]
-            numbers[j] = np.uint64(first + entities[j]) >> np.uint64(1)
+            cell = cell_of(some[j])
+            streams[0, j], streams[1, j] = keys[cell, 0], keys[cell, 1]
+            numbers[j] = (np.uint64(first) + entity_of(some[j])) >> np.uint64(1)
         philox.blocks(streams, numbers[:n], lanes)
         # Two entities share a block of draws.
         a, b, c, d = lanes[0, :n], lanes[1, :n], lanes[2, :n], lanes[3, :n]
         for j in range(n):
-            odd = (first + entities[j]) & 1 == 1
+            odd = (np.uint64(first) + entity_of(some[j])) & np.uint64(1) == np.uint64(1)
             gate[j] = c[j] if odd else a[j]
             draw[j] = d[j] if odd else b[j]
 
@@ -128,38 +145,43 @@ def place_alone(gates, places):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def place_shared(who, gates, factor, a, b, table, places):  # type: ignore[no-untyped-def]
+def place_shared(standing, gates, factor, a, b, table, places):  # type: ignore[no-untyped-def]
     """places[j]: minus the deviate, where products share a factor: `factor` of every entity, by
     its number modulo a chunk.
     """
     roughly(gates, table, places)
     for j in range(gates.size):
-        places[j] = -(a * factor[who[j] % np.uint32(CHUNK)] + b * places[j])
+        places[j] = -(a * factor[entity_of(standing[j]) % np.uint64(CHUNK)] + b * places[j])
 
 
 @inlined
-def keep(high, who, at, draws, places):  # type: ignore[no-untyped-def]
-    """Leave out those beyond `high` of their cell; returns how many are kept."""
+def keep(low, high, standing, draws, places):  # type: ignore[no-untyped-def]
+    """Leave out those beyond `high` of their cell, and mark those from `low` on as DOUBTED;
+    returns how many are kept.
+    """
     n = 0
-    for j in range(who.size):
-        who[n], at[n], draws[n], places[n] = who[j], at[j], draws[j], places[j]
-        n += places[j] <= high[at[j]]
+    for j in range(standing.size):
+        cell, place = cell_of(standing[j]), places[j]
+        standing[n] = standing[j] | (DOUBTED if place >= low[cell] else np.uint64(0))
+        draws[n] = draws[j]
+        n += place <= high[cell]
     return n
 
 
 @kernel
-def gate_keys(first, who, at, keys, factor, correlation, out):  # type: ignore[no-untyped-def]
-    """The exact gate key of every entity and cell: small for those who are let in first.
+def gate_keys(first, standing, keys, factor, correlation, out):  # type: ignore[no-untyped-def]
+    """The exact gate key of all that stand at a gate: small for those who are let in first.
 
     factor: the key of the shared factors' stream, (1, 2).
     """
-    n = who.size
+    n = standing.size
     draws, unused = np.empty(n, dtype=np.uint64), np.empty(n, dtype=np.uint64)
     gates, shared = np.empty(n), np.zeros(n)
-    draw_both(first, who, at, keys, draws, unused)
+    draw_both(first, standing, keys, draws, unused)
     normal.deviates(draws, gates)
     if correlation > 0.0:
-        draw_both(first, who, np.zeros_like(at), factor, draws, unused)
+        # One stream, as if of one cell.
+        draw_both(first, standing & ~np.uint64(0xFFFFFFFF), factor, draws, unused)
         normal.deviates(draws, shared)
     a, b = np.sqrt(correlation), np.sqrt(1.0 - correlation)
     for j in range(n):
