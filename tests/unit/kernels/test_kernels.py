@@ -55,8 +55,10 @@ def test_deviates_are_those_of_single_draws_bit_for_bit():
     """All of the middle, the tails and what lies beyond them, on both sides."""
     draws = np.random.default_rng(7).integers(0, 2**64, 600, dtype=np.uint64)
     far = draws >> np.arange(600, dtype=np.uint64) % np.uint64(60)
-    # Where the tails begin; ten draws on each side share one value or have the next.
-    edge = np.uint64(math.floor(0.075 * 2**52) << 12) + np.arange(-10, 10).astype(np.uint64)
+    # Where the tails begin, in steps of what a deviate is made of.
+    edge = (
+        np.uint64(math.floor(0.075 * 2**52)) + np.arange(-50, 50).astype(np.uint64)
+    ) << np.uint64(12)
     bits = np.concatenate([draws, far, ~far, edge, ~edge])
     out = np.empty(bits.size)
     normal.deviates(bits, out)
