@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from fraudworld.downstream.checks import Sealed, connect
-from fraudworld.downstream.place import StreamPlace
+from fraudworld.layers.transactions.checks import Sealed, connect
+from fraudworld.layers.transactions.layout import StreamPlace
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.receipt import read_receipt
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from fraudworld.audit.fidelity import compare
-from fraudworld.audit.world import open_world
+from fraudworld.store.published import open_world
+from fraudworld.verification.fidelity import compare
 
 
 def main(run: Path) -> None:

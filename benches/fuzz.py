@@ -2,9 +2,9 @@
 
     nice .venv/bin/python benches/fuzz.py [--cases 1000000] [--packs 20000] [--seed 1]
 
-Parsers and mutations are in `tests/fuzzing.py`. Prints cases, typed refusals and the slowest
-case of each parser, and the most memory held. Exit status 1 where a case ended in an exception
-that is not a typed refusal, took longer than 10 s, or memory passed a gibibyte.
+Parsers and mutations are in `tests/support/fuzzing.py`. Prints cases, typed refusals and the
+slowest case of each parser, and the most memory held. Exit status 1 where a case ended in an
+exception that is not a typed refusal, took longer than 10 s, or memory passed a gibibyte.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-import fuzzing
-from fraudworld import pipeline
 from fraudworld.request import RunRequest
+from fraudworld.run import pipeline
+from support import fuzzing
 
 SHOWN = 20
 

@@ -55,11 +55,11 @@ def generate(root: Path, profile: str, scale: float, seed: int) -> dict[str, Any
     """Make a world in this process. `segment`: S1–S5 with publishing, from the end of S0 to
     the published folder, gates and report left out; what no step is blamed for is in it.
     """
-    from fraudworld import pipeline
     from fraudworld.perf.compare import sample
     from fraudworld.perf.evidence import read_evidence
     from fraudworld.perf.recorder import Recorder
     from fraudworld.request import RunRequest
+    from fraudworld.run import pipeline
 
     request = RunRequest(profile=profile, scale=scale, seed=seed, runs_root=root)
     recorder = Recorder()
@@ -103,8 +103,8 @@ def encode(run: Path) -> dict[str, Any]:
 
 def transact(run: Path, flows: int, to: Path) -> dict[str, Any]:
     """Make a stream in this process: seconds by step, wall and CPU-seconds in all."""
-    from fraudworld.downstream.request import StreamRequest
-    from fraudworld.downstream.stream import stream
+    from fraudworld.layers.transactions.request import StreamRequest
+    from fraudworld.layers.transactions.stream import stream
 
     wall, cpu = time.perf_counter(), time.process_time()
     outcome = stream(StreamRequest(run=run, flows=flows, to=to))
@@ -116,8 +116,8 @@ def transact(run: Path, flows: int, to: Path) -> dict[str, Any]:
 
 def encode_stream(run: Path, to: Path) -> dict[str, Any]:
     """The floor of a stream, in this process."""
-    from fraudworld.contracts.downstream import DOWNSTREAM_TABLES
-    from fraudworld.downstream.place import StreamPlace
+    from fraudworld.contracts.transactions import DOWNSTREAM_TABLES
+    from fraudworld.layers.transactions.layout import StreamPlace
     from fraudworld.perf import floor
     from fraudworld.store.layout import RunPlace
     from fraudworld.store.receipt import read_receipt

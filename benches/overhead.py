@@ -21,7 +21,6 @@ from pathlib import Path
 import measure
 import numpy as np
 
-from fraudworld import pipeline
 from fraudworld.perf.compare import sample
 from fraudworld.perf.lanes import (
     LANES,
@@ -33,6 +32,7 @@ from fraudworld.perf.lanes import (
 )
 from fraudworld.perf.recorder import Recorder
 from fraudworld.request import RUNS_ROOT, RunRequest
+from fraudworld.run import pipeline
 from fraudworld.store.decisions import Finding
 
 STEPS = 2_000

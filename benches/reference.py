@@ -24,9 +24,9 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "tests"))
 
 from differential.compare import first_difference  # noqa: E402 - found beside this folder
-from fraudworld import pipeline  # noqa: E402
 from fraudworld.contracts import TABLES, Kind  # noqa: E402
 from fraudworld.request import RunRequest  # noqa: E402
+from fraudworld.run import pipeline  # noqa: E402
 from fraudworld.stages.network.tables import METRICS  # noqa: E402
 from fraudworld.store.reader import read_columns  # noqa: E402
 from reference import world  # noqa: E402

@@ -22,7 +22,7 @@ from typing import Any
 
 import measure
 
-from fraudworld.ladder.phases import LADDER, Phase, overlays
+from fraudworld.remediation.phases import LADDER, Phase, overlays
 from fraudworld.store.layout import RunPlace
 
 PHASES = tuple(phase for phase in LADDER if phase.name in ("P1", "P2", "P3"))

@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from fraudworld import pipeline
 from fraudworld.request import RunRequest
+from fraudworld.run import pipeline
 
 FIRST_SEED = 1001
 QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)

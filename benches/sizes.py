@@ -25,11 +25,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fraudworld import pipeline
-from fraudworld.audit.world import sealed_policy
 from fraudworld.gates.counts import Counts
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.request import RunRequest
+from fraudworld.run import pipeline
+from fraudworld.store.published import sealed_policy
 
 PROFILES = ("demo", "small", "authority")
 Z = 1.959964

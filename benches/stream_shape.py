@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fraudworld.downstream.place import StreamPlace
-from fraudworld.downstream.witness.sample import Sample, load
+from fraudworld.layers.transactions.layout import StreamPlace
+from fraudworld.t10.sample import Sample, load
 
 NA = "–"
 OTHERS: dict[str, tuple[str, str, str]] = {

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fraudworld import pipeline
 from fraudworld.gates.gate import Row
 from fraudworld.request import RunRequest
-from fraudworld.witness import witness
+from fraudworld.run import pipeline
+from fraudworld.t10.arms import witness
 
 
 def main() -> int:

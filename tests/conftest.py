@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from calling import Said
+from support.calling import Said
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def fraudworld(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., Said]:
     """Call the program in this process: `fraudworld("policy", "lint")`."""
-    from fraudworld import cli
+    from fraudworld.cli import app as cli
 
     def call(*words: object) -> Said:
         monkeypatch.setattr(sys, "argv", ["fraudworld", *(str(w) for w in words)])
@@ -39,8 +39,8 @@ def demo_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Made once, whatever the number of test processes: they share a root, and the first to
     hold the lock runs.
     """
-    from fraudworld import pipeline
     from fraudworld.request import RunRequest
+    from fraudworld.run import pipeline
 
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
@@ -54,8 +54,8 @@ def demo_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def small_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a published run of about 40 000 parties, seed 7: for reading only."""
-    from fraudworld import pipeline
     from fraudworld.request import RunRequest
+    from fraudworld.run import pipeline
 
     root = tmp_path_factory.mktemp("small-runs")
     return pipeline.run(RunRequest(profile="demo", scale=0.4, seed=7, runs_root=root)).place.root
@@ -64,8 +64,8 @@ def small_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def small_stream(small_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder below which twelve days of transactions over `small_world` lie; reading only."""
-    from fraudworld.downstream.request import StreamRequest
-    from fraudworld.downstream.stream import stream
+    from fraudworld.layers.transactions.request import StreamRequest
+    from fraudworld.layers.transactions.stream import stream
 
     to = tmp_path_factory.mktemp("small-stream")
     assert stream(StreamRequest(run=small_world, days=12, to=to)).passed

@@ -1,5 +1,5 @@
 """`python -m fraudworld` is the command line."""
 
-from fraudworld.cli import main
+from fraudworld.cli.app import main
 
 main()

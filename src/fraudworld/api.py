@@ -17,13 +17,13 @@ The command line is a thin layer over this module.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fraudworld.contracts import BY_NAME, TABLES
+from fraudworld.documents import load_json
 from fraudworld.errors import InputError
 from fraudworld.extras import needs
 from fraudworld.request import RUNS_ROOT, Progress, RunRequest
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
     import polars
     import pyarrow as pa
 
-    from fraudworld.downstream.request import StreamOutcome
     from fraudworld.gates.gate import Row
-    from fraudworld.ladder import Ablation
+    from fraudworld.layers.transactions.request import StreamOutcome
+    from fraudworld.remediation import Ablation
     from fraudworld.store.decisions import Decision
-    from fraudworld.witness import Sections, Verdict
+    from fraudworld.t10.arms import Sections, Verdict
 
 NOT_A_RUN = "6A.CLI.RUN_NOT_FOUND"
 SHORTEST_PREFIX = 4
@@ -141,7 +141,7 @@ def generate(*, progress: Callable[[Progress], None] | None = None, **request: A
     every step. A world that fails its gates is returned too: ask `gates()` or the receipt.
     Raises InputError and RefusedError as `fraudworld run` does.
     """
-    from fraudworld import pipeline
+    from fraudworld.run import pipeline
 
     unknown = sorted(set(request) - set(RunRequest.__dataclass_fields__))
     if unknown:
@@ -175,8 +175,9 @@ def certify(
     beside it. Raises RefusedError
     where required seeds are missing.
     """
-    from fraudworld import gates, pipeline
-    from fraudworld.witness import judge_runs
+    from fraudworld import gates
+    from fraudworld.run import pipeline
+    from fraudworld.t10.arms import judge_runs
 
     sections = progress or (lambda title: None)
 
@@ -201,9 +202,9 @@ def ladder(
 
     phases: names such as `P0`, all of them if empty; `progress` as in `certify`. Decisions
     are recorded below the runs root and taken over where their evidence still stands.
-    Raises as `fraudworld.ladder.climb` does.
+    Raises as `fraudworld.remediation.climb` does.
     """
-    from fraudworld.ladder import NAMES, climb
+    from fraudworld.remediation import NAMES, climb
 
     return climb(
         request, seeds, tuple(phases) or NAMES, progress, prune_superseded=prune_superseded
@@ -212,7 +213,7 @@ def ladder(
 
 def ablate(request: RunRequest, progress: Sections | None = None) -> tuple[Ablation, ...]:
     """The failing baseline, then every control of the ladder alone on it."""
-    from fraudworld.ladder import ablate as alone
+    from fraudworld.remediation import ablate as alone
 
     return alone(request, progress)
 
@@ -232,7 +233,7 @@ def witness(
     also written below the candidate's runs root. Raises InputError where the two are no pair
     and RefusedError for a candidate without flag or one changed after publishing.
     """
-    from fraudworld.witness import witness as judged
+    from fraudworld.t10.arms import witness as judged
 
     return judged(
         candidate.root, baseline.root, flows=flows, upstream_dir=upstream_dir, workers=workers,
@@ -245,12 +246,12 @@ def transactions(
 ) -> StreamOutcome:
     """Make, check, seal and publish a stream of transactions over a world (segment 6B).
 
-    Keywords are the fields of `fraudworld.downstream.request.StreamRequest` but `run`:
+    Keywords are the fields of `fraudworld.layers.transactions.request.StreamRequest` but `run`:
     `days=7` or `flows=1_000_000` at least. The same request finds the same stream again.
     Raises InputError and RefusedError as `fraudworld transactions` does.
     """
-    from fraudworld.downstream.request import StreamRequest
-    from fraudworld.downstream.stream import stream
+    from fraudworld.layers.transactions.request import StreamRequest
+    from fraudworld.layers.transactions.stream import stream
 
     unknown = sorted(
         set(request) - set(StreamRequest.__dataclass_fields__) | {"run"} & set(request)
@@ -306,7 +307,7 @@ def list_runs(runs_root: Path = RUNS_ROOT) -> tuple[World, ...]:
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object of a run; InputError `6A.CLI.EVIDENCE_UNREADABLE` where it is none."""
     try:
-        document = json.loads(path.read_text("utf-8"))
+        document = load_json(path)
     except (OSError, ValueError, RecursionError) as error:
         raise _unreadable(path, str(error)) from error
     if not isinstance(document, Mapping):

@@ -1,44 +1,109 @@
-"""How kernels are compiled, and how what earlier processes compiled is loaded.
+# mypy: allow-untyped-calls
+"""How kernels are compiled, and how compiled code is loaded from the cache on disk.
 
-Division is that of numpy: Python's looks for a zero first, and a loop that may raise is never
-compiled to vector instructions. Whoever divides makes sure that the divisor is none, or handles
-what comes of it.
+Division follows numpy (`error_model="numpy"`): Python's tests for a zero divisor first, and a loop
+that may raise is never compiled to vector instructions. Callers guard against a zero divisor.
+
+The cache is an accelerator, never a need: where it cannot be read, written or placed, a kernel is
+compiled in this process.
 """
 
 from __future__ import annotations
 
+import hashlib
+import pickle
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from numba import njit
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 Law = Callable[..., Any]
 
 _NOT_LOADED: deque[Any] = deque()
-"""Kernels whose machine code nobody has looked for, in the order of their modules."""
+"""Cached kernels whose machine code was not looked for yet, in the order of their modules."""
+
+
+class _CheckedFile(IndexDataCacheFile):
+    """Numba's files of a kernel, machine code behind its SHA-256: LLVM aborts on damaged code."""
+
+    def _save_data(self, name: str, data: Any) -> None:
+        code = self._dump(data)
+        with self._open_for_write(self._data_path(name)) as file:
+            file.write(hashlib.sha256(code).digest() + code)
+
+    def _load_data(self, name: str) -> Any:
+        with open(self._data_path(name), "rb") as file:
+            stated, code = file.read(32), file.read()
+        if hashlib.sha256(code).digest() != stated:
+            raise ValueError("compiled code is damaged")
+        return pickle.loads(code)
+
+
+class _Cache(FunctionCache):
+    """Numba's cache on disk, in which an entry that cannot be used is a cache miss."""
+
+    def __init__(self, law: Law) -> None:
+        super().__init__(law)
+        self._cache_file.__class__ = _CheckedFile
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # unpickling a damaged or outdated entry raises anything
+            self.discard()
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        try:
+            super().save_overload(sig, data)
+        except Exception:
+            # A full or read-only disk, or an index that cannot be read: try once more, empty.
+            self.discard()
+            with suppress(Exception):
+                super().save_overload(sig, data)
+
+    def signatures(self, processor: Any) -> list[Any]:
+        """Signatures this kernel is compiled for on disk."""
+        try:
+            keys = self._cache_file._load_index()
+        except Exception:
+            self.discard()
+            return []
+        return [key[0] for key in keys if key == self._index_key(key[0], processor)]
+
+    def discard(self) -> None:
+        """Empties the index of this kernel, if the disk lets it."""
+        with suppress(OSError):
+            self._cache_file.flush()
 
 
 def kernel(law: Law) -> Law:
-    """What Python calls: cached across processes, and run without the interpreter's lock."""
-    made = njit(law, cache=True, nogil=True, error_model="numpy")
-    _NOT_LOADED.append(made)
+    """Compiles what Python calls: cached across processes, without the interpreter's lock."""
+    made = njit(law, nogil=True, error_model="numpy")
+    # Plain functions (NUMBA_DISABLE_JIT=1) have no cache, and numba finds no folder for one
+    # where neither the package nor the home can be written.
+    with suppress(RuntimeError):
+        if hasattr(made, "_cache"):
+            made._cache = _Cache(law)
+            _NOT_LOADED.append(made)
     return made
 
 
 def inlined(law: Law) -> Law:
-    """A step inside of kernels, compiled into each of them."""
+    """Compiles a step of kernels into each of its callers."""
     return njit(law, forceinline=True, error_model="numpy")
 
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """While the body runs a thread loads the kernels that are on disk; all are when this ends.
+    """Loads cached kernels on a thread while the body runs, and waits for it at the end.
 
-    A kernel's first call would do so as well, but others would wait for it. Where the body fails,
-    loading is given up. Nothing is compiled.
+    A kernel's first call would load it too, but others would wait for the lock. An exception of
+    the body ends the loading. Nothing is compiled.
     """
     failed = threading.Event()
     thread = threading.Thread(target=_load, args=(failed,), name="kernels")
@@ -57,8 +122,5 @@ def _load(failed: threading.Event) -> None:
             made = _NOT_LOADED.popleft()
         except IndexError:
             return
-        # Numba has no public way to ask for which types a kernel is on disk.
-        cache, processor = made._cache, made.targetctx.codegen()
-        for key in cache._cache_file._load_index():
-            if key == cache._index_key(key[0], processor):
-                made.compile(key[0])
+        for signature in made._cache.signatures(made.targetctx.codegen()):
+            made.compile(signature)

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-import worlds
+from fraudworld.inputs.arrays import Geography, Merchants
 from fraudworld.policy.lint import Severity, lint
 from fraudworld.policy.loader import load_pack
 from fraudworld.policy.pack import PolicyPack
-from fraudworld.stages.columns import Geography, Merchants
+from support import worlds
 
 BASELINE = "published_baseline"
 LADDER = (

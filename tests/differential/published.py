@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fraudworld.chain import run_states
 from fraudworld.contracts import Column, Table
 from fraudworld.engine.local import LocalEngine
+from fraudworld.inputs.arrays import Geography, Merchants
 from fraudworld.perf.recorder import Recorder
 from fraudworld.policy.pack import PolicyPack
+from fraudworld.run.states import run_states
 from fraudworld.stages.batches import Batch, Rows
-from fraudworld.stages.columns import Geography, Merchants
 from fraudworld.stages.context import Context
 from fraudworld.store.content import DTYPES
 from fraudworld.store.tables import lay
@@ -37,7 +37,7 @@ def published(
 
         def emit(table: Table, rows: Rows) -> int:
             task = partial(_whole, table.columns, rows.make)
-            (out[table.name],) = engine.ask(task, [rows.pieces(0, rows.n)])
+            (out[table.name],) = engine.collect(task, [rows.pieces(0, rows.n)])
             return rows.n
 
         context = Context(

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-import worlds
 from differential.compare import first_difference
 from differential.policies import BASELINE, Case, cases, changed
 from differential.published import published
 from fraudworld.contracts import TABLES
 from fraudworld.policy.loader import load_pack
 from reference.world import generate
+from support import worlds
 
 SEED = 42
 FEW = {"population_priors.country_floor.minimum": 40}

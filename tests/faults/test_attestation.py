@@ -12,8 +12,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-import tampering
-from calling import Said
+from fraudworld.documents import canonical_json
 from fraudworld.errors import InputError
 from fraudworld.store.attestation import (
     PAYLOAD_TYPE,
@@ -23,9 +22,10 @@ from fraudworld.store.attestation import (
     statement,
     write_attestation,
 )
-from fraudworld.store.identity import canonical_json
 from fraudworld.store.layout import RunPlace
 from fraudworld.verification import attested, verify
+from support import tampering
+from support.calling import Said
 
 Call = Callable[..., Said]
 KINDS: dict[str, Callable[[], Any]] = {

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from calling import Said
 from fraudworld import api
 from fraudworld.errors import InputError
 from fraudworld.request import RunRequest
+from support.calling import Said
 
 Call = Callable[..., Said]
 

@@ -16,11 +16,11 @@ import pytest
 
 pytest.importorskip("distributed")
 
-import clusters
 from fraudworld.engine import dask as of_dask
 from fraudworld.engine.dask import DaskEngine
 from fraudworld.engine.local import LocalEngine
 from fraudworld.errors import InputError, LostError
+from support import clusters
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def test_workers_that_are_gone_for_good_are_told(tmp_path: Path) -> None:
     ):
         threading.Timer(0.5, processes.workers[0].kill).start()
         with pytest.raises(LostError) as caught:
-            engine.ask(clusters.sleep, [60.0])
+            engine.collect(clusters.sleep, [60.0])
         assert caught.value.code == "6A.ENGINE.WORKERS_LOST"
 
 
@@ -96,7 +96,7 @@ def test_a_task_that_kills_its_workers_is_told(tmp_path: Path) -> None:
         DaskEngine(1, one.scheduler_address, tmp_path / "scratch") as engine,
     ):
         with pytest.raises(LostError, match="died of it") as caught:
-            engine.ask(clusters.die, [9])
+            engine.collect(clusters.die, [9])
         assert caught.value.code == "6A.ENGINE.WORKERS_LOST"
 
 

@@ -18,12 +18,12 @@ import pytest
 
 pytest.importorskip("distributed")
 
-import clusters
-from fraudworld import pipeline
 from fraudworld.engine.dask import DaskEngine
 from fraudworld.request import RunRequest
+from fraudworld.run import pipeline
 from fraudworld.store.publish import AREA
 from golden import golden_worlds as golden
+from support import clusters
 
 OVERLAY = """\
 name: tiny

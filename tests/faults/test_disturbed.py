@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-import disturbance as d
-from disturbance import COMMANDS, Stage
+from support import disturbance as d
+from support.disturbance import COMMANDS, Stage
 
 FAST = [command for command in COMMANDS if command.name in ("run", "transactions", "report")]
 

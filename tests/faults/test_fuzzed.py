@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import fuzzing
-from fuzzing import Fuzzed, Tally
+from support import fuzzing
+from support.fuzzing import Fuzzed, Tally
 
 NAMES = ("policy file", "overlay", "upstream index", "bundle index", "receipt", "run index",
          "decision", "attestation", "requests", "arguments")  # fmt: skip

@@ -15,8 +15,8 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from calling import Said
 from fraudworld.contracts import TABLES
+from support.calling import Said
 
 Call = Callable[..., Said]
 LAYER = "data/layer3/6A"

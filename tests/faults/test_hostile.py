@@ -20,16 +20,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import tampering
-from calling import Said
-from fraudworld import pipeline, upstream
-from fraudworld.cli_output import printable
+from fraudworld.cli.output import printable
 from fraudworld.errors import FraudworldError, InputError, RefusedError
+from fraudworld.inputs import embedded as upstream
+from fraudworld.inputs import intake
+from fraudworld.inputs import tables as upstream_tables
+from fraudworld.inputs.arrivals import load_arrivals
 from fraudworld.policy.loader import SHIPPED, load_pack
 from fraudworld.request import RunRequest
-from fraudworld.stages import intake, upstream_tables
+from fraudworld.run import pipeline
 from fraudworld.store import bundle
-from fraudworld.upstream.arrivals import load_arrivals
+from support import tampering
+from support.calling import Said
 
 Call = Callable[..., Said]
 MARKUP = "<img src=x onerror=alert(1)>"

@@ -9,9 +9,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from fraudworld.downstream.checks import CHECKS, connect, run_checks, violations
-from fraudworld.downstream.inputs import Inputs, open_inputs
-from fraudworld.downstream.place import StreamPlace
+from fraudworld.layers.transactions.checks import CHECKS, connect, run_checks, violations
+from fraudworld.layers.transactions.inputs import Inputs, open_inputs
+from fraudworld.layers.transactions.layout import StreamPlace
 
 ENTITIES, ANCHOR, EVENTS = "s1_arrival_entities_6B", "s2_flow_anchor_6B", "s2_event_stream_6B"
 CATALOGUE, TRUTH = "s3_campaign_catalogue_6B", "s4_flow_truth_labels_6B"

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from calling import Said
-from fraudworld.downstream.place import LAYER
-from fraudworld.downstream.request import StreamRequest
-from fraudworld.downstream.stream import stream
 from fraudworld.errors import FraudworldError, InputError, RefusedError
+from fraudworld.layers.transactions.layout import LAYER
+from fraudworld.layers.transactions.request import StreamRequest
+from fraudworld.layers.transactions.stream import stream
+from support.calling import Said
 
 Call = Callable[..., Said]
 FLAG = "data/layer3/6A/validation/_passed.flag"
@@ -69,7 +69,7 @@ def test_a_receipt_of_another_bundle_is_refused(world: Path) -> None:
 
 
 def test_another_upstream_is_refused(world: Path, tmp_path: Path) -> None:
-    from fraudworld.upstream import build
+    from fraudworld.inputs.embedded import build
 
     build(tmp_path / "other", volume_scale=0.5)
     refuse(
@@ -83,7 +83,7 @@ def test_a_run_sealed_before_6b_had_a_policy_is_named(
     world: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The seal is kept out of the way: an old run would be intact, only its pack is short."""
-    from fraudworld.downstream import inputs
+    from fraudworld.layers.transactions import inputs
     from fraudworld.store.produce import Sealed
 
     path = world / "data/layer3/6A/resolved_policy_6A.json"
@@ -157,7 +157,7 @@ def test_a_world_where_nobody_can_transact_is_refused(
     """All devices become terminals' kinds: the policy gives nobody a device to use."""
     import numpy as np
 
-    from fraudworld.downstream import world as worlds
+    from fraudworld.layers.transactions import world as worlds
 
     monkeypatch.setattr(worlds, "_attachable", lambda *_: np.zeros(len(_[1]) - 1, dtype=np.bool_))
     refuse(
@@ -171,7 +171,7 @@ def test_a_country_without_attachable_party_is_served_from_abroad(
     world: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Documented behaviour: its arrivals come from abroad, and the report names it."""
-    from fraudworld.downstream import world as worlds
+    from fraudworld.layers.transactions import world as worlds
 
     attachable, activity = worlds._attachable, worlds._activity
     emptied = 3
@@ -190,7 +190,7 @@ def test_a_country_without_attachable_party_is_served_from_abroad(
 def test_a_killed_stream_leaves_nothing_and_the_next_one_is_whole(
     world: Path, small_stream: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fraudworld.downstream import stream as recipe
+    from fraudworld.layers.transactions import stream as recipe
 
     def die(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

@@ -14,11 +14,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from fraudworld import upstream
 from fraudworld.errors import FraudworldError, InputError, RefusedError
+from fraudworld.inputs import embedded as upstream
+from fraudworld.inputs import intake
+from fraudworld.inputs.tables import SCHEMAS
 from fraudworld.policy.loader import LoadedPack, load_pack
-from fraudworld.stages import intake
-from fraudworld.stages.upstream_tables import SCHEMAS
 from fraudworld.store import bundle
 
 HASHGATE = "6A.S0.UPSTREAM_HASHGATE_"

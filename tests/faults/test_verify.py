@@ -10,10 +10,10 @@ import sys
 
 import pytest
 
-import tampering
-from fraudworld import pipeline
 from fraudworld.request import RunRequest
+from fraudworld.run import pipeline
 from fraudworld.verification import regenerated, verify
+from support import tampering
 
 FAST, FULL = 60, 2_000
 

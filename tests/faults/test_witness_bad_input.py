@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from calling import Said
-from fraudworld import pipeline
 from fraudworld.request import RunRequest
+from fraudworld.run import pipeline
+from support.calling import Said
 
 Call = Callable[..., Said]
 FLAG = "data/layer3/6A/validation/_passed.flag"

@@ -2,8 +2,9 @@
 
     cd tests && ../.venv/bin/python -m golden.golden_worlds
 
-rewrites `demo.json` and `tiny.json`. Do that only in a commit of its own whose message says
-why the worlds had to change: whoever has a world of an older version cannot make it again.
+rewrites `demo.json` and `tiny.json`, and adds to `laws.json` the law versions it lacks. Do
+that only in a commit of its own whose message says why the worlds had to change: whoever has a
+world of an older version cannot make it again.
 """
 
 from __future__ import annotations
@@ -14,31 +15,32 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 
-import worlds
-from fraudworld import pipeline
-from fraudworld.contracts import Kind, Table
+from fraudworld.contracts import TABLES, Kind, Table
+from fraudworld.documents import digest
 from fraudworld.engine.local import LocalEngine
 from fraudworld.engine.tasks import Engine
 from fraudworld.policy.loader import load_pack
 from fraudworld.request import RunRequest
-from fraudworld.stages.accounts import stage as accounts
+from fraudworld.run import pipeline
 from fraudworld.stages.batches import Rows
 from fraudworld.stages.context import Context
-from fraudworld.stages.instruments import stage as instruments
-from fraudworld.stages.network import stage as network
 from fraudworld.stages.network.tables import METRICS
-from fraudworld.stages.parties import stage as parties
 from fraudworld.stages.posture import stage as posture
+from fraudworld.stages.versions import LAW_VERSIONS
 from fraudworld.store.bundle import sha256_file
 from fraudworld.store.evidence import write_rng_logs
 from fraudworld.store.identity import Identity
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.seal import check_run
 from fraudworld.store.tables import Writing
+from support import chain, worlds
 
 HERE = Path(__file__).resolve().parent
 SEED = 42
 TINY_PARTIES = 6_000
+
+LAWS = HERE / "laws.json"
+"""State → law version → digest over the tiny world's tables of that state; never rewritten."""
 
 Golden = dict[str, dict[str, str]]
 
@@ -80,11 +82,7 @@ def tiny(
             step=lambda state, name: nullcontext(),
             emit=emit,
         )
-        people = parties.run(context)
-        held = accounts.run(context, people)
-        carried = instruments.run(context, people, held)
-        graph = network.run(context, people, held, carried)
-        posture.run(context, people, held, carried, graph)
+        posture.run(context, *chain.first_four(context))
         records = [writing.record(engine.fetch(parts)) for writing, parts in written]
     logs = folder / "logs"
     write_rng_logs(logs, SEED, context.evidence)
@@ -95,6 +93,30 @@ def read(name: str) -> Golden:
     """The digests as committed."""
     found: Golden = json.loads((HERE / f"{name}.json").read_text("utf-8"))
     return found
+
+
+def of_states(world: Golden) -> dict[str, str]:
+    """State → digest over the content digests of its tables."""
+    digests = world["datasets"]
+    return {
+        state: digest({t.name: digests[t.name] for t in TABLES if t.state == state})
+        for state in LAW_VERSIONS
+    }
+
+
+def recorded_laws() -> dict[str, dict[str, str]]:
+    """What every law version of every state made, as committed."""
+    found: dict[str, dict[str, str]] = json.loads(LAWS.read_text("utf-8"))
+    return found
+
+
+def unversioned(recorded: Mapping[str, Mapping[str, str]], made: Mapping[str, str]) -> list[str]:
+    """States that no longer make what their law version is recorded with."""
+    return [
+        state
+        for state, version in LAW_VERSIONS.items()
+        if recorded[state].get(version) != made[state]
+    ]
 
 
 def moved(golden: Golden, found: Golden) -> list[str]:
@@ -112,13 +134,17 @@ def _logs(folder: Path) -> dict[str, str]:
 
 
 def main() -> None:
-    """Write both files from worlds made now."""
+    """Write both worlds from what is made now, and add new law versions to the record."""
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)
         made = pipeline.run(RunRequest(profile="demo", seed=SEED, runs_root=root / "runs"))
         for name, golden in (("demo", of_run(made.place.root)), ("tiny", tiny(root / "tiny"))):
             text = json.dumps(golden, indent=1, sort_keys=True)
             (HERE / f"{name}.json").write_text(text + "\n", "utf-8")
+        laws, states = recorded_laws(), of_states(read("tiny"))
+        for state, version in LAW_VERSIONS.items():
+            laws[state].setdefault(version, states[state])
+        LAWS.write_text(json.dumps(laws, indent=1, sort_keys=True) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

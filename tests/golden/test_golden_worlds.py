@@ -28,6 +28,18 @@ def test_the_tiny_world_is_the_golden_one(tmp_path: Path, parties_per_shard: int
     assert moved == [], REFRESH.format(", ".join(moved))
 
 
+def test_a_state_that_makes_other_tables_has_another_law_version() -> None:
+    moved = golden.unversioned(golden.recorded_laws(), golden.of_states(golden.read("tiny")))
+    assert moved == [], f"raise {', '.join(moved)} in stages/versions.py: its tables moved"
+
+
+def test_a_changed_law_is_noticed() -> None:
+    laws = golden.recorded_laws()
+    made = golden.of_states(golden.read("tiny")) | {"S4": "0" * 64}
+    assert golden.unversioned(laws, made) == ["S4"]
+    assert golden.unversioned(laws | {"S2": {}}, made) == ["S2", "S4"]
+
+
 @pytest.mark.parametrize("name", ["demo", "tiny"])
 def test_golden_files_cover_every_dataset_and_log(name: str) -> None:
     found = golden.read(name)

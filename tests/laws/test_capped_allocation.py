@@ -12,19 +12,23 @@ from hypothesis import strategies as st
 
 from fraudworld.engine.local import LocalEngine
 from fraudworld.errors import InputError, InternalError
-from fraudworld.kernels import capped, gating, normal
-from fraudworld.kernels.capped import Entities, Law
+from fraudworld.kernels import capped, normal
+from fraudworld.kernels import hurdles as hurdles
+from fraudworld.kernels.capped import Entities, ProductLaw
 from fraudworld.rng import Stream
 from fraudworld.stages import allocation
-from fraudworld.stages.allocation import gate, slots
+from fraudworld.stages.allocation import hurdles as gate
+from fraudworld.stages.allocation import slots
 
 SAMPLING = "account_allocation_sampling"
 FACTOR = Stream(1, "test/factor", SAMPLING, 2)
 
 
-def _law(zero_share: float = 0.5, sigma: float = 0.9, cap: int = 3, seed: int = 1) -> Law:
+def _law(zero_share: float = 0.5, sigma: float = 0.9, cap: int = 3, seed: int = 1) -> ProductLaw:
     draws = Stream(seed, "test/allocation", SAMPLING, 2)
-    return Law(zero_share, sigma, cap, draws.key, Stream(seed, "test/slots", SAMPLING, cap).key)
+    return ProductLaw(
+        zero_share, sigma, cap, draws.key, Stream(seed, "test/slots", SAMPLING, cap).key
+    )
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Case:
 
     code: np.ndarray
     plan: np.ndarray
-    law: Law
+    law: ProductLaw
     rho: float = 0.0
     floor: np.ndarray = field(default_factory=lambda: allocation.NO_FLOOR)
     open: np.ndarray = field(default_factory=lambda: allocation.NOTHING_OPEN)
@@ -60,7 +64,7 @@ def _part(case: Case, low: int, high: int) -> Entities:
 
 def allocate(case: Case, shards: int = 1, workers: int = 1):
     """Counts of the entities, and what the rounds counted."""
-    book = allocation.book(
+    problem = allocation.allocation_problem(
         "S2", [("it", case.law)], [[0]] * case.plan.size, slots=[0],
         factor=FACTOR.key, correlation=case.rho,
     )  # fmt: skip
@@ -71,10 +75,10 @@ def allocate(case: Case, shards: int = 1, workers: int = 1):
     counts = np.zeros(case.code.size, dtype=np.int64)
     with LocalEngine(workers) as engine:
         made = allocation.allocate(
-            engine, book, plan[None], size[None], placed[None], np.zeros(shards, dtype=int),
+            engine, problem, plan[None], size[None], placed[None], np.zeros(shards, dtype=int),
             partial(_part, case), bounds[:-1].tolist(), bounds[1:].tolist(), hard=case.hard,
         )  # fmt: skip
-        pieces = engine.keep(allocation.final, *zip(*made.pieces, strict=True))
+        pieces = engine.submit(allocation.final, *zip(*made.pieces, strict=True))
         for entities, entries, held in engine.fetch(pieces):
             counts[entities.first - case.first + entries.entity] = held
     return counts, made
@@ -226,7 +230,7 @@ def test_a_quota_that_ends_where_nobody_looked_is_found_all_the_same(large, monk
     """Bands that lie beside the edge: the cells are looked at whole."""
     case = replace(large, rho=rho)
     expected, right = allocate(case, 3)
-    bands, bounds, look = gate._bands, slots._bounds, gate._Bands.open
+    bands, bounds, look = gate._bands, slots._bounds, gate._Bands.widen
     looked_at = []
 
     def looking(self, cells):
@@ -240,7 +244,7 @@ def test_a_quota_that_ends_where_nobody_looked_is_found_all_the_same(large, monk
         return bounds(handed // 2, free)
 
     monkeypatch.setattr(gate, "_bands", beside)
-    monkeypatch.setattr(gate._Bands, "open", looking)
+    monkeypatch.setattr(gate._Bands, "widen", looking)
     assert (allocate(case, 3)[0] == expected).all()
     assert looked_at == [0, 3]
     monkeypatch.setattr(slots, "_bounds", below)
@@ -275,18 +279,18 @@ def test_counts_share_the_factor(rho):
 def test_the_table_of_deviates_is_as_close_as_it_says():
     draws = np.random.default_rng(3).integers(0, 2**64, 100_000, dtype=np.uint64)
     edges = np.arange(0, 2**64, 2**52, dtype=np.uint64)
-    table = gating.table()
+    table = hurdles.table()
     for bits in (draws, edges, edges - np.uint64(1), ~draws >> np.uint64(5)):
         exact = np.empty(bits.size)
         normal.deviates(bits, exact)
         rough = np.empty(bits.size)
-        gating.roughly(bits, table, rough)
-        assert np.abs(rough - exact).max() < gating.ROUGH / 2
+        hurdles.approximate_deviates(bits, table, rough)
+        assert np.abs(rough - exact).max() < hurdles.TABLE_ERROR / 2
 
 
 def test_a_weight_beyond_63_bits_shows_in_the_largest() -> None:
     n = 4096
-    terms = capped.Terms(
+    cell_laws = capped.CellLaws(
         start=np.array([0, 1]),
         keys=np.array([[1, 2, 3, 4]], dtype=np.uint64),
         sigma=np.array([40.0]),
@@ -300,9 +304,10 @@ def test_a_weight_beyond_63_bits_shows_in_the_largest() -> None:
     entities = capped.Entities(0, np.zeros(n, dtype=np.uint8), nothing.astype(np.bool_), nothing)
     kinds = (np.uint32, np.uint16, np.uint64, np.int64, np.uint64)
     entries = capped.Entries(*(np.empty(n, dtype=kind) for kind in kinds))
-    most, everybody = np.zeros(1, dtype=np.uint64), np.array([np.inf])
-    capped.admit(
-        terms, entities, np.array([True]), everybody, everybody, entries,
-        np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.uint64), most,
-    )  # fmt: skip
-    assert most[0] >= 2**63
+    everybody = np.array([np.inf])
+    bands = capped.HurdleBands(np.array([True]), everybody, everybody)
+    sums = capped.WeightSums(
+        np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.uint64), np.zeros(1, dtype=np.uint64)
+    )
+    capped.collect_entries(cell_laws, entities, bands, entries, sums)
+    assert sums.largest[0] >= 2**63

@@ -8,8 +8,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-import gathered
-import worlds
 from fraudworld.engine.local import LocalEngine
 from fraudworld.policy.loader import load_pack
 from fraudworld.stages.accounts import stage as accounts_stage
@@ -19,6 +17,7 @@ from fraudworld.stages.network import links
 from fraudworld.stages.network.devices import draw_devices, plan_devices
 from fraudworld.stages.network.links import draw_links
 from fraudworld.stages.parties import stage as parties_stage
+from support import gathered, worlds
 
 PACK = load_pack().pack
 ROLES = PACK.codes("device_link_role")

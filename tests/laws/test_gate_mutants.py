@@ -15,7 +15,7 @@ from fraudworld.contracts import TABLES
 from fraudworld.errors import InputError
 from fraudworld.gates import Gateboard, judge
 from fraudworld.gates.schema import violations
-from mutants import MUTANTS, Mutant
+from support.mutants import MUTANTS, Mutant
 
 DOCS = Path(__file__).parents[2] / "docs/gates.md"
 LAYER = "data/layer3/6A"
@@ -170,7 +170,7 @@ def test_a_policy_that_is_not_the_runs_is_refused(world):
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"parameter_hash": "x", "pack": {}}'])
 def test_a_policy_that_is_none_is_refused(world, text):
     replace_policy(world, text)
-    with pytest.raises(InputError, match="PRIOR_PACK_INVALID"):
+    with pytest.raises(InputError, match="PRIOR_PACK_SCHEMA_INVALID"):
         judge(world)
 
 

@@ -7,8 +7,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-import gathered
-import worlds
 from fraudworld.engine.local import LocalEngine
 from fraudworld.policy.loader import load_pack
 from fraudworld.stages.accounts.draw import (
@@ -24,6 +22,7 @@ from fraudworld.stages.instruments.draw import (
 )
 from fraudworld.stages.parties.draw import draw_parties
 from fraudworld.stages.parties.plan import plan_counts
+from support import gathered, worlds
 
 PACK = load_pack().pack
 

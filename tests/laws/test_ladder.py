@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from calling import Said
 from fraudworld.policy.loader import SHIPPED
 from fraudworld.store import decisions, roles
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.receipt import read_receipt
+from support.calling import Said
 
 Call = Callable[..., Said]
 RED = {"T1", "T2", "T4", "T5", "T6", "T7", "T8"}
@@ -26,7 +26,7 @@ CLIMBED = ("P0", "P1", "P2", "P3", "P4")
 @pytest.fixture(scope="module")
 def climbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A runs root with P0–P4 of a demo world, climbed by the program."""
-    from fraudworld.ladder import climb, publish_ladder
+    from fraudworld.remediation import climb, publish_ladder
     from fraudworld.request import RunRequest
 
     root = tmp_path_factory.mktemp("ladder")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-import gathered
-import worlds
 from fraudworld.engine.local import LocalEngine
 from fraudworld.engine.shards import ATOM, cut
 from fraudworld.errors import InputError
@@ -14,6 +12,7 @@ from fraudworld.kernels.apportion import largest_remainder
 from fraudworld.policy.loader import load_pack
 from fraudworld.stages.parties.draw import draw_parties
 from fraudworld.stages.parties.plan import plan_counts
+from support import gathered, worlds
 
 PACK = load_pack().pack
 

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import chain
 from fraudworld.kernels.apportion import largest_remainder
 from fraudworld.kernels.propagate import (
     exposed_probabilities,
@@ -17,7 +16,8 @@ from fraudworld.kernels.propagate import (
     solve_uplift,
 )
 from fraudworld.policy.loader import load_pack
-from fraudworld.stages.posture.roles import role_table
+from fraudworld.stages.posture.role.roles import role_table
+from support import chain
 
 PACK = load_pack().pack
 ENTITIES = chain.ENTITIES

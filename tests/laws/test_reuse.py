@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fraudworld import pipeline
 from fraudworld.errors import InputError, RefusedError
 from fraudworld.policy.loader import STEMS, load_pack
 from fraudworld.policy.reads import READS, view
 from fraudworld.request import FROM_STATES, RunRequest
+from fraudworld.run import pipeline
 from fraudworld.store.layout import RunPlace
 
 FIRST_READER = {
@@ -101,6 +101,17 @@ def test_another_seed_or_upstream_is_refused(
 ) -> None:
     with pytest.raises(RefusedError, match=f"its {named} is"):
         run(tmp_path, "published_baseline", from_state="S5", base=base, **change)
+
+
+def test_a_base_of_another_law_is_refused_and_of_another_program_is_not(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "VERSIONS", pipeline.VERSIONS | {"fraudworld": "9.9.9"})
+    assert run(tmp_path / "a", "published_baseline", from_state="S5", base=base).grade == "<C"
+    monkeypatch.setattr(pipeline, "VERSIONS", pipeline.VERSIONS | {"law S3": "2"})
+    assert run(tmp_path / "b", "published_baseline", from_state="S3", base=base).grade == "<C"
+    with pytest.raises(RefusedError, match=r"S3 would not be .* its version law S3 is 2 now"):
+        run(tmp_path / "c", "published_baseline", from_state="S4", base=base)
 
 
 def test_same_policy_links_the_files(base: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fraudworld import rng
+from fraudworld.rng import stream as rng
 from golden import golden_worlds as golden
 
 

@@ -10,11 +10,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from fraudworld.contracts.downstream import DOWNSTREAM_TABLES
 from fraudworld.contracts.table import Visibility
-from fraudworld.downstream.place import INDEX, LAYER
-from fraudworld.downstream.request import StreamRequest
-from fraudworld.downstream.stream import stream
+from fraudworld.contracts.transactions import DOWNSTREAM_TABLES
+from fraudworld.layers.transactions.layout import INDEX, LAYER
+from fraudworld.layers.transactions.request import StreamRequest
+from fraudworld.layers.transactions.stream import stream
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.seal import check_run
 
@@ -119,8 +119,8 @@ def test_a_stream_in_its_run_leaves_the_run_as_it_was(
 
 
 def test_two_seeds_are_two_streams(small_stream: Path, small_world: Path, tmp_path: Path) -> None:
-    from fraudworld import pipeline
     from fraudworld.request import RunRequest
+    from fraudworld.run import pipeline
 
     place = pipeline.run(
         RunRequest(profile="demo", scale=0.4, seed=8, runs_root=tmp_path / "runs")

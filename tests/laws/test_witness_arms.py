@@ -11,13 +11,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fraudworld.audit.world import sealed_policy
-from fraudworld.downstream.inputs import open_inputs
-from fraudworld.downstream.witness.judge import summary
-from fraudworld.downstream.world import load_world
+from fraudworld.layers.transactions.inputs import open_inputs
+from fraudworld.layers.transactions.world import load_world
 from fraudworld.policy.loader import load_pack, parameter_hash, write_pack
 from fraudworld.store.layout import RunPlace
-from fraudworld.witness import Arms, Verdict, _Crew, half_dose, without_propagation, witness
+from fraudworld.store.published import sealed_policy
+from fraudworld.t10.arms import (
+    Arms,
+    Verdict,
+    _Crew,
+    half_dose,
+    without_propagation,
+    witness,
+)
+from fraudworld.t10.judge import summary
 
 FLOWS = 20_000
 FREE = ["flow_id", "ts_utc", "merchant_id", "channel_group"]

@@ -15,19 +15,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fraudworld.downstream.place import StreamPlace
-from fraudworld.downstream.request import StreamRequest
-from fraudworld.downstream.stream import stream
-from fraudworld.downstream.witness import effects as e
-from fraudworld.downstream.witness.figures import ArmFigures, Figures, arm_figures
-from fraudworld.downstream.witness.judge import judge, summary
-from fraudworld.downstream.witness.leakage import label_leak
-from fraudworld.downstream.witness.learning import logistic_area, single_areas
-from fraudworld.downstream.witness.measures import measure, of_candidate
-from fraudworld.downstream.witness.sample import Roles, Sample, load, permuted
-from fraudworld.downstream.witness.soundness import soundness
 from fraudworld.errors import InputError
+from fraudworld.layers.transactions.layout import StreamPlace
+from fraudworld.layers.transactions.request import StreamRequest
+from fraudworld.layers.transactions.stream import stream
 from fraudworld.policy.loader import load_pack
+from fraudworld.t10 import effects as e
+from fraudworld.t10.figures import ArmFigures, Figures, arm_figures
+from fraudworld.t10.judge import judge, summary
+from fraudworld.t10.leakage import label_leak
+from fraudworld.t10.learning import logistic_area, single_areas
+from fraudworld.t10.measures import measure, of_candidate
+from fraudworld.t10.sample import Roles, Sample, load, permuted
+from fraudworld.t10.soundness import soundness
 
 BOUNDS = load_pack().pack.downstream_witness
 FLOWS = BOUNDS.flows

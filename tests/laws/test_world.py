@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from fraudworld import pipeline
-from fraudworld.audit import fidelity, invariants
-from fraudworld.audit.world import open_world
 from fraudworld.errors import InputError, RefusedError
 from fraudworld.request import RunRequest
+from fraudworld.run import pipeline
+from fraudworld.store.published import open_world
+from fraudworld.verification import fidelity, invariants
 
 SMALL = {"profile": "demo", "scale": 0.6, "workers": 1}
 

@@ -9,10 +9,10 @@ import json
 
 import pytest
 
-from fraudworld import pipeline
-from fraudworld.audit import fidelity, invariants
-from fraudworld.audit.world import open_world
 from fraudworld.request import RunRequest
+from fraudworld.run import pipeline
+from fraudworld.store.published import open_world
+from fraudworld.verification import fidelity, invariants
 
 pytestmark = pytest.mark.full
 

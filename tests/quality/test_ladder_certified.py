@@ -10,8 +10,8 @@ import pytest
 from fraudworld import api
 from fraudworld.errors import RefusedError
 from fraudworld.gates.certify import SUMMARY
-from fraudworld.ladder import NAMES
 from fraudworld.policy.loader import load_pack
+from fraudworld.remediation import NAMES
 from fraudworld.request import RunRequest
 from fraudworld.store import decisions, roles
 from fraudworld.store.bundle import sha256_file

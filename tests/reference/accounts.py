@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fraudworld.inputs.arrays import Geography
 from fraudworld.kernels import normal
 from fraudworld.kernels.apportion import largest_remainder
 from fraudworld.policy.pack import PolicyPack
-from fraudworld.stages.columns import Geography
 from reference.allocation import Common, Law, allocate
 from reference.draws import Draws, deviate, nearest
 from reference.parties import Party, Row

@@ -1,4 +1,4 @@
-"""An integer plan shared among the entities of a cell: gated, weighted, capped."""
+"""An integer plan shared among the entities of a cell: hurdle, apportionment, caps."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Cell = TypeVar("Cell")
 
 @dataclass(frozen=True)
 class Law:
-    """`zero_share` may hold none at all; the rest by log-normal weights, none above its room.
+    """A share of `zero_share` holds none; the others hold by log-normal weights, within a cap.
 
-    draws: of every entity its gate and its weight; slots: a draw for each it could hold.
+    draws: hurdle draw and weight draw of every entity; slots: a draw for each possible holding.
     """
 
     zero_share: float
@@ -28,9 +28,9 @@ class Law:
 
 @dataclass(frozen=True)
 class Common:
-    """What an entity brings to all its products: a gate and a weight factor, correlated so."""
+    """Factors an entity brings to all its products, for the hurdle and for the weight."""
 
-    gate: Callable[[int], float]
+    hurdle: Callable[[int], float]
     weight: Callable[[int], float]
     correlation: float
 
@@ -44,18 +44,18 @@ def allocate(
     *,
     capped: bool = True,
 ) -> dict[int, int]:
-    """How many every entity gets of its cell's plan.
+    """Holdings of every entity.
 
-    The eligible of a cell are the round((1 − zero_share) · n) with the largest gates, more if
-    its plan needs more hands. They share the plan by weight, in whole numbers by largest
-    remainder. What exceeds an entity's room goes to the free slots of eligible entities of
-    the cell with the smallest draws; what finds no slot is lost.
+    Eligible are the round((1 − zero_share) · n) entities of a cell with the smallest hurdle
+    keys, more where the plan needs more. They share the plan by weight, in integers by largest
+    remainder. What exceeds an entity's room goes to the free slots of the cell with the
+    smallest draws; what finds no slot is dropped.
     """
     widest = max([1, *room.values()])
     out: dict[int, int] = {}
     for cell, entities in cells.items():
         wanted = max(nearest((1.0 - law.zero_share) * len(entities)), -(-plan[cell] // widest))
-        eligible = first(wanted, entities, lambda e: _gate(e, law, common))
+        eligible = first(wanted, entities, lambda e: _hurdle_key(e, law, common))
         counts = _shared(plan[cell], {e: _weight(e, law, common) for e in eligible})
         if capped:
             excess = sum(max(n - room[e], 0) for e, n in counts.items())
@@ -67,12 +67,12 @@ def allocate(
     return out
 
 
-def _gate(entity: int, law: Law, common: Common | None) -> int:
-    """A key that is small where the gate is large: 28 bits below the point decide a rank."""
+def _hurdle_key(entity: int, law: Law, common: Common | None) -> int:
+    """Small for a large deviate; 28 bits below the point decide a rank."""
     own = deviate(law.draws(entity, 0))
     if common:
         rho = common.correlation
-        own = math.sqrt(rho) * common.gate(entity) + math.sqrt(1.0 - rho) * own
+        own = math.sqrt(rho) * common.hurdle(entity) + math.sqrt(1.0 - rho) * own
     return int((16.0 - own) * 2**28)
 
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fraudworld.inputs.arrays import Geography, Merchants
 from fraudworld.kernels import normal
 from fraudworld.kernels.apportion import largest_remainder
 from fraudworld.policy.models import ZeroInflatedPoisson
 from fraudworld.policy.pack import PolicyPack
-from fraudworld.stages.columns import Geography, Merchants
 from reference.accounts import Account
 from reference.allocation import Law, allocate
 from reference.draws import ROUNDS, Draws, below, category, dealt, first, nearest, pick

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
+from fraudworld.inputs.arrays import Geography, Merchants
 from fraudworld.policy.pack import PolicyPack
-from fraudworld.stages.columns import Geography, Merchants
 from reference.demand import FAMILY, HOME, Asked
 from reference.devices import Device, poisson_category
 from reference.draws import U64, Draws, below, category, pick

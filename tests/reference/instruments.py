@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
+from fraudworld.inputs.arrays import Geography
 from fraudworld.kernels.apportion import largest_remainder
 from fraudworld.policy.pack import PolicyPack
-from fraudworld.stages.columns import Geography
 from reference.accounts import Account, products
 from reference.allocation import Law, allocate
 from reference.draws import Draws, nearest, pick

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fraudworld.inputs.arrays import Geography
 from fraudworld.kernels import normal
 from fraudworld.kernels.apportion import bounded, controlled, fit, largest_remainder
 from fraudworld.policy.pack import PolicyPack
-from fraudworld.stages.columns import Geography
 from reference.draws import ROUNDS, Draws, below, category, dealt, deviate
 
 ATOM = 1024

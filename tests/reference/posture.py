@@ -9,11 +9,11 @@ from functools import partial
 
 import numpy as np
 
+from fraudworld.inputs.arrays import Merchants
 from fraudworld.kernels import normal
 from fraudworld.kernels.apportion import largest_remainder
 from fraudworld.policy.models import RolePriors
 from fraudworld.policy.pack import PolicyPack
-from fraudworld.stages.columns import Merchants
 from reference.accounts import Account
 from reference.devices import Device
 from reference.draws import Draws, category, deviate

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from fraudworld.contracts import TABLES, Kind, Table
+from fraudworld.inputs.arrays import Geography, Merchants
 from fraudworld.policy.pack import PolicyPack
-from fraudworld.stages.columns import Geography, Merchants
 from reference import accounts, demand, devices, endpoints, instruments, parties, posture
 from reference.parties import Row
 

@@ -1,34 +1,58 @@
-"""Pages keep their word: links lead somewhere, commands and make targets exist."""
+"""Pages hold: links and anchors exist, and so do commands, make targets and error codes."""
 
 from __future__ import annotations
 
 import re
 import shlex
+from collections import Counter
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer.main
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
-from fraudworld.cli import app
+import fraudworld
+from fraudworld.cli.app import app
 from repo import repository as repo
 
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 PAGES = [repo.name(p) for p in repo.pages()]
 SHELL = {"|", ">", "<", "&&", ";", "\\"}
+MARKDOWN = MarkdownIt("commonmark").enable("table")
+ERROR_CODE = re.compile(r"\b6[AB]\.[A-Z0-9]+\.[A-Z0-9_]*[A-Z0-9](?![A-Z0-9_])")
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_links_lead_to_files_of_this_repository(page: str) -> None:
-    path = repo.ROOT / page
-    lost = [
-        target
-        for target in LINK.findall(path.read_text("utf-8"))
-        if "://" not in target
-        and not target.startswith("#")
-        and not (path.parent / target.split("#")[0]).exists()
-    ]
-    assert lost == []
+def test_links_lead_to_files_and_headings_of_this_repository(page: str) -> None:
+    assert lost_links(repo.ROOT / page) == []
+
+
+@pytest.mark.parametrize(
+    ("target", "lost"),
+    [
+        ("other.md", False),
+        ("other.md#the-second-heading", False),
+        ("other.md#twice-1", False),
+        ("#here", False),
+        ("https://www.apache.org/licenses/#none", False),
+        ("missing.md", True),
+        ("other.md#no-such-heading", True),
+        ("other.md#twice-2", True),
+        ("other.md#not-a-heading", True),
+        ("#nowhere", True),
+    ],
+)
+def test_lost_links_are_found(tmp_path: Path, target: str, lost: bool) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"# Here\n\n| a table |\n|---|\n| [link]({target}), `[code](gone.md)` |\n")
+    (tmp_path / "other.md").write_text(
+        "# The `second` heading!\n\n## Twice\n\n## Twice\n\n```\n# Not a heading\n```\n"
+    )
+    assert lost_links(page) == ([target] if lost else [])
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -77,11 +101,67 @@ def test_every_guide_and_decision_is_in_its_index() -> None:
         assert beside <= linked
 
 
+def test_every_error_code_is_in_the_contract() -> None:
+    page = (repo.ROOT / "docs/contract.md").read_text("utf-8")
+    raised = {
+        code
+        for module in repo.modules()
+        for code in ERROR_CODE.findall((repo.ROOT / module).read_text("utf-8"))
+    }
+    assert sorted(raised - set(ERROR_CODE.findall(page))) == []
+
+
+def test_the_citation_names_the_version() -> None:
+    text = (repo.ROOT / "CITATION.cff").read_text("utf-8")
+    assert re.findall(r"^version: (.+)$", text, re.MULTILINE) == [fraudworld.__version__]
+
+
 def test_every_test_folder_is_on_the_map() -> None:
     here = repo.ROOT / "tests"
     page = (here / "README.md").read_text("utf-8")
     folders = [p.name for p in here.iterdir() if p.is_dir() and any(p.rglob("test_*.py"))]
     assert [f for f in folders if f"`{f}/`" not in page] == []
+
+
+def lost_links(page: Path) -> list[str]:
+    """Relative links of a page whose file, or heading in a Markdown file, does not exist."""
+    return [target for target in targets(page) if not exists(page, target)]
+
+
+def targets(page: Path) -> Iterator[str]:
+    """Link and image targets of a page; code is left out."""
+    for token in MARKDOWN.parse(page.read_text("utf-8")):
+        for child in token.children or []:
+            target = child.attrGet("href") or child.attrGet("src")
+            if target is not None:
+                yield str(target)
+
+
+def exists(page: Path, target: str) -> bool:
+    """Does a relative target exist? Targets with a scheme count as existing."""
+    if "://" in target:
+        return True
+    name, _, anchor = target.partition("#")
+    path = page.parent / name if name else page
+    return path.exists() and (not anchor or path.suffix != ".md" or anchor in anchors(path))
+
+
+def anchors(page: Path) -> set[str]:
+    """Anchors of a page's headings by GitHub's law: the n-th repetition ends with `-n`."""
+    tokens = MARKDOWN.parse(page.read_text("utf-8"))
+    titles = [slug(b) for a, b in pairwise(tokens) if a.type == "heading_open"]
+    seen: Counter[str] = Counter()
+    found = set()
+    for title in titles:
+        found.add(f"{title}-{seen[title]}" if seen[title] else title)
+        seen[title] += 1
+    return found
+
+
+def slug(heading: Token) -> str:
+    """Lower case, punctuation removed, spaces as hyphens."""
+    text = "".join(child.content for child in heading.children or [])
+    return re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-")
 
 
 def wrong_words(line: str) -> list[str]:

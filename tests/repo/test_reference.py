@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fraudworld.contracts import reference as tables
 from fraudworld.gates import reference as gates
+from fraudworld.rng import reference as streams
 from repo import repository as repo
 
 BOARD = "data/layer3/6A/validation/realism_gate_6A.json"
@@ -15,6 +16,11 @@ BOARD = "data/layer3/6A/validation/realism_gate_6A.json"
 def test_the_page_of_tables_is_current() -> None:
     written = (repo.ROOT / "docs/tables.md").read_text("utf-8")
     assert written == tables.page(), "run: make docs"
+
+
+def test_the_page_of_streams_is_current() -> None:
+    written = (repo.ROOT / "docs/streams.md").read_text("utf-8")
+    assert written == streams.page(), "run: make docs"
 
 
 def test_the_page_of_gates_is_current(demo_world: Path) -> None:

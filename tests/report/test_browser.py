@@ -71,7 +71,7 @@ def page(demo_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return report.refresh(run).page
 
 
-class Seen:
+class PhaseEvidence:
     """A page opened in a browser, and all it said and asked for meanwhile."""
 
     def __init__(self, browser: Any, path: Path, **look: Any) -> None:
@@ -86,18 +86,18 @@ class Seen:
 
 
 @pytest.fixture(scope="module")
-def seen(browser: Any, page: Path) -> Seen:
+def seen(browser: Any, page: Path) -> PhaseEvidence:
     """The report in light."""
-    return Seen(browser, page, color_scheme="light")
+    return PhaseEvidence(browser, page, color_scheme="light")
 
 
-def test_nothing_is_said_and_nothing_is_fetched(seen: Seen, page: Path) -> None:
+def test_nothing_is_said_and_nothing_is_fetched(seen: PhaseEvidence, page: Path) -> None:
     assert seen.said == []
     assert seen.asked == [page.as_uri()]
 
 
 @pytest.mark.parametrize("name", [figure.name for figure in FIGURES])
-def test_every_figure_is_drawn(seen: Seen, name: str) -> None:
+def test_every_figure_is_drawn(seen: PhaseEvidence, name: str) -> None:
     """Marks, not only axes: what a datum stands behind; and an alternative text with figures."""
     drawing = seen.tab.locator(f"#figure-{name} svg")
     assert drawing.count() == 1
@@ -119,7 +119,7 @@ def test_every_figure_is_drawn(seen: Seen, name: str) -> None:
         ("neighbourhood", ".mark-symbol path", "risk tier"),
     ],
 )
-def test_hovering_tells_the_figures(seen: Seen, name: str, mark: str, shows: str) -> None:
+def test_hovering_tells_the_figures(seen: PhaseEvidence, name: str, mark: str, shows: str) -> None:
     target = seen.tab.locator(f"#figure-{name} {mark}").first
     target.scroll_into_view_if_needed()
     target.hover(force=True)
@@ -128,7 +128,7 @@ def test_hovering_tells_the_figures(seen: Seen, name: str, mark: str, shows: str
     assert shows in tooltip.inner_text()
 
 
-def test_another_party_can_be_picked_by_keyboard(seen: Seen) -> None:
+def test_another_party_can_be_picked_by_keyboard(seen: PhaseEvidence) -> None:
     drawing = seen.tab.locator("#figure-neighbourhood")
     before = drawing.locator("svg").inner_html()
     drawing.locator("select").focus()
@@ -139,7 +139,7 @@ def test_another_party_can_be_picked_by_keyboard(seen: Seen) -> None:
     )
 
 
-def test_the_numbers_behind_a_figure_open_as_a_table(seen: Seen) -> None:
+def test_the_numbers_behind_a_figure_open_as_a_table(seen: PhaseEvidence) -> None:
     details = seen.tab.locator("figure:has(#figure-caps) details")
     details.locator("summary").focus()
     seen.tab.keyboard.press("Enter")
@@ -151,7 +151,7 @@ def test_the_numbers_behind_a_figure_open_as_a_table(seen: Seen) -> None:
     )
 
 
-def test_dragging_a_curve_moves_it(seen: Seen) -> None:
+def test_dragging_a_curve_moves_it(seen: PhaseEvidence) -> None:
     drawing = seen.tab.locator("#figure-devices_per_ip svg")
     drawing.scroll_into_view_if_needed()
     first = drawing.locator(".role-axis-label").first
@@ -168,11 +168,11 @@ def test_dragging_a_curve_moves_it(seen: Seen) -> None:
 def test_dark_light_and_print_differ(browser: Any, page: Path, tmp_path: Path) -> None:
     """Paper and ink follow the system, the button and the printer; print is always light."""
 
-    def paper(seen: Seen) -> str:
+    def paper(seen: PhaseEvidence) -> str:
         return str(seen.tab.evaluate("getComputedStyle(document.body).backgroundColor"))
 
-    light = Seen(browser, page, color_scheme="light")
-    dark = Seen(browser, page, color_scheme="dark")
+    light = PhaseEvidence(browser, page, color_scheme="light")
+    dark = PhaseEvidence(browser, page, color_scheme="dark")
     assert paper(light) == "rgb(255, 255, 255)"
     assert paper(dark) != paper(light)
     for seen, name in ((light, "light"), (dark, "dark")):
@@ -193,7 +193,7 @@ def test_text_stands_out_from_its_ground(browser: Any, page: Path) -> None:
     grounds = ("--paper", "--panel")
     cells = [f"--d{i}" for i in range(7)] + ["--blank"]
     for scheme in ("light", "dark"):
-        seen = Seen(browser, page, color_scheme=scheme)
+        seen = PhaseEvidence(browser, page, color_scheme=scheme)
         value = {
             name: _luminance(seen.tab.evaluate(COLOUR, name)) for name in (*inks, *grounds, *cells)
         }

@@ -21,7 +21,7 @@ ASSETS = repo.ROOT / "src/fraudworld/report/assets"
 )
 def test_it_is_what_its_makers_publish() -> None:
     said = subprocess.run(
-        [sys.executable, repo.ROOT / "benches/report_library.py", "--check"],
+        [sys.executable, repo.ROOT / "tools/report_library.py", "--check"],
         capture_output=True,
         text=True,
         check=False,

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import fraudworld as fw
-from calling import Said
 from fraudworld.contracts import BY_NAME, TABLES
 from fraudworld.errors import InputError
+from support.calling import Said
 
 Call = Callable[..., Said]
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
 from collections import deque
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from fraudworld import jit
-from fraudworld.kernels import philox
+from fraudworld.rng import philox
 
 FRESH = """
 from fraudworld import jit
-from fraudworld.kernels import philox
+from fraudworld.rng import philox
 assert not philox.fill.signatures
 with jit.loading():
     pass
@@ -40,8 +42,7 @@ class Kernel:
         self.targetctx = SimpleNamespace(codegen=lambda: ready.wait(10) and "this")
         index = [(name, "other" if i == 0 else "this") for i, name in enumerate(types)]
         self._cache = SimpleNamespace(
-            _cache_file=SimpleNamespace(_load_index=lambda: index),
-            _index_key=lambda name, processor: (name, processor),
+            signatures=lambda processor: [name for name, of in index if of == processor]
         )
 
     def compile(self, name):
@@ -75,3 +76,72 @@ def test_no_more_is_loaded_once_the_body_has_failed(waiting):
         if thread.name == "kernels":
             thread.join(10)
     assert kernels[-1].compiled == []
+
+
+OWN = """
+import numpy as np
+from fraudworld.jit import kernel, loading
+
+@kernel
+def triple(x, out):
+    for i in range(x.size):
+        out[i] = 3 * x[i]
+
+with loading():
+    pass
+out = np.empty(4, dtype=np.int64)
+triple(np.arange(4), out)
+hits = getattr(getattr(triple, "stats", None), "cache_hits", {})
+print(out.tolist(), sum(hits.values()))
+"""
+
+
+@pytest.fixture
+def own_kernel(tmp_path: Path):
+    """A script with one kernel, run in a process of its own: (values, cache hits)."""
+    script = tmp_path / "own.py"
+    script.write_text(OWN)
+
+    def run(**environment: str) -> str:
+        words = [sys.executable, str(script)]
+        done = subprocess.run(
+            words, capture_output=True, text=True, env=os.environ | environment, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout.strip()
+
+    return run, tmp_path / "__pycache__"
+
+
+MADE, FOUND = "[0, 3, 6, 9] 0", "[0, 3, 6, 9] 1"
+DAMAGE = {
+    "index cut": ("*.nbi", lambda data: data[: len(data) // 2]),
+    "index empty": ("*.nbi", lambda data: b""),
+    "index of a lost type": (
+        "*.nbi",
+        lambda data: data.split(b".", 1)[0] + b"." + b"cfraudworld.jit\ngone\n.",
+    ),
+    "code cut": ("*.nbc", lambda data: data[: len(data) // 2]),
+    "code empty": ("*.nbc", lambda data: b""),
+    "code flipped": ("*.nbc", lambda data: data[:-9] + bytes(b ^ 255 for b in data[-9:])),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_damaged_cache_entry_is_a_miss_and_is_replaced(own_kernel, name: str) -> None:
+    run, cache = own_kernel
+    assert (run(), run()) == (MADE, FOUND)
+    pattern, damage = DAMAGE[name]
+    (path,) = cache.glob(pattern)
+    path.write_bytes(damage(path.read_bytes()))
+    assert (run(), run()) == (MADE, FOUND)
+
+
+def test_kernels_run_where_nothing_can_be_cached_or_compiled(own_kernel, tmp_path: Path) -> None:
+    run, cache = own_kernel
+    cache.write_text("a file where the folder should be")
+    nowhere = tmp_path / "file"
+    nowhere.write_text("")
+    assert run(HOME=str(nowhere), XDG_CACHE_HOME=str(nowhere)) == MADE
+    assert run(NUMBA_CACHE_DIR=str(nowhere)) == MADE
+    assert run(NUMBA_DISABLE_JIT="1") == MADE

@@ -67,16 +67,16 @@ LATER = -1
 
 
 class Held:
-    """What the rows of a future made: the halves that are kept and, for `both`, that are told.
+    """Results of the rows of a future that stay on the worker, and for `run` their summaries.
 
     Tells Dask its size: by it results are placed, moved and spilled.
     """
 
-    __slots__ = ("kept", "size", "told")
+    __slots__ = ("kept", "size", "summaries")
 
-    def __init__(self, kept: Sequence[Any], told: Sequence[Any] = ()) -> None:
+    def __init__(self, kept: Sequence[Any], summaries: Sequence[Any] = ()) -> None:
         self.kept = kept
-        self.told = told
+        self.summaries = summaries
         self.size = bytes_in(list(kept))
 
     def __sizeof__(self) -> int:
@@ -132,25 +132,29 @@ class DaskEngine:
             self._open.close()
             raise
 
-    def keep(
+    def submit(
         self, task: Callable[..., Any], *columns: Iterable[Any], later: bool = False
     ) -> list[Any]:
         made = self._round(_keep, task, columns, LATER if later else 0)
         return [item for items in made for item in items]
 
-    def ask(self, task: Callable[..., Any], *columns: Iterable[Any]) -> list[Any]:
-        return self.fetch(self.keep(task, *columns))
+    def collect(self, task: Callable[..., Any], *columns: Iterable[Any]) -> list[Any]:
+        return self.fetch(self.submit(task, *columns))
 
-    def both(
+    def run(
         self, task: Callable[..., tuple[Any, Any]], *columns: Iterable[Any]
     ) -> tuple[list[Any], list[Any]]:
         made = self._round(_both, task, columns)
         futures = [items[0].future for items in made]
         if self._here:  # a result of this process comes as it is: nothing is moved
-            told = [held.told for held in self._results(futures)]
+            summaries = [held.summaries for held in self._results(futures)]
         else:
-            told = self._results(self._submit("told", _told, [(future,) for future in futures]))
-        return [item for items in made for item in items], [row for rows in told for row in rows]
+            summaries = self._results(
+                self._submit("told", _summary, [(future,) for future in futures])
+            )
+        return [item for items in made for item in items], [
+            row for rows in summaries for row in rows
+        ]
 
     def fetch(self, items: Sequence[Any]) -> list[Any]:
         futures = {item.future.key: item.future for item in items}
@@ -340,7 +344,7 @@ class DaskEngine:
     def _check_workers(self, scratch: Path) -> int:
         """All workers run our code and see `scratch`; returns their threads."""
         try:
-            self._results(self._submit("told", _told, [(Held([]),)]))
+            self._results(self._submit("told", _summary, [(Held([]),)]))
         except LostError as error:
             raise InputError(
                 "6A.CLI.NO_WORKERS",
@@ -410,8 +414,8 @@ def _keep(expected: Versions, law: Any, plan: list[Any], sources: list[Held]) ->
 
 
 def _both(expected: Versions, law: Any, plan: list[Any], sources: list[Held]) -> Held:
-    kept, told = zip(*_run(expected, law, plan, sources), strict=True)
-    return Held(kept, told)
+    kept, summaries = zip(*_run(expected, law, plan, sources), strict=True)
+    return Held(kept, summaries)
 
 
 def _run(expected: Versions, law: Any, plan: list[Any], sources: list[Held]) -> list[Any]:
@@ -433,8 +437,8 @@ def _given(task: Any) -> Held:
     return Held([task])
 
 
-def _told(held: Held) -> Sequence[Any]:
-    return held.told
+def _summary(held: Held) -> Sequence[Any]:
+    return held.summaries
 
 
 def _name(task: Callable[..., Any]) -> str:

@@ -46,7 +46,7 @@ class LocalEngine:
         self._results = Results(memory, scratch)
         self._closed = False
 
-    def keep(
+    def submit(
         self, task: Callable[..., Any], *columns: Iterable[Any], later: bool = False
     ) -> list[Item]:
         # A task waits for its inputs on its own thread. They were asked for before it, and
@@ -55,14 +55,14 @@ class LocalEngine:
         pool = self._later if later else self._pool
         return [LocalItem(pool.submit(self._kept, task, row)) for row in zip(*columns, strict=True)]
 
-    def ask(self, task: Callable[..., Any], *columns: Iterable[Any]) -> list[Any]:
+    def collect(self, task: Callable[..., Any], *columns: Iterable[Any]) -> list[Any]:
         return self._all(_run, task, columns)
 
-    def both(
+    def run(
         self, task: Callable[..., tuple[Any, Any]], *columns: Iterable[Any]
     ) -> tuple[list[Item], list[Any]]:
         done = self._all(self._split, task, columns)
-        return [LocalItem(kept) for kept, _ in done], [told for _, told in done]
+        return [LocalItem(kept) for kept, _ in done], [summaries for _, summaries in done]
 
     def fetch(self, items: Sequence[Any]) -> list[Any]:
         return [item.get() for item in items]
@@ -102,8 +102,8 @@ class LocalEngine:
         return self._results.put(_run(task, row))
 
     def _split(self, task: Callable[..., Any], row: tuple[Any, ...]) -> tuple[Kept, Any]:
-        kept, told = _run(task, row)
-        return self._results.put(kept), told
+        kept, summaries = _run(task, row)
+        return self._results.put(kept), summaries
 
     def __enter__(self) -> LocalEngine:
         return self

@@ -28,7 +28,7 @@ class Engine(Protocol):
 
     workers: int
 
-    def keep(
+    def submit(
         self, task: Callable[..., Any], *columns: Iterable[Any], later: bool = False
     ) -> list[Item]:
         """Start the tasks and return at once; what they make is kept.
@@ -38,11 +38,11 @@ class Engine(Protocol):
         """
         ...
 
-    def ask(self, task: Callable[..., Any], *columns: Iterable[Any]) -> list[Any]:
+    def collect(self, task: Callable[..., Any], *columns: Iterable[Any]) -> list[Any]:
         """What the tasks return, in the order of the rows. Raises what a task died of."""
         ...
 
-    def both(
+    def run(
         self, task: Callable[..., tuple[Any, Any]], *columns: Iterable[Any]
     ) -> tuple[list[Item], list[Any]]:
         """For tasks that return (kept, told): items of the one, values of the other."""

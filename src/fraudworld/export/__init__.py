@@ -17,7 +17,7 @@ import duckdb
 from fraudworld.api import World
 from fraudworld.errors import InputError, RefusedError
 from fraudworld.export import files, graphs
-from fraudworld.store.whole import beside
+from fraudworld.store.atomic import atomic_directory
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def export(world: World, to: str, dest: Path, *, observable: bool = False) -> Pa
             remedy="name a folder that does not exist yet",
         )
     try:
-        with beside(dest) as staged:
+        with atomic_directory(dest) as staged:
             BY_FORMAT[to].write(world, staged, observable=observable)
     except (OSError, duckdb.IOException) as error:
         raise InputError(

@@ -8,6 +8,7 @@ from typing import Any
 
 from fraudworld.api import World
 from fraudworld.contracts import Kind, Table
+from fraudworld.documents import write_json
 from fraudworld.export import metadata
 from fraudworld.export.graph import EDGES, NODES
 
@@ -91,5 +92,4 @@ def to_csv(world: World, folder: Path, *, observable: bool) -> None:
     }
     documents["run_receipt"] = receipt
     for stem, document in documents.items():
-        text = json.dumps(document, indent=1, ensure_ascii=False)
-        (folder / f"{stem}.json").write_text(text + "\n", "utf-8")
+        write_json(folder / f"{stem}.json", document)

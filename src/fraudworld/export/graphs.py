@@ -147,7 +147,7 @@ def _one_hot(node: Node, found: dict[str, Any]) -> np.ndarray[Any, Any]:
 
 
 def _risky(world: World, node: Node, found: dict[str, Any]) -> np.ndarray[Any, Any]:
-    from fraudworld.audit.world import sealed_policy
+    from fraudworld.store.published import sealed_policy
 
     clean = sealed_policy(world.root).fraud_role_taxonomy.entities[node.entity].clean_family
     family = np.asarray(found["canonical_role_family"], dtype=str)

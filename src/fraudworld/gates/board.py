@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fraudworld.audit.world import sealed_policy
 from fraudworld.contracts import CONTRACT_VERSION
 from fraudworld.errors import InputError
 from fraudworld.gates import caps, network, propagation, roles
@@ -17,6 +16,7 @@ from fraudworld.gates.gate import Guard, Row
 from fraudworld.gates.guards import GUARDS
 from fraudworld.gates.published import Published
 from fraudworld.policy.loader import parameter_hash
+from fraudworld.store.published import sealed_policy
 
 GATES: tuple[Callable[[Sample], Iterator[Row]], ...] = (
     caps.t1_kmax_hard_invariant,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fraudworld.gates.entities import Kind, Rows
-from fraudworld.gates.tally import I64, crossed
+from fraudworld.gates.tally import I64, crosstab
 from fraudworld.policy.pack import PolicyPack
 
 
@@ -25,8 +25,8 @@ class Census:
         codes = (rows.region, rows.group, rows.raw, rows.family)
         columns = (*rows.codes.values(), rows.region, rows.label)
         return (
-            crossed(*zip(codes, self.roles.shape, strict=True)),
-            crossed(*zip(columns, self.seen.shape, strict=True)),
+            crosstab(*zip(codes, self.roles.shape, strict=True)),
+            crosstab(*zip(columns, self.seen.shape, strict=True)),
         )
 
     def add(self, found: tuple[I64, I64]) -> None:

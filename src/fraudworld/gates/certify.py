@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from fraudworld.audit.world import sealed_policy
 from fraudworld.contracts import CONTRACT_VERSION
+from fraudworld.documents import load_json
 from fraudworld.errors import RefusedError
 from fraudworld.gates.board import GATES, ROUTING
 from fraudworld.gates.counts import Counts, Sample, pooled
@@ -21,6 +20,7 @@ from fraudworld.policy.pack import PolicyPack
 from fraudworld.request import RunRequest
 from fraudworld.store.attestation import write_certificate
 from fraudworld.store.bundle import sha256_file
+from fraudworld.store.published import sealed_policy
 
 Witness = Callable[[Mapping[int, Path]], Sequence[Row]]
 """T10's rows, from the run of every seed."""
@@ -48,7 +48,7 @@ def certify(
     """
     require_seeds(seeds)
     runs = {seed: runner(seed) for seed in seeds}
-    boards = {seed: json.loads((run / BOARD).read_text("utf-8")) for seed, run in runs.items()}
+    boards = {seed: load_json(run / BOARD) for seed, run in runs.items()}
     pack = sealed_policy(next(iter(runs.values())))
     across = [
         *judged_together(pack, list(boards.values())),
@@ -83,10 +83,7 @@ def judged_together(pack: PolicyPack, boards: Sequence[Mapping[str, Any]]) -> li
 
 def copied_states(runs: dict[int, Path]) -> list[str]:
     """Datasets two different seeds share, value for value, though randomness acts in them."""
-    digests = {
-        seed: json.loads((run / INDEX).read_text("utf-8"))["content_digests"]
-        for seed, run in runs.items()
-    }
+    digests = {seed: load_json(run / INDEX)["content_digests"] for seed, run in runs.items()}
     return sorted(
         f"{name}: seeds {a} and {b}"
         for a, b in combinations(sorted(digests), 2)

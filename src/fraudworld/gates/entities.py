@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from fraudworld.contracts import BY_NAME, Table
 from fraudworld.errors import InputError
-from fraudworld.gates.ahead import ahead
 from fraudworld.gates.columns import invalid
+from fraudworld.gates.prefetch import prefetch
 from fraudworld.gates.published import Columns, Published
-from fraudworld.gates.tally import I64, chunks, placed
+from fraudworld.gates.tally import I64, chunks, ravel_codes
 from fraudworld.policy.pack import PolicyPack
 
 Result = TypeVar("Result")
@@ -139,7 +139,7 @@ class Kind:
         if self._plain:
             return self._published.beside(lambda found: fn(self._rows(found)), *self._columns)
         found = {name: v for read in self._columns for name, v in self._ordered(*read).items()}
-        return ahead(
+        return prefetch(
             lambda part: fn(self._rows({name: v[part] for name, v in found.items()})),
             chunks(self.ids.n),
         )
@@ -211,7 +211,7 @@ class Kind:
     def _rows(self, found: Columns) -> Rows:
         codes = {name: found[name] for name in self.source.codes}
         raw, family = found["raw_role"], found["canonical_role_family"]
-        cell = placed((raw, len(self.raw_roles)), (family, len(self.families)))
+        cell = ravel_codes((raw, len(self.raw_roles)), (family, len(self.families)))
         return Rows(
             codes=codes,
             region=found[self.source.region],

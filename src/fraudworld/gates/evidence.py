@@ -19,7 +19,7 @@ from fraudworld.gates.holdings import Holdings, count_holdings, stated_holdings
 from fraudworld.gates.owners import ASSETS, Owned, Owners
 from fraudworld.gates.published import Published
 from fraudworld.gates.sharing import Network, count_network
-from fraudworld.gates.tally import I64, crossed
+from fraudworld.gates.tally import I64, crosstab
 from fraudworld.policy.pack import PolicyPack
 
 
@@ -144,7 +144,7 @@ class Evidence:
         found = self.published.columns(
             BY_NAME["s5_merchant_fraud_roles_6A"], "raw_role", "canonical_role_family"
         )
-        return crossed(
+        return crosstab(
             (found["raw_role"], len(self.pack.codes("merchant_raw_role"))),
             (found["canonical_role_family"], len(self.pack.codes("merchant_family"))),
         )

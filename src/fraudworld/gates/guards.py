@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudworld.errors import InputError
-from fraudworld.gates.ahead import ahead
 from fraudworld.gates.evidence import Evidence
 from fraudworld.gates.gate import Guard, Row
 from fraudworld.gates.network import degrees, quantile
+from fraudworld.gates.prefetch import prefetch
 from fraudworld.gates.roles import ENTITIES, role_counts
 from fraudworld.gates.statistics import auc, mantel_haenszel, poisson_interval
 from fraudworld.gates.tally import I64
@@ -260,7 +260,7 @@ def leakage(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
         inside = [values[:, 0] == group for group in np.unique(values[:, 0])]
         judged = [rows for rows in inside if bad[rows].sum() > 0 and good[rows].sum() > 0]
         tree = partial(_tree_auc, values[:, 1:], bad, good)
-        areas, weights = list(ahead(tree, judged)), [bad[rows].sum() for rows in judged]
+        areas, weights = list(prefetch(tree, judged)), [bad[rows].sum() for rows in judged]
         value = float(np.average(areas, weights=weights)) if areas else float("nan")
         yield Guard(f"leakage_{kind}", value <= bound, _known(value), f"<= {bound:g}")
 

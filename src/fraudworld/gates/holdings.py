@@ -10,13 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudworld.contracts import BY_NAME
-from fraudworld.gates.ahead import ahead
 from fraudworld.gates.census import Census
 from fraudworld.gates.columns import invalid
 from fraudworld.gates.entities import Ids, Kind
 from fraudworld.gates.owners import NOBODY, Owned, Owners
+from fraudworld.gates.prefetch import prefetch
 from fraudworld.gates.published import Columns, Published
-from fraudworld.gates.tally import CHUNK, I64, Kept, Met, Tally, added, chunks, crossed, met
+from fraudworld.gates.tally import (
+    CHUNK,
+    I64,
+    Kept,
+    Occurrences,
+    Tally,
+    added,
+    chunks,
+    crosstab,
+    occurrences,
+)
 from fraudworld.policy.pack import PolicyPack
 
 BAND = 8 * CHUNK
@@ -72,11 +82,13 @@ def _instruments(
     table = BY_NAME["s3_instrument_base_6A"]
     sizes = len(pack.codes("account_type")), len(pack.codes("instrument_type"))
 
-    def count(block: Columns) -> tuple[I64, Met]:
+    def count(block: Columns) -> tuple[I64, Occurrences]:
         account = accounts.ids.rows_of(block["account_id"], table, "account")
         who = owner[account]
         who = who if who.min(initial=0) >= 0 else who[who != NOBODY]
-        return crossed((product[account], sizes[0]), (block["instrument_type"], sizes[1])), met(who)
+        return crosstab(
+            (product[account], sizes[0]), (block["instrument_type"], sizes[1])
+        ), occurrences(who)
 
     pairs, each = np.zeros(sizes, dtype=np.int64), Tally(parties)
     for found, some in published.map(count, table, ("account_id", "instrument_type")):
@@ -94,9 +106,9 @@ def held_by(accounts: Accounts, products: int) -> I64:
             key.sort()
         first = np.flatnonzero(np.diff(key, prepend=key[:1] - 1))
         number = np.diff(np.append(first, key.size))
-        return crossed((key[first] % products, products), (number, int(number.max(initial=0)) + 1))
+        return crosstab((key[first] % products, products), (number, int(number.max(initial=0)) + 1))
 
-    return added(ahead(count, _bands(accounts.owner)))
+    return added(prefetch(count, _bands(accounts.owner)))
 
 
 def _bands(owner: NDArray[np.int32]) -> Iterator[slice | NDArray[np.bool_]]:
@@ -120,6 +132,6 @@ def stated_holdings(published: Published, pack: PolicyPack) -> I64:
         number = block["account_count"]
         if number.min() < 0:
             raise invalid(table, f"holds {number.min()} in account_count")
-        return crossed((block["account_type"], products), (number, int(number.max()) + 1))
+        return crosstab((block["account_type"], products), (number, int(number.max()) + 1))
 
     return added(published.map(count, table, ("account_type", "account_count")))

@@ -11,7 +11,17 @@ from numpy.typing import NDArray
 from fraudworld.contracts import BY_NAME
 from fraudworld.gates.census import Census
 from fraudworld.gates.entities import Ids, Kind, Rows
-from fraudworld.gates.tally import I64, Kept, Met, Tally, crossed, met, narrow, placed, summed
+from fraudworld.gates.tally import (
+    I64,
+    Kept,
+    Occurrences,
+    Tally,
+    crosstab,
+    narrow,
+    occurrences,
+    ravel_codes,
+    summed,
+)
 from fraudworld.policy.pack import PolicyPack
 
 ASSETS = ("account", "device")
@@ -36,13 +46,13 @@ class Owners:
 
     def _traits(self, rows: Rows) -> NDArray[Any]:
         columns = (rows.group, rows.region, rows.raw, rows.risky)
-        return placed(*zip(columns, self.shape, strict=True))
+        return ravel_codes(*zip(columns, self.shape, strict=True))
 
     def counts(self, tally: Tally) -> I64:
         """Parties by (risky?, how many they have of something)."""
         most = int(tally.counts.max(initial=0)) + 1
         return summed(
-            lambda part: crossed((self.traits[part] % 2, 2), (tally.counts[part], most)),
+            lambda part: crosstab((self.traits[part] % 2, 2), (tally.counts[part], most)),
             self.ids.n,
         )
 
@@ -52,8 +62,8 @@ class Found:
     """Some assets counted; `owner` is the row of each one's party, or NOBODY."""
 
     joint: I64
-    each: Met
-    risky_each: Met
+    each: Occurrences
+    risky_each: Occurrences
     owner: NDArray[np.int32]
 
 
@@ -74,16 +84,18 @@ class Owned:
     def of(self, rows: Rows) -> Found:
         """Some assets, counted; `add` adds them to the rest."""
         assert rows.owner is not None
-        asset = placed(*zip((rows.group, rows.raw, rows.risky), self.shape, strict=True))
+        asset = ravel_codes(*zip((rows.group, rows.raw, rows.risky), self.shape, strict=True))
         risky, ids, owned = rows.risky, rows.owner, rows.owner > 0
         if not owned.all():
             asset, risky, ids = asset[owned], risky[owned], ids[owned]
         party = self.owners.ids.rows_of(ids, self.table, "party")
         sizes = int(np.prod(self.owners.shape)), int(np.prod(self.shape))
-        joint = crossed((self.owners.traits[party], sizes[0]), (asset, sizes[1]))
+        joint = crosstab((self.owners.traits[party], sizes[0]), (asset, sizes[1]))
         owner = np.full(owned.size, NOBODY, dtype=np.int32)
         owner[owned] = party
-        return Found(joint.reshape(self.joint.shape), met(party), met(party[risky]), owner)
+        return Found(
+            joint.reshape(self.joint.shape), occurrences(party), occurrences(party[risky]), owner
+        )
 
     def add(self, found: Found) -> None:
         """Add what `of` counted."""
@@ -98,7 +110,7 @@ class Owned:
 
         def some(part: slice) -> I64:
             own = self.each.counts[part] > 0
-            return crossed(
+            return crosstab(
                 (self.owners.traits[part][own] % 2, 2),
                 (self.each.counts[part][own], most),
                 (self.risky_each.counts[part][own], most),

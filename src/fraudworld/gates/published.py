@@ -7,7 +7,6 @@ that is missing, empty or without a column is an InputError; so is what `columns
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -21,9 +20,10 @@ from numpy.typing import NDArray
 
 from fraudworld.contracts import TABLES, Column, Kind, Table
 from fraudworld.contracts.table import IDENTITY
+from fraudworld.documents import load_json
 from fraudworld.errors import InputError
-from fraudworld.gates.ahead import ahead
 from fraudworld.gates.columns import doubtful, invalid, values_of
+from fraudworld.gates.prefetch import prefetch
 from fraudworld.policy.pack import PolicyPack
 
 Result = TypeVar("Result")
@@ -92,7 +92,7 @@ class Published:
                 columns |= other.rows(block.low, block.high)
             return fn(columns)
 
-        yield from ahead(one, first.blocks)
+        yield from prefetch(one, first.blocks)
         self._judged |= {(table.name, name) for table, names in wanted for name in names}
 
     def columns(self, table: Table, *names: str) -> Columns:
@@ -122,7 +122,7 @@ class Published:
             return self._pack.codes(column.codes) if column.codes else ()
         at = (table.name, column.name)
         if at not in self._lists:
-            held = ahead(lambda block: _dictionary(block, table, column), self.blocks(table))
+            held = prefetch(lambda block: _dictionary(block, table, column), self.blocks(table))
             self._lists[at] = tuple(sorted(set().union(*held)))
         return self._lists[at]
 
@@ -130,7 +130,7 @@ class Published:
         """One JSON document of the run's validation folder."""
         path = self._layer / "validation" / f"{name}.json"
         try:
-            return json.loads(path.read_text("utf-8"))
+            return load_json(path)
         except (OSError, ValueError) as error:
             raise InputError(
                 "6A.S5.EVIDENCE_MISSING",
@@ -165,7 +165,7 @@ class Published:
             names -= {name for of, name in self._judged if of == table.name}
             if names:
                 look = _Reader(self, table, names, open_lists=True)
-                for _ in ahead(look.over, self.blocks(table)):
+                for _ in prefetch(look.over, self.blocks(table)):
                     pass
 
     def blocks(self, table: Table) -> tuple[Block, ...]:
@@ -180,7 +180,7 @@ class Published:
             paths = sorted((self._layer / table.name).rglob("part-*.parquet"))
             if not paths:
                 raise invalid(table, "is missing")
-            self._parts[table.name] = tuple(ahead(lambda path: _part(path, table), paths))
+            self._parts[table.name] = tuple(prefetch(lambda path: _part(path, table), paths))
         return self._parts[table.name]
 
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from fraudworld.documents import parse_json, plain_json, pretty_json
 from fraudworld.errors import InternalError
-from fraudworld.store.whole import write_whole
+from fraudworld.store.atomic import write_atomic
 
 
 @cache
 def schema(name: str) -> dict[str, Any]:
     """The schema of an evidence file, by its name without `.json`."""
     text = (files("fraudworld.gates") / "schemas" / f"{name}.schema.json").read_text("utf-8")
-    found: dict[str, Any] = json.loads(text)
+    found: dict[str, Any] = parse_json(text)
     return found
 
 
@@ -26,7 +26,7 @@ def violations(name: str, document: Mapping[str, Any]) -> list[str]:
     from jsonschema import Draft202012Validator
 
     # Through JSON and back: what is judged is what a reader will see.
-    plain = json.loads(json.dumps(document, allow_nan=False))
+    plain = plain_json(document)
     errors = Draft202012Validator(schema(name)).iter_errors(plain)
     return sorted(f"{e.json_path}: {e.message[:200]}" for e in errors)
 
@@ -44,5 +44,4 @@ def write_evidence(path: Path, document: Mapping[str, Any]) -> None:
             where=str(path),
             remedy="report this; nothing was written",
         )
-    text = json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    write_whole(path, (text + "\n").encode())
+    write_atomic(path, pretty_json(document))

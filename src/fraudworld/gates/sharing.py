@@ -16,13 +16,13 @@ from fraudworld.gates.published import Columns, Published
 from fraudworld.gates.tally import (
     I64,
     Kept,
-    Met,
+    Occurrences,
     Tally,
     counted,
-    crossed,
-    met,
+    crosstab,
     narrow,
-    placed,
+    occurrences,
+    ravel_codes,
     summed,
 )
 from fraudworld.policy.pack import PolicyPack
@@ -68,7 +68,7 @@ class _Endpoints:
 
     def _traits(self, rows: Rows) -> NDArray[Any]:
         columns = (rows.region, rows.codes["ip_type"], rows.group, rows.label)
-        return placed(*zip(columns, self.shape, strict=True))
+        return ravel_codes(*zip(columns, self.shape, strict=True))
 
     def node_types(self) -> I64:
         def some(part: slice) -> I64:
@@ -84,7 +84,7 @@ class _Endpoints:
             degree = self.devices.counts[part]
             on = degree > 0
             kinds = self.traits[part][on] % (2 * groups)
-            return crossed(
+            return crosstab(
                 (kinds // 2, groups), (degree[on], most), (self.meets_risk[part][on], 2),
                 (kinds % 2, 2),
             )  # fmt: skip
@@ -110,7 +110,7 @@ class _Devices:
         self.traits = kept.values
 
     def _traits(self, rows: Rows) -> NDArray[Any]:
-        return placed(*zip((rows.region, rows.risky), self.shape, strict=True))
+        return ravel_codes(*zip((rows.region, rows.risky), self.shape, strict=True))
 
 
 def count_network(
@@ -120,7 +120,7 @@ def count_network(
     devices, ips = _Devices(device, pack, owners), _Endpoints(ip, pack)
     table = BY_NAME["s4_ip_links_6A"]
 
-    def count(block: Columns) -> tuple[I64, Met]:
+    def count(block: Columns) -> tuple[I64, Occurrences]:
         at, who = block["ip_id"], block["device_id"]
         to_device = who > 0
         if not to_device.all():
@@ -131,7 +131,7 @@ def count_network(
         # Only ever set to True, so that threads cannot disagree.
         devices.linked[who] = True
         ips.meets_risk[at[seen % 2 == 1]] = True
-        return crossed((seen, devices.cells), (ips.traits[at], ips.cells)), met(at)
+        return crosstab((seen, devices.cells), (ips.traits[at], ips.cells)), occurrences(at)
 
     pairs = np.zeros((devices.cells, ips.cells), dtype=np.int64)
     for found, some in published.map(count, table, ("ip_id", "device_id")):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fraudworld.gates.ahead import ahead
+from fraudworld.gates.prefetch import prefetch
 
 I64 = NDArray[np.int64]
 Axis = tuple[NDArray[Any], int]
@@ -18,7 +18,7 @@ CHUNK = 1 << 20
 """Entities looked at together."""
 
 
-def placed(*axes: Axis) -> NDArray[Any]:
+def ravel_codes(*axes: Axis) -> NDArray[Any]:
     """Row-major cell of every row over the combinations of axes, in a narrow integer type."""
     (place, cells), *rest = axes
     place = place.astype(narrow(cells))
@@ -35,10 +35,10 @@ def narrow(cells: int) -> np.dtype[Any]:
     return np.min_scalar_type(cells) if cells < 1 << 32 else np.dtype(np.int64)
 
 
-def crossed(*axes: Axis) -> I64:
+def crosstab(*axes: Axis) -> I64:
     """Rows counted over every combination of axes."""
     sizes = tuple(size for _, size in axes)
-    return counted(placed(*axes), int(np.prod(sizes))).reshape(sizes)
+    return counted(ravel_codes(*axes), int(np.prod(sizes))).reshape(sizes)
 
 
 def counted(cells: NDArray[Any], size: int) -> I64:
@@ -68,14 +68,14 @@ def chunks(n: int, step: int = CHUNK) -> Iterator[slice]:
 
 def summed(fn: Callable[[slice], I64], n: int) -> I64:
     """Sum of a histogram over slices of n entities."""
-    return added(ahead(fn, chunks(n)))
+    return added(prefetch(fn, chunks(n)))
 
 
-Met = tuple[slice | I64, I64]
+Occurrences = tuple[slice | I64, I64]
 """Some entities by row, and how often each of them was met."""
 
 
-def met(rows: NDArray[Any]) -> Met:
+def occurrences(rows: NDArray[Any]) -> Occurrences:
     """How often each entity is among `rows`; as published, those of a block are neighbours."""
     low, high = (int(rows.min()), int(rows.max()) + 1) if rows.size else (0, 0)
     if high - low > 8 * rows.size:
@@ -102,8 +102,8 @@ class Tally:
     def __init__(self, n: int) -> None:
         self.counts: NDArray[Any] = np.zeros(n, dtype=np.uint8)
 
-    def add(self, some: Met) -> None:
-        """Add what `met` found."""
+    def add(self, some: Occurrences) -> None:
+        """Add what `occurrences` found."""
         where, times = some
         total = self.counts[where] + times
         most = int(total.max(initial=0))

@@ -10,11 +10,11 @@ from __future__ import annotations
 import numpy as np
 
 from fraudworld.jit import inlined, kernel
-from fraudworld.kernels import philox
+from fraudworld.rng import philox
 
 
 @kernel
-def degrees(k0, k1, first, cuts, minimum, cap, total):  # type: ignore[no-untyped-def]
+def draw_degrees(k0, k1, first, cuts, minimum, cap, total):  # type: ignore[no-untyped-def]
     """Degrees drawn from `cuts` (P(k ≤ minimum + j), 63 bits) until they sum to `total`.
 
     Node i takes element first + i of the stream of key (k0, k1).
@@ -75,7 +75,7 @@ def _sort(stub, low, high):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def deal(stub, k0, k1, first, degree, attempts):  # type: ignore[no-untyped-def]
+def match_stubs(stub, k0, k1, first, degree, attempts):  # type: ignore[no-untyped-def]
     """Shuffle `stub` (device · 2 + typical) over nodes; repair doubles by swaps, in place.
 
     Slot i takes element first + i of the stream of key (k0, k1), and mixes it anew for

@@ -68,7 +68,7 @@ def places(first, n, keys, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def deal_out(first, n, keys, cuts, out):  # type: ignore[no-untyped-def]
+def assign_by_quota(first, n, keys, cuts, out):  # type: ignore[no-untyped-def]
     """out[j] = the first category whose cumulative count `cuts` is above place first + j."""
     where = np.empty(out.size, dtype=np.int64)
     places(first, n, keys, where)

@@ -25,7 +25,7 @@ SHIFT = 55
 
 U64 = NDArray[np.uint64]
 I64 = NDArray[np.int64]
-Found = tuple[I64, U64, I64, I64]
+Candidates = tuple[I64, U64, I64, I64]
 """Candidates of one shard: cell, key, position in the world, weight."""
 
 
@@ -59,7 +59,7 @@ def edges(counts: I64, quota: I64) -> Edges:
     return Edges(digit, np.where(everybody & (quota > 0), running[:, -1], before))
 
 
-def cut(at: Edges, quota: I64, found: Iterable[Found]) -> tuple[Cut, Found]:
+def cut(at: Edges, quota: I64, found: Iterable[Candidates]) -> tuple[Cut, Candidates]:
     """The cut of every cell whose entities up to it weigh at most the quota.
 
     found: the candidates of every shard, whose cells' digits are `at.digit`. Also returns the

@@ -7,7 +7,6 @@ in the order base, cand, cand, base, … so that a machine that slows down slows
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from fraudworld.documents import load_json, parse_json
 from fraudworld.errors import InputError, RefusedError
 from fraudworld.perf.child import Child, measure
 from fraudworld.perf.evidence import read_evidence
@@ -116,7 +116,7 @@ def sample(root: Path, peak_rss_mib: float) -> Sample:
     receipt = read_receipt(place)
     evidence = read_evidence(root)
     try:
-        index = json.loads(place.bundle_index.read_text("utf-8"))
+        index = load_json(place.bundle_index)
         digests = {str(k): str(v) for k, v in index["content_digests"].items()}
         members = {str(m["path"]): str(m["sha256_hex"]) for m in index["members"]}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -159,7 +159,7 @@ def _make(side: Side, receipt: Receipt, runs_root: Path) -> Sample:
 def _published(done: Child) -> Path | None:
     """Where the run was published; None where the process died, which may end with 1 too."""
     try:
-        return Path(json.loads(done.out)["path"]) if done.status in DONE else None
+        return Path(parse_json(done.out)["path"]) if done.status in DONE else None
     except (ValueError, KeyError, TypeError):
         return None
 

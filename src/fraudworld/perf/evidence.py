@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from fraudworld.documents import parse_json
 from fraudworld.errors import InputError
 from fraudworld.perf.recorder import Event, budget_check, summary
 from fraudworld.store.identity import Identity
@@ -95,7 +95,7 @@ def _text(path: Path) -> str:
 
 def _object(path: Path, text: str) -> dict[str, Any]:
     try:
-        document = json.loads(text)
+        document = parse_json(text)
     except ValueError as error:
         raise _invalid(path, str(error)) from error
     if not isinstance(document, dict):

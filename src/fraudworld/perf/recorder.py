@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import resource
 import sys
 import time
@@ -12,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from fraudworld.documents import canonical_json, write_json
 from fraudworld.store.identity import Identity
 
 REQUIRED_STEPS: dict[str, tuple[str, ...]] = {
@@ -179,14 +179,13 @@ def write_evidence(folder: Path, identity: Identity, recorder: Recorder, *, cold
     """Write `perf_events_6A.jsonl`, `perf_summary_6A.json`, `perf_budget_check_6A.json`."""
     folder.mkdir(parents=True, exist_ok=True)
     who = asdict(identity)
-    lines = [json.dumps({**asdict(e), **who}, sort_keys=True) + "\n" for e in recorder.events]
-    (folder / "perf_events_6A.jsonl").write_text("".join(lines), "utf-8")
+    lines = [canonical_json({**asdict(e), **who}) + b"\n" for e in recorder.events]
+    (folder / "perf_events_6A.jsonl").write_bytes(b"".join(lines))
     for name, document in (
         ("perf_summary_6A", summary(recorder.events, cold=cold)),
         ("perf_budget_check_6A", budget_check(recorder.events)),
     ):
-        text = json.dumps({**who, **document}, indent=2, sort_keys=True)
-        (folder / f"{name}.json").write_text(text + "\n", "utf-8")
+        write_json(folder / f"{name}.json", {**who, **document})
 
 
 def _peak_rss_mib() -> float:

@@ -18,6 +18,7 @@ import yaml
 from pydantic import ValidationError
 
 from fraudworld.contracts import TABLES
+from fraudworld.documents import canonical_json, parse_json
 from fraudworld.errors import InputError
 from fraudworld.policy import overlay as overlays_
 from fraudworld.policy import source
@@ -107,11 +108,7 @@ def load_pack(directory: Path | None = None, overlays: Sequence[str | Path] = ()
 
 def canonical(pack: PolicyPack) -> bytes:
     """The resolved pack as canonical JSON: typed values, sorted keys, UTF-8, no spaces."""
-    plain = pack.model_dump(mode="json")
-    text = json.dumps(
-        plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
-    return text.encode("utf-8")
+    return canonical_json(pack.model_dump(mode="json"))
 
 
 def parameter_hash(pack: PolicyPack) -> str:
@@ -201,7 +198,7 @@ def write_pack(pack: PolicyPack, folder: Path) -> tuple[Path, ...]:
 
     Loaded with them it resolves to the same values, and so to the same `parameter_hash`.
     """
-    document = json.loads(canonical(pack))
+    document = parse_json(canonical(pack))
     for stem in STEMS:
         path = folder / file_of(stem)
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Literal
 
-from fraudworld.policy import downstream as d
 from fraudworld.policy import models as m
+from fraudworld.policy import transactions as d
 
 
 class PolicyPack(m.Model):

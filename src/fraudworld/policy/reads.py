@@ -7,10 +7,9 @@ stage that reads one fails at once instead of standing on a digest that does not
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 
+from fraudworld.documents import digest
 from fraudworld.policy.loader import DOWNSTREAM
 from fraudworld.policy.models import Model
 from fraudworld.policy.pack import PolicyPack
@@ -46,7 +45,4 @@ def read_digests(pack: PolicyPack, state: str) -> dict[str, str]:
 
 def _digest(part: Model | str) -> str:
     plain = part if isinstance(part, str) else part.model_dump(mode="json")
-    text = json.dumps(
-        plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
-    return hashlib.sha256(text.encode()).hexdigest()
+    return digest(plain)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fraudworld.audit.world import PublishedWorld, open_world
+from fraudworld.documents import load_json, load_json_lines
 from fraudworld.errors import InputError
 from fraudworld.gates.counts import Counts
 from fraudworld.report import evidence, neighbours, tables
 from fraudworld.report.evidence import Row
 from fraudworld.store.layout import RunPlace
+from fraudworld.store.published import PublishedWorld, open_world
 from fraudworld.store.receipt import read_receipt
 
 REPORT_VERSION = 1
@@ -73,7 +73,7 @@ def collect(run: Path, runs_root: Path) -> dict[str, Any]:
 def read_document(path: Path) -> Any:
     """A JSON document; InputError `6A.REPORT.EVIDENCE_UNREADABLE` where it is none."""
     try:
-        return json.loads(path.read_text("utf-8"))
+        return load_json(path)
     except (OSError, ValueError, RecursionError) as error:
         raise _unreadable(path, error) from error
 
@@ -151,7 +151,7 @@ def _ladder(runs_root: Path) -> list[dict[str, Any]]:
 
 def _lines(path: Path) -> list[dict[str, Any]]:
     try:
-        return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+        return load_json_lines(path)
     except (OSError, ValueError, RecursionError) as error:
         raise _unreadable(path, error) from error
 

@@ -11,9 +11,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from fraudworld.audit.world import PublishedWorld
 from fraudworld.report.evidence import Row
 from fraudworld.report.tables import rows_of
+from fraudworld.store.published import PublishedWorld
 
 PER_ROLE = 3
 LONGEST = 12

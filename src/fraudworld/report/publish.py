@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from fraudworld.documents import canonical_json
 from fraudworld.errors import RefusedError
 from fraudworld.report.facts import collect
 from fraudworld.report.page import render
+from fraudworld.store.atomic import write_atomic
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.seal import check_outside, check_run, renew_reports
-from fraudworld.store.whole import write_whole
 
 TWIN = "report.json"
 
@@ -36,7 +36,7 @@ def write(run: Path, runs_root: Path, folder: Path | None = None) -> Written:
     place = RunPlace(run).report if folder is None else folder / RunPlace(run).report.name
     files = _files(run, runs_root, place)
     for path, data in files.items():
-        write_whole(path, data)
+        write_atomic(path, data)
     return Written(place, place.with_name(TWIN))
 
 
@@ -65,5 +65,4 @@ def refresh(run: Path) -> Written:
 def _files(run: Path, runs_root: Path, page: Path) -> dict[Path, bytes]:
     """Both files of a report, as bytes."""
     facts = collect(run, runs_root)
-    text = json.dumps(facts, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return {page.with_name(TWIN): (text + "\n").encode(), page: render(facts).encode()}
+    return {page.with_name(TWIN): canonical_json(facts) + b"\n", page: render(facts).encode()}

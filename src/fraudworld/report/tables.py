@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from fraudworld.audit.world import PublishedWorld
 from fraudworld.report.evidence import Row
+from fraudworld.store.published import PublishedWorld
 
 LARGEST_COUNTRIES = 30
 

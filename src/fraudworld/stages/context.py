@@ -9,10 +9,10 @@ from typing import Any
 
 from fraudworld.contracts import Table
 from fraudworld.engine.tasks import Engine
+from fraudworld.inputs.arrays import Geography, Merchants
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import StreamUse
 from fraudworld.stages.batches import Rows
-from fraudworld.stages.columns import Geography, Merchants
 
 
 @dataclass

@@ -9,19 +9,18 @@ Formats: in-toto attestation framework v1 (statement), secure-systems-lab DSSE v
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fraudworld.documents import canonical_json, load_json, parse_json
 from fraudworld.errors import InputError
 from fraudworld.extras import needs
+from fraudworld.store.atomic import write_atomic
 from fraudworld.store.bundle import describe
-from fraudworld.store.identity import canonical_json
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.receipt import read_receipt
-from fraudworld.store.whole import write_whole
 
 NAME = "attestation.json"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
@@ -141,7 +140,7 @@ def write_attestation(place: RunPlace) -> None:
 
 def write_certificate(summary: Path, runs_root: Path) -> None:
     """Write the unsigned attestation of a certificate beside its summary."""
-    write_whole(certificate_place(summary), encoded(certificate_statement(summary, runs_root)))
+    write_atomic(certificate_place(summary), encoded(certificate_statement(summary, runs_root)))
 
 
 def encoded(stated: dict[str, Any], key: Path | None = None) -> bytes:
@@ -160,7 +159,7 @@ def read_attestation(path: Path) -> Attestation:
     try:
         if path.stat().st_size > LARGEST:
             raise ValueError("larger than 16 MiB")
-        document = json.loads(path.read_text("utf-8"))
+        document = load_json(path)
         if document["payloadType"] != PAYLOAD_TYPE:
             raise ValueError(f"payloadType is {str(document['payloadType'])[:80]!r}")
         payload = base64.b64decode(document["payload"], validate=True)
@@ -168,7 +167,7 @@ def read_attestation(path: Path) -> Attestation:
             base64.b64decode(signature["sig"], validate=True)
             if not isinstance(signature.get("keyid", ""), str):
                 raise ValueError("a keyid is no text")
-        found = json.loads(payload.decode("utf-8"))
+        found = parse_json(payload)
         kinds = (PREDICATE_TYPE, CERTIFICATE_TYPE)
         if found["_type"] != STATEMENT_TYPE or found["predicateType"] not in kinds:
             raise ValueError(f"it states {found['_type']!r}, {found['predicateType']!r}"[:160])
@@ -265,7 +264,7 @@ def _no_key(path: Path, kind: str, error: Exception) -> InputError:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        document = json.loads(path.read_text("utf-8"))
+        document = load_json(path)
         if not isinstance(document, dict):
             raise ValueError("not a JSON object")
     except (OSError, ValueError, RecursionError) as error:

@@ -9,15 +9,14 @@ segments and the validation bundle of a run obey the same law.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from fraudworld.documents import canonical_json, load_json
 from fraudworld.errors import InputError, RefusedError
-from fraudworld.store.identity import canonical_json
 
 FLAG = "_passed.flag"
 INDEX = "index.json"
@@ -142,7 +141,7 @@ def _read_index(index: Path, name: str) -> dict[str, object]:
     if index.stat().st_size > LARGEST_INDEX:
         raise _refused(INVALID, f"{name}: index beyond 16 MiB", index)
     try:
-        document = json.loads(index.read_text("utf-8"))
+        document = load_json(index)
         canonical_json(document)  # NaN and lone surrogates have none
     except (ValueError, RecursionError) as error:
         raise _refused(INVALID, f"{name}: index is not JSON: {error}", index) from error

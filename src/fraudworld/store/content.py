@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudworld.contracts import Kind, Table
+from fraudworld.documents import canonical_json
 from fraudworld.store import narrow
-from fraudworld.store.identity import canonical_json
 
 PART_ROWS = 1 << 20
 """Rows of a block, and of a part."""

@@ -6,7 +6,6 @@ decision, the findings it follows from, and digests of the evidence.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,10 +13,11 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from fraudworld.documents import pretty_json
 from fraudworld.errors import InputError
 from fraudworld.request import RUN_ID
+from fraudworld.store.atomic import write_atomic
 from fraudworld.store.bundle import sha256_file
-from fraudworld.store.whole import write_whole
 
 FOLDER = Path("reports/decisions")
 
@@ -68,8 +68,7 @@ def place(runs_root: Path, phase: str) -> Path:
 
 def write_document(path: Path, document: object) -> Path:
     """Write a JSON document whole, replacing an earlier one."""
-    text = json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    write_whole(path, (text + "\n").encode())
+    write_atomic(path, pretty_json(document))
     return path
 
 

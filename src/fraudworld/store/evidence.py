@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from fraudworld.documents import canonical_json, digest
 from fraudworld.errors import InternalError
 from fraudworld.rng import RNG_LAW_VERSION, Stream, StreamUse
-from fraudworld.store.identity import canonical_json, digest
 
 ENGINE = "philox4x64-10"
 DRAWS_PER_BLOCK = 4

@@ -3,22 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 
+from fraudworld.documents import digest
 from fraudworld.errors import InputError
-
-
-def canonical_json(value: object) -> bytes:
-    """The one JSON every digest is taken over: sorted keys, no spaces, UTF-8, no NaN."""
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    ).encode()
-
-
-def digest(value: object) -> str:
-    """SHA-256 of the canonical JSON, 64 hex digits."""
-    return hashlib.sha256(canonical_json(value)).hexdigest()
 
 
 @dataclass(frozen=True)

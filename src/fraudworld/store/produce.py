@@ -7,12 +7,12 @@ there only where every check passed.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from fraudworld.documents import canonical_json, load_json
 from fraudworld.errors import RefusedError
 from fraudworld.store.bundle import (
     Member,
@@ -21,7 +21,6 @@ from fraudworld.store.bundle import (
     index_document,
     sha256_file,
 )
-from fraudworld.store.identity import canonical_json
 from fraudworld.store.tables import DatasetRecord
 
 
@@ -79,7 +78,7 @@ class Produce:
         the index, or lies outside the folder.
         """
         try:
-            document = json.loads(self.index.read_text("utf-8"))
+            document = load_json(self.index)
             rows = [(str(m["path"]), str(m["sha256_hex"])) for m in document["members"]]
             digests = dict(document["content_digests"])
             digest = bundle_digest(document)

@@ -6,10 +6,10 @@ missing; one is enough, and all are told.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from fraudworld.documents import load_json
 from fraudworld.errors import FraudworldError, RefusedError
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.prune import find
@@ -26,8 +26,8 @@ def vetoes(root: Path) -> tuple[str, ...]:
     place = RunPlace(root)
     try:
         sealed = check_run(place)
-        tests = json.loads(place.gateboard.read_text("utf-8"))["tests"]
-        report = json.loads(place.document("s5_validation_report_6A").read_text("utf-8"))
+        tests = load_json(place.gateboard)["tests"]
+        report = load_json(place.document("s5_validation_report_6A"))
         failed = [f"S5 check {name} fails" for name in report["required_failed"]]
         rows = [(t["test_id"], t["metric_name"], t["status"], t["pass_B"]) for t in tests]
     except FraudworldError as error:

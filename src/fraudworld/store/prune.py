@@ -15,12 +15,12 @@ from pathlib import Path
 
 from fraudworld.errors import FraudworldError, InputError
 from fraudworld.request import RUN_ID
+from fraudworld.store.atomic import flush
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.publish import hold_run
 from fraudworld.store.receipt import Receipt, read_receipt
 from fraudworld.store.retention import Kept, Plan, RetentionPolicy, plan
 from fraudworld.store.roles import Ledger, locked, read_ledger
-from fraudworld.store.whole import flush
 
 TRASH = ".trash"
 OURS = frozenset({"run_receipt.json", "run_index.json", "data", "logs", "reports"})

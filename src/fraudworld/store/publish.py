@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import os
 import re
 import secrets
@@ -20,9 +19,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from fraudworld.documents import canonical_json
 from fraudworld.errors import InputError, RefusedError
+from fraudworld.store.atomic import flush, flush_tree
 from fraudworld.store.bundle import FLAG
-from fraudworld.store.whole import flush, flush_tree
 
 AREA = ".staging"
 MARKER = "fraudworld-staging.json"
@@ -54,7 +54,7 @@ def staging(runs_root: Path, run_id: str) -> Iterator[Path]:
             try:
                 folder.mkdir()
                 marker = {"tool": "fraudworld", "run_id": run_id, "pid": os.getpid()}
-                (folder / MARKER).write_text(json.dumps(marker), "ascii")
+                (folder / MARKER).write_bytes(canonical_json(marker))
                 (folder / "run").mkdir()
                 yield folder / "run"
             finally:

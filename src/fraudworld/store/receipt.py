@@ -6,17 +6,16 @@ or reuses runs recognises ours by it.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 
+from fraudworld.documents import load_json, write_json
 from fraudworld.errors import InputError
 from fraudworld.store.identity import Identity
 from fraudworld.store.layout import RunPlace
 
 TOOL = "fraudworld"
-LARGEST = 1 << 20
 """Bytes beyond which a receipt is not ours and is not read."""
 
 
@@ -54,8 +53,7 @@ def now() -> str:
 def write_receipt(place: RunPlace, receipt: Receipt) -> None:
     """Write the receipt of a staged run."""
     document = {"tool": TOOL, **asdict(receipt)}
-    text = json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    place.receipt.write_text(text + "\n", "utf-8")
+    write_json(place.receipt, document)
 
 
 def read_receipt(place: RunPlace) -> Receipt:
@@ -65,9 +63,7 @@ def read_receipt(place: RunPlace) -> Receipt:
     """
     path = place.receipt
     try:
-        if path.is_symlink() or path.stat().st_size > LARGEST:
-            raise _invalid(path, "it is a link or too large")
-        document = json.loads(path.read_text("utf-8"))
+        document = load_json(path)
     except (OSError, ValueError, RecursionError) as error:
         raise _invalid(path, str(error)) from error
     if not isinstance(document, dict) or document.pop("tool", None) != TOOL:

@@ -8,7 +8,6 @@ A run without an entry has the role its receipt was made with. Every change is o
 from __future__ import annotations
 
 import fcntl
-import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,12 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fraudworld.documents import load_json, pretty_json
 from fraudworld.errors import InputError, RefusedError
 from fraudworld.request import ROLE
+from fraudworld.store.atomic import write_atomic
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.receipt import TOOL, Receipt, now, read_receipt
 from fraudworld.store.retention import NO_ROLE
-from fraudworld.store.whole import write_whole
 
 FILE = "store_6A.json"
 LOCK = ".store_6A.lock"
@@ -61,7 +61,7 @@ def read_ledger(runs_root: Path) -> Ledger:
     try:
         if path.is_symlink():
             raise ValueError("it is a link")
-        document = json.loads(path.read_text("utf-8"))
+        document = load_json(path)
         if (
             not isinstance(document, dict)
             or document.pop("tool", None) != TOOL
@@ -103,12 +103,12 @@ def locked(runs_root: Path) -> Iterator[Ledger]:
         before = _bytes(ledger)
         yield ledger
         if (after := _bytes(ledger)) != before:
-            write_whole(runs_root / FILE, after)
+            write_atomic(runs_root / FILE, after)
 
 
 def _bytes(ledger: Ledger) -> bytes:
     document = {"tool": TOOL, **vars(ledger)}
-    return (json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+    return pretty_json(document)
 
 
 def pin(root: Path, role: str) -> tuple[str, ...]:

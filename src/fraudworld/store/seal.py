@@ -8,21 +8,20 @@ without flag.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from fraudworld.documents import canonical_json, load_json
 from fraudworld.errors import InputError
+from fraudworld.store.atomic import write_atomic
 from fraudworld.store.bundle import Member, describe, index_document
-from fraudworld.store.identity import canonical_json
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.produce import Produce, Sealed
 from fraudworld.store.roles import require_run_open
 from fraudworld.store.tables import DatasetRecord
-from fraudworld.store.whole import write_whole
 
 OUTSIDE = ("run_receipt.json", "run_index.json", "reports")
 """What the bundle does not cover; `run_index.json` does."""
@@ -87,7 +86,7 @@ def write_verifier(place: RunPlace) -> None:
 
 def write_run_index(place: RunPlace) -> None:
     """`run_index.json`: size and SHA-256 of what the bundle does not cover."""
-    write_whole(place.run_index, canonical_json(run_index(place)) + b"\n")
+    write_atomic(place.run_index, canonical_json(run_index(place)) + b"\n")
 
 
 def run_index(place: RunPlace) -> dict[str, Any]:
@@ -111,9 +110,9 @@ def renew_reports(place: RunPlace, files: Mapping[Path, bytes]) -> None:
     then = now | {name: Member(name, size, sha) for name, (size, sha) in new.items()}
     old = [m for name, m in now.items() if m != then[name]]
     document = index_document(then.values(), **{RENEWING: index_document(old)["members"]})
-    write_whole(place.run_index, canonical_json(document) + b"\n")
+    write_atomic(place.run_index, canonical_json(document) + b"\n")
     for path, data in files.items():
-        write_whole(path, data)
+        write_atomic(path, data)
     write_run_index(place)
 
 
@@ -123,7 +122,7 @@ def check_outside(place: RunPlace) -> tuple[list[str], list[str]]:
     Raises InputError `6A.S0.IO_READ_FAILED` where the index cannot be read.
     """
     try:
-        stated = json.loads(place.run_index.read_text("utf-8"))
+        stated = load_json(place.run_index)
         lines = {
             kind: {str(m["path"]): m for m in stated.get(kind, [])}
             for kind in ("members", RENEWING)

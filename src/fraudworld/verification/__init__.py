@@ -8,8 +8,9 @@ not as the hundred laws it breaks.
 
 from fraudworld.verification.attest import attested
 from fraudworld.verification.certificate import is_certificate, verify_certificate
-from fraudworld.verification.checks import Check, Verdict, verify
+from fraudworld.verification.checks import verify
 from fraudworld.verification.deep import regenerated
+from fraudworld.verification.verdict import Check, Verdict
 
 __all__ = [
     "Check",

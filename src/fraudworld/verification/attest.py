@@ -6,9 +6,9 @@ from pathlib import Path
 
 from fraudworld.gates.certify import SUMMARY
 from fraudworld.store import attestation
+from fraudworld.store.atomic import write_atomic
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.seal import renew_reports
-from fraudworld.store.whole import write_whole
 from fraudworld.verification.certificate import is_certificate
 
 
@@ -27,7 +27,7 @@ def attested(place: Path, key: Path | None, out: Path | None = None) -> Path:
         own = attestation.place_of(RunPlace(place))
     data = attestation.encoded(stated, key)
     if out is not None or is_certificate(place):
-        write_whole(out or own, data)
+        write_atomic(out or own, data)
     else:
         renew_reports(RunPlace(place), {own: data})
     return out or own

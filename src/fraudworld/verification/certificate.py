@@ -9,7 +9,8 @@ from fraudworld.errors import FraudworldError
 from fraudworld.gates.certify import SUMMARY
 from fraudworld.gates.schema import violations
 from fraudworld.store import attestation
-from fraudworld.verification.checks import CALLER, Check, Verdict, signature, verify
+from fraudworld.verification.checks import CALLER, signature, verify
+from fraudworld.verification.verdict import Check, Verdict
 
 
 def is_certificate(folder: Path) -> bool:

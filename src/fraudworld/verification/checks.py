@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,58 +9,23 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from fraudworld.audit import invariants
-from fraudworld.audit.world import open_world, sealed_policy
 from fraudworld.contracts import BY_NAME, CONTRACT_VERSION, TABLES, Kind
+from fraudworld.documents import digest, plain_json
 from fraudworld.errors import FraudworldError
 from fraudworld.extras import MISSING
 from fraudworld.rng import RNG_LAW_VERSION
 from fraudworld.store import attestation
 from fraudworld.store.bundle import sha256_file
-from fraudworld.store.identity import Identity, digest, manifest_fingerprint
+from fraudworld.store.identity import Identity, manifest_fingerprint
 from fraudworld.store.layout import RunPlace, part_name
 from fraudworld.store.produce import Sealed
+from fraudworld.store.published import open_world, sealed_policy
 from fraudworld.store.reader import recompute_digest
 from fraudworld.store.receipt import Receipt, read_receipt
 from fraudworld.store.seal import check_outside, check_run
-
-
-@dataclass(frozen=True)
-class Check:
-    """One thing looked at; `what` says what was found, for a failure exactly where."""
-
-    group: str
-    name: str
-    holds: bool
-    what: str = ""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """All checks made. A group that was not reached is named in `skipped`."""
-
-    run: Path
-    checks: tuple[Check, ...]
-    skipped: tuple[str, ...]
-
-    @property
-    def holds(self) -> bool:
-        """Everything was looked at and everything holds."""
-        return not self.skipped and all(c.holds for c in self.checks)
-
-    @property
-    def first_failure(self) -> Check | None:
-        """The first wrong thing."""
-        return next((c for c in self.checks if not c.holds), None)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data, for `--json`."""
-        return {
-            "run": str(self.run),
-            "holds": self.holds,
-            "checks": [vars(c) for c in self.checks],
-            "skipped": list(self.skipped),
-        }
+from fraudworld.verification import invariants
+from fraudworld.verification.randomness import reconcile
+from fraudworld.verification.verdict import Check, Verdict
 
 
 @dataclass
@@ -241,8 +205,6 @@ def _laws(claim: Claim) -> Iterator[Check]:
 
 
 def _randomness(claim: Claim) -> Iterator[Check]:
-    from fraudworld.verification.randomness import reconcile
-
     yield from reconcile(claim.place, claim.known[1].seed)
 
 
@@ -269,7 +231,7 @@ def _gates(claim: Claim) -> Iterator[Check]:
     board = _json(claim.place.gateboard)
     broken = violations("realism_gate_6A", board)
     yield Check("gates", "gateboard keeps to its schema", not broken, "; ".join(broken[:2]))
-    anew = json.loads(json.dumps(gates.judge(claim.place.root).as_dict()))
+    anew = plain_json(gates.judge(claim.place.root).as_dict())
     for kind, name in (("tests", "metric_name"), ("guards", "guard_id")):
         for stated, found in zip(board[kind], anew[kind], strict=True):
             if stated != found:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from fraudworld import pipeline
-from fraudworld.audit.world import sealed_policy
+from fraudworld.documents import load_json
 from fraudworld.policy.loader import write_pack
 from fraudworld.request import RunRequest
+from fraudworld.run import pipeline
 from fraudworld.store.layout import RunPlace
+from fraudworld.store.published import sealed_policy
 from fraudworld.store.receipt import read_receipt
 from fraudworld.store.seal import check_run
-from fraudworld.verification.checks import Check
+from fraudworld.verification.verdict import Check
 
 
 def regenerated(run: Path, *, upstream: Path | None = None) -> Iterator[Check]:
@@ -41,7 +41,7 @@ def regenerated(run: Path, *, upstream: Path | None = None) -> Iterator[Check]:
             role=receipt.role,
         )
         outcome = pipeline.run(request)
-        found = json.loads(outcome.place.bundle_index.read_text("utf-8"))["content_digests"]
+        found = load_json(outcome.place.bundle_index)["content_digests"]
         holds = outcome.identity == receipt.identity
         yield Check("deep", "the same identity", holds, "" if holds else f"{outcome.identity}")
         for name in sorted(set(stated) | set(found)):

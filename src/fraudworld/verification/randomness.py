@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-from fraudworld.audit.world import PublishedWorld, open_world
+from fraudworld.documents import digest, load_json_lines
 from fraudworld.errors import InputError
-from fraudworld.rng import FAMILIES, RNG_LAW_VERSION, Stream
+from fraudworld.rng import RNG_LAW_VERSION, Stream, registry
 from fraudworld.store.evidence import DRAWS_PER_BLOCK, ENGINE
-from fraudworld.store.identity import digest
 from fraudworld.store.layout import RunPlace
-from fraudworld.verification.checks import Check
+from fraudworld.store.published import PublishedWorld, open_world
+from fraudworld.verification.verdict import Check
 
 Rows = list[dict[str, Any]]
 
@@ -30,8 +29,9 @@ def reconcile(place: RunPlace, seed: int) -> Iterator[Check]:
     if not listed.holds:
         return
     for label, row in streams.items():
-        if row["family"] not in FAMILIES:
-            yield Check("randomness", f"{label}: family", False, str(row["family"]))
+        if not registry.registered(label, row["family"], row["width"]):
+            what = f"family {row['family']}, width {row['width']}"
+            yield Check("randomness", f"{label} is a registered stream", False, what)
             return
         key = Stream(seed, label, row["family"], row["width"]).key
         if audit["key_sha256"][label] != digest([int(word) for word in key]):
@@ -152,7 +152,7 @@ def _check(name: str, stated: object, found: object) -> Check:
 def _log(place: RunPlace, name: str) -> Rows:
     path = place.rng_logs / name / f"rng_{name}_6A.jsonl"
     try:
-        return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+        return load_json_lines(path)
     except (OSError, ValueError) as error:
         raise InputError(
             "6A.S5.RNG_LOG_UNREADABLE",

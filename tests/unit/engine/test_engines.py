@@ -18,7 +18,13 @@ from numpy.typing import NDArray
 from fraudworld import engine as engines
 from fraudworld.engine.local import LocalEngine
 from fraudworld.engine.tasks import Engine
-from fraudworld.errors import FraudworldError, InputError, InternalError, LostError, RefusedError
+from fraudworld.errors import (
+    FraudworldError,
+    InputError,
+    InternalError,
+    LostError,
+    RefusedError,
+)
 
 I64 = NDArray[np.int64]
 GIB = engines.GIB
@@ -69,34 +75,34 @@ def fails(n: int) -> int:
 
 
 def test_answers_are_in_the_order_of_the_rows(engine: Engine) -> None:
-    assert engine.ask(late, [0.15, 0.0, 0.05, 0.0]) == [0.15, 0.0, 0.05, 0.0]
-    assert engine.ask(pow, [2, 3], [5, 4]) == [32, 81]
-    assert engine.ask(pow, [], []) == engine.keep(pow, [], []) == []
+    assert engine.collect(late, [0.15, 0.0, 0.05, 0.0]) == [0.15, 0.0, 0.05, 0.0]
+    assert engine.collect(pow, [2, 3], [5, 4]) == [32, 81]
+    assert engine.collect(pow, [], []) == engine.submit(pow, [], []) == []
 
 
 def test_columns_of_different_length_are_a_mistake(engine: Engine) -> None:
     with pytest.raises(ValueError, match="shorter"):
-        engine.ask(pow, [1, 2], [3])
+        engine.collect(pow, [1, 2], [3])
 
 
 def test_items_reach_tasks_as_values(engine: Engine) -> None:
-    items = engine.keep(numbers, [10, 100_000])
-    more = engine.keep(add, items, [1, 2])
-    assert engine.ask(total, more) == [55, 4_999_950_000 + 200_000]
+    items = engine.submit(numbers, [10, 100_000])
+    more = engine.submit(add, items, [1, 2])
+    assert engine.collect(total, more) == [55, 4_999_950_000 + 200_000]
     assert [a.size for a in engine.fetch(more)] == [10, 100_000]
 
 
 def test_what_comes_later_comes(engine: Engine) -> None:
-    items = engine.keep(add, engine.keep(numbers, [10, 1_000]), [1, 2], later=True)
-    assert engine.ask(abs, [-3]) == [3]
+    items = engine.submit(add, engine.submit(numbers, [10, 1_000]), [1, 2], later=True)
+    assert engine.collect(abs, [-3]) == [3]
     assert [int(a.sum()) for a in engine.fetch(items)] == [55, 499_500 + 2_000]
 
 
 def test_a_round_does_not_wait_for_what_comes_later() -> None:
     over = threading.Event()
     with LocalEngine(1) as engine:
-        items = engine.keep(over.wait, [60.0, 60.0], later=True)
-        engine.ask(lambda _: over.set(), [0])
+        items = engine.submit(over.wait, [60.0, 60.0], later=True)
+        engine.collect(lambda _: over.set(), [0])
         assert engine.fetch(items) == [True, True]
 
 
@@ -114,40 +120,43 @@ def test_a_round_raises_what_its_first_row_died_of_and_begins_no_more() -> None:
         return row
 
     with LocalEngine(2) as engine, pytest.raises(ValueError, match="3"):
-        engine.ask(task, range(100))
+        engine.collect(task, range(100))
     assert sorted(begun) == [0, 1, 2, 3, 4]
 
 
 def test_items_reach_tasks_inside_lists_and_tuples_too(engine: Engine) -> None:
-    a, b = engine.keep(numbers, [10, 20])
+    a, b = engine.submit(numbers, [10, 20])
     asked = [[([a, b], 7), ([b], 8)], [([a], 9)]]
-    assert engine.ask(totals, asked) == [[(45 + 190, 7), (190, 8)], [(45, 9)]]
+    assert engine.collect(totals, asked) == [[(45 + 190, 7), (190, 8)], [(45, 9)]]
 
 
 def test_both_keeps_one_half_and_tells_the_other(engine: Engine) -> None:
-    items, told = engine.both(halves, engine.keep(numbers, [3, 70_000]), [2, 3])
+    items, told = engine.run(halves, engine.submit(numbers, [3, 70_000]), [2, 3])
     assert told == [3, 70_000]
-    assert engine.ask(total, items) == [6, 3 * 70_000 * 69_999 // 2]
+    assert engine.collect(total, items) == [6, 3 * 70_000 * 69_999 // 2]
 
 
 def test_constants_come_as_partials_and_rows_as_any_iterable(engine: Engine) -> None:
-    items = engine.keep(partial(add, numbers(4)), iter(range(3)))
-    assert engine.ask(total, items) == [6, 10, 14]
+    items = engine.submit(partial(add, numbers(4)), iter(range(3)))
+    assert engine.collect(total, items) == [6, 10, 14]
 
 
 def test_large_constants_reach_every_task(engine: Engine) -> None:
     law = partial(add, numbers(1 << 17))
-    assert engine.ask(total, engine.keep(law, [0, 1])) == [s := sum(range(1 << 17)), s + (1 << 17)]
+    assert engine.collect(total, engine.submit(law, [0, 1])) == [
+        s := sum(range(1 << 17)),
+        s + (1 << 17),
+    ]
 
 
 def test_an_array_of_rows_is_dealt_out_by_element(engine: Engine) -> None:
-    assert engine.ask(abs, np.array([-1, 2, -3])) == [1, 2, 3]
+    assert engine.collect(abs, np.array([-1, 2, -3])) == [1, 2, 3]
 
 
 @pytest.mark.parametrize("kind", [InputError, RefusedError, InternalError, LostError])
 def test_a_typed_error_arrives_as_itself(engine: Engine, kind: type[FraudworldError]) -> None:
     with pytest.raises(kind) as caught:
-        engine.ask(dies, [kind], ["s2_account_base_6A"])
+        engine.collect(dies, [kind], ["s2_account_base_6A"])
     assert type(caught.value) is kind
     assert caught.value.as_dict() == {
         "code": "6A.S2.TEST",
@@ -159,22 +168,22 @@ def test_a_typed_error_arrives_as_itself(engine: Engine, kind: type[FraudworldEr
 
 def test_the_system_s_errors_keep_number_and_file(engine: Engine) -> None:
     with pytest.raises(OSError, match="No space") as caught:
-        engine.ask(fails, [3])
+        engine.collect(fails, [3])
     assert (caught.value.errno, caught.value.filename) == (28, "part-3")
 
 
 def test_an_item_that_died_tells_when_asked_for(engine: Engine) -> None:
-    items = engine.keep(dies, [InputError], ["x"])
+    items = engine.submit(dies, [InputError], ["x"])
     with pytest.raises(InputError):
         engine.fetch(items)
     with pytest.raises(InputError):
-        engine.ask(total, items)
+        engine.collect(total, items)
     with pytest.raises(InputError):
         engine.check(items)
 
 
 def test_check_neither_waits_nor_complains_without_need(engine: Engine) -> None:
-    items = engine.keep(late, [0.3, 0.0])
+    items = engine.submit(late, [0.3, 0.0])
     before = time.monotonic()
     engine.check(items)
     assert time.monotonic() - before < 0.25
@@ -184,11 +193,11 @@ def test_check_neither_waits_nor_complains_without_need(engine: Engine) -> None:
 
 def test_a_chain_of_rounds_whose_inputs_are_let_go(engine: Engine) -> None:
     """Only the last round is held; those before are needed until it is made."""
-    items = engine.keep(numbers, [70_000, 80_000, 3])
+    items = engine.submit(numbers, [70_000, 80_000, 3])
     for _ in range(20):
-        items = engine.keep(add, items, [1] * 3)
+        items = engine.submit(add, items, [1] * 3)
         gc.collect()
-    assert engine.ask(total, items) == [sum(range(n)) + 20 * n for n in (70_000, 80_000, 3)]
+    assert engine.collect(total, items) == [sum(range(n)) + 20 * n for n in (70_000, 80_000, 3)]
 
 
 def test_a_cluster_of_our_own_listens_to_this_machine_only(tmp_path: Path) -> None:

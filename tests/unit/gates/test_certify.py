@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from fraudworld.audit.world import sealed_policy
 from fraudworld.errors import InternalError, RefusedError
 from fraudworld.gates.certify import SUMMARY, certify, judged_together, no_witness
 from fraudworld.gates.counts import Counts, pooled
 from fraudworld.gates.gate import Row
 from fraudworld.gates.schema import violations, write_evidence
 from fraudworld.request import RunRequest
+from fraudworld.store.published import sealed_policy
 
 SEEDS = (42, 7, 101, 202)
 BOARD = "data/layer3/6A/validation/realism_gate_6A.json"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -13,13 +14,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from fraudworld.audit.world import sealed_policy
 from fraudworld.contracts import BY_NAME, TABLES, Table
 from fraudworld.errors import InputError
 from fraudworld.gates import judge, published
-from fraudworld.gates.ahead import AHEAD
 from fraudworld.gates.evidence import Evidence
+from fraudworld.gates.prefetch import AHEAD
 from fraudworld.gates.published import Published
+from fraudworld.store.published import sealed_policy
 
 BOARD = "data/layer3/6A/validation/realism_gate_6A.json"
 LAYER = "data/layer3/6A"
@@ -45,7 +46,12 @@ def rewritten(demo_world: Path, tmp_path: Path) -> Callable[..., Path]:
         (run / LAYER).mkdir(parents=True)
         same = [t.name for t in TABLES if only not in t.name]
         for name in ("resolved_policy_6A.json", "validation", *same):
-            (run / LAYER / name).symlink_to(demo_world / LAYER / name)
+            place = run / LAYER / name
+            if name in {"resolved_policy_6A.json", "validation"}:
+                copy = shutil.copytree if (demo_world / LAYER / name).is_dir() else shutil.copy
+                copy(demo_world / LAYER / name, place)
+            else:
+                place.symlink_to(demo_world / LAYER / name)
         for table in (t for t in TABLES if t.name not in same):
             parts = sorted((demo_world / LAYER / table.name).rglob("part-*.parquet"))
             rows = pa.concat_tables(pq.read_table(p, partitioning=None) for p in parts)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fraudworld.gates import holdings
 from fraudworld.gates.entities import Ids
 from fraudworld.gates.holdings import Accounts, held_by
-from fraudworld.gates.tally import Tally, added, chunks, crossed, met, placed, summed
+from fraudworld.gates.tally import Tally, added, chunks, crosstab, occurrences, ravel_codes, summed
 
 
 @given(
@@ -22,7 +22,7 @@ from fraudworld.gates.tally import Tally, added, chunks, crossed, met, placed, s
 def test_crossed_is_a_count_of_tuples(rows, spare):
     sizes = (3 + spare, 2, 301 + spare)
     columns = [np.array([r[i] for r in rows], dtype=t) for i, t in enumerate(("u1", "?", "i8"))]
-    table = crossed(*zip(columns, sizes, strict=True))
+    table = crosstab(*zip(columns, sizes, strict=True))
     assert table.shape == sizes
     assert {tuple(map(int, at)): int(table[tuple(at)]) for at in np.argwhere(table)} == Counter(
         (a, int(b), c) for a, b, c in rows
@@ -35,7 +35,7 @@ def test_crossed_is_a_count_of_tuples(rows, spare):
 )
 def test_a_cell_is_as_wide_as_its_table_needs(sizes, kind):
     last = [np.array([n - 1]) for n in sizes]
-    cell = placed(*zip(last, sizes, strict=True))
+    cell = ravel_codes(*zip(last, sizes, strict=True))
     assert cell.dtype == kind
     assert cell.tolist() == [np.prod(sizes) - 1]
 
@@ -62,7 +62,7 @@ def test_chunks_cover_every_entity_once(n):
 def test_a_tally_is_a_bincount_however_far_apart_the_rows(blocks):
     tally = Tally(100_000)
     for block in blocks:
-        tally.add(met(np.array(block, dtype=np.int64)))
+        tally.add(occurrences(np.array(block, dtype=np.int64)))
     everything = np.array([row for block in blocks for row in block], dtype=np.int64)
     assert tally.counts.dtype == np.uint8
     assert np.array_equal(tally.counts, np.bincount(everything, minlength=100_000))
@@ -70,12 +70,12 @@ def test_a_tally_is_a_bincount_however_far_apart_the_rows(blocks):
 
 def test_a_tally_grows_only_when_it_must():
     tally, seventh = Tally(10), np.full(255, 7)
-    tally.add(met(seventh))
+    tally.add(occurrences(seventh))
     assert tally.counts.dtype == np.uint8
-    tally.add(met(seventh[:1]))
+    tally.add(occurrences(seventh[:1]))
     assert tally.counts.dtype == np.uint16
     for _ in range(257):
-        tally.add(met(seventh))
+        tally.add(occurrences(seventh))
     assert tally.counts.dtype == np.uint32
     assert tally.counts[7] == 256 + 257 * 255
     assert tally.counts.sum() == tally.counts[7]

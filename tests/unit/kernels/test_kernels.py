@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare, nbinom, norm, poisson
 
-from fraudworld.kernels import apportion, discrete, normal, permute, philox, select
-from fraudworld.rng import FAMILIES, Stream
+from fraudworld.kernels import apportion, discrete, normal, permute, select
+from fraudworld.rng import FAMILIES, Stream, philox
 
 
 @pytest.mark.parametrize("width", [1, 3, 4, 8])
@@ -121,7 +121,7 @@ def test_places_and_kinds_do_not_depend_on_who_asks_together(n, ends, kinds):
     for low, high in itertools.pairwise(sorted({0, n, *(end for end in ends if end < n)})):
         assert (permute.permuted(low, high - low, n, keys) == place[low:high]).all()
         dealt = np.empty(high - low, dtype=np.uint8)
-        permute.deal_out(low, n, keys, cuts, dealt)
+        permute.assign_by_quota(low, n, keys, cuts, dealt)
         expected = np.searchsorted(cuts[:-1], place[low:high], side="right")
         assert (dealt == expected).all()
 

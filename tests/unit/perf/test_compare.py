@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from calling import Said
 from fraudworld.errors import InputError, RefusedError
 from fraudworld.perf.compare import Side, compare
 from fraudworld.perf.lanes import LANES
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.receipt import read_receipt
+from support.calling import Said
 
 STAND_IN = """#!{python}
 import json, os, shutil, sys

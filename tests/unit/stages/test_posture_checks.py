@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import chain
 from fraudworld.policy.loader import load_pack
-from fraudworld.stages.posture.checks import passed
+from fraudworld.stages.posture.validate.checks import passed
+from support import chain
 
 PACK = load_pack().pack
 LINK = {name: i for i, name in enumerate(PACK.codes("device_link_role"))}
@@ -428,7 +428,7 @@ def test_the_smallest_broken_world_is_caught(world, breaking, check):
         ("max_instruments_per_account", 4),
     ],
 )
-def test_limits_are_the_policys(world, check, bound):
+def test_limits_come_from_the_policy(world, check, bound):
     """The same world under a stricter policy fails exactly there."""
     limits = PACK.validation_policy.linkage_checks.model_copy(update={check: bound})
     policy = PACK.validation_policy.model_copy(update={"linkage_checks": limits})

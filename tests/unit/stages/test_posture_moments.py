@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from fraudworld.stages.posture.moments import correlation, moments
+from fraudworld.stages.posture.score.moments import correlation, moments
 
 
 def _world(n, spread=0.2):

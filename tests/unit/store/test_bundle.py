@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from fraudworld.documents import canonical_json
 from fraudworld.errors import RefusedError
 from fraudworld.store import bundle
-from fraudworld.store.identity import canonical_json
 
 
 @pytest.fixture

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from fraudworld.documents import canonical_json
 from fraudworld.errors import InputError
-from fraudworld.store.identity import Identity, canonical_json, manifest_fingerprint, run_id
+from fraudworld.store.identity import Identity, manifest_fingerprint, run_id
 from fraudworld.store.layout import RunPlace, part_name
 
 WHO = Identity(42, "a" * 64, "b" * 64)

@@ -18,14 +18,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calling import Said
 from fraudworld.store import prune as store_prune
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.prune import TRASH, find, plan_of, prune
 from fraudworld.store.receipt import Receipt
 from fraudworld.store.retention import Kept, Plan, RetentionPolicy, plan
 from fraudworld.store.roles import freeze, pin, read_ledger
-from store_of_runs import AT_ONCE, NOW, go, made
+from support.calling import Said
+from support.store_of_runs import AT_ONCE, NOW, go, made
 
 ROLES = ("none", "baseline", "candidate", "last_good", "witness:7")
 

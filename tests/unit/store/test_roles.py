@@ -18,7 +18,7 @@ from fraudworld.store.promotion import promote, vetoes
 from fraudworld.store.prune import plan_of, prune
 from fraudworld.store.roles import freeze, pin, read_ledger, reopen
 from fraudworld.store.seal import renew_reports
-from store_of_runs import AT_ONCE, NOW, made
+from support.store_of_runs import AT_ONCE, NOW, made
 
 FROZEN = "6A.STORE.POSTURE_FROZEN"
 
@@ -47,8 +47,8 @@ def test_two_writers_lose_no_pin(tmp_path: Path) -> None:
 
 
 def _transactions(root: Path) -> None:
-    from fraudworld.downstream.request import StreamRequest
-    from fraudworld.downstream.stream import stream
+    from fraudworld.layers.transactions.request import StreamRequest
+    from fraudworld.layers.transactions.stream import stream
 
     stream(StreamRequest(run=root, days=1))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from fraudworld.contracts.downstream import CAMPAIGN_TYPES, CODES
+from fraudworld.contracts.transactions import CAMPAIGN_TYPES, CODES
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.policy.rules.finding import Finding, Findings, fault
 

@@ -19,17 +19,14 @@ from fraudworld.engine.shards import Shard
 from fraudworld.engine.tasks import Engine
 from fraudworld.errors import InternalError
 from fraudworld.jit import kernel
-from fraudworld.kernels import expand, normal
+from fraudworld.kernels import normal, offsets
 from fraudworld.kernels.apportion import largest_remainder
-from fraudworld.kernels.capped import Entities, Law
+from fraudworld.kernels.capped import Entities, ProductLaw
 from fraudworld.policy.pack import PolicyPack
-from fraudworld.rng import Stream, StreamUse
+from fraudworld.rng import Stream, StreamUse, registry
 from fraudworld.stages import allocation
-from fraudworld.stages.allocation import Allocated, Book
-from fraudworld.stages.world import Accounts, AccountShard, Parties, PartyShard
-
-COUNTS = "account_count_realisation"
-SAMPLING = "account_allocation_sampling"
+from fraudworld.stages.allocation import Allocated, AllocationProblem
+from fraudworld.stages.pieces import Accounts, AccountShard, Parties, PartyShard
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ class KmaxCounters:
 class Draft:
     """Every product allocated and its caps found; no account made yet."""
 
-    book: Book
+    problem: AllocationProblem
     made: Allocated
 
 
@@ -116,29 +113,29 @@ def allocate_accounts(
     """Share every product's plan among the parties of its type, and find what its cap moves."""
     priors = pack.account_per_party_priors
     codes, segments = pack.codes("account_type"), pack.codes("segment")
-    factor = Stream(seed, "s2/party_factor", COUNTS, 2)
-    streams = [Stream(seed, f"s2/account_allocation/{code}", SAMPLING, 2) for code in codes]
+    factor = registry.PARTY_FACTOR.of(seed)
+    streams = [registry.ACCOUNT_ALLOCATION.of(seed, code=code) for code in codes]
     laws = []
     for code, stream in zip(codes, streams, strict=True):
         law = priors.counts[code]
         slots = _slot_stream(seed, code, law.cap)
-        laws.append((code, Law(law.zero_share, law.sigma, law.cap, stream.key, slots.key)))
+        laws.append((code, ProductLaw(law.zero_share, law.sigma, law.cap, stream.key, slots.key)))
     offers = [products_of(pack, pack.party_taxonomy.segments[s]) for s in segments]
-    book = allocation.book(
+    problem = allocation.allocation_problem(
         "S2", laws, offers, factor=factor.key, correlation=priors.party_factor_correlation
     )
     segment = np.repeat(np.arange(len(segments)), [len(o) for o in offers])
-    plan = np.stack([p.cells for p in plans], axis=2)[:, segment, book.product]
+    plan = np.stack([p.cells for p in plans], axis=2)[:, segment, problem.product]
     size = parties.population(len(plan))[:, segment]
     made = allocation.allocate(
-        engine, book, plan, size, np.zeros_like(plan), parties.region, _entities,
+        engine, problem, plan, size, np.zeros_like(plan), parties.region, _entities,
         parties.shards, parties.items, hard=_hard(pack),
     )  # fmt: skip
-    return Draft(book, made), (
+    return Draft(problem, made), (
         factor.use("world", 0, parties.n),
         *(
             stream.use(code, 0, parties.n, entities=n)
-            for code, stream, n in zip(codes, streams, book.per_product(size), strict=True)
+            for code, stream, n in zip(codes, streams, problem.per_product(size), strict=True)
         ),
     )
 
@@ -163,10 +160,10 @@ def enforce_kmax_per_party_account_type(
     """
     priors = pack.account_per_party_priors
     codes = pack.codes("account_type")
-    book, made = draft.book, draft.made
-    task = partial(_accounts, book.product.astype(np.uint8), len(codes))
-    items, told = engine.both(task, *zip(*made.pieces, strict=True))
-    types, rows, broken = zip(*told, strict=True)
+    problem, made = draft.problem, draft.made
+    task = partial(_accounts, problem.product.astype(np.uint8), len(codes))
+    items, summaries = engine.run(task, *zip(*made.pieces, strict=True))
+    types, rows, broken = zip(*summaries, strict=True)
     violations = sum(broken)
     if _hard(pack) and violations > priors.constraints.max_allowed_kmax_violations:
         raise InternalError(
@@ -175,7 +172,7 @@ def enforce_kmax_per_party_account_type(
             where="S2 enforce_kmax",
             remedy="report this with the seed and the policy pack; nothing was published",
         )
-    dropped = dict(zip(codes, book.per_product(made.dropped), strict=True))
+    dropped = dict(zip(codes, problem.per_product(made.dropped), strict=True))
     counters = KmaxCounters(
         kmax_overflow_rows=int(made.overflow.sum()),
         kmax_redistributed_rows=int(made.handed.sum()),
@@ -184,8 +181,8 @@ def enforce_kmax_per_party_account_type(
         worst_overflow=int(made.worst.max()),
     )
     per_shard = np.stack(types)
-    accounts = Accounts(items, expand.starts(per_shard.sum(axis=1)), per_shard)
-    asked = book.per_product(made.asked)
+    accounts = Accounts(items, offsets.from_counts(per_shard.sum(axis=1)), per_shard)
+    asked = problem.per_product(made.asked)
     uses = tuple(
         _slot_stream(seed, code, priors.counts[code].cap).use(code, 0, parties.n, entities=n)
         for code, n in zip(codes, asked, strict=True)
@@ -199,11 +196,11 @@ def _accounts(
     """Accounts of one shard; told: per type, holdings, and holdings above their cap."""
     entities, entries, counts = allocation.final(*piece)
     types = np.zeros(products, dtype=np.int64)
-    held, broken = _tally(entries.cell, counts, product, piece[-1].terms.cap, types)
+    held, broken = _tally(entries.cell, counts, product, piece[-1].cell_laws.cap, types)
     n = int(types.sum())
     owner, kind = np.empty(n + 1, dtype=np.uint32), np.empty(n + 1, dtype=np.uint8)
     start = np.empty(entities.code.size + 1, dtype=np.int32)
-    expand.fill(entries.entity, entries.cell, counts, product, start, owner, kind)
+    offsets.expand_rows(entries.entity, entries.cell, counts, product, start, owner, kind)
     return AccountShard(owner[:n], kind[:n], start), (types, int(held), int(broken))
 
 
@@ -220,4 +217,4 @@ def _tally(cell, counts, product, cap, types):  # type: ignore[no-untyped-def]
 
 def _slot_stream(seed: int, code: str, cap: int) -> Stream:
     """A draw for every slot a party could fill with a product."""
-    return Stream(seed, f"s2/kmax_redistribution/{code}", SAMPLING, cap)
+    return registry.KMAX_REDISTRIBUTION.of(seed, code=code, width=cap)

@@ -12,7 +12,7 @@ from fraudworld.stages.accounts.draw import (
     plan_accounts,
 )
 from fraudworld.stages.context import Context
-from fraudworld.stages.world import Accounts, Parties
+from fraudworld.stages.pieces import Accounts, Parties
 
 
 def run(context: Context, parties: Parties) -> Accounts:

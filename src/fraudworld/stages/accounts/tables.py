@@ -7,13 +7,13 @@ from functools import partial
 import numpy as np
 
 from fraudworld.engine.shards import Shard
+from fraudworld.inputs.arrays import Geography
 from fraudworld.jit import kernel
-from fraudworld.kernels.expand import starts
+from fraudworld.kernels.offsets import from_counts
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.stages.accounts.draw import Holdings
 from fraudworld.stages.batches import Batch, Columns, Rows, ids, of_each, ref, same, whole
-from fraudworld.stages.columns import Geography
-from fraudworld.stages.world import Accounts, AccountShard, Parties, PartyShard
+from fraudworld.stages.pieces import Accounts, AccountShard, Parties, PartyShard
 
 
 def account_base(accounts: Accounts, parties: Parties, geo: Geography) -> Rows:
@@ -55,7 +55,7 @@ def _account_rows(
 def holdings(held: Holdings, parties: Parties) -> Rows:
     """`s2_party_product_holdings_6A`, in order of owner, then product."""
     first = [s.first for s in parties.shards]
-    return Rows(starts(held.rows), _holding_rows, (first, held.accounts.items))
+    return Rows(from_counts(held.rows), _holding_rows, (first, held.accounts.items))
 
 
 def _holding_rows(first: int, of: AccountShard, low: int, high: int) -> Batch:

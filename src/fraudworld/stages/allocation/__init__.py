@@ -1,46 +1,46 @@
-"""The law of gated, weighted, capped allocation as rounds over shards, for many products.
+"""Capped allocation as rounds over shards, for many products at once.
 
-`kernels/capped.py` states the law and does what is done entity by entity. A cell lies in one
-region; here counts of all shards are added, and what they say is found out once a cell: how
-many the gate lets in and where it closes, the total of the weights, which remainders get one
-more, which slots take what was above a cap. Five rounds, whatever the number of products:
+`kernels/capped.py` states the law and does the work per entity. A cell lies in one region; here
+the sums of all shards meet, and per cell it is decided how many entities pass the hurdle and
+where it ends, the total of the weights, which remainders get one more, and which slots take what
+was above a cap. Five rounds, whatever the number of products:
 
-1. those near the gate's edge are told exactly, all certainly let in are weighed;
-2. floors of the quotas, their remainders counted;
-3. remainders at the edge told exactly, counts clamped to their room;
-4. slots that can win draw, where anything is above a cap;
+1. `hurdles`: exact keys for candidates near the edge, weights for all that pass;
+2. `quotas`: floors of the quotas, remainders counted by digit;
+3. `quotas`: remainders at the edge ranked exactly, counts clamped to the room;
+4. `slots`: draws of the free slots that can win, where anything is above a cap;
 5. the caller's last round asks `final` for the counts and makes of them what it needs.
 
-Gates and slots are uniform, so where a quota ends is known beforehand to a few deviations of a
-count. A cell whose quota ends elsewhere is looked at whole.
+Hurdle draws and slot draws are uniform, so the end of a quota is known beforehand to within a few
+standard deviations of a count. A cell whose quota ends elsewhere is passed over in full.
 
-Everything added is an integer, so nothing depends on how entities were cut into shards.
+All sums are of integers, so no result depends on how entities were cut into shards.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from fraudworld.stages.allocation.pieces import Held, Piece, Settlement, final, held
-from fraudworld.stages.allocation.products import Book, book
+from fraudworld.stages.allocation.final import Held, Piece, Settlement, final, held
+from fraudworld.stages.allocation.products import AllocationProblem, allocation_problem
 from fraudworld.stages.allocation.rounds import Allocated, allocate
 
 __all__ = [
     "NOTHING_OPEN",
     "NO_FLOOR",
     "Allocated",
-    "Book",
+    "AllocationProblem",
     "Held",
     "Piece",
     "Settlement",
     "allocate",
-    "book",
+    "allocation_problem",
     "final",
     "held",
 ]
 
 NOTHING_OPEN = np.empty(0, dtype=np.bool_)
-"""`Entities.open` where everybody takes part."""
+"""`Entities.open` where every entity takes part."""
 
 NO_FLOOR = np.empty(0, dtype=np.uint8)
-"""`Entities.floor` where nobody holds anything yet."""
+"""`Entities.floor` where no entity holds anything yet."""

@@ -1,138 +1,182 @@
-"""Rounds 2 and 3: quotas, whose remainders get one more, and what is above the caps."""
+"""Rounds 2 and 3: quotas by largest remainder, and what the caps leave over."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fraudworld.engine.tasks import Item
 from fraudworld.kernels import capped, ranks
-from fraudworld.kernels.capped import Entities, Entries, Shares, Terms
+from fraudworld.kernels.capped import (
+    Apportionment,
+    CellLaws,
+    EdgeEntries,
+    Entities,
+    Entries,
+    Floors,
+    Overflow,
+)
 from fraudworld.stages.allocation.products import too_wide
-from fraudworld.stages.allocation.sums import EVERYTHING, Found, Run, found_at, within
+from fraudworld.stages.allocation.sums import (
+    EVERYTHING,
+    Candidates,
+    Rounds,
+    candidates_at,
+    within,
+)
 
 U16 = NDArray[np.uint16]
+I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
-U64 = NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
-class Rests:
-    """What the floors of the quotas leave, and where each cell's remainders end that get it."""
+class Remainders:
+    """What the floors leave of every plan, and the digit in which those that get one more end."""
 
     rest: I64  # (regions, cells)
     edge: ranks.Edges  # of all cells, region by region
-    counts: list[NDArray[np.int32]]  # per shard: remainders by leading digit, (cells, DIGITS)
+    counts: Sequence[I32]  # per shard: entries by digit of their remainder, (cells, DIGITS)
 
 
-def quotas(run: Run, entries: list[Item], shares: Shares) -> tuple[list[Item], Rests]:
-    """Floors of every shard's quotas, with the leading digits of what they leave.
+class _FloorSummary(NamedTuple):
+    """What round 2 learns of a shard."""
 
-    Raises InputError where a count is beyond 16 bits.
+    given: I64  # sum of the floors, (cells,)
+    counts: I32  # entries by digit of their remainder, (cells, DIGITS)
+    most: int  # largest floor
+
+
+def floors_of(
+    run: Rounds, entries: list[Item], split: Apportionment
+) -> tuple[list[Item], Remainders]:
+    """Floors of every shard's quotas, items of `Floors`, and the remainders.
+
+    Raises InputError `6A.<state>.WEIGHTS_TOO_WIDE` where a count exceeds 16 bits.
     """
-    items, told = run.engine.both(_apportion, run.shares(shares), entries)
-    given, counts, most = zip(*told, strict=True)
-    if max(most) >= capped.OUT - 1:
-        names = " or ".join(run.book.names)
-        raise too_wide(run.book.state, names, f"a holding of {max(most)}")
-    plan = shares.plan.astype(np.int64)
-    rest = np.where(shares.total > 0, plan - run.sum(given), 0)
-    edge = ranks.edges(run.sum(counts).reshape(-1, ranks.DIGITS), rest.ravel())
-    return items, Rests(rest, edge, list(counts))
+    summaries: list[_FloorSummary]
+    items, summaries = run.engine.run(_apportion, run.split(split), entries)
+    most = max(s.most for s in summaries)
+    if most >= capped.EXCLUDED - 1:
+        names = " or ".join(run.problem.names)
+        raise too_wide(run.problem.state, names, f"a holding of {most}")
+    given = run.sum(s.given for s in summaries)
+    rest = np.where(split.total > 0, split.plan.astype(np.int64) - given, 0)
+    counts = [s.counts for s in summaries]
+    edge = ranks.edges(run.sum(counts).astype(np.int64).reshape(-1, ranks.DIGITS), rest.ravel())
+    return items, Remainders(rest, edge, counts)
 
 
-def _apportion(
-    shares: Shares, of: tuple[Entities, Entries]
-) -> tuple[tuple[U16, U16], tuple[I64, NDArray[np.int32], int]]:
+def _apportion(split: Apportionment, of: tuple[Entities, Entries]) -> tuple[Floors, _FloorSummary]:
+    """Task: floors of one shard."""
     entities, entries = of
-    floors, digits = (np.empty(entries.cell.size, dtype=np.uint16) for _ in range(2))
-    given = np.zeros(shares.plan.size, dtype=np.int64)
+    floors = Floors(*(np.empty(entries.cell.size, dtype=np.uint16) for _ in range(2)))
+    given = np.zeros(split.plan.size, dtype=np.int64)
     counts = np.zeros((given.size, ranks.DIGITS), dtype=np.int32)
-    most = capped.apportion(entities, entries, shares, floors, digits, given, counts)
-    return (floors, digits), (given, counts, int(most))
+    most = capped.apportion(entities, entries, split, floors, given, counts)
+    return floors, _FloorSummary(given, counts, int(most))
 
 
 @dataclass(frozen=True)
 class Quotas:
-    """What every entry of a shard is to have, `capped.OUT` for those kept out.
+    """Quota of every entry of a shard, `capped.EXCLUDED` for those the hurdle excludes.
 
-    Those `at` have their floor only: one more, where their remainder is not beyond the last
-    of its cell that gets one.
+    Entries of `edge` have their floor; they get one more where their remainder is not beyond
+    the last of their cell that does.
     """
 
     floors: U16
-    at: I64
-    key: U64  # their remainders, small for a large one
+    edge: EdgeEntries
 
     def upto(self, last: ranks.Cut, entities: Entities, entries: Entries) -> U16:
-        """The quotas, when it is known which remainder is the last; a new array."""
+        """The quotas, given the last remainder that gets one more; a new array."""
         quotas = self.floors.copy()
-        cell, key, position = found_at(entities, entries, self.at, self.key)
-        quotas[self.at] += within(last, cell, key, position)
+        cell, key, position = candidates_at(entities, entries, self.edge.at, self.edge.key)
+        quotas[self.edge.at] += within(last, cell, key, position)
         return quotas
 
 
-def settled(
-    run: Run,
+class Settled(NamedTuple):
+    """Quotas of every shard, and what the caps leave over."""
+
+    quotas: list[Item]  # Quotas
+    last: ranks.Cut  # the last remainder of a cell that gets one more
+    overflow: Overflow  # (regions, cells)
+
+
+class _SettledSummary(NamedTuple):
+    """What round 3 learns of a shard."""
+
+    overflow: Overflow  # without the entries at the edge
+    edge: Candidates
+    free: I64  # room of the entries at the edge beyond their floor; negative above the cap
+
+
+def settle(
+    run: Rounds,
     entries: list[Item],
     floors: list[Item],
-    shares: Shares,
-    rests: Rests,
-) -> tuple[list[Item], ranks.Cut, I64, I64, I64]:
-    """Quotas of every shard and the last remainders that get one more; excess, free slots and
-    worst overflow per cell.
-    """
-    rest, edge, counts = rests.rest, rests.edge, rests.counts
+    split: Apportionment,
+    remainders: Remainders,
+) -> Settled:
+    """Round 3: exact ranks of the remainders at the edge, and the overflow of every cell."""
+    edge = remainders.edge
     digits = edge.digit.reshape(run.shape)
-    at = np.arange(run.book.cells)
-    doubtful = []
-    for r, count in zip(run.region, counts, strict=True):
-        inside = (digits[r] >= 0) & (digits[r] < ranks.DIGITS)
-        doubtful.append(int(count[at[inside], digits[r][inside]].sum()))
-    items, told = run.engine.both(
-        partial(_settle, run.book.terms), run.shares(shares), run.rows(digits), doubtful,
+    sizes = [
+        _entries_at(digits[r], counts)
+        for r, counts in zip(run.region, remainders.counts, strict=True)
+    ]
+    summaries: list[_SettledSummary]
+    items, summaries = run.engine.run(
+        partial(_settle, run.problem.cell_laws), run.split(split), run.rows(digits), sizes,
         entries, floors,
     )  # fmt: skip
-    parts, found, held = zip(*told, strict=True)
-    excess, slots = (run.sum(p[i] for p in parts) for i in range(2))
+    excess, slots = (run.sum(s.overflow[i] for s in summaries) for i in range(2))
     worst = np.zeros(run.shape, dtype=np.int64)
-    np.maximum.at(worst, run.region, np.stack([p[2] for p in parts]))
-    at_edge = run.everywhere(found)
+    np.maximum.at(worst, run.region, np.stack([s.overflow.worst for s in summaries]))
+    at_edge = run.everywhere(s.edge for s in summaries)
     first = digits.clip(0, ranks.DIGITS - 1).astype(np.uint64) << np.uint64(ranks.SHIFT)
     top = first + np.uint64((1 << ranks.SHIFT) - 1)
-    cut, taken = run.cut(rest - edge.before.reshape(run.shape), at_edge, first, top)
-    free = np.concatenate([room - count for count, room in held]) - taken
+    before = edge.before.reshape(run.shape)
+    cut, taken = run.cut(remainders.rest - before, at_edge, first, top)
+    free = np.concatenate([s.free for s in summaries]) - taken
     cell = at_edge[0]
     np.add.at(excess.reshape(-1), cell, np.maximum(-free, 0))
     np.add.at(slots.reshape(-1), cell, np.maximum(free, 0))
     np.maximum.at(worst.reshape(-1), cell, np.maximum(-free, 0))
-    # A cell that takes none of its candidates takes all of the digits before them.
+    # A cell that takes no candidate takes all entries of the digits before.
     first[digits == ranks.DIGITS] = EVERYTHING
     last = ranks.Cut(np.maximum(cut.key, first), cut.position)
-    return items, last, excess, slots, worst
+    return Settled(items, last, Overflow(excess, slots, worst))
+
+
+def _entries_at(digit: I64, counts: I32) -> int:
+    """Entries of a shard whose remainder has the digit in which their cell's quota ends."""
+    inside = (digit >= 0) & (digit < ranks.DIGITS)
+    return int(counts[np.flatnonzero(inside), digit[inside]].sum())
 
 
 def _settle(
-    terms: Terms,
-    shares: Shares,
-    digit: I64,
-    doubtful: int,
+    cell_laws: CellLaws,
+    split: Apportionment,
+    end: I64,
+    at_edge: int,
     of: tuple[Entities, Entries],
-    apportioned: tuple[U16, U16],
-) -> tuple[Quotas, tuple[tuple[I64, I64, I64], Found, tuple[I64, I64]]]:
-    (entities, entries), (floors, digits) = of, apportioned
-    quotas = np.empty_like(floors)
-    excess, slots, worst = (np.zeros(digit.size, dtype=np.int64) for _ in range(3))
-    at, keys = np.empty(doubtful, dtype=np.int64), np.empty(doubtful, dtype=np.uint64)
-    capped.settle(
-        terms, entities, entries, shares, floors, digits, digit, quotas, excess, slots, worst, at,
-        keys,
-    )  # fmt: skip
-    room = np.empty(doubtful, dtype=np.int64)
-    capped.rooms(terms, entities, entries, at, room)
-    found = found_at(entities, entries, at, keys)
-    counts = floors[at].astype(np.int64)
-    return Quotas(quotas, at, keys), ((excess, slots, worst), found, (counts, room))
+    floors: Floors,
+) -> tuple[Quotas, _SettledSummary]:
+    """Task: quotas of one shard."""
+    entities, entries = of
+    quotas = np.empty_like(floors.floor)
+    overflow = Overflow(*(np.zeros(end.size, dtype=np.int64) for _ in range(3)))
+    edge = EdgeEntries(np.empty(at_edge, dtype=np.int64), np.empty(at_edge, dtype=np.uint64))
+    capped.settle_quotas(cell_laws, entities, entries, split, floors, end, quotas, overflow, edge)
+    room = np.empty(at_edge, dtype=np.int64)
+    capped.room_left(cell_laws, entities, entries, edge.at, room)
+    candidates = candidates_at(entities, entries, edge.at, edge.key)
+    free = room - floors.floor[edge.at].astype(np.int64)
+    return Quotas(quotas, edge), _SettledSummary(overflow, candidates, free)

@@ -1,57 +1,78 @@
-"""Round 4: what is above the caps goes to the free slots with the smallest draws."""
+"""Round 4: free slots that can win what was above a cap, and the last one that does."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fraudworld.engine.tasks import Item
 from fraudworld.kernels import capped, ranks
-from fraudworld.kernels.capped import Entities, Entries, Terms
-from fraudworld.stages.allocation.products import lost
+from fraudworld.kernels.capped import CellLaws, Entities, Entries, SlotDraws
+from fraudworld.stages.allocation.products import inconsistent
 from fraudworld.stages.allocation.quotas import Quotas
-from fraudworld.stages.allocation.sums import EVERYTHING, Found, Run
+from fraudworld.stages.allocation.sums import EVERYTHING, Candidates, Rounds
 
 I64 = NDArray[np.int64]
-U32 = NDArray[np.uint32]
 U64 = NDArray[np.uint64]
 
-Slots = tuple[U32, U64, I64]
-"""Entry, draw and place in the stream of free slots that can win, in order."""
+
+class SlotRound(NamedTuple):
+    """The slots of a world that may take what was above a cap."""
+
+    draws: Sequence[Item | None]  # SlotDraws of every shard; None where no cap was exceeded
+    asked: I64  # entries whose slots drew, (regions, cells)
+    last: ranks.Cut  # the last slot of a cell that wins
 
 
-def slots_that_win(
-    run: Run, entries: list[Item], quotas: list[Item], last: ranks.Cut, handed: I64, slots: I64
-) -> tuple[Sequence[Item | None], I64, ranks.Cut]:
-    """Slots that can win, entities that were asked, and the last slot of each cell that wins."""
+class _Summary(NamedTuple):
+    """What round 4 learns of a shard."""
+
+    asked: I64  # entries whose slots drew, (cells,)
+    sure: I64  # slots that win for certain, (cells,)
+    edge: Candidates  # slots near the end of the quota
+
+
+def winning_slots(
+    run: Rounds, entries: list[Item], quotas: list[Item], last: ranks.Cut, handed: I64, slots: I64
+) -> SlotRound:
+    """Slots that can win.
+
+    last: the last remainder of a cell that gets one more. handed, slots: holdings to hand out,
+    and free slots, (regions, cells).
+    """
     low, limit = _bounds(handed, slots)
     while (handed > 0).any():
-        items, told = run.engine.both(
-            partial(_draw_slots, run.book.terms), run.cuts(last), run.rows(low),
+        summaries: list[_Summary]
+        items, summaries = run.engine.run(
+            partial(_draw_slots, run.problem.cell_laws), run.cuts(last), run.rows(low),
             run.rows(limit), entries, quotas,
         )  # fmt: skip
-        asked, sure, found = zip(*told, strict=True)
-        at_edge = run.everywhere(found)
-        before = run.sum(sure)
+        at_edge = run.everywhere(s.edge for s in summaries)
+        before = run.sum(s.sure for s in summaries)
         upto = before + run.count(at_edge[0])
-        poor = (before > handed) | (upto < handed)
-        if not poor.any():
+        missed = (before > handed) | (upto < handed)
+        if not missed.any():
             cut, _ = run.cut(handed - before, at_edge, low, limit)
-            # A cell that takes none of its candidates takes all before them.
-            return items, run.sum(asked), replace(cut, key=np.maximum(cut.key, low))
-        if ((low == 0) & (limit == EVERYTHING))[poor].any():
-            raise lost(run.book.state, "fewer free slots than it was found to have", "slots")
-        low[poor], limit[poor] = 0, EVERYTHING
+            asked = run.sum(s.asked for s in summaries)
+            # A cell that takes no candidate takes all slots before them.
+            return SlotRound(items, asked, replace(cut, key=np.maximum(cut.key, low)))
+        if ((low == 0) & (limit == EVERYTHING))[missed].any():
+            raise inconsistent(run.problem.state, "fewer free slots than were counted", "slots")
+        low[missed], limit[missed] = 0, EVERYTHING
     none = np.zeros(run.shape, dtype=np.int64)
-    return [None] * len(entries), none, ranks.Cut(none.astype(np.uint64), none)
+    return SlotRound([None] * len(entries), none, ranks.Cut(none.astype(np.uint64), none))
 
 
 def _bounds(handed: I64, slots: I64) -> tuple[U64, U64]:
-    """Draws below the one win, beyond the other they cannot: six deviations of the count."""
+    """Draws that win for certain are below the one, draws that cannot win above the other.
+
+    Six standard deviations of a count around the expected end.
+    """
     n_slots = np.maximum(slots, 1)
     share = handed / n_slots
     margin = 6.0 * np.sqrt(share / n_slots) + 4.0 / n_slots
@@ -65,28 +86,33 @@ def _bounds(handed: I64, slots: I64) -> tuple[U64, U64]:
 
 
 def _draw_slots(
-    terms: Terms,
+    cell_laws: CellLaws,
     last: ranks.Cut,
     low: U64,
     limit: U64,
     of: tuple[Entities, Entries],
     quotas: Quotas,
-) -> tuple[Slots, tuple[I64, I64, Found]]:
+) -> tuple[SlotDraws, _Summary]:
+    """Task: the slots of one shard."""
     entities, entries = of
     counts = quotas.upto(last, entities, entries)
     room = 1024 + counts.size // 16
     while True:
-        who, draws = np.empty(room, dtype=np.uint32), np.empty(room, dtype=np.uint64)
-        positions = np.empty(room, dtype=np.int64)
+        buffers = SlotDraws(
+            np.empty(room, dtype=np.uint32),
+            np.empty(room, dtype=np.uint64),
+            np.empty(room, dtype=np.int64),
+        )
         asked = np.zeros(low.size, dtype=np.int64)
-        n = capped.slot_draws(terms, entities, entries, counts, limit, who, draws, positions, asked)
+        n = capped.slot_draws(cell_laws, entities, entries, counts, limit, buffers, asked)
         if n <= room:
             break
         room = n
-    who, draws, positions = who[:n].copy(), draws[:n].copy(), positions[:n].copy()
-    cell = entries.cell[who].astype(np.int64)
-    sure = draws < low[cell]
+    found = SlotDraws(
+        buffers.entry[:n].copy(), buffers.draw[:n].copy(), buffers.position[:n].copy()
+    )
+    cell = entries.cell[found.entry].astype(np.int64)
+    sure = found.draw < low[cell]
     before = np.bincount(cell[sure], minlength=low.size)
-    at_edge = ~sure
-    found = (cell[at_edge], draws[at_edge], positions[at_edge])
-    return (who, draws, positions), (asked, before, found)
+    edge = (cell[~sure], found.draw[~sure], found.position[~sure])
+    return found, _Summary(asked, before, edge)

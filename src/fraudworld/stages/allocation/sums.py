@@ -1,81 +1,85 @@
-"""What the rounds of one allocation share: sums over shards, and cuts at the edge of a quota."""
+"""What the rounds of one allocation share: sums over shards, and cuts at the end of a quota."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fraudworld.engine.tasks import Engine
 from fraudworld.kernels import ranks
-from fraudworld.kernels.capped import Entities, Entries, Shares
+from fraudworld.kernels.capped import Apportionment, Entities, Entries
 from fraudworld.kernels.select import smallest
-from fraudworld.stages.allocation.products import Book
+from fraudworld.stages.allocation.products import AllocationProblem
 
 I64 = NDArray[np.int64]
 U64 = NDArray[np.uint64]
+Number = TypeVar("Number", bound=np.generic)
 
 EVERYTHING = np.uint64(2**64 - 1)
 
-Found = tuple[I64, U64, I64]
-"""Cell, key and position in the world of entries at an edge."""
+Candidates = tuple[I64, U64, I64]
+"""Cell, key and position in the world of entries near the end of a quota."""
 
 
 @dataclass(frozen=True)
-class Run:
+class Rounds:
     """One allocation: what all its rounds share."""
 
     engine: Engine
-    book: Book
+    problem: AllocationProblem
     region: NDArray[np.integer]  # of every shard
     shape: tuple[int, int]  # (regions, cells)
 
-    def sum(self, told: Iterable[NDArray[Any]]) -> NDArray[Any]:
-        """Arrays of shards by cell, added up by region: (regions, cells, …)."""
-        arrays = list(told)
-        kind = np.uint64 if arrays[0].dtype == np.uint64 else np.int64
-        out = np.zeros((self.shape[0], *arrays[0].shape), dtype=kind)
+    def sum(self, per_shard: Iterable[NDArray[Number]]) -> NDArray[Number]:
+        """Adds arrays of shards, (cells, …), by region: (regions, cells, …).
+
+        The result is uint64 where the arrays are, else int64.
+        """
+        arrays = list(per_shard)
+        dtype = np.uint64 if arrays[0].dtype == np.uint64 else np.int64
+        out = np.zeros((self.shape[0], *arrays[0].shape), dtype=dtype)
         for r, array in zip(self.region, arrays, strict=True):
             out[r] += array
         return out
 
-    def rows(self, array: NDArray[Any]) -> list[NDArray[Any]]:
-        """The row of every shard's region."""
-        # One layout, or kernels would be compiled for two.
+    def rows(self, array: NDArray[Number]) -> list[NDArray[Number]]:
+        """The row of an array (regions, cells) that is every shard's."""
+        # One memory layout, or kernels would be compiled for two.
         array = np.ascontiguousarray(array)
         return [array[r] for r in self.region]
 
-    def shares(self, of: Shares) -> list[Shares]:
-        """The same, of all columns."""
+    def split(self, of: Apportionment) -> list[Apportionment]:
+        """`rows` of every field of an apportionment."""
         whole = [np.ascontiguousarray(column) for column in of]
-        by_region = [Shares(*(column[r] for column in whole)) for r in range(self.shape[0])]
+        by_region = [Apportionment(*(column[r] for column in whole)) for r in range(self.shape[0])]
         return [by_region[r] for r in self.region]
 
     def cuts(self, of: ranks.Cut) -> list[ranks.Cut]:
-        """The same, of cuts."""
+        """`rows` of both fields of a cut."""
         rows = zip(self.rows(of.key), self.rows(of.position), strict=True)
         return [ranks.Cut(key, position) for key, position in rows]
 
-    def everywhere(self, told: Iterable[Found]) -> Found:
-        """Candidates of all shards; cells are counted through all regions."""
+    def everywhere(self, per_shard: Iterable[Candidates]) -> Candidates:
+        """Candidates of all shards; cells are numbered through all regions."""
         shifted = [
             (cell + int(r) * self.shape[1], key, position)
-            for r, (cell, key, position) in zip(self.region, told, strict=True)
+            for r, (cell, key, position) in zip(self.region, per_shard, strict=True)
         ]
         cell, key, position = (np.concatenate(c) for c in zip(*shifted, strict=True))
         return cell, key, position
 
     def cut(
-        self, quota: I64, found: Found, base: U64, top: U64
+        self, quota: I64, candidates: Candidates, base: U64, top: U64
     ) -> tuple[ranks.Cut, NDArray[np.bool_]]:
-        """Where every cell's quota ends among its candidates, and which of them it takes.
+        """Where every cell's quota ends among its candidates, and which candidates it takes.
 
-        base, top: keys of a cell's candidates are between them. A cut before all is (0, −1).
+        base, top: bounds of a cell's keys. A quota that takes none has the cut (0, −1).
         """
-        cell, key, position = found
+        cell, key, position = candidates
         low = base.ravel()
         bits = [max(int(n).bit_length(), 1) for n in (top - base).ravel()]
         taken = smallest(key - low[cell], cell, np.maximum(quota, 0).ravel(), bits)
@@ -87,7 +91,7 @@ class Run:
         return ranks.Cut(last.reshape(self.shape), where.reshape(self.shape)), taken
 
     def count(self, cells: I64) -> I64:
-        """How many candidates every cell has."""
+        """Candidates of every cell: (regions, cells)."""
         return np.bincount(cells, minlength=self.shape[0] * self.shape[1]).reshape(self.shape)
 
 
@@ -97,10 +101,10 @@ def within(cut: ranks.Cut, cell: I64, key: U64, position: I64) -> NDArray[np.boo
     return np.asarray((key < last) | ((key == last) & (position <= cut.position[cell])))
 
 
-def found_at(entities: Entities, entries: Entries, at: I64, keys: U64) -> Found:
-    """Candidates of a shard: entries `at`, with their keys."""
+def candidates_at(entities: Entities, entries: Entries, index: I64, keys: U64) -> Candidates:
+    """Entries `index` of a shard as candidates, with their keys."""
     return (
-        entries.cell[at].astype(np.int64),
+        entries.cell[index].astype(np.int64),
         keys,
-        entries.entity[at].astype(np.int64) + entities.first,
+        entries.entity[index].astype(np.int64) + entities.first,
     )

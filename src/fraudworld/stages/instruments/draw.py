@@ -17,23 +17,19 @@ from numpy.typing import NDArray
 
 from fraudworld.engine.tasks import Engine, Item
 from fraudworld.errors import InputError
-from fraudworld.kernels import expand
+from fraudworld.inputs.arrays import Geography
+from fraudworld.kernels import offsets
 from fraudworld.kernels.apportion import largest_remainder
-from fraudworld.kernels.capped import Law
+from fraudworld.kernels.capped import ProductLaw
 from fraudworld.kernels.discrete import thresholds
 from fraudworld.kernels.guide import guide
 from fraudworld.policy.pack import PolicyPack
-from fraudworld.rng import Stream, StreamUse
+from fraudworld.rng import Stream, StreamUse, registry
 from fraudworld.stages import allocation
 from fraudworld.stages.allocation import Allocated
-from fraudworld.stages.columns import Geography
 from fraudworld.stages.instruments import wallets
 from fraudworld.stages.instruments.wallets import NO_SLOT, FloorLaw, SchemeLaw
-from fraudworld.stages.world import Accounts, Instruments, Parties
-
-SAMPLING = "instrument_allocation_sampling"
-COUNTS = "instrument_count_realisation"
-ATTRIBUTES = "instrument_attribute_sampling"
+from fraudworld.stages.pieces import Accounts, Instruments, Parties
 
 I64 = NDArray[np.int64]
 
@@ -108,7 +104,7 @@ class _Pair:
     token: bool
     stream: Stream
     spare: Stream  # of its cap pass
-    law: Law
+    law: ProductLaw
 
 
 def _pairs(pack: PolicyPack, seed: int, plans: tuple[PairPlan, ...]) -> list[_Pair]:
@@ -119,9 +115,9 @@ def _pairs(pack: PolicyPack, seed: int, plans: tuple[PairPlan, ...]) -> list[_Pa
     for plan in sorted(plans, key=lambda p: (types.index(p.account_type), p.instrument_type)):
         code, name = plan.account_type, plan.instrument_type
         counted = pack.instrument_per_account_priors.counts[code][name]
-        stream = Stream(seed, f"s3/instrument_allocation/{plan.name}", SAMPLING, 2)
-        spare = Stream(seed, f"s3/cap_redistribution/{plan.name}", SAMPLING, counted.cap)
-        law = Law(counted.zero_share, counted.sigma, counted.cap, stream.key, spare.key)
+        stream = registry.INSTRUMENT_ALLOCATION.of(seed, code=plan.name)
+        spare = registry.INSTRUMENT_REDISTRIBUTION.of(seed, code=plan.name, width=counted.cap)
+        law = ProductLaw(counted.zero_share, counted.sigma, counted.cap, stream.key, spare.key)
         token = taxonomy[name].needs_card
         pairs.append(_Pair(plan, types.index(code), slots[code], token, stream, spare, law))
         slots[code] += 1
@@ -149,17 +145,17 @@ def allocate_instruments(
     everyone = np.repeat(accounts.types[:, :, None], slots, axis=2)
     law, floor_streams = _floor_law(pack, seed, accounts, pairs, slots)
     first = accounts.first[:-1].tolist()
-    entities, told = engine.both(partial(wallets.place_floors, law), first, accounts.items)
-    floors, ends = (np.stack(t) for t in zip(*told, strict=True))
+    entities, summaries = engine.run(partial(wallets.place_floors, law), first, accounts.items)
+    floors, ends = (np.stack(t) for t in zip(*summaries, strict=True))
 
     allocate = partial(_allocate, engine, parties.region, len(pack.codes("region")), len(codes))
     cards = allocate([p for p in pairs if not p.token], everyone, floors, entities)
-    carried, told = engine.both(partial(wallets.carry, is_card), *cards.pieces)
-    card_rows, able, able_floors = (np.stack(t) for t in zip(*told, strict=True))
+    carried, summaries = engine.run(partial(wallets.carry, is_card), *cards.pieces)
+    card_rows, able, able_floors = (np.stack(t) for t in zip(*summaries, strict=True))
     able = np.repeat(able[:, :, None], slots, axis=2)
     tokens = allocate([p for p in pairs if p.token], able, able_floors, carried)
-    added, told = engine.both(wallets.add, *tokens.pieces)
-    token_rows = np.stack(told)
+    added, summaries = engine.run(wallets.add, *tokens.pieces)
+    token_rows = np.stack(summaries)
 
     rows = floors.copy()
     for batch, counts in ((cards, card_rows), (tokens, token_rows)):
@@ -169,7 +165,7 @@ def allocate_instruments(
     return Wallets(
         carried,
         added,
-        expand.starts(rows.sum(axis=(1, 2))),
+        offsets.from_counts(rows.sum(axis=(1, 2))),
         table,
         {p.plan.name: int(rows[:, p.type, p.slot].sum()) for p in pairs},
         {name: int(batch.made.dropped[:, i].sum()) for name, (batch, i) in of.items()},
@@ -205,7 +201,7 @@ def _allocate(
     entities: Sequence[Item],
 ) -> _Batch:
     """accounts, floors: who takes part, and what they hold as floor, (shards, types, slots)."""
-    book = allocation.book(
+    problem = allocation.allocation_problem(
         "S3",
         [(p.plan.name, p.law) for p in pairs],
         [[i for i, p in enumerate(pairs) if p.type == t] for t in range(types)],
@@ -217,7 +213,7 @@ def _allocate(
     for i, p in enumerate(pairs):
         plan[:, i] = p.plan.cells
     made = allocation.allocate(
-        engine, book, plan, size, placed, region, wallets.entities_of, entities
+        engine, problem, plan, size, placed, region, wallets.entities_of, entities
     )
     return _Batch(pairs, made, size, np.maximum(placed - plan, 0))
 
@@ -282,7 +278,7 @@ def _floor_law(
         if len(order) == 1:
             law.single[t] = slot_of[order[0]]
             continue
-        streams[t] = Stream(seed, f"s3/floor/{code}", COUNTS)
+        streams[t] = registry.FLOOR.of(seed, code=code)
         law.drawn[t], law.keys[t] = True, streams[t].key
         law.slot[t, : len(order)] = [slot_of[n] for n in order]
         law.thresholds[t, : len(order)] = thresholds([shares[n] for n in order])
@@ -299,10 +295,10 @@ def instruments_of(
 ) -> tuple[Instruments, tuple[StreamUse, ...]]:
     """One row per instrument in order of account, its scheme drawn per instrument."""
     rows, table = scheme_table(pack, geo)
-    stream = Stream(seed, "s3/scheme", ATTRIBUTES)
+    stream = registry.SCHEME.of(seed)
     guides = guide(table)
     schemes = [SchemeLaw(made.table, stream.key, table[of], guides[of]) for of in rows.T]
-    items = engine.keep(
+    items = engine.submit(
         wallets.instruments,
         [schemes[s.country] for s in parties.shards],
         zip(made.first[:-1].tolist(), made.first[1:].tolist(), strict=True),

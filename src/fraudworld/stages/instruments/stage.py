@@ -10,7 +10,7 @@ from fraudworld.stages.instruments.draw import (
     instruments_of,
     plan_instruments,
 )
-from fraudworld.stages.world import Accounts, Instruments, Parties
+from fraudworld.stages.pieces import Accounts, Instruments, Parties
 
 
 def run(context: Context, parties: Parties, accounts: Accounts) -> Instruments:

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from fraudworld.stages.batches import Batch, Rows, ids, of_each, ref
-from fraudworld.stages.world import Accounts, AccountShard, Instruments, InstrumentShard, Parties
+from fraudworld.stages.pieces import (
+    Accounts,
+    AccountShard,
+    Instruments,
+    InstrumentShard,
+    Parties,
+)
 
 
 def instrument_base(instruments: Instruments, accounts: Accounts, parties: Parties) -> Rows:

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudworld.jit import kernel
-from fraudworld.kernels import guide, philox
+from fraudworld.kernels import guide
 from fraudworld.kernels.capped import Entities
 from fraudworld.kernels.discrete import category
+from fraudworld.rng import philox
 from fraudworld.stages import allocation
 from fraudworld.stages.allocation import Held
-from fraudworld.stages.world import AccountShard, InstrumentShard
+from fraudworld.stages.pieces import AccountShard, InstrumentShard
 
 NO_SLOT = 255
 BLOCK = 256
@@ -102,7 +103,7 @@ def carry(is_card: NDArray[np.bool_], *piece: Any) -> tuple[Carried, tuple[I64, 
     floors per type and slot.
     """
     (entities, _), (held, per_cell) = piece[0], allocation.held(*piece)
-    slot = piece[-1].terms.slot[held.cell]
+    slot = piece[-1].cell_laws.slot[held.cell]
     able = np.zeros(entities.code.size, dtype=np.bool_)
     sizes = np.zeros(len(is_card), dtype=np.int64)
     floors = np.zeros(is_card.shape, dtype=np.int64)
@@ -113,7 +114,7 @@ def carry(is_card: NDArray[np.bool_], *piece: Any) -> tuple[Carried, tuple[I64, 
 def add(*piece: Any) -> tuple[tuple[Held, U8], I64]:
     """Tokens of a shard and their slots; told: counts per cell."""
     held, per_cell = allocation.held(*piece)
-    return (held, piece[-1].terms.slot[held.cell]), per_cell
+    return (held, piece[-1].cell_laws.slot[held.cell]), per_cell
 
 
 @kernel

@@ -22,18 +22,15 @@ from numpy.typing import NDArray
 from fraudworld.engine.tasks import Engine, Item
 from fraudworld.errors import InputError
 from fraudworld.jit import kernel
-from fraudworld.kernels import expand, guide, permute, philox, ranks
+from fraudworld.kernels import guide, offsets, permute, ranks
 from fraudworld.kernels.apportion import largest_remainder
 from fraudworld.kernels.discrete import category, negative_binomial, thresholds
 from fraudworld.policy.pack import PolicyPack
-from fraudworld.rng import Stream, StreamUse
+from fraudworld.rng import Stream, StreamUse, philox, registry
 from fraudworld.stages.network import leases
 from fraudworld.stages.network.leases import NONE, Drawn, Leased
 from fraudworld.stages.network.places import Pieces, places
 from fraudworld.stages.network.transport import transport
-
-COUNTS = "ip_count_realisation"
-ALLOCATION = "ip_allocation_sampling"
 
 I64 = NDArray[np.int64]
 
@@ -84,14 +81,14 @@ def device_demand(
     """
     types, groups = pack.codes("ip_type"), pack.codes("device_group")
     n_regions = len(pack.codes("region"))
-    endpoints = Stream(seed, "s4/ip_count", COUNTS, 3)
+    endpoints = registry.IP_COUNT.of(seed)
     law = leases.law_of(pack, seed)
     first, party_first = pieces.first[:-1].tolist(), pieces.party_first[:-1].tolist()
-    drawn, told = engine.both(
+    drawn, summaries = engine.run(
         partial(_draw, law, endpoints, _count_cuts(pack)), first, party_first, pieces.sources
     )
     edges, typical, wanted, parties, prone_digits = (
-        np.stack(column) for column in zip(*told, strict=True)
+        np.stack(column) for column in zip(*summaries, strict=True)
     )
     shares = edge_shares(pack)
     quotas = np.stack(
@@ -104,23 +101,23 @@ def device_demand(
     leased, stubs = leases.lease(
         law, pieces, drawn, wanted, left, (prone_digits.sum(axis=0), prone_quota), engine
     )
-    proxies = Stream(seed, "s4/proxy_place", ALLOCATION, permute.ROUNDS)
+    proxies = registry.PROXY_PLACE.of(seed)
     kind = types.index("VPN_PROXY")
     quota = np.maximum(left[:, kind], 0)
     total, keys = stubs.sum(axis=0), proxies.draws(0, n_regions)
-    spread, told = engine.both(
+    spread, summaries = engine.run(
         partial(_proxies, law, total, quota, keys),
         pieces.sources, drawn, leased, np.cumsum(stubs, axis=0) - stubs,
     )  # fmt: skip
-    placed = np.stack([p for p, _ in told])
-    left[:, kind] -= np.sum([used for _, used in told], axis=0)
+    placed = np.stack([p for p, _ in summaries])
+    left[:, kind] -= np.sum([used for _, used in summaries], axis=0)
 
-    places_ = Stream(seed, "s4/ip_type_place", ALLOCATION, permute.ROUNDS)
-    items, told = engine.both(
+    places_ = registry.IP_TYPE_PLACE.of(seed)
+    items, summaries = engine.run(
         partial(_ask, law, _dealing(law, places_, placed.sum(axis=0), left), countries),
         pieces.sources, drawn, leased, spread, np.cumsum(placed, axis=0) - placed,
     )  # fmt: skip
-    stub_counts, slot_counts, node_counts = zip(*told, strict=True)
+    stub_counts, slot_counts, node_counts = zip(*summaries, strict=True)
     uses = (
         endpoints.use("world", 0, int(pieces.first[-1])),
         law.homes.use("world", 0, int(pieces.home_first[-1])),
@@ -199,7 +196,7 @@ def _count_cuts(pack: PolicyPack) -> tuple[NDArray[np.unsignedinteger], ...]:
 
 
 @kernel
-def _tell(  # type: ignore[no-untyped-def]
+def _summarise(  # type: ignore[no-untyped-def]
     region, group, owner_type, typical, spare, at_home, home_type, retail, edges, of_type, joins
 ):
     """Links per region; typical endpoints per region and type; who could join a home's line."""
@@ -234,7 +231,7 @@ def _draw(
     n_regions, n_types = law.regions, law.eligible.shape[1]
     edges, joins, parties = (np.zeros(n_regions, dtype=np.int64) for _ in range(3))
     of_type = np.zeros((n_regions, n_types), dtype=np.int64)
-    _tell(
+    _summarise(
         at.region, at.group, at.owner_type, typical, spare, law.at_home, law.home_type,
         law.retail, edges, of_type, joins,
     )  # fmt: skip
@@ -328,7 +325,7 @@ def _deal(counts, sizes, before, keys, cuts, next_dealt, dealt):  # type: ignore
             end = at + counts[r, g]
             c = r * sizes.shape[1] + g
             if end > at:
-                permute.deal_out(before[r, g], sizes[r, g], keys[c], cuts[c], dealt[at:end])
+                permute.assign_by_quota(before[r, g], sizes[r, g], keys[c], cuts[c], dealt[at:end])
             at = end
 
 
@@ -415,7 +412,7 @@ def _ask(
         at.region, at.group, country, drawn.typical, law.home_type, spread.proxy,
         law.proxy_type, spread.spare, dealt, next_dealt, size,
     )  # fmt: skip
-    start = expand.starts(size.ravel())
+    start = offsets.from_counts(size.ravel())
     stub = np.empty(int(start[-1]), dtype=np.int32)
     _stubs(
         at.region, at.group, country, local, drawn.typical, law.home_type, spread.proxy,

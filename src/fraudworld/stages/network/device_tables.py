@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudworld.engine.shards import Shard
+from fraudworld.inputs.arrays import Merchants
 from fraudworld.stages.batches import Batch, Fill, Rows, ids, ref, same
-from fraudworld.stages.columns import Merchants
-from fraudworld.stages.world import Devices, DeviceShard, Parties, Terminals
+from fraudworld.stages.pieces import Devices, DeviceShard, Parties, Terminals
 
 
 def device_base(parties: Parties, devices: Devices, merchants: Merchants) -> Rows:

@@ -17,21 +17,17 @@ from numpy.typing import NDArray
 
 from fraudworld.engine.shards import Shard
 from fraudworld.engine.tasks import Engine
+from fraudworld.inputs.arrays import Geography, Merchants
 from fraudworld.jit import kernel
-from fraudworld.kernels import expand, guide, normal, permute, philox
+from fraudworld.kernels import guide, normal, offsets, permute
 from fraudworld.kernels.apportion import largest_remainder
-from fraudworld.kernels.capped import Entities, Law
+from fraudworld.kernels.capped import Entities, ProductLaw
 from fraudworld.kernels.discrete import choices, thresholds
 from fraudworld.policy.pack import PolicyPack
-from fraudworld.rng import Stream, StreamUse
+from fraudworld.rng import StreamUse, philox, registry
 from fraudworld.stages import allocation
 from fraudworld.stages.allocation import Held
-from fraudworld.stages.columns import Geography, Merchants
-from fraudworld.stages.world import Devices, DeviceShard, Parties, PartyShard, Terminals
-
-COUNTS = "device_count_realisation"
-SAMPLING = "device_allocation_sampling"
-ATTRIBUTES = "device_attribute_sampling"
+from fraudworld.stages.pieces import Devices, DeviceShard, Parties, PartyShard, Terminals
 
 I64 = NDArray[np.int64]
 U64 = NDArray[np.uint64]
@@ -131,28 +127,28 @@ def draw_devices(
     streams, spares, laws = [], [], []
     for name in (groups[g] for g in owned):
         counted = priors.counts[name]
-        stream = Stream(seed, f"s4/device_allocation/{name}", SAMPLING, 2)
-        spare = Stream(seed, f"s4/cap_redistribution/{name}", SAMPLING, counted.cap)
-        law = Law(counted.zero_share, counted.sigma, counted.cap, stream.key, spare.key)
+        stream = registry.DEVICE_ALLOCATION.of(seed, code=name)
+        spare = registry.DEVICE_REDISTRIBUTION.of(seed, code=name, width=counted.cap)
+        law = ProductLaw(counted.zero_share, counted.sigma, counted.cap, stream.key, spare.key)
         streams.append(stream)
         spares.append(spare)
         laws.append((name, law))
     regions, segments = plan.cells.shape[:2]
     # Every segment is offered every group; where a cell has no plan, nobody takes part.
-    book = allocation.book("S4", laws, [range(len(owned))] * segments)
+    problem = allocation.allocation_problem("S4", laws, [range(len(owned))] * segments)
     of_group = np.stack([plan.cells[:, :, group_of == g].sum(axis=2) for g in owned], axis=2)
     wanted = of_group.reshape(regions, -1)
     size = np.repeat(parties.population(regions), len(owned), axis=1) * (wanted > 0)
     made = allocation.allocate(
-        engine, book, wanted, size, np.zeros_like(size), parties.region, _entities,
+        engine, problem, wanted, size, np.zeros_like(size), parties.region, _entities,
         parties.shards, parties.items,
     )  # fmt: skip
-    held, counts = engine.both(allocation.held, *zip(*made.pieces, strict=True))
+    held, counts = engine.run(allocation.held, *zip(*made.pieces, strict=True))
     per_shard = np.stack(counts)
 
     type_laws, type_use = _type_laws(pack, seed, plan, group_of, owned, parties.region, per_shard)
     systems, agents = pack.codes("os_family"), pack.codes("ua_family")
-    attributes = Stream(seed, "s4/device_attributes", ATTRIBUTES, 2)
+    attributes = registry.DEVICE_ATTRIBUTES.of(seed)
     mixes = (
         thresholds([[priors.os_mix[t].get(o, 0.0) for o in systems] for t in types]),
         thresholds([[priors.ua_mix[o].get(u, 0.0) for u in agents] for o in systems]),
@@ -163,8 +159,8 @@ def draw_devices(
         (guide.guide(mixes[0]), guide.guide(mixes[1])),
         group_of.astype(np.uint8),
     )
-    first = expand.starts(per_shard.sum(axis=1))
-    items = engine.keep(
+    first = offsets.from_counts(per_shard.sum(axis=1))
+    items = engine.submit(
         partial(_devices, attribute_law),
         first[:-1].tolist(),
         [type_laws[r] for r in parties.region],
@@ -179,9 +175,11 @@ def draw_devices(
     uses = (
         stream.use(name, 0, parties.n, entities=n)
         for mine, drew in ((streams, size), (spares, made.asked))
-        for stream, (name, _), n in zip(mine, laws, book.per_product(drew), strict=True)
+        for stream, (name, _), n in zip(mine, laws, problem.per_product(drew), strict=True)
     )
-    dropped = {name: n for (name, _), n in zip(laws, book.per_product(made.dropped), strict=True)}
+    dropped = {
+        name: n for (name, _), n in zip(laws, problem.per_product(made.dropped), strict=True)
+    }
     return DeviceOutcome(
         devices, dropped, (*uses, type_use, terminal_use, attributes.use("world", 0, devices.n))
     )
@@ -215,7 +213,7 @@ def _type_laws(
     """
     regions, segments, types = plan.cells.shape
     n_groups = len(pack.codes("device_group"))
-    stream = Stream(seed, "s4/device_type_place", COUNTS, permute.ROUNDS)
+    stream = registry.DEVICE_TYPE_PLACE.of(seed)
     keys = stream.draws(0, regions * segments * n_groups)
     keys = keys.reshape(regions, segments, n_groups, -1)[:, :, owned].reshape(
         regions, counts.shape[1], -1
@@ -242,7 +240,7 @@ def _devices(
     """
     n = int(counts.sum())
     owner, cell = np.empty(n + 1, dtype=np.uint32), np.empty(n + 1, dtype=np.uint16)
-    expand.fill(
+    offsets.expand_rows(
         held.entity, held.cell, held.count, np.arange(counts.size, dtype=np.uint16),
         np.empty(held.entities + 1, dtype=np.int32), owner, cell,
     )  # fmt: skip
@@ -270,7 +268,7 @@ def _deal(size, keys, upto, offset, counts, cell, kind):  # type: ignore[no-unty
             if upto[c, only] == size[c]:
                 dealt[at : at + n] = only
             else:
-                permute.deal_out(offset[c], size[c], keys[c], upto[c], dealt[at : at + n])
+                permute.assign_by_quota(offset[c], size[c], keys[c], upto[c], dealt[at : at + n])
         at += n
     for i in range(cell.size):
         kind[i] = dealt[following[cell[i]]]
@@ -306,7 +304,7 @@ def _terminals(
     merchant = np.repeat(np.arange(merchants.n, dtype=np.int32), plan.terminals)
     terminal_mix = pack.device_count_priors.terminal_mix
     mix = [terminal_mix.get(t, 0.0) for t in pack.codes("device_type")]
-    stream = Stream(seed, "s4/terminal_type", ATTRIBUTES)
+    stream = registry.TERMINAL_TYPE.of(seed)
     draws = np.ascontiguousarray(stream.draws(0, merchant.size)[:, 0])
     kind = choices(draws, np.zeros(merchant.size, dtype=np.uint8), thresholds([mix]))
     group, os, ua = (np.empty(kind.size, dtype=np.uint8) for _ in range(3))

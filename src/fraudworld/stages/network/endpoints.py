@@ -21,21 +21,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudworld.engine.tasks import Engine, Item
+from fraudworld.inputs.arrays import Geography, Merchants
 from fraudworld.jit import kernel
-from fraudworld.kernels import expand, philox
+from fraudworld.kernels import offsets
 from fraudworld.kernels.discrete import category, choices, thresholds, zero_inflated_poisson
-from fraudworld.kernels.matching import deal, degrees
+from fraudworld.kernels.matching import draw_degrees, match_stubs
 from fraudworld.policy.models import IpDegree
 from fraudworld.policy.pack import PolicyPack
-from fraudworld.rng import Stream, StreamUse
-from fraudworld.stages.columns import Geography, Merchants
+from fraudworld.rng import Stream, StreamUse, philox, registry
 from fraudworld.stages.network.demand import Asked, Demand, device_demand
 from fraudworld.stages.network.places import pieces_of
-from fraudworld.stages.world import Devices, EndpointCountry, MerchantEndpoints, Parties
+from fraudworld.stages.pieces import Devices, EndpointCountry, MerchantEndpoints, Parties
 
-COUNTS = "ip_count_realisation"
-ALLOCATION = "ip_allocation_sampling"
-ATTRIBUTES = "ip_attribute_sampling"
 NEVER = np.uint64(1 << 63)
 """A threshold no draw reaches."""
 
@@ -102,8 +99,8 @@ class _Law:
             mixed=priors.degree_model == "unbounded",
             degree=tuple(priors.degree_laws.get(t) for t in types),
             cap=priors.degree_cap,
-            nodes=tuple(Stream(seed, f"s4/ip_degree/{t}", COUNTS) for t in types),
-            matching=tuple(Stream(seed, f"s4/ip_matching/{t}", ALLOCATION) for t in types),
+            nodes=tuple(registry.IP_DEGREE.of(seed, code=t) for t in types),
+            matching=tuple(registry.IP_MATCHING.of(seed, code=t) for t in types),
             attempts=rules.repair_attempts,
             moves=tuple(
                 tuple(types.index(t) for t in rules.eligible_ip_types[g] if t != "RESIDENTIAL")
@@ -111,10 +108,10 @@ class _Law:
             ),
             roles=np.array([roles.index(r) for r in ROLES], dtype=np.uint8),
             public=np.array([_public(rules.public_access_share.get(t, 0.0)) for t in types]),
-            access=Stream(seed, "s4/public_access", ALLOCATION),
+            access=registry.PUBLIC_ACCESS.of(seed),
             asn=asn,
             version=version,
-            attributes=Stream(seed, "s4/ip_attributes", ATTRIBUTES, 2),
+            attributes=registry.IP_ATTRIBUTES.of(seed),
         )
 
 
@@ -129,7 +126,7 @@ class Dealt:
 
 
 @dataclass(frozen=True)
-class _Told:
+class _DealtSummary:
     """What is known of a country once its links are dealt."""
 
     nodes: I64  # (types,)
@@ -158,14 +155,14 @@ def build_ips(
     # The largest first, so that nobody waits for one at the end.
     order = np.argsort(-wanted.sum(axis=1), kind="stable")
     before = np.cumsum(wanted, axis=0) - wanted
-    dealt, told = _in_order(
+    dealt, summaries = _in_order(
         engine, partial(_deal_country, law), order, range(n_countries), before, *asked
     )
     quotas, demand_uses = demand.quotas, demand.rng
     del demand, asked  # the stubs are dealt: their memory is needed
 
-    nodes, links = np.stack([t.nodes for t in told]), np.stack([t.links for t in told])
-    ip_first, link_first = (expand.starts(n.sum(axis=1)) for n in (nodes, links))
+    nodes, links = np.stack([t.nodes for t in summaries]), np.stack([t.links for t in summaries])
+    ip_first, link_first = (offsets.from_counts(n.sum(axis=1)) for n in (nodes, links))
     finished, linked = _in_order(
         engine, partial(_finish_country, law), order,
         ip_first[:-1].tolist(), link_first[:-1].tolist(), dealt,
@@ -178,16 +175,16 @@ def build_ips(
         "edge_rows": realised.tolist(),
         "regions": list(pack.codes("region")),
         "types": list(types),
-        "swaps": sum(t.swaps for t in told),
-        "retyped": sum(t.moved for t in told),
-        "unplaced": sum(t.lost for t in told),
-        "degree_backoffs": sum(t.kept_short for t in told),
+        "swaps": sum(t.swaps for t in summaries),
+        "retyped": sum(t.moved for t in summaries),
+        "unplaced": sum(t.lost for t in summaries),
+        "degree_backoffs": sum(t.kept_short for t in summaries),
         "ips": int(ip_first[-1]),
         "rows": int(link_first[-1]),
     }
     uses = (
         *demand_uses,
-        *(use for t in told for use in t.uses),
+        *(use for t in summaries for use in t.uses),
         law.access.use("links", 0, int(link_first[-1])),
         law.attributes.use("world", 0, int(ip_first[-1])),
         *endpoint_use,
@@ -199,9 +196,9 @@ def _in_order(
     engine: Engine, task: Any, order: NDArray[np.integer], *columns: Sequence[Any] | NDArray[Any]
 ) -> tuple[list[Item], list[Any]]:
     """`engine.both`, rows started in `order`, results in that of the columns."""
-    items, told = engine.both(task, *([column[i] for i in order] for column in columns))
+    items, summaries = engine.run(task, *([column[i] for i in order] for column in columns))
     back = np.argsort(order)
-    return [items[i] for i in back], [told[i] for i in back]
+    return [items[i] for i in back], [summaries[i] for i in back]
 
 
 def _sorted_by_country(
@@ -220,13 +217,13 @@ def _sorted_by_country(
     links = demand.stubs[-1].copy()
     links[:, law.home_type] += demand.slots[-1]
     pieces: list[list[Any]] = [[] for _ in range(n_countries)]
-    offsets: list[list[int]] = [[] for _ in range(n_countries)]
+    first_devices: list[list[int]] = [[] for _ in range(n_countries)]
     stubs: list[list[I64]] = [[] for _ in range(n_countries)]
     so_far = np.zeros(n_countries, dtype=np.int64)
     for k, shard in enumerate(parties.shards):
         c = shard.country
         pieces[c].append(demand.items[k])
-        offsets[c].append(int(so_far[c]))
+        first_devices[c].append(int(so_far[c]))
         stubs[c].append(demand.stubs[k][0])
         so_far[c] += devices.first[k + 1] - devices.first[k]
         links[c] += demand.stubs[k][0]
@@ -234,13 +231,13 @@ def _sorted_by_country(
     (asked,) = engine.fetch(demand.items[-1:])
     of_country = np.bincount(devices.terminals.country, minlength=n_countries)
     counts = (demand.stubs[-1].sum(axis=1), demand.slots[-1], demand.nodes[-1], of_country)
-    ranges = [itertools.pairwise(expand.starts(count)) for count in counts]
+    ranges = [itertools.pairwise(offsets.from_counts(count)) for count in counts]
     for c, cuts in enumerate(zip(*ranges, strict=True)):
         arrays = (asked.stub, asked.slots, asked.nodes, asked.group)
         pieces[c].append(Asked(*(v[low:high] for v, (low, high) in zip(arrays, cuts, strict=True))))
-        offsets[c].append(int(so_far[c]))
+        first_devices[c].append(int(so_far[c]))
         stubs[c].append(demand.stubs[-1][c])
-    return pieces, offsets, stubs, links
+    return pieces, first_devices, stubs, links
 
 
 def _deal_country(
@@ -248,15 +245,15 @@ def _deal_country(
     country: int,
     before: I64,
     pieces: list[Asked],
-    offsets: list[int],
+    first_devices: list[int],
     stubs: list[I64],
-) -> tuple[Dealt, _Told]:
+) -> tuple[Dealt, _DealtSummary]:
     """Every type of one country, in order; homes as they are, unless mixed.
 
-    before: links of earlier countries by type; offsets: first device of each piece; stubs:
+    before: links of earlier countries by type; first_devices: first device of each piece; stubs:
     those of each piece by type.
     """
-    starts = [expand.starts(s).tolist() for s in stubs]
+    starts = [offsets.from_counts(s).tolist() for s in stubs]
     asked = [
         [p.slots if t == law.home_type else p.stub[s[t] : s[t + 1]]
          for p, s in zip(pieces, starts, strict=True)]
@@ -268,12 +265,12 @@ def _deal_country(
     end = 0
     for t, parts in enumerate(asked):
         begin = end
-        for part, offset in zip(parts, offsets, strict=True):
+        for part, offset in zip(parts, first_devices, strict=True):
             np.add(part, np.int32(2 * offset), out=slots[end : end + part.size])
             end += part.size
         mine = slots[begin:end]
         if t == law.home_type and not law.mixed:
-            nodes_of_homes = expand.starts(np.concatenate([p.nodes for p in pieces]))
+            nodes_of_homes = offsets.from_counts(np.concatenate([p.nodes for p in pieces]))
             units.append(_Unit(mine, nodes_of_homes, mine[:0]))
             continue
         if t == law.home_type:
@@ -287,11 +284,11 @@ def _deal_country(
         slots = np.concatenate([u.slots for u in units])
     nodes = np.array([u.start.size - 1 for u in units])
     links = np.array([u.slots.size for u in units])
-    first = expand.starts(links)
+    first = offsets.from_counts(links)
     start = np.concatenate([u.start[:-1] + f for u, f in zip(units, first, strict=False)])
     dealt = Dealt(slots, np.append(start, slots.size), nodes, links)
     swaps, short = sum(u.swaps for u in units), sum(u.kept_short for u in units)
-    return dealt, _Told(nodes, links, swaps, short, moved, lost, uses)
+    return dealt, _DealtSummary(nodes, links, swaps, short, moved, lost, uses)
 
 
 @kernel
@@ -316,8 +313,8 @@ def _deal_unit(
     minimum = min(laws.minimum, cap)
     nodes, matching, node = law.nodes[t], law.matching[t], country * NODE_SPACE
     cuts = _degree_cuts(minimum, cap, laws.alpha)
-    degree, short = degrees(*nodes.key, node, cuts, minimum, cap, mine.size)
-    start, returned, swaps = deal(mine, *matching.key, first, degree, law.attempts)
+    degree, short = draw_degrees(*nodes.key, node, cuts, minimum, cap, mine.size)
+    start, returned, swaps = match_stubs(mine, *matching.key, first, degree, law.attempts)
     cell = f"country {country}"
     used = [nodes.use(cell, node, degree.size), matching.use(cell, first, mine.size)]
     return _Unit(mine, start, returned, swaps, short), used
@@ -343,7 +340,7 @@ def _rehouse(law: _Law, group_of: NDArray[np.uint8], units: list[_Unit]) -> tupl
             continue
         keep = unit.slots >= 0
         degree = np.add.reduceat(keep.astype(np.int64), unit.start[:-1])
-        unit.slots, unit.start = unit.slots[keep], expand.starts(degree[degree > 0])
+        unit.slots, unit.start = unit.slots[keep], offsets.from_counts(degree[degree > 0])
         waiting += [(own, int(s)) for s in np.sort(unit.returned)]
     moved = lost = 0
     for own, stub in waiting:
@@ -424,7 +421,7 @@ def _finish_country(
     device, role = np.empty(slots.size, dtype=np.uint32), np.empty(slots.size, dtype=np.uint8)
     seen = np.zeros((int(slots.max(initial=0)) >> 1) + 1, dtype=np.bool_)
     devices = _finish(
-        slots, expand.starts(dealt.links), link_first, law.public, *law.access.key, law.roles,
+        slots, offsets.from_counts(dealt.links), link_first, law.public, *law.access.key, law.roles,
         device, role, seen,
     )  # fmt: skip
     kind = np.repeat(np.arange(law.public.size, dtype=np.uint8), dealt.nodes)
@@ -463,14 +460,14 @@ def _merchant_endpoints(
     rules = pack.graph_linkage_rules
     types = pack.codes("ip_type")
     law = rules.merchant_endpoints
-    stream = Stream(seed, "s4/merchant_endpoint", ALLOCATION, 3)
+    stream = registry.MERCHANT_ENDPOINT.of(seed)
     draws = stream.draws(0, merchants.n)
     nothing = np.zeros(merchants.n, dtype=np.uint8)
     cuts = thresholds([zero_inflated_poisson(law.zero_share, law.mean, law.maximum)])
     wanted = choices(np.ascontiguousarray(draws[:, 0]), nothing, cuts).astype(np.int64)
     shares = thresholds([[rules.merchant_endpoint_types.get(t, 0.0) for t in types]])
     kind = choices(np.ascontiguousarray(draws[:, 1]), nothing, shares).astype(np.int64)
-    first_node = expand.starts(sizes)
+    first_node = offsets.from_counts(sizes)
     unit = merchants.home_country.astype(np.int64) * n_types + kind
     room = sizes[unit]
     # A country without nodes of the drawn type lends those of the other one.
@@ -482,7 +479,7 @@ def _merchant_endpoints(
     count = np.minimum(wanted, room)
     begin = ((draws[:, 2] >> np.uint64(32)) * room.astype(np.uint64)) >> np.uint64(32)
     merchant = np.repeat(np.arange(merchants.n), count)
-    within = np.arange(merchant.size) - expand.starts(count)[merchant]
+    within = np.arange(merchant.size) - offsets.from_counts(count)[merchant]
     node = (begin.astype(np.int64)[merchant] + within) % np.maximum(room[merchant], 1)
     ip = first_node[unit[merchant]] + node
     order = np.lexsort((merchant, ip))

@@ -20,10 +20,9 @@ from fraudworld.engine.tasks import Engine, Item
 from fraudworld.jit import inlined, kernel
 from fraudworld.kernels import ranks
 from fraudworld.policy.pack import PolicyPack
-from fraudworld.rng import Stream
+from fraudworld.rng import Stream, registry
 from fraudworld.stages.network.places import Pieces, Places, places
 
-ALLOCATION = "ip_allocation_sampling"
 NONE = 255
 """Typical type of a dormant device."""
 
@@ -80,8 +79,8 @@ def law_of(pack: PolicyPack, seed: int) -> Law:
         proxy_type=types.index("VPN_PROXY"),
         retail=pack.codes("party_type").index("RETAIL"),
         most=pack.ip_count_priors.homes.max_devices_per_lease,
-        homes=Stream(seed, "s4/home_lease", ALLOCATION),
-        prone=Stream(seed, "s4/proxy_prone", ALLOCATION),
+        homes=registry.HOME_LEASE.of(seed),
+        prone=registry.PROXY_PRONE.of(seed),
     )
 
 
@@ -108,21 +107,21 @@ def lease(
     quota = np.maximum(left[:, law.home_type], 0)
 
     homes, parties = pieces.home_first[:-1].tolist(), pieces.party_first[:-1].tolist()
-    lines_, digits = engine.both(partial(_first, law), homes, pieces.sources, drawn, joins)
+    lines_, digits = engine.run(partial(_first, law), homes, pieces.sources, drawn, joins)
     edge, prone_edge = ranks.edges(np.sum(digits, axis=0), quota), ranks.edges(*prone)
-    found = engine.ask(
+    found = engine.collect(
         partial(_candidates, law, edge.digit, prone_edge.digit),
         homes, parties, pieces.sources, lines_,
     )  # fmt: skip
     cut, partly = ranks.cut(edge, quota, [f for f, _ in found])
     prone_cut, _ = ranks.cut(prone_edge, prone[1], [f for _, f in found])
     _, _, home, lacks = partly
-    leased, told = engine.both(
+    leased, summaries = engine.run(
         partial(_lease, law, cut, prone_cut, dict(zip(home.tolist(), lacks.tolist(), strict=True))),
         homes, parties, pieces.sources, lines_,
     )  # fmt: skip
-    left[:, law.home_type] -= np.sum([taken for taken, _ in told], axis=0)
-    return leased, np.stack([stubs for _, stubs in told])
+    left[:, law.home_type] -= np.sum([taken for taken, _ in summaries], axis=0)
+    return leased, np.stack([stubs for _, stubs in summaries])
 
 
 @inlined
@@ -196,7 +195,7 @@ def _candidates(
     party_first: int,
     source: list[Any],
     found: _Lines,
-) -> tuple[ranks.Found, ranks.Found]:
+) -> tuple[ranks.Candidates, ranks.Candidates]:
     """Homes, and parties, in the digit their region's quota ends in."""
     draws = law.homes.flat(home_first, found.weight.size)
     leading = (draws >> np.uint64(ranks.SHIFT)).astype(np.int64)

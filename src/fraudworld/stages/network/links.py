@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 
 from fraudworld.engine.tasks import Engine
 from fraudworld.jit import inlined, kernel
-from fraudworld.kernels import expand, guide, philox, ranks
+from fraudworld.kernels import guide, offsets, ranks
 from fraudworld.kernels.discrete import means, thresholds, zero_inflated_poisson
 from fraudworld.policy.models import ZeroInflatedPoisson
 from fraudworld.policy.pack import PolicyPack
-from fraudworld.rng import Stream, StreamUse
-from fraudworld.stages.world import (
+from fraudworld.rng import Stream, StreamUse, philox, registry
+from fraudworld.stages.pieces import (
     Accounts,
     AccountShard,
     DeviceLinks,
@@ -37,8 +37,7 @@ from fraudworld.stages.world import (
     PartyShard,
 )
 
-ALLOCATION = "device_allocation_sampling"
-ACCESS_WIDTH = 6
+ACCESS_WIDTH = registry.DEVICE_ACCESS.width
 MAX_USERS = 8
 BLOCK = 1024
 """Devices whose draws are held at once."""
@@ -258,9 +257,9 @@ def draw_links(
     instrument_cuts = _poisson_cuts(rules.instruments_per_device, groups)
     roles = pack.codes("device_link_role")
     law = _Law(
-        rank=Stream(seed, "s4/device_sharing_rank", ALLOCATION),
-        sharing=Stream(seed, "s4/device_sharing", ALLOCATION, 2),
-        access=Stream(seed, "s4/device_access", ALLOCATION, ACCESS_WIDTH),
+        rank=registry.DEVICE_SHARING_RANK.of(seed),
+        sharing=registry.DEVICE_SHARING.of(seed),
+        access=registry.DEVICE_ACCESS.of(seed),
         groups=len(groups),
         user_cuts=_user_cuts(pack),
         account_cuts=account_cuts,
@@ -276,14 +275,14 @@ def draw_links(
     first = devices.first[:-1].tolist()
     chosen, wanted, sizes = _choose_shared(pack, law, parties, devices, engine)
     cuts = [(chosen.key[r], chosen.position[r]) for r in parties.region]
-    items, told = engine.both(
+    items, summaries = engine.run(
         partial(_shard, law), first, cuts, [float(of_group @ law.wanted) for of_group in sizes],
         parties.items, accounts.items, instruments.items, devices.items,
     )  # fmt: skip
-    rows, shared, with_company = np.array(told, dtype=np.int64).T
+    rows, shared, with_company = np.array(summaries, dtype=np.int64).T
     n = int(devices.first[-1])
     return LinkOutcome(
-        DeviceLinks(items, expand.starts(rows)),
+        DeviceLinks(items, offsets.from_counts(rows)),
         with_company,
         wanted,
         wanted - int(shared.sum()),
@@ -386,7 +385,7 @@ def _choose_shared(
     """
     regions, groups = len(pack.codes("region")), pack.codes("device_group")
     first = devices.first[:-1].tolist()
-    counted = engine.ask(partial(_digits, law), first, parties.items, devices.items)
+    counted = engine.collect(partial(_digits, law), first, parties.items, devices.items)
     sizes = np.zeros((regions, law.groups), dtype=np.int64)
     digits = np.zeros((regions, law.groups, ranks.DIGITS), dtype=np.int64)
     for region, (of_group, of_digit) in zip(parties.region, counted, strict=True):
@@ -398,7 +397,7 @@ def _choose_shared(
     quota = np.floor(sizes * share + 0.5).astype(np.int64)
     edge = ranks.edges(digits.reshape(-1, ranks.DIGITS), quota.ravel())
     digit = edge.digit.reshape(quota.shape)
-    found = engine.ask(
+    found = engine.collect(
         partial(_candidates, law), first, [int(r) for r in parties.region],
         digit[parties.region], parties.items, devices.items,
     )  # fmt: skip
@@ -425,7 +424,7 @@ def _candidates(
     digit: NDArray[np.int64],
     parties: PartyShard,
     devices: DeviceShard,
-) -> ranks.Found:
+) -> ranks.Candidates:
     unit, unit_start, _ = _units(parties.household, parties.business_group)
     draws = law.rank.flat(first, devices.owner.size)
     at = np.empty(devices.owner.size, dtype=np.int32)

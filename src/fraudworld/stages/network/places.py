@@ -15,9 +15,16 @@ from numpy.typing import NDArray
 
 from fraudworld.engine.shards import Shard
 from fraudworld.jit import kernel
-from fraudworld.kernels import expand
+from fraudworld.kernels import offsets
 from fraudworld.policy.pack import PolicyPack
-from fraudworld.stages.world import U8, Devices, DeviceShard, Parties, PartyShard, Terminals
+from fraudworld.stages.pieces import (
+    U8,
+    Devices,
+    DeviceShard,
+    Parties,
+    PartyShard,
+    Terminals,
+)
 
 PREMISES = 12
 """Terminals that share one place of a merchant."""
@@ -66,7 +73,7 @@ def pieces_of(pack: PolicyPack, parties: Parties, devices: Devices) -> Pieces:
             [devices.terminals],
         ],
         np.append(devices.first, devices.n),
-        expand.starts(np.append(homes, premises.sum())),
+        offsets.from_counts(np.append(homes, premises.sum())),
         np.append(parties.first, parties.n),
     )
 
@@ -89,8 +96,8 @@ def _shard(shard: Shard, region: int, parties: PartyShard, devices: DeviceShard)
 
 def _terminals(terminals: Terminals) -> Places:
     of_merchant = np.bincount(terminals.merchant)
-    within = np.arange(terminals.n) - expand.starts(of_merchant)[terminals.merchant]
-    premises = expand.starts(-(-of_merchant // PREMISES))
+    within = np.arange(terminals.n) - offsets.from_counts(of_merchant)[terminals.merchant]
+    premises = offsets.from_counts(-(-of_merchant // PREMISES))
     return Places(
         terminals.group,
         np.empty(0, dtype=np.uint32),

@@ -15,7 +15,7 @@ from fraudworld.stages.network.device_tables import device_base
 from fraudworld.stages.network.devices import draw_devices, plan_devices
 from fraudworld.stages.network.endpoints import build_ips
 from fraudworld.stages.network.links import draw_links
-from fraudworld.stages.world import Accounts, Instruments, Network, Parties
+from fraudworld.stages.pieces import Accounts, Instruments, Network, Parties
 
 
 def run(

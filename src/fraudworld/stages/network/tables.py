@@ -7,14 +7,14 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from fraudworld.inputs.arrays import Geography, Merchants
 from fraudworld.jit import kernel
-from fraudworld.kernels import expand
+from fraudworld.kernels import offsets
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.stages.batches import Batch, Columns, Rows, ids, same, whole
-from fraudworld.stages.columns import Geography, Merchants
 from fraudworld.stages.network.endpoints import IpOutcome
 from fraudworld.stages.network.links import LinkOutcome
-from fraudworld.stages.world import (
+from fraudworld.stages.pieces import (
     Accounts,
     Devices,
     EndpointCountry,
@@ -150,7 +150,7 @@ def ip_links(
     role = pack.codes("ip_link_role").index("MERCHANT_ENDPOINT")
     counts = np.diff(made.link_first) + np.diff(own)
     return Rows(
-        expand.starts(counts),
+        offsets.from_counts(counts),
         partial(_link_rows, role),
         (*zip(*columns, strict=True), made.countries),
     )

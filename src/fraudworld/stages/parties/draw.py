@@ -10,17 +10,14 @@ from numpy.typing import NDArray
 
 from fraudworld.engine.shards import ATOM, Shard, cut
 from fraudworld.engine.tasks import Engine
+from fraudworld.inputs.arrays import Geography
 from fraudworld.jit import kernel
-from fraudworld.kernels import expand, permute, philox
+from fraudworld.kernels import offsets, permute
 from fraudworld.kernels.discrete import thresholds
 from fraudworld.policy.pack import PolicyPack
-from fraudworld.rng import Stream, StreamUse
-from fraudworld.stages.columns import Geography
+from fraudworld.rng import Stream, StreamUse, philox, registry
 from fraudworld.stages.parties.plan import PopulationPlan
-from fraudworld.stages.world import Parties, PartyShard
-
-SEGMENT_PLACE = ("s1/segment_place", "party_attribute_sampling", permute.ROUNDS)
-UNIT_DRAWS = "party_attribute_sampling"
+from fraudworld.stages.pieces import Parties, PartyShard
 
 
 @kernel
@@ -87,13 +84,13 @@ def draw_parties(
     permutation, so a party's id says nothing about its segment. Homes (retail) and firms
     (business) are drawn inside atoms of 1 024 consecutive parties, which shards never cut.
     """
-    start = expand.starts(plan.counts.sum(axis=1))
+    start = offsets.from_counts(plan.counts.sum(axis=1))
     segments, types = pack.codes("segment"), pack.codes("party_type")
     type_of = [types.index(pack.party_taxonomy.segments[s]) for s in segments]
-    place = Stream(seed, *SEGMENT_PLACE)
+    place = registry.SEGMENT_PLACE.of(seed)
     homes = pack.population_priors.households
-    household = Stream(seed, "s1/household", UNIT_DRAWS, 2)
-    firm = Stream(seed, "s1/business_group", UNIT_DRAWS, 2)
+    household = registry.HOUSEHOLD.of(seed)
+    firm = registry.BUSINESS_GROUP.of(seed)
     law = _Law(
         place.draws(0, len(geo.countries)),
         np.cumsum(plan.counts, axis=1),
@@ -105,8 +102,8 @@ def draw_parties(
         ),
     )
     shards = cut(start, parties_per_shard)
-    items, told = engine.both(partial(_shard, law), shards)
-    segment_counts, unit_counts = zip(*told, strict=True)
+    items, summaries = engine.run(partial(_shard, law), shards)
+    segment_counts, unit_counts = zip(*summaries, strict=True)
     first = np.concatenate([np.zeros((1, 2), np.int64), np.cumsum(unit_counts, axis=0)])
     parties = Parties(
         shards=shards,
@@ -127,7 +124,7 @@ def _shard(law: _Law, shard: Shard) -> tuple[PartyShard, tuple[NDArray[np.int64]
     segment = np.empty(shard.n, dtype=np.uint8)
     first, last = (int(law.start[shard.country + i]) for i in range(2))
     keys, cuts = law.place[shard.country], law.cuts[shard.country]
-    permute.deal_out(shard.first - first, last - first, keys, cuts, segment)
+    permute.assign_by_quota(shard.first - first, last - first, keys, cuts, segment)
     kind = law.type_of.take(segment)
     units, counts = [], []
     for party_type, stream, sizes in law.units:

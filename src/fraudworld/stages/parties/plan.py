@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudworld.errors import InputError
+from fraudworld.inputs.arrays import Geography
 from fraudworld.kernels import normal
 from fraudworld.kernels.apportion import bounded, controlled, fit, largest_remainder
 from fraudworld.policy.pack import PolicyPack
-from fraudworld.rng import Stream, StreamUse
-from fraudworld.stages.columns import Geography
+from fraudworld.rng import StreamUse, registry
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def plan_counts(pack: PolicyPack, seed: int, geo: Geography) -> PopulationPlan:
     exceed the world.
     """
     priors = pack.population_priors
-    stream = Stream(seed, "s1/world_scale", "party_count_realisation")
+    stream = registry.WORLD_SCALE.of(seed)
     draw = priors.scale_draw
     z = normal.quantile(float(int(stream.flat(0, 1)[0]) >> 12) * 2.0**-52 + 2.0**-53)
     scale_draw = min(max(normal.exp(draw.sigma * z), draw.low), draw.high)
@@ -82,7 +82,7 @@ def _country_tilts(
     """Log-tilts per country and segment, zero where modulation is off."""
     rule = pack.segmentation_priors.country_modulation
     n_segments = len(pack.codes("segment"))
-    stream = Stream(seed, "s1/country_tilt", "party_count_realisation", n_segments)
+    stream = registry.COUNTRY_TILT.of(seed, width=n_segments)
     if not rule.enabled:
         return np.zeros((n_countries, n_segments)), ()
     draws = stream.draws(0, n_countries)

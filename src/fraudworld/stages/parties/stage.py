@@ -7,7 +7,7 @@ from fraudworld.stages.context import Context
 from fraudworld.stages.parties.draw import draw_parties
 from fraudworld.stages.parties.plan import plan_counts
 from fraudworld.stages.parties.tables import party_base, party_summary
-from fraudworld.stages.world import Parties
+from fraudworld.stages.pieces import Parties
 
 
 def run(context: Context) -> Parties:

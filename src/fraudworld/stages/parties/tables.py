@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from fraudworld.engine.shards import Shard
+from fraudworld.inputs.arrays import Geography
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.stages.batches import Batch, Columns, Rows, ids, optional, same, whole
-from fraudworld.stages.columns import Geography
-from fraudworld.stages.world import Parties, PartyShard
+from fraudworld.stages.pieces import Parties, PartyShard
 
 
 def party_base(parties: Parties) -> Rows:

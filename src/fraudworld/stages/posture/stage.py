@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from fraudworld.contracts import posture as tables_
 from fraudworld.stages.context import Context
-from fraudworld.stages.posture.assign import Assignment, World
-from fraudworld.stages.posture.checks import Check, Evidence, run_checks
+from fraudworld.stages.pieces import Accounts, Instruments, Network, Parties
+from fraudworld.stages.posture.role.assign import Assignment, World
 from fraudworld.stages.posture.tables import merchant_rows, party_rows, role_rows
-from fraudworld.stages.world import Accounts, Instruments, Network, Parties
+from fraudworld.stages.posture.validate.checks import Check, Evidence, run_checks
 
 
 def run(

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudworld.stages.batches import Batch, Columns, Rows, ids, whole
-from fraudworld.stages.posture.roles import RoleShard
-from fraudworld.stages.posture.rounds import PlacedShard
+from fraudworld.stages.posture.role.roles import RoleShard
+from fraudworld.stages.posture.role.rounds import PlacedShard
 
 
 def role_rows(entity: str, first: NDArray[np.int64], items: Sequence[Any]) -> Rows:

@@ -1,0 +1,94 @@
+"""Options several commands share, said once."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fraudworld.request import ENGINES, PROFILES
+
+LARGEST_SEED = 2**63 - 1
+SIZES = ", ".join(f"{name} {count:,}".replace(",", " ") for name, count in PROFILES.items())
+WHAT, WHERE, HOW = "What to build", "Where", "How"
+
+Profile = Annotated[
+    str,
+    typer.Option(
+        help=f"Size of the world, in parties: {SIZES}.",
+        rich_help_panel=WHAT,
+    ),
+]
+Scale = Annotated[float, typer.Option(help="Multiplies the profile's size.", rich_help_panel=WHAT)]
+PolicyDir = Annotated[
+    Path | None,
+    typer.Option("--policy", metavar="DIR", help="Your own policy pack.", rich_help_panel=WHAT),
+]
+Overlays = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--overlay",
+        metavar="NAME",
+        help="Change a few figures: an overlay of the pack, or a YAML file. Repeatable.",
+        rich_help_panel=WHAT,
+    ),
+]
+UpstreamDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--upstream",
+        metavar="DIR",
+        help="Your own frozen upstream 1A–5B; the embedded one if left out.",
+        rich_help_panel=WHAT,
+    ),
+]
+RunsRoot = Annotated[
+    Path, typer.Option(metavar="DIR", help="Folder that holds runs.", rich_help_panel=WHERE)
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(help="Threads; all cores if left out. Never changes a row.", rich_help_panel=HOW),
+]
+ShardParties = Annotated[
+    int,
+    typer.Option(
+        help="Parties of one shard, 0 for one shard per country. Never changes a row.",
+        rich_help_panel=HOW,
+    ),
+]
+Engine = Annotated[
+    str, typer.Option(help=f"Where shards run: {' or '.join(ENGINES)}.", rich_help_panel=HOW)
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="A Dask scheduler, tcp://HOST:PORT; without one --engine dask starts its own.",
+        rich_help_panel=HOW,
+    ),
+]
+Memory = Annotated[
+    float | None,
+    typer.Option(
+        metavar="GIB",
+        help="Results kept in memory by --engine local, the rest in files; by default 1/12 of it.",
+        rich_help_panel=HOW,
+    ),
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="One JSON document on stdout.", rich_help_panel=HOW)
+]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="No progress lines.", rich_help_panel=HOW)
+]
+Run = Annotated[
+    str,
+    typer.Argument(metavar="RUN", help="A run's folder, its id, or the first digits of its id."),
+]
+
+
+def threads(workers: int | None) -> int:
+    """Threads of `--workers`: those asked for, else one per core."""
+    return (os.cpu_count() or 1) if workers is None else workers

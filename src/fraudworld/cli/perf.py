@@ -1,0 +1,173 @@
+"""`fraudworld perf`: what a run cost, and whether another way to make it is faster."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fraudworld.cli import options as opt
+from fraudworld.cli import output as show
+from fraudworld.errors import InputError
+from fraudworld.request import RUNS_ROOT, SummaryTable
+
+if TYPE_CHECKING:
+    from fraudworld.perf.compare import Comparison, Side
+    from fraudworld.perf.lanes import Lane
+
+perf = typer.Typer(no_args_is_help=True, help="Timings and budgets of runs, and speed lanes.")
+
+SIDES = "Programs of the two sides"
+
+
+@perf.command("show")
+def show_(run: opt.Run, runs_root: opt.RunsRoot = RUNS_ROOT, as_json: opt.AsJson = False) -> None:
+    """Show seconds per state, the budgets, and the hottest steps."""
+    from fraudworld import api
+
+    world = api.find_run(run, runs_root)
+    summary, budgets = world.perf()
+    if as_json:
+        show.json_document({"summary": summary, "budgets": budgets})
+        return
+    states = tuple(
+        (
+            c["state"],
+            c["elapsed_s"],
+            summary["states_cpu_s"].get(c["state"]),
+            c["budget_s"],
+            c["pass"],
+        )
+        for c in budgets["states"]
+    )
+    whole = budgets["segment"]
+    show.table(
+        SummaryTable(
+            "Seconds per state",
+            ("state", "seconds", "CPU s", "budget", "within"),
+            (
+                *states,
+                (
+                    "all",
+                    whole["elapsed_s"],
+                    summary["segment_cpu_s"],
+                    whole["budget_s"],
+                    whole["pass"],
+                ),
+            ),
+            f"{summary['start']} start, peak memory {summary['peak_rss_mib']:.0f} MiB",
+        )
+    )
+    hot = tuple((h["state"], h["step"], h["elapsed_s"], h["rows"]) for h in summary["hotspots"])
+    show.table(SummaryTable("Hottest steps", ("state", "step", "seconds", "rows"), hot))
+    if not whole["pass"]:
+        raise typer.Exit(1)
+
+
+Python = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Its interpreter; this one if left out.",
+                 rich_help_panel=SIDES),
+]  # fmt: skip
+Source = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Folder of its package: `src` of another checkout.",
+                 rich_help_panel=SIDES),
+]  # fmt: skip
+
+
+@perf.command("compare")
+def compare(
+    base: Annotated[str, typer.Argument(metavar="BASE", help="The run to beat.")],
+    cand: Annotated[str, typer.Argument(metavar="CAND", help="The run that should be faster.")],
+    lane: Annotated[
+        str,
+        typer.Option(
+            metavar="POPT.N",
+            help="Lane to decide on: 1 S3, 2 S5, 3 S2, 4 S4, 5 the whole chain.",
+            rich_help_panel=opt.WHAT,
+        ),
+    ] = "POPT.5",
+    repeats: Annotated[
+        int,
+        typer.Option(min=1, help="Measured runs of each side; three decide, fewer hold."),
+    ] = 3,
+    base_python: Python = None,
+    cand_python: Python = None,
+    base_source: Source = None,
+    cand_source: Source = None,
+    policy: opt.PolicyDir = None,
+    upstream: opt.UpstreamDir = None,
+    runs_root: opt.RunsRoot = RUNS_ROOT,
+    quiet: opt.Quiet = False,
+    as_json: opt.AsJson = False,
+) -> None:
+    """Make two runs again in turns, compare medians, and decide on a performance lane.
+
+    Both worlds must have the same seed, policy and size. Content digests and RNG logs that
+    differ, or a slower state, revert the lane; a target missed holds it. The decision and
+    its figures are written below RUNS_ROOT/reports/decisions. Exit status 1 unless the lane
+    unlocks the next one.
+
+    Examples:
+
+        fraudworld perf compare 1f3a 1f3a --base-source ../before/src
+
+        fraudworld perf compare 1f3a 1f3a --lane POPT.1 --repeats 5 --base-source ../before/src
+    """
+    from fraudworld import api
+    from fraudworld.perf import compare as measured
+    from fraudworld.perf.lanes import write_decision
+
+    chosen = _lane(lane)
+
+    def side(name: str, run: str, python: Path | None, source: Path | None) -> Side:
+        return measured.Side(
+            name=name,
+            run=api.find_run(run, runs_root).root,
+            python=python or Path(sys.executable),
+            source=source and source.resolve(),
+            policy=policy,
+            upstream=upstream,
+        )
+
+    found = measured.compare(
+        side("BASE", base, base_python, base_source),
+        side("CAND", cand, cand_python, cand_source),
+        chosen,
+        repeats,
+        runs_root,
+        (lambda _: None) if quiet else show.warn,
+    )
+    path = write_decision(runs_root, chosen, found.decision, found.evidence())
+    if as_json:
+        show.json_document({"decision": found.decision.as_dict(), **found.evidence()})
+    else:
+        _comparison(found, path)
+    if not found.decision.decision.startswith("UNLOCK"):
+        raise typer.Exit(1)
+
+
+def _lane(name: str) -> Lane:
+    from fraudworld.perf.lanes import LANES
+
+    known = [n for n in LANES if n != "POPT.0"]
+    if name not in known:
+        raise InputError(
+            "6A.CLI.ARGUMENT_INVALID",
+            f"{name!r} is no lane two runs can decide on",
+            where="--lane",
+            remedy=f"choose one of {', '.join(known)}",
+        )
+    return LANES[name]
+
+
+def _comparison(found: Comparison, path: Path) -> None:
+    rows = tuple((c.state, c.base_s, c.cand_s, 100 * c.saved) for c in found.states)
+    show.table(SummaryTable("Median seconds", ("state", "BASE", "CAND", "saved %"), rows))
+    decision = found.decision
+    conditions = tuple((f.what, f.holds) for f in decision.done_when)
+    show.table(SummaryTable(f"Lane {decision.phase}", ("condition", "holds"), conditions))
+    show.lines(("", f"Decision {decision.decision}", f"  {path}"))

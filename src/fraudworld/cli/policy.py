@@ -1,0 +1,126 @@
+"""`fraudworld policy`: look at the figures, check them, compare two packs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fraudworld.cli import options as opt
+from fraudworld.cli import output as show
+
+if TYPE_CHECKING:
+    from fraudworld.policy.loader import LoadedPack
+
+app = typer.Typer(no_args_is_help=True, help="The policy pack: every figure a world is made of.")
+
+
+@app.command("lint")
+def lint(
+    policy: opt.PolicyDir = None, overlay: opt.Overlays = None, as_json: opt.AsJson = False
+) -> None:
+    """Check that the figures can hold together; every fault at once, with its remedy.
+
+    A pack that cannot even be read exits 2, one with figures that cannot hold exits 1.
+
+    Example:
+
+        fraudworld policy lint --overlay p6_3_bplus
+    """
+    from fraudworld.policy.lint import Severity
+    from fraudworld.policy.lint import lint as findings_of
+
+    loaded = _load(policy, overlay)
+    findings = findings_of(loaded.pack)
+    errors = [f for f in findings if f.severity is Severity.ERROR]
+    if as_json:
+        show.json_document(
+            {
+                "parameter_hash": loaded.parameter_hash,
+                "overlays": list(loaded.overlays),
+                "holds": not errors,
+                "findings": [f.as_dict() for f in findings],
+            }
+        )
+    else:
+        show.lines(str(f) for f in findings)
+        verdict = f"{len(errors)} figure(s) cannot hold" if errors else "the pack holds"
+        show.lines((f"{verdict}: {len(loaded.files)} files, {loaded.parameter_hash}",))
+    if errors:
+        raise typer.Exit(1)
+
+
+@app.command("show")
+def show_(
+    key: Annotated[
+        str, typer.Argument(metavar="KEY", help="Dotted key; everything if left out.")
+    ] = "",
+    policy: opt.PolicyDir = None,
+    overlay: opt.Overlays = None,
+    as_json: opt.AsJson = False,
+) -> None:
+    """Print the resolved pack, key by key.
+
+    Example:
+
+        fraudworld policy show validation_policy
+    """
+    from fraudworld.errors import InputError
+    from fraudworld.policy.diff import show as leaves_of
+
+    leaves = leaves_of(_load(policy, overlay).pack, key)
+    if not leaves:
+        raise InputError(
+            "6A.CLI.POLICY_KEY_UNKNOWN",
+            f"the pack has no key {key!r}",
+            where="policy show",
+            remedy="`fraudworld policy show` without a key lists all of them",
+        )
+    if as_json:
+        show.json_document(dict(leaves))
+    else:
+        show.lines(f"{k} = {v}" for k, v in leaves)
+
+
+@app.command("diff")
+def diff(
+    overlay: Annotated[
+        list[str],
+        typer.Argument(metavar="NAME", help="Overlays put on the second pack, in order."),
+    ],
+    policy: opt.PolicyDir = None,
+    base_overlay: Annotated[
+        list[str] | None,
+        typer.Option("--base-overlay", metavar="NAME", help="Overlays of the first pack."),
+    ] = None,
+    as_json: opt.AsJson = False,
+) -> None:
+    """Show what overlays change, figure by figure.
+
+    Examples:
+
+        fraudworld policy diff p6_1_floors
+
+        fraudworld policy diff --base-overlay published_baseline published_baseline delta_a_kmax
+    """
+    from fraudworld.policy.diff import diff as changes_of
+
+    base, other = _load(policy, base_overlay), _load(policy, overlay)
+    changes = changes_of(base.pack, other.pack)
+    if as_json:
+        show.json_document(
+            {
+                "base": base.parameter_hash,
+                "other": other.parameter_hash,
+                "changes": [c._asdict() for c in changes],
+            }
+        )
+    else:
+        show.lines(f"{c.key}: {c.old} → {c.new}" for c in changes)
+        show.lines((f"{len(changes)} figure(s) differ",))
+
+
+def _load(policy: opt.PolicyDir, overlays: list[str] | None) -> LoadedPack:
+    from fraudworld.policy.loader import load_pack
+
+    return load_pack(policy, tuple(overlays or ()))

@@ -1,0 +1,188 @@
+"""`fraudworld run`: make, judge and seal one world."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fraudworld.cli import options as opt
+from fraudworld.cli import output as show
+from fraudworld.request import RUNS_ROOT, SHARD_PARTIES, RunRequest, SummaryTable
+
+if TYPE_CHECKING:
+    from fraudworld.run.pipeline import RunOutcome
+
+
+def run(
+    profile: opt.Profile = "demo",
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=opt.LARGEST_SEED,
+            metavar="INT",
+            help="The realisation: another seed, another world under the same policy.",
+            rich_help_panel=opt.WHAT,
+        ),
+    ] = 42,
+    scale: opt.Scale = 1.0,
+    policy: opt.PolicyDir = None,
+    overlay: opt.Overlays = None,
+    upstream: opt.UpstreamDir = None,
+    runs_root: opt.RunsRoot = RUNS_ROOT,
+    role: Annotated[
+        str,
+        typer.Option(
+            help="none, baseline, candidate, last_good or witness:SEED; pruning keeps roles.",
+            rich_help_panel=opt.WHERE,
+        ),
+    ] = "none",
+    run_id: Annotated[
+        str | None,
+        typer.Option(
+            "--run-id",
+            metavar="HEX32",
+            help="Another place than the one this request finds by itself.",
+            rich_help_panel=opt.WHERE,
+        ),
+    ] = None,
+    from_state: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="STATE",
+            help="First state to make, S2 to S5; those before come from --base.",
+            rich_help_panel=opt.HOW,
+        ),
+    ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN",
+            help="A run whose earlier states are reused; refused where one would differ.",
+            rich_help_panel=opt.HOW,
+        ),
+    ] = None,
+    workers: opt.Workers = None,
+    shard_parties: opt.ShardParties = SHARD_PARTIES,
+    engine: opt.Engine = "local",
+    scheduler: opt.Scheduler = None,
+    memory: opt.Memory = None,
+    quiet: opt.Quiet = False,
+    as_json: opt.AsJson = False,
+) -> None:
+    """Build a world S0–S5, judge it by T1–T8, seal and publish it.
+
+    The same request twice finds the same place and changes nothing. A world that fails its
+    gates is published without its flag, for study, and the exit status is 1.
+
+    Examples:
+
+        fraudworld run
+
+        fraudworld run --profile small --seed 7
+
+        fraudworld run --overlay published_baseline --role baseline
+
+        fraudworld run --overlay delta_b_ip --from S4 --base 3f2a
+
+        fraudworld run --engine dask --scheduler tcp://scheduler:8786 --runs-root shared
+
+        fraudworld run --json --quiet | python -m json.tool
+    """
+    from fraudworld import api
+    from fraudworld.run import pipeline
+
+    request = RunRequest(
+        profile=profile,
+        seed=seed,
+        runs_root=runs_root,
+        policy_dir=policy,
+        overlays=tuple(overlay or ()),
+        upstream_dir=upstream,
+        scale=scale,
+        shard_parties=shard_parties,
+        workers=opt.threads(workers),
+        role=role,
+        run_id=run_id,
+        engine=engine,
+        scheduler=scheduler,
+        memory=memory,
+        from_state=from_state,
+        base=None if base is None else api.find_run(base, runs_root).root,
+    )
+    with show.ProgressLines(quiet=quiet) as progress:
+        outcome = pipeline.run(request, progress)
+    if as_json:
+        show.json_document(_plain(outcome))
+    else:
+        _summary(outcome)
+    if not outcome.passed:
+        raise typer.Exit(1)
+
+
+def _plain(outcome: RunOutcome) -> dict[str, Any]:
+    identity = outcome.identity
+    return {
+        "run_id": outcome.run_id,
+        "path": str(outcome.place.root),
+        "seed": identity.seed,
+        "parameter_hash": identity.parameter_hash,
+        "manifest_fingerprint": identity.manifest_fingerprint,
+        "grade": outcome.grade,
+        "passed": outcome.passed,
+        "reused": outcome.reused,
+        "rows": outcome.rows,
+        "summary": [t.as_dict() for t in outcome.summary],
+        "gateboard": outcome.gateboard,
+    }
+
+
+def _summary(outcome: RunOutcome) -> None:
+    """What a newcomer wants to know: what there is, is it good, where is it, what next."""
+    from fraudworld.contracts import BY_NAME
+
+    order = list(BY_NAME)
+    root = outcome.place.root
+    rows = tuple(
+        (name, re.split("[:;.]", BY_NAME[name].meaning)[0], count)
+        for name, count in sorted(outcome.rows.items(), key=lambda row: order.index(row[0]))
+    )
+    total = f"{show.figure(sum(outcome.rows.values()))} rows in all."
+    show.table(SummaryTable("Tables", ("dataset", "what it holds", "rows"), rows, total))
+    for shown in outcome.summary:
+        show.table(shown)
+    show.gateboard(outcome.gateboard)
+    verdict = (
+        f"grade {outcome.grade}, sealed with its flag"
+        if outcome.passed
+        else f"grade {outcome.grade}: does NOT pass B, kept for study without flag"
+    )
+    # An id is enough in the default root; elsewhere only the folder says which run.
+    call = show.program()
+    run = outcome.run_id[:8] if root.parent == RUNS_ROOT else str(root)
+    show.lines(
+        (
+            "",
+            f"World {outcome.run_id[:8]} {'found again, unchanged' if outcome.reused else 'made'}; "
+            f"{verdict}.",
+            f"  folder    {root}",
+            f"  tables    {outcome.place.layer.relative_to(root)}",
+            f"  evidence  {outcome.place.validation.relative_to(root)}",
+            "",
+            "Next",
+            f"  {call} gates {run}",
+            "    judges it again, from its files alone",
+            f"  {call} perf show {run}",
+            "    says where the time went",
+            f"  {call} export {run} --to duckdb",
+            "    takes it along; csv, neo4j, ladybug and pyg are others",
+            "  in Python",
+            f'    world = fraudworld.find_run("{run}")',
+            '    world.table("s1_party_base_6A"), world.duckdb()',
+            f"  {call} certify",
+            "    runs four seeds and decides whether this policy can be certified",
+        )
+    )

@@ -1,0 +1,1 @@
+"""S0: the frozen upstream, read and sealed; the embedded one, built."""

@@ -1,0 +1,1 @@
+"""Segments that lie beside a published world and never change it."""

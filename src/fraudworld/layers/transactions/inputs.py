@@ -1,0 +1,147 @@
+"""6B.S0: open a published run, prove it is untouched, and find the upstream it was made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fraudworld.documents import load_json
+from fraudworld.errors import RefusedError
+from fraudworld.inputs import embedded as upstream
+from fraudworld.inputs import intake
+from fraudworld.inputs.arrays import Geography
+from fraudworld.policy.loader import parameter_hash
+from fraudworld.policy.models import SegmentProfile
+from fraudworld.policy.pack import PolicyPack
+from fraudworld.request import PROFILES
+from fraudworld.store import bundle
+from fraudworld.store.identity import Identity
+from fraudworld.store.layout import RunPlace
+from fraudworld.store.published import sealed_policy
+from fraudworld.store.receipt import Receipt, read_receipt
+from fraudworld.store.seal import check_run
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """A run that proved intact, its policy, and the upstream behind it."""
+
+    root: Path
+    receipt: Receipt
+    bundle_digest: str
+    pack: PolicyPack
+    upstream: Path
+    segments: dict[str, str]  # segment → bundle digest
+    geo: Geography
+    merchant_class: NDArray[np.uint8]
+
+    @property
+    def identity(self) -> Identity:
+        """The run's three columns; they close the rows of its stream as well."""
+        return self.receipt.identity
+
+    @property
+    def profiles(self) -> Mapping[str, SegmentProfile]:
+        """Behaviour of every segment."""
+        return self.pack.segmentation_priors.profiles
+
+    @cached_property
+    def _places(self) -> dict[str, tuple[str, ...]]:
+        return {"country": self.geo.countries, "currency": self.geo.currencies}
+
+    def codes(self, name: str) -> tuple[str, ...]:
+        """The closed list of a code column of 6A."""
+        return self._places.get(name) or self.pack.codes(name)
+
+    def clean_code(self, entity: str) -> int:
+        """Position of the clean family among an entity's families."""
+        clean = self.pack.fraud_role_taxonomy.entities[entity].clean_family
+        return self.codes(f"{entity}_family").index(clean)
+
+    def raw_code(self, entity: str, role: str) -> int:
+        """Position of a raw role."""
+        return self.codes(f"{entity}_raw_role").index(role)
+
+    def families(self, entity: str) -> NDArray[np.uint8]:
+        """Family of every raw role, by position in both lists.
+
+        Roles are read raw and mapped here: a world that left its roles unmapped (a baseline
+        being studied) has the same attacks as one that did not.
+        """
+        mapping = self.pack.fraud_role_taxonomy.entities[entity].mapping
+        families = self.codes(f"{entity}_family")
+        return np.array(
+            [families.index(mapping[role]) for role in self.codes(f"{entity}_raw_role")], np.uint8
+        )
+
+    def table(self, codes: str, values: Mapping[str, float]) -> NDArray[np.float64]:
+        """Values by position in a code list; 0 where the mapping has none."""
+        return np.array([float(values.get(word, 0.0)) for word in self.codes(codes)])
+
+
+def open_inputs(root: Path, upstream_dir: Path | None, *, allow_unflagged: bool) -> Inputs:
+    """Verify a run byte for byte, then its upstream against what the run sealed.
+
+    upstream_dir: the folder the run was made from; None is the embedded one, built anew
+    below the runs root if it is gone. Raises RefusedError for a run that failed its gates
+    (unless `allow_unflagged`), was changed after publishing, or whose upstream is not the
+    one sealed; InputError for a run made before segment 6B had a policy.
+    """
+    place = RunPlace(root)
+    receipt = read_receipt(place)
+    sealed = check_run(place)
+    if sealed.digest != receipt.bundle_digest:
+        raise RefusedError(
+            "6B.S0.RECEIPT_MISMATCH",
+            f"the receipt states bundle {receipt.bundle_digest}, the run is {sealed.digest}",
+            where=str(place.receipt),
+            remedy="the receipt was changed after publishing; make the run again elsewhere",
+        )
+    if not (sealed.passed or allow_unflagged):
+        raise RefusedError(
+            "6B.S0.RUN_NOT_PASSED",
+            f"this run has no _passed.flag: its grade is {receipt.grade}",
+            where=str(root),
+            remedy="repair the world, or say --allow-unflagged to study a failing one",
+        )
+    pack = _policy(place, receipt)
+    gate = load_json(place.gate_receipt)
+    segments = {row["segment"]: row["bundle_digest"] for row in gate["segments"]}
+    source = upstream_dir or upstream.ensure_embedded(
+        root.resolve().parent / ".upstream",
+        PROFILES[receipt.profile] * receipt.scale / PROFILES["authority"],
+    )
+    for segment, stated in segments.items():
+        found = bundle.verify(source / segment, segment).digest
+        if found != stated:
+            raise RefusedError(
+                "6B.S0.UPSTREAM_HASHGATE_DIGEST_MISMATCH",
+                f"{segment} is bundle {found}, the run was made from {stated}",
+                where=str(source / segment),
+                remedy="name the run's own upstream with --upstream",
+            )
+    sealed_inputs = intake.SealedInputs((), segments, gate["sealed_inputs_digest"])
+    world = intake.load_upstream(
+        source, sealed_inputs, pack.codes("region"), pack.codes("merchant_class")
+    )
+    return Inputs(
+        root, receipt, sealed.digest, pack, source, segments, world.geo, world.merchants.risk_class
+    )
+
+
+def _policy(place: RunPlace, receipt: Receipt) -> PolicyPack:
+    """The pack the run was made with, from its sealed copy."""
+    pack = sealed_policy(place.root, "6B")
+    if parameter_hash(pack) != receipt.parameter_hash:
+        raise RefusedError(
+            "6B.S0.PRIOR_PACK_DIGEST_MISMATCH",
+            "the sealed policy is not the one of the receipt",
+            where=str(place.resolved_policy),
+            remedy="the run was changed after publishing; make it again elsewhere",
+        )
+    return pack

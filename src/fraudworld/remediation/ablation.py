@@ -1,0 +1,127 @@
+"""What each realism control does alone: the baseline with one overlay more, and nothing else."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fraudworld.documents import load_json
+from fraudworld.remediation.climb import Sections
+from fraudworld.remediation.law import test_of, verdict
+from fraudworld.remediation.phases import LADDER
+from fraudworld.request import RunRequest
+from fraudworld.run import pipeline
+from fraudworld.store.layout import RunPlace
+
+Row = Mapping[str, Any]
+BASELINE = LADDER[0].adds
+SLIGHT = 0.05
+"""Share of a threshold that a control may shift by drawing other entities."""
+
+REPLAY = {
+    "name": "replay",
+    "why": "An ablation keeps the other defects of the baseline, whatever the control says.",
+    "posture": "baseline_replay",
+}
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """A control alone: its run, all rows of its gateboard, and what it moved.
+
+    moved: metrics; mended, broken: guards that hold now and did not, or the other way round.
+
+    A metric is moved where its verdict changed, or its value by more than SLIGHT of its B
+    threshold and out of the baseline's 95 % interval, if it has one.
+    """
+
+    control: str
+    run_id: str
+    rows: tuple[Row, ...]
+    moved: tuple[str, ...] = ()
+    mended: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "control": self.control,
+            "run_id": self.run_id,
+            "moved": list(self.moved),
+            "mended": list(self.mended),
+            "broken": list(self.broken),
+            "tests": [dict(row) for row in self.rows],
+        }
+
+
+def ablate(request: RunRequest, sections: Sections | None = None) -> tuple[Ablation, ...]:
+    """The baseline, then every control of the ladder alone on it, in the ladder's order.
+
+    States no control touches are taken from the baseline's run. Raises what making a world
+    raises.
+    """
+    told = sections or (lambda title: None)
+    with tempfile.TemporaryDirectory(prefix="fraudworld-ablation-") as folder:
+        replay = Path(folder) / "replay.yaml"
+        replay.write_text(yaml.safe_dump(REPLAY), "utf-8")
+        plain = replace(
+            request, overlays=BASELINE, role="baseline", run_id=None, from_state=None, base=None
+        )
+        base = pipeline.run(plain, told("baseline")).place
+        board = _board(base)
+        out = [Ablation(BASELINE[0], base.root.name, tuple(board["tests"]))]
+        for phase in LADDER[1:]:
+            for control in phase.adds:
+                alone = replace(
+                    plain,
+                    overlays=(*BASELINE, control, str(replay)),
+                    role="none",
+                    from_state=phase.from_state,
+                    base=base.root if phase.from_state else None,
+                )
+                made = pipeline.run(alone, told(f"baseline + {control}")).place
+                out.append(_compared(control, made, board))
+    return tuple(out)
+
+
+def _compared(control: str, made: RunPlace, before: Mapping[str, Any]) -> Ablation:
+    after = _board(made)
+    held, holds = (
+        {g["guard_id"] for g in board["guards"] if g["holds"]} for board in (before, after)
+    )
+    return Ablation(
+        control,
+        made.root.name,
+        tuple(after["tests"]),
+        _moved(before["tests"], after["tests"]),
+        mended=tuple(sorted(holds - held)),
+        broken=tuple(sorted(held - holds)),
+    )
+
+
+def _board(run: RunPlace) -> dict[str, Any]:
+    return dict(load_json(run.gateboard))
+
+
+def _moved(before: Sequence[Row], after: Sequence[Row]) -> tuple[str, ...]:
+    was = {(r["test_id"], r["metric_name"]): r for r in before}
+    return tuple(
+        f"{test_of(row)} {row['metric_name']}"
+        for row in after
+        if _differs(was[row["test_id"], row["metric_name"]], row)
+    )
+
+
+def _differs(was: Row, row: Row) -> bool:
+    if verdict(was) != verdict(row):
+        return True
+    if was["value"] is None or row["value"] is None:
+        return bool(was["value"] != row["value"])
+    if abs(was["value"] - row["value"]) <= SLIGHT * row["threshold_B"]:
+        return False
+    return was["ci_low"] is None or not was["ci_low"] <= row["value"] <= was["ci_high"]

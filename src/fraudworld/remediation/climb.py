@@ -1,0 +1,349 @@
+"""Climbing: make what a phase must rerun, have it judged, decide, record, go on or stop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from fraudworld import __version__, gates
+from fraudworld.documents import load_json
+from fraudworld.errors import RefusedError
+from fraudworld.gates.certify import SUMMARY, no_witness, require_seeds
+from fraudworld.gates.stability import t9_cross_seed_stability
+from fraudworld.remediation import law
+from fraudworld.remediation.phases import LADDER, NAMES, Phase, overlays
+from fraudworld.request import Progress, RunRequest
+from fraudworld.run import pipeline
+from fraudworld.store import prune, roles
+from fraudworld.store.decisions import (
+    Decision,
+    digests_of,
+    place,
+    read_decision,
+    write_decision,
+    write_document,
+)
+from fraudworld.store.layout import RunPlace
+from fraudworld.store.promotion import promote, vetoes
+from fraudworld.store.published import sealed_policy
+from fraudworld.store.receipt import read_receipt
+from fraudworld.store.retention import RetentionPolicy
+from fraudworld.store.sql import in_memory
+from fraudworld.t10.arms import judge_runs
+
+Report = Callable[[Progress], None]
+Sections = Callable[[str], Report | None]
+Board = Mapping[str, Any]
+
+PARTIES = "s1_party_base_6A"
+NO_GRACE = RetentionPolicy(timedelta(0))
+
+
+@dataclass(frozen=True)
+class PhaseRun:
+    """What a phase made: published runs by seed, what its law sees, evidence files."""
+
+    runs: dict[int, Path]
+    seen: law.PhaseEvidence
+    evidence: tuple[Path, ...]
+
+
+def climb(
+    request: RunRequest,
+    seeds: Sequence[int],
+    phases: Sequence[str] = NAMES,
+    sections: Sections | None = None,
+    *,
+    prune_superseded: bool = False,
+) -> tuple[Decision, ...]:
+    """Climb the ladder, or the named phases of it; returns every decision up to the last.
+
+    request: profile, scale, upstream, policy and where; its seed and overlays are the
+    ladder's own. seeds: of the phases that certify, the first also that of all others.
+    A phase recorded earlier for the same request, on evidence that is still there unchanged,
+    is taken over. The ladder ends with the first phase that is not done.
+
+    Raises RefusedError `6A.CERTIFY.SEEDS_MISSING` where a phase that certifies lacks a
+    required seed, `6A.LADDER.PHASE_MISSING` where the first named phase builds on one that is
+    not recorded, `6A.STORE.POSTURE_FROZEN` where a frozen posture stands in the way,
+    and what making and judging worlds raises.
+    """
+    if any(_named(name).certifies for name in phases):
+        require_seeds(seeds)  # now, not after an hour of climbing
+    crew = _Climb(request, seeds, sections or (lambda title: None), prune_superseded)
+    decisions: list[Decision] = []
+    last = max((NAMES.index(name) for name in phases), default=-1)
+    for phase in LADDER[: last + 1]:
+        found = crew.recorded(phase)
+        if found is None and phase.name not in phases:
+            raise RefusedError(
+                "6A.LADDER.PHASE_MISSING",
+                f"{', '.join(phases)} builds on {phase.name}, which is not recorded for this "
+                "request, or its evidence has changed",
+                where=str(place(request.runs_root, phase.name)),
+                remedy=f"climb {phase.name} first: ladder --phases {phase.name}..{phases[-1]}",
+            )
+        decisions.append(found or crew.take(phase))
+        if not decisions[-1].done:
+            break
+    return tuple(decisions)
+
+
+class _Climb:
+    """One ladder over one runs root."""
+
+    def __init__(
+        self, request: RunRequest, seeds: Sequence[int], sections: Sections, prune: bool
+    ) -> None:
+        self.request, self.seeds, self.sections = request, tuple(seeds), sections
+        self.root, self.prune = request.runs_root, prune
+        self.runs: dict[str, Path] = {}
+
+    def asked(self, phase: Phase) -> dict[str, Any]:
+        """What a phase's decision answers: another request is another question."""
+        ready = pipeline.prepare(self._request(phase, self.seeds[0]))
+        return {
+            "overlays": list(overlays(phase)),
+            "profile": self.request.profile,
+            "scale": self.request.scale,
+            "seeds": list(self._seeds(phase)),
+            "parameter_hash": ready.identity.parameter_hash,
+            "manifest_fingerprint": ready.identity.manifest_fingerprint,
+            "fraudworld": __version__,
+        }
+
+    def recorded(self, phase: Phase) -> Decision | None:
+        """The phase's decision, if it answers this request and its evidence still stands.
+
+        A run that was pruned as superseded takes its evidence along; that alone is no doubt.
+        """
+        found = read_decision(self.root, phase.name)
+        if found is None or not found.done or found.basis.get("asked") != self.asked(phase):
+            return None
+        gone = {run for run in found.run_ids if not (self.root / run).exists()}
+        kept = {n: sha for n, sha in found.digests.items() if n.partition("/")[0] not in gone}
+        try:
+            same = digests_of(self.root, (self.root / name for name in kept)) == kept
+        except OSError:
+            return None
+        if same:
+            self.sections(f"{phase.name} {phase.title}: {found.decision}, as recorded")
+        return found if same else None
+
+    def take(self, phase: Phase) -> Decision:
+        """Make, judge, decide, record."""
+        began = time.perf_counter(), time.process_time()
+        asked = self.asked(phase)
+        if phase.certifies:
+            self._tidy(phase)
+        made = self._certify(phase) if phase.certifies else self._run(phase)
+        findings = tuple(phase.law(made.seen))
+        done = all(f.holds for f in findings)
+        summary = made.seen.summary
+        word = str(summary["decision"]) if summary else phase.unlock
+        seconds = [now - then for now, then in zip(_clocks(), began, strict=True)]
+        decision = Decision(
+            phase=phase.name,
+            decision=word if done else phase.hold,
+            seeds=tuple(made.runs),
+            run_ids=tuple(root.name for root in made.runs.values()),
+            digests=digests_of(self.root, made.evidence),
+            done_when=findings,
+            vetoes=made.seen.vetoes,
+            blockers=law.blockers(findings, made.seen, phase.grade),
+            basis={
+                "asked": asked,
+                "title": phase.title,
+                "adds": list(phase.adds),
+                "reruns": phase.reruns(len(made.runs)),
+                "tests": law.cells(made.seen.rows),
+                "elapsed_s": round(seconds[0], 3),
+                "cpu_s": round(seconds[1], 3),
+            },
+        )
+        if done:
+            self._settle(phase, made.runs)
+        write_decision(self.root, decision)
+        return decision
+
+    def _request(self, phase: Phase, seed: int, role: str | None = None) -> RunRequest:
+        first = "baseline" if phase.base is None else "none"
+        return replace(
+            self.request, seed=seed, overlays=overlays(phase), role=role or first,
+            run_id=None, from_state=None, base=None,
+        )  # fmt: skip
+
+    def _seeds(self, phase: Phase) -> tuple[int, ...]:
+        return self.seeds if phase.certifies else self.seeds[:1]
+
+    def _climbed(self, phase: Phase) -> Path:
+        """The run of a phase that makes one; made where it is not, or no longer, there."""
+        if phase.name not in self.runs:
+            self.runs[phase.name] = self._found(phase) or self._make(phase)
+        return self.runs[phase.name]
+
+    def _found(self, phase: Phase) -> Path | None:
+        found = read_decision(self.root, phase.name)
+        if found is None or not found.done or found.basis.get("asked") != self.asked(phase):
+            return None
+        root = self.root / found.run_ids[0]
+        return root if root.is_dir() else None
+
+    def _make(self, phase: Phase) -> Path:
+        request = self._request(phase, self.seeds[0])
+        if phase.from_state is not None and phase.base is not None:
+            base = self._climbed(_named(phase.base))
+            request = replace(request, from_state=phase.from_state, base=base)
+        return pipeline.run(request, self.sections(f"{phase.name} {phase.title}")).place.root
+
+    def _run(self, phase: Phase) -> PhaseRun:
+        """One run, earlier states taken from the phase it builds on, judged by its gateboard."""
+        root = self._climbed(phase)
+        run, seed = RunPlace(root), self.seeds[0]
+        board = _read(run.gateboard)
+        before = self._climbed(_named(phase.base)) if phase.base else None
+        receipt = read_receipt(run)
+        seen = law.PhaseEvidence(
+            rows=(*board["tests"], *_without_evidence(root, board)),
+            before=_read(RunPlace(before).gateboard)["tests"] if before else (),
+            guards=board["guards"],
+            checks=_read(run.document("s5_validation_report_6A"))["checks"],
+            routing=board["routing"],
+            counters=_read(run.document("s2_kmax_counters_6A")),
+            role=roles.read_ledger(self.root).role(receipt),
+            flagged=run.flag.is_file(),
+            vetoes=vetoes(root),
+            sealed=str(_read(run.sealed_inputs)["sealed_inputs_digest"]),
+            mix_moved=_mix_moved(before, root) if before else None,
+        )
+        return PhaseRun({seed: root}, seen, (run.gateboard, run.bundle_index))
+
+    def _certify(self, phase: Phase) -> PhaseRun:
+        """The full chain on every seed, from nothing, and T1–T10 over them."""
+
+        def runner(seed: int) -> Path:
+            role = "candidate" if seed == self.seeds[0] else f"witness:{seed}"
+            request = self._request(phase, seed, role)
+            return pipeline.run(request, self.sections(f"{phase.name} seed {seed}")).place.root
+
+        def titled(title: str) -> Report | None:
+            return self.sections(f"{phase.name} {title}")
+
+        request = self._request(phase, self.seeds[0])
+        summary = gates.certify(
+            request, self.seeds, runner, lambda runs: judge_runs(runs, request, titled)
+        )
+        # The certificate's own place holds the last one; a decision keeps the one it rests on.
+        kept = write_document(place(self.root, f"{phase.name}_summary"), _read(self.root / SUMMARY))
+        runs = {seed: self.root / summary["runs"][str(seed)] for seed in self.seeds}
+        files = [
+            f for r in runs.values() for f in (RunPlace(r).gateboard, RunPlace(r).bundle_index)
+        ]
+        seen = law.PhaseEvidence(
+            rows=summary["tests"],
+            summary=summary,
+            vetoes=tuple(f"seed {s}: {why}" for s, r in runs.items() for why in vetoes(r)),
+            repeated=self._unlike_climbed(phase, runs[self.seeds[0]]),
+        )
+        return PhaseRun(runs, seen, (kept, *files))
+
+    def _unlike_climbed(self, phase: Phase, run: Path) -> list[str] | None:
+        """Datasets in which the full chain differs from the climbed run of the same policy."""
+        if phase.adds or phase.base is None:
+            return None
+        ours, theirs = (
+            _read(RunPlace(root).bundle_index)["content_digests"]
+            for root in (run, self._climbed(_named(phase.base)))
+        )
+        return sorted(n for n in {*ours, *theirs} if ours.get(n) != theirs.get(n))
+
+    def _settle(self, phase: Phase, runs: Mapping[int, Path]) -> None:
+        """Roles after a phase that is done; what certifies is promoted and frozen."""
+        first, *others = runs.items()
+        if not phase.certifies:
+            if phase.base is not None:
+                roles.pin(first[1], "candidate")
+            return
+        for earlier in LADDER[: NAMES.index(phase.name)]:
+            if earlier.certifies:
+                self._supersede(earlier, phase)
+        if roles.read_ledger(self.root).role(read_receipt(RunPlace(first[1]))) != "last_good":
+            roles.pin(first[1], "candidate")
+            for seed, run in others:
+                roles.pin(run, f"witness:{seed}")
+            promote(first[1], self.seeds)
+        roles.freeze(self._posture(phase), list(runs.values()))
+        base = self._found(_named(phase.base)) if phase.adds and phase.base else None
+        if base is not None:  # nothing builds on that run any more
+            roles.pin(base, "none")
+
+    def _supersede(self, earlier: Phase, by: Phase) -> None:
+        """Open the posture a better one replaces, by name and with the reason."""
+        name, ledger = self._posture(earlier), roles.read_ledger(self.root)
+        if name not in ledger.frozen:
+            return
+        held = [self.root / run for run in ledger.frozen[name]]
+        roles.reopen(self.root, name, f"superseded by {by.name}, which is done")
+        for run in held:
+            if ledger.role(read_receipt(RunPlace(run))).startswith("witness:"):
+                roles.pin(run, "none")
+
+    def _posture(self, phase: Phase) -> str:
+        scale = "" if self.request.scale == 1 else f"-x{self.request.scale:g}"
+        return f"{phase.name}-{self.request.profile}{scale}"
+
+    def _tidy(self, phase: Phase) -> None:
+        """Before an expensive rerun: superseded runs go, if that was agreed to."""
+        now = datetime.now(UTC)
+        plan = prune.plan_of(self.root, NO_GRACE, now)
+        if not plan.remove:
+            return
+        if self.prune:
+            for verdict in plan.remove:
+                self.sections(f"prune {verdict.run_id[:8]}: {verdict.why}")
+            prune.prune(self.root, plan, NO_GRACE, now)
+        else:
+            self.sections(
+                f"before {phase.name}: {len(plan.remove)} run(s) hold no role; "
+                "`runs prune` shows them, `ladder --prune` removes them here"
+            )
+
+
+def _named(name: str) -> Phase:
+    return LADDER[NAMES.index(name)]
+
+
+def _clocks() -> tuple[float, float]:
+    return time.perf_counter(), time.process_time()
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return dict(load_json(path))
+
+
+def _without_evidence(run: Path, board: Board) -> list[dict[str, Any]]:
+    """T9 and T10 of a single run: rows that say they have no evidence."""
+    stability = t9_cross_seed_stability(sealed_policy(run), [board])
+    return [row.as_dict() for row in (stability, *no_witness())]
+
+
+def _mix_moved(before: Path, after: Path) -> int:
+    """Parties by which any (region, segment) count differs between two runs, added up."""
+    files = (str(RunPlace(r).layer / PARTIES / "**" / "*.parquet") for r in (before, after))
+    count = (
+        "SELECT region_id, segment_id, count(*) AS n "
+        "FROM read_parquet($file{}, hive_partitioning = false) GROUP BY ALL"
+    )
+    sql = (
+        f"WITH a AS ({count.format(1)}), b AS ({count.format(2)}) "
+        "SELECT sum(abs(coalesce(a.n, 0) - coalesce(b.n, 0))) "
+        "FROM a FULL JOIN b USING (region_id, segment_id)"
+    )
+    with in_memory() as connection:
+        found = connection.execute(sql, dict(zip(("file1", "file2"), files, strict=True)))
+        (moved,) = found.fetchone() or (0,)
+    return int(moved)

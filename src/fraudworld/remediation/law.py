@@ -1,0 +1,250 @@
+"""When a phase is done: conditions over published evidence (page 4.1). Pure, no files.
+
+What a condition needs and does not find makes it fail: a gateboard without T5 has not
+passed T5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fraudworld.store.decisions import Finding
+
+Row = Mapping[str, Any]
+HARD = tuple(f"T{n}" for n in range(1, 9))
+EVERY = tuple(f"T{n}" for n in range(1, 11))
+STATUSES = ("PASS", "FAIL", "INSUFFICIENT_EVIDENCE")
+
+
+@dataclass(frozen=True)
+class PhaseEvidence:
+    """What the law of a phase is shown.
+
+    rows: T1–T10, all seeds; before: T1–T8 of the phase this one builds on; guards, checks,
+    routing, counters: of the published run; role, vetoes: as the run store has them; sealed:
+    the sealed-inputs digest; mix_moved: largest change of a (region, segment) count of
+    parties against the phase before; summary: the certificate, of phases that certify.
+    """
+
+    rows: Sequence[Row]
+    before: Sequence[Row] = ()
+    guards: Sequence[Mapping[str, Any]] = ()
+    checks: Sequence[Mapping[str, Any]] = ()
+    routing: Sequence[Mapping[str, Any]] = ()
+    counters: Mapping[str, Any] | None = None
+    role: str = "none"
+    flagged: bool = False
+    vetoes: tuple[str, ...] = ()
+    sealed: str = ""
+    mix_moved: int | None = None
+    summary: Mapping[str, Any] | None = None
+    repeated: Sequence[str] | None = None  # datasets that differ from the climbed world
+
+
+def test_of(row: Row) -> str:
+    """`T5` of `T5_IP_REUSE_TAIL_BOUNDS`."""
+    return str(row["test_id"]).partition("_")[0]
+
+
+def verdict(row: Row) -> str:
+    """`B+`, `B`, `FAIL` or `NO EVIDENCE`."""
+    if row["status"] == "INSUFFICIENT_EVIDENCE":
+        return "NO EVIDENCE"
+    return "B+" if row["pass_Bplus"] else "B" if row["pass_B"] else "FAIL"
+
+
+def pass_b(seen: PhaseEvidence, tests: Iterable[str]) -> Finding:
+    """Every row of these tests passes B, and each of them was judged."""
+    wanted = tuple(tests)
+    rows = [r for r in seen.rows if test_of(r) in wanted]
+    judged = {test_of(r) for r in rows}
+    figures = {f"{test_of(r)} {r['metric_name']}": r["value"] for r in rows}
+    holds = judged == set(wanted) and all(r["pass_B"] for r in rows)
+    return Finding(f"{', '.join(wanted)} pass B", holds, figures)
+
+
+def nothing_regressed(seen: PhaseEvidence) -> Finding:
+    """Whatever passed B in the phase before passes B."""
+    now = {(r["test_id"], r["metric_name"]): r["pass_B"] for r in seen.rows}
+    green = [(r["test_id"], r["metric_name"]) for r in seen.before if r["pass_B"]]
+    lost = [f"{test} {metric}" for test, metric in green if not now.get((test, metric))]
+    evidence = {"green before": len(green), "lost": lost}
+    return Finding("what was green is green", bool(green) and not lost, evidence)
+
+
+def baseline_locked(seen: PhaseEvidence) -> Iterator[Finding]:
+    """P0: the baseline is pinned, judged in full, attributed, and can never be promoted."""
+    yield Finding("baseline run pinned", seen.role == "baseline", {"role": seen.role})
+    tagged = {
+        test_of(r)
+        for r in seen.rows
+        if r["status"] in STATUSES
+        and isinstance(r["pass_B"], bool)
+        and isinstance(r["pass_Bplus"], bool)
+        # None defaulted: a verdict without a value is none.
+        and (r["value"] is not None or r["status"] == "INSUFFICIENT_EVIDENCE")
+    }
+    said = {t: min(map(verdict, _of(seen.rows, t)), key=_worst) for t in EVERY if t in tagged}
+    yield Finding("every test tagged for B and B+", tagged == set(EVERY), said)
+    failing = {(r["test_id"], r["metric_name"]) for r in seen.rows if r["status"] == "FAIL"}
+    owned = {(r["test_id"], r["metric_name"]): r["owner"] for r in seen.routing}
+    owners = sorted({owned[f] for f in failing if f in owned})
+    attributed = all(owned.get(f) for f in failing)
+    yield Finding("owners attributed", attributed, {"failing": len(failing), "owners": owners})
+    yield Finding("frozen upstream recorded", bool(seen.sealed), {"sealed inputs": seen.sealed})
+    yield Finding("promotion vetoed", bool(seen.vetoes), {"vetoes": len(seen.vetoes)})
+
+
+def caps_hold(seen: PhaseEvidence) -> Iterator[Finding]:
+    """P1: hard caps, counted."""
+    yield pass_b(seen, ("T1", "T2"))
+    yield nothing_regressed(seen)
+    wanted = (
+        "kmax_overflow_rows", "kmax_redistributed_rows", "kmax_dropped_rows",
+        "kmax_postcheck_violations",
+    )  # fmt: skip
+    counters = {name: (seen.counters or {}).get(name) for name in wanted}
+    emitted = all(isinstance(v, int) for v in counters.values())
+    yield Finding("counters emitted", emitted, counters)
+
+
+def endpoints_hold(seen: PhaseEvidence) -> Iterator[Finding]:
+    """P2: prior, coverage and tail of endpoints."""
+    yield pass_b(seen, ("T3", "T4", "T5"))
+    yield pass_b(seen, ("T1", "T2"))
+    yield nothing_regressed(seen)
+
+
+def risk_travels(seen: PhaseEvidence) -> Iterator[Finding]:
+    """P3: owners' risk reaches their accounts and devices."""
+    yield pass_b(seen, ("T7",))
+    yield pass_b(seen, ("T3", "T4", "T5"))
+    yield nothing_regressed(seen)
+
+
+def everything_mapped(seen: PhaseEvidence) -> Iterator[Finding]:
+    """P4: families for every role, and no exception to a hard gate anywhere."""
+    yield pass_b(seen, ("T6", "T8"))
+    yield pass_b(seen, HARD)
+    yield nothing_regressed(seen)
+    open_ = [c["check_id"] for c in seen.checks if c["severity"] != "REQUIRED"]
+    failed = [c["check_id"] for c in seen.checks if c["status"] != "PASS"]
+    holds = bool(seen.checks) and not open_ and not failed and seen.flagged
+    evidence = {"checks": len(seen.checks), "advisory": open_, "failed": failed}
+    yield Finding("no check is advisory, none fails, the run has its flag", holds, evidence)
+
+
+def floors_refined(seen: PhaseEvidence) -> Iterator[Finding]:
+    """P6.1: floors by account type, and means back at their λ."""
+    floors = [c for c in seen.checks if c["check_id"] == "accounts_without_floor"]
+    holds = bool(floors) and all(c["status"] == "PASS" for c in floors)
+    yield Finding("floors by account type hold", holds, {"below": [c["observed"] for c in floors]})
+    yield guard(seen, "instrument_means", "no mean of a product is inflated")
+    yield pass_b(seen, HARD)
+    yield nothing_regressed(seen)
+
+
+def countries_differ(seen: PhaseEvidence) -> Iterator[Finding]:
+    """P6.2: countries differ within bounds, regions stay as they were."""
+    yield guard(seen, "country_heterogeneity", "deltas bounded, heterogeneity in band")
+    conserved = seen.mix_moved == 0
+    yield Finding("regional mix conserved", conserved, {"parties moved": seen.mix_moved})
+    yield guard(seen, "conservation", "integer plans equal rows")
+    yield pass_b(seen, HARD)
+    yield nothing_regressed(seen)
+
+
+def guard(seen: PhaseEvidence, guard_id: str, what: str) -> Finding:
+    """A guard of the gateboard holds."""
+    found = [g for g in seen.guards if g["guard_id"] == guard_id]
+    figures = {g["guard_id"]: g["value"] for g in found} | {"bound": [g["bound"] for g in found]}
+    return Finding(what, bool(found) and all(g["holds"] for g in found), figures)
+
+
+def certified_b(seen: PhaseEvidence) -> Iterator[Finding]:
+    """P5: T1–T10 pass B on every seed and pooled."""
+    yield _graded(seen, "B", ("PASS_B", "PASS_BPLUS"))
+    yield from _own_work(seen)
+
+
+def certified_b_plus(seen: PhaseEvidence) -> Iterator[Finding]:
+    """P6.3: every B+ threshold and every guard, on every seed."""
+    yield _graded(seen, "B+", ("PASS_BPLUS",))
+    guards = (seen.summary or {}).get("guards", {})
+    broken = [
+        f"{seed}: {g['guard_id']}"
+        for seed, found in guards.items()
+        for g in found
+        if not g["holds"]
+    ]
+    yield Finding("every guard holds on every seed", bool(guards) and not broken, {"not": broken})
+    yield from _own_work(seen)
+
+
+def _graded(seen: PhaseEvidence, grade: str, decisions: tuple[str, ...]) -> Finding:
+    decision = (seen.summary or {}).get("decision")
+    fails = (seen.summary or {}).get("fails", ())
+    missed = [
+        f"{f['test_id']} {f['metric_name']} seed {f['seed']}"
+        for f in fails
+        if grade == "B+" or f["misses"] == "B"
+    ]
+    evidence = {"certificate": decision, "misses": missed}
+    return Finding(f"T1–T10 pass {grade} per seed and pooled", decision in decisions, evidence)
+
+
+def _own_work(seen: PhaseEvidence) -> Iterator[Finding]:
+    copied = (seen.summary or {}).get("copied")
+    yield Finding("no state copied between seeds", copied == [], {"copied": copied})
+    if seen.repeated is not None:
+        what = "the full chain makes the world the ladder climbed to"
+        yield Finding(what, not seen.repeated, {"differ": list(seen.repeated)})
+
+
+def blockers(
+    done_when: Iterable[Finding], seen: PhaseEvidence, grade: str = "B"
+) -> tuple[str, ...]:
+    """What would unblock a phase: conditions not met, then who owns each test below `grade`.
+
+    T9 and T10 are asked of phases that certify only.
+    """
+    unmet = [f"not met: {f.what}" for f in done_when if not f.holds]
+    asked = HARD if seen.summary is None else EVERY
+    passes = "pass_Bplus" if grade == "B+" else "pass_B"
+    below = [r for r in seen.rows if test_of(r) in asked and not r[passes]]
+    return (*unmet, *dict.fromkeys(_owned(r, grade) for r in below)) if unmet else ()
+
+
+def _owned(row: Row, grade: str) -> str:
+    value = "no evidence" if row["value"] is None else f"{row['value']:.4g}"
+    bound = row["threshold_Bplus" if grade == "B+" else "threshold_B"]
+    details = row.get("details", {})
+    inner = ", ".join(details.get("failed_Bplus" if grade == "B+" else "failed_B", ()))
+    where = "" if row["seed"] is None else f", seed {row['seed']}"
+    return (
+        f"{test_of(row)} {row['metric_name']} is {value}{where}, {grade} asks {bound:g}"
+        f"{f' ({inner})' if inner else ''}: work for {row['owner_state']}"
+    )
+
+
+def _of(rows: Iterable[Row], test: str) -> list[Row]:
+    return [r for r in rows if test_of(r) == test]
+
+
+def _worst(word: str) -> int:
+    return ("NO EVIDENCE", "FAIL", "B", "B+").index(word)
+
+
+def cells(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
+    """One row per test for people: the first of those with its worst verdict."""
+    out = {}
+    for test in EVERY:
+        mine = _of(rows, test)
+        if mine:
+            row = min(mine, key=lambda r: _worst(verdict(r)))
+            out[test] = {
+                "metric": row["metric_name"], "value": row["value"], "verdict": verdict(row),
+            }  # fmt: skip
+    return out

@@ -1,0 +1,183 @@
+"""Earlier states of a published run, reused: what they read is compared (contract 1.2, rerun
+law; 4.2). What they made is read back by `restored`.
+
+A state may be reused where everything it reads is equal: seed, versions of the laws, the
+sealed upstream, its files of the policy (`policy.reads`), and so every state before it.
+What was read stands in each run's own sealed evidence, so nothing here rests on a statement:
+the digests are computed again from the base's resolved policy and sealed inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fraudworld import __version__
+from fraudworld.contracts import CONTRACT_VERSION, TABLES, Table
+from fraudworld.documents import digest, load_json, load_json_lines
+from fraudworld.errors import InputError, RefusedError
+from fraudworld.policy.pack import PolicyPack
+from fraudworld.policy.reads import READS, read_digests
+from fraudworld.rng import RNG_LAW_VERSION, StreamUse
+from fraudworld.stages.versions import LAW_VERSIONS
+from fraudworld.store.layout import RunPlace
+from fraudworld.store.published import sealed_policy
+from fraudworld.store.receipt import Receipt, read_receipt
+from fraudworld.store.seal import check_run
+
+STATES = tuple(READS)
+VERSIONS = {
+    "fraudworld": __version__,
+    "contract": CONTRACT_VERSION,
+    "rng_law": RNG_LAW_VERSION,
+    **{f"law {state}": version for state, version in LAW_VERSIONS.items()},
+}
+"""What a receipt states: the program that made a run, and the laws it followed."""
+
+Inputs = dict[str, dict[str, str]]
+
+
+def state_inputs(pack: PolicyPack, seed: int, upstream: str, versions: Mapping[str, str]) -> Inputs:
+    """State → what it reads → digest. `input_digest` chains all of it with the states before.
+
+    upstream: the sealed-inputs digest of S0. versions: those of a receipt; the program's own is
+    not among what a state reads, its law's is. Equal `input_digest`, equal state.
+    """
+    found: Inputs = {}
+    before = ""
+    for state in STATES:
+        reads = {
+            "seed": str(seed),
+            **{
+                f"version {name}": versions.get(name, "absent")
+                for name in ("contract", f"law {state}", "rng_law")
+            },
+            "upstream": upstream,
+            **{f"policy {name}": sha for name, sha in read_digests(pack, state).items()},
+        }
+        before = digest({"state": state, "reads": reads, "before": before})
+        found[state] = {**reads, "input_digest": before}
+    return found
+
+
+@dataclass(frozen=True)
+class Base:
+    """A run whose states before `from_state` may stand in for those of a new one."""
+
+    place: RunPlace
+    receipt: Receipt
+    states: tuple[str, ...]
+    content_digests: Mapping[str, str]
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """Tables of the reused states, in the order the states make them."""
+        return tuple(t for t in TABLES if t.state in self.states)
+
+    def folder(self, table: str) -> Path:
+        """Where the parts of a dataset are."""
+        return self.place.dataset(table, self.receipt.identity)
+
+    def document(self, name: str) -> dict[str, Any]:
+        """A JSON document of the validation folder."""
+        return dict(load_json(self.place.document(name)))
+
+    def plans(self) -> dict[str, Any]:
+        """Integer plans of the reused states."""
+        plans = self.document("integer_plans_6A")
+        return {name: plan for name, plan in plans.items() if self._mine(name, "_")}
+
+    def documents(self) -> dict[str, Any]:
+        """Validation documents of the reused states."""
+        names = (p.stem for p in sorted(self.place.validation.glob("*.json")))
+        return {name: self.document(name) for name in names if self._mine(name, "_")}
+
+    def evidence(self) -> list[StreamUse]:
+        """Draws of the reused states, as their stages stated them."""
+        laws = {r["stream"]: (r["family"], r["width"]) for r in self._log("trace")}
+        return [
+            _use(row, *laws[row["stream"]])
+            for row in self._log("events")
+            if self._mine(row["stream"], "/")
+        ]
+
+    def _mine(self, name: str, separator: str) -> bool:
+        return name.partition(separator)[0].upper() in self.states
+
+    def _log(self, name: str) -> list[dict[str, Any]]:
+        path = self.place.rng_logs / name / f"rng_{name}_6A.jsonl"
+        return load_json_lines(path)
+
+
+def open_base(root: Path, from_state: str, wanted: Inputs) -> Base:
+    """The run at `root` as base of a new one that reads `wanted`, every byte of it checked.
+
+    Raises RefusedError `6A.S0.BASE_STATE_DIFFERS` naming the first thing an earlier state
+    reads that differs, `6A.S5.OUTPUT_CONFLICT` where the base was changed after publishing,
+    and InputError where there is no run.
+    """
+    place = RunPlace(root)
+    receipt = read_receipt(place)
+    sealed = check_run(place)
+    states = STATES[: STATES.index(from_state)]
+    try:
+        upstream = load_json(place.sealed_inputs)["sealed_inputs_digest"]
+        pack = sealed_policy(root)
+    except (OSError, ValueError, KeyError, InputError) as error:
+        raise InputError(
+            "6A.S0.BASE_UNREADABLE",
+            f"the base's evidence cannot be read by this version: {str(error)[:200]}",
+            where=str(root),
+            remedy="run without --from, or name a base this version made",
+        ) from error
+    held = state_inputs(pack, receipt.seed, upstream, receipt.versions)
+    for state in states:
+        names = sorted(set(held[state]) | set(wanted[state]), key=_blame)
+        for name in names:
+            theirs, ours = held[state].get(name), wanted[state].get(name)
+            if theirs != ours:
+                raise RefusedError(
+                    "6A.S0.BASE_STATE_DIFFERS",
+                    f"{state} would not be what the base has: its {name} is {_short(ours)} "
+                    f"now and was {_short(theirs)}",
+                    where=str(root),
+                    remedy=f"run --from {state} or earlier, or without --base"
+                    if state != STATES[0]
+                    else "run without --from and --base: everything has to be made again",
+                )
+    return Base(place, receipt, states, sealed.content_digests)
+
+
+def _blame(name: str) -> tuple[bool, str]:
+    """The chained digest last: it only repeats that something differs."""
+    return name == "input_digest", name
+
+
+def _short(value: str | None) -> str:
+    return "absent" if value is None else value[:12]
+
+
+def _use(row: Mapping[str, Any], family: str, width: int) -> StreamUse:
+    first, after = (int(row[f"counter_{end}"], 16) // width for end in ("before", "after"))
+    return StreamUse(
+        label=row["stream"],
+        family=family,
+        width=width,
+        cell=row["cell"],
+        first_entity=first,
+        last_entity=max(after - 1, first),
+        entities=row["entities"],
+        draws=row["draws"],
+    )
+
+
+def reuse_document(inputs: Inputs, base: Base | None) -> dict[str, Any]:
+    """`state_inputs_6A.json`: what every state read, and whose states were reused."""
+    reused = base and {
+        "run_id": base.receipt.run_id,
+        "bundle_digest": base.receipt.bundle_digest,
+        "states": list(base.states),
+    }
+    return {"states": inputs, "reused": reused}

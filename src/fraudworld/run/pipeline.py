@@ -1,0 +1,389 @@
+"""START HERE: one run, from sealed inputs to a published, judged world.
+
+    S0 intake → S1 parties → S2 accounts → S3 instruments → S4 network → S5 posture
+       → gates T1–T8 → seal → publish
+
+A stage is a pure function of (input columns, policy, key). What is not pure lives here or
+below `store/`: files, clocks, threads. Rows stream into writers while stages compute, all of
+it in a staging folder that is renamed into place at the very end.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fraudworld import engine as engines
+from fraudworld import gates, jit, report
+from fraudworld.contracts import CONTRACT_VERSION, Kind, Table
+from fraudworld.documents import load_json, parse_json, write_json
+from fraudworld.engine.tasks import Engine, Item
+from fraudworld.errors import RefusedError
+from fraudworld.inputs import embedded as upstream
+from fraudworld.inputs import intake
+from fraudworld.perf.recorder import REQUIRED_STEPS, Recorder, write_evidence
+from fraudworld.policy.lint import require_lint
+from fraudworld.policy.loader import LoadedPack, canonical, load_pack
+from fraudworld.policy.reads import view
+from fraudworld.request import Progress, RunRequest, SummaryTable
+from fraudworld.rng import RNG_LAW_VERSION
+from fraudworld.run.base import (
+    VERSIONS,
+    Base,
+    Inputs,
+    open_base,
+    reuse_document,
+    state_inputs,
+)
+from fraudworld.run.states import run_states
+from fraudworld.stages.batches import Rows
+from fraudworld.stages.context import Context
+from fraudworld.stages.network.tables import METRICS
+from fraudworld.stages.posture.validate.checks import Check, passed
+from fraudworld.store.atomic import flush_tree
+from fraudworld.store.attestation import write_attestation
+from fraudworld.store.content import PART_ROWS
+from fraudworld.store.evidence import write_rng_logs
+from fraudworld.store.identity import Identity, manifest_fingerprint, run_id
+from fraudworld.store.layout import RunPlace
+from fraudworld.store.publish import publish, staging
+from fraudworld.store.receipt import Receipt, now, read_receipt, write_receipt
+from fraudworld.store.restamp import Restamp
+from fraudworld.store.seal import check_run, seal_run, write_run_index, write_verifier
+from fraudworld.store.tables import DatasetRecord, Writing, write_part
+
+Report = Callable[[Progress], None]
+Step = Callable[[str, str], AbstractContextManager[None]]
+COPIERS = 2
+"""Threads that copy reused tables while stages compute."""
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """How a run ended and where it is."""
+
+    place: RunPlace
+    run_id: str
+    identity: Identity
+    grade: str
+    passed: bool
+    gateboard: dict[str, Any]
+    rows: dict[str, int]
+    reused: bool
+    summary: tuple[SummaryTable, ...]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """S0's outcome: verified inputs and who the run is."""
+
+    loaded: LoadedPack
+    sealed: intake.SealedInputs
+    world: intake.Upstream
+    identity: Identity
+    inputs: Inputs
+
+
+def run(
+    request: RunRequest, progress: Report | None = None, *, recorder: Recorder | None = None
+) -> RunOutcome:
+    """Build, judge, seal and publish one world.
+
+    The same request finds the same place: if that run is there and intact, nothing is done.
+    A `recorder` that is switched off shows what timing costs; the budget check then fails.
+    Raises InputError for bad input and RefusedError where sealed input or a published run
+    differs from what it should be; nothing is published then.
+    """
+    recorder = recorder or Recorder()
+    step = _steps(recorder, progress)
+    with step("S0", "verify_and_seal_inputs"), jit.loading():
+        ready = prepare(request)
+    name = request.run_id or run_id(ready.identity, request.role)
+    place = RunPlace(request.runs_root / name)
+    if place.root.exists():
+        return _reuse(place, name, ready.identity)
+    base = None
+    if request.base is not None and request.from_state is not None:
+        with step("S0", "check_base"):
+            base = open_base(request.base.absolute(), request.from_state, ready.inputs)
+    with staging(request.runs_root, name) as folder, _settled(), ThreadPoolExecutor(1) as disk:
+        # Absolute, as workers elsewhere have a working folder of their own.
+        staged = RunPlace(folder.absolute())
+        records, checks = _generate(request, ready, base, staged, recorder, step)
+        # Publishing waits for the disk: let it take the tables in while they are judged.
+        flushed = [disk.submit(flush_tree, dataset) for dataset, _ in records]
+        with step("gates", "judge"):
+            board = gates.judge(folder).as_dict()
+            gates.write_evidence(staged.validation / "realism_gate_6A.json", board)
+        with recorder.step("S5", "bundle_publish"):
+            good = passed(checks) and board["grade"] in ("B", "B+")
+            bundle_digest = seal_run(staged, records, passed=good)
+        rows = {record.table: record.rows for _, record in records}
+        receipt = _receipt(request, ready, name, rows, board["grade"], good, bundle_digest)
+        write_receipt(staged, receipt)
+        write_evidence(staged.perf(ready.identity), ready.identity, recorder, cold=recorder.cold)
+        write_json(staged.state_inputs, reuse_document(ready.inputs, base))
+        with step("report", "render"):
+            report.write(staged.root, request.runs_root)
+        write_verifier(staged)
+        write_attestation(staged)
+        write_run_index(staged)
+        index = staged.bundle_index.relative_to(staged.root).as_posix()
+        for table in flushed:
+            table.result()
+        publish(staged.root, place.root, index)
+    return RunOutcome(
+        place,
+        name,
+        ready.identity,
+        board["grade"],
+        good,
+        board,
+        rows,
+        False,
+        _summary(rows, recorder),
+    )
+
+
+@contextmanager
+def _settled() -> Iterator[None]:
+    """What is there already, modules above all, is not looked through for garbage again and
+    again. A caller's own frozen objects are left alone.
+    """
+    if gc.get_freeze_count():
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+def prepare(request: RunRequest) -> Prepared:
+    """S0: verify the upstream, lint and load the policy, seal both, name the run."""
+    loaded = load_pack(request.policy_dir, request.overlays)
+    require_lint(loaded.pack)
+    root = request.upstream_dir or upstream.ensure_embedded(
+        request.runs_root / ".upstream", request.volume_scale
+    )
+    sealed = intake.seal_inputs(root, loaded)
+    pack = loaded.pack
+    world = intake.load_upstream(root, sealed, pack.codes("region"), pack.codes("merchant_class"))
+    fingerprint = manifest_fingerprint(
+        loaded.parameter_hash, sealed.digest, CONTRACT_VERSION, RNG_LAW_VERSION
+    )
+    return Prepared(
+        loaded,
+        sealed,
+        world,
+        Identity(request.seed, loaded.parameter_hash, fingerprint),
+        state_inputs(pack, request.seed, sealed.digest, VERSIONS),
+    )
+
+
+def _generate(
+    request: RunRequest,
+    ready: Prepared,
+    base: Base | None,
+    staged: RunPlace,
+    recorder: Recorder,
+    step: Step,
+) -> tuple[list[tuple[Path, DatasetRecord]], tuple[Check, ...]]:
+    """S1–S5: every table and document of the run, written into the staging folder."""
+    pack = ready.loaded.pack
+    written: list[tuple[Writing, list[Item]]] = []
+    with _engine(request, staged) as engine, ThreadPoolExecutor(COPIERS) as copiers:
+
+        def emit(table: Table, rows: Rows) -> int:
+            for _, parts in written:
+                engine.check(parts)
+            folder = staged.dataset(table.name, ready.identity)
+            writing = Writing.of(table, folder, ready.identity, _codes(table, ready))
+            # Encoding goes on while the next stages compute; `fetch` below waits for it.
+            written.append((writing, started(engine, writing, rows)))
+            recorder.rows += rows.n
+            return rows.n
+
+        context = Context(
+            pack=pack,
+            seed=request.seed,
+            geo=ready.world.geo,
+            merchants=ready.world.merchants,
+            parties_per_shard=request.parties_per_shard,
+            engine=engine,
+            step=step,
+            emit=emit,
+        )
+        copies = [] if base is None else _restamped(base, ready, staged, copiers)
+        checks = run_states(context, base, recorder)
+        # Little to do, and the last tables are being encoded meanwhile.
+        with recorder.step("S5", "documents"):
+            _write_documents(context, ready, staged, checks)
+        with recorder.step("S5", "finish_encoding"):
+            records = [(folder, copy.close()) for folder, copy in copies]
+            records += [(w.folder, w.record(engine.fetch(parts))) for w, parts in written]
+    return records, checks
+
+
+def _write_documents(
+    context: Context, ready: Prepared, staged: RunPlace, checks: tuple[Check, ...]
+) -> None:
+    """What the world was made from, and what its stages tell of it besides tables."""
+    documents = {
+        **intake.documents(ready.sealed, ready.loaded),
+        "resolved_policy_6A": {
+            "parameter_hash": ready.loaded.parameter_hash,
+            "pack": parse_json(canonical(ready.loaded.pack)),
+        },
+    }
+    for name, document in documents.items():
+        write_json(staged.layer / f"{name}.json", document)
+    for name, document in {**context.documents, "integer_plans_6A": context.plans}.items():
+        write_json(staged.validation / f"{name}.json", document)
+    _issue_table(staged.validation / "s5_issue_table_6A.parquet", checks)
+    write_rng_logs(staged.rng_logs, context.seed, context.evidence)
+
+
+def _engine(request: RunRequest, staged: RunPlace) -> AbstractContextManager[Engine]:
+    """The engine asked for; what it spills lies beside the run in its staging folder, so it is
+    never published, and swept with that folder where this process dies."""
+    return engines.opened(
+        request.engine,
+        workers=request.workers,
+        memory=request.memory,
+        scheduler=request.scheduler,
+        scratch=staged.root.with_name("scratch"),
+    )
+
+
+def started(engine: Engine, writing: Writing, rows: Rows) -> list[Item]:
+    """The parts of a dataset, on their way."""
+    blocks = [(low, min(low + PART_ROWS, rows.n)) for low in range(0, max(rows.n, 1), PART_ROWS)]
+    task = partial(write_part, writing, rows.make)
+    pieces = [rows.pieces(*block) for block in blocks]
+    return engine.submit(task, range(len(blocks)), pieces, later=True)
+
+
+def _restamped(
+    base: Base, ready: Prepared, staged: RunPlace, pool: ThreadPoolExecutor
+) -> list[tuple[Path, Restamp]]:
+    """The base's tables under the new identity, being written on the pool."""
+    identities = (base.receipt.identity, ready.identity)
+    made: list[tuple[Path, Restamp]] = []
+    for table in base.tables:
+        folder = staged.dataset(table.name, ready.identity)
+        digest = base.content_digests[table.name]
+        source = base.folder(table.name)
+        made.append((folder, Restamp(table, source, folder, digest, identities, pool)))
+    return made
+
+
+def _codes(table: Table, ready: Prepared) -> Mapping[str, Sequence[str]]:
+    """The code list of every code column of a table."""
+    geo, seen = ready.world.geo, view(ready.loaded.pack, table.state)
+    known: dict[str, Sequence[str]] = {"country": geo.countries, "currency": geo.currencies}
+    return {
+        c.name: known.get(c.codes) or seen.codes(c.codes) if c.codes else sorted(METRICS)
+        for c in table.columns
+        if c.kind is Kind.CODE
+    }
+
+
+def _steps(recorder: Recorder, progress: Report | None) -> Step:
+    """Time every step, and tell `progress` when it has ended."""
+
+    @contextmanager
+    def step(state: str, name: str) -> Iterator[None]:
+        with recorder.step(state, name):
+            yield
+        if progress:
+            mine = [e for e in recorder.events if e.state == state]
+            rows = sum(e.rows for e in mine)
+            total = len(REQUIRED_STEPS.get(state, (name,)))
+            progress(Progress(state, name, len(mine), total, rows, recorder.seconds(state)))
+
+    return step
+
+
+def _reuse(place: RunPlace, name: str, identity: Identity) -> RunOutcome:
+    """The run that is already here, if it is this one and intact."""
+    sealed = check_run(place)
+    receipt = read_receipt(place)
+    if receipt.identity != identity:
+        raise RefusedError(
+            "6A.S5.OUTPUT_CONFLICT",
+            "another run is already published here: its seed, policy or inputs differ",
+            where=str(place.root),
+            remedy="choose another --run-id or --runs-root; a published run is never overwritten",
+        )
+    board = load_json(place.validation / "realism_gate_6A.json")
+    rows = dict(receipt.tables)
+    return RunOutcome(
+        place, name, identity, board["grade"], sealed.passed, board, rows, True, _key_means(rows)
+    )
+
+
+def _receipt(
+    request: RunRequest,
+    ready: Prepared,
+    name: str,
+    rows: dict[str, int],
+    grade: str,
+    good: bool,
+    bundle_digest: str,
+) -> Receipt:
+    identity = ready.identity
+    return Receipt(
+        run_id=name,
+        role=request.role,
+        profile=request.profile,
+        scale=request.scale,
+        seed=identity.seed,
+        parameter_hash=identity.parameter_hash,
+        manifest_fingerprint=identity.manifest_fingerprint,
+        overlays=ready.loaded.overlays,
+        posture=ready.loaded.pack.posture,
+        versions=dict(VERSIONS),
+        grade=grade,
+        passed=good,
+        bundle_digest=bundle_digest,
+        tables=rows,
+        created_at=now(),
+    )
+
+
+def _issue_table(path: Path, checks: tuple[Check, ...]) -> None:
+    """One row per check that does not hold."""
+    failing = [c.as_dict() for c in checks if not c.holds]
+    names = ("check_id", "family", "severity", "bound", "status", "where")
+    columns = {n: pa.array([str(c[n]) for c in failing], pa.string()) for n in names}
+    columns["observed"] = pa.array([c["observed"] for c in failing], pa.float64())
+    pq.write_table(pa.table(columns), path, store_schema=False)
+
+
+def _summary(rows: dict[str, int], recorder: Recorder) -> tuple[SummaryTable, ...]:
+    states = ("S0", *REQUIRED_STEPS, "gates")
+    times = tuple((state, round(recorder.seconds(state), 2)) for state in states)
+    return (*_key_means(rows), SummaryTable("Time", ("state", "seconds"), times))
+
+
+def _key_means(rows: dict[str, int]) -> tuple[SummaryTable, ...]:
+    n = rows["s1_party_base_6A"]
+    means = (
+        ("accounts per party", rows["s2_account_base_6A"] / n),
+        ("instruments per account", rows["s3_instrument_base_6A"] / rows["s2_account_base_6A"]),
+        ("devices per party", rows["s4_device_base_6A"] / n),
+        ("IP links per party", rows["s4_ip_links_6A"] / n),
+    )
+    shown = tuple((what, round(value, 3)) for what, value in means)
+    return (SummaryTable("Key means", ("what", "observed"), shown),)

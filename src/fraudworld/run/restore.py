@@ -1,0 +1,305 @@
+"""Reused states, read back from their tables for the states that run again.
+
+Parts are read one by one and cut into the shards of this run, so a base made with other
+shards serves as well, and no table is ever held whole but as items of the engine.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fraudworld.contracts import BY_NAME, Kind, Table
+from fraudworld.engine.shards import Shard, cut
+from fraudworld.engine.tasks import Engine
+from fraudworld.inputs.arrays import Geography, Merchants
+from fraudworld.kernels.offsets import from_counts
+from fraudworld.policy.pack import PolicyPack
+from fraudworld.run.base import Base
+from fraudworld.stages.batches import Rows
+from fraudworld.stages.network.tables import COLUMN_OF, TARGETS
+from fraudworld.stages.pieces import (
+    Accounts,
+    AccountShard,
+    DeviceLinks,
+    Devices,
+    DeviceShard,
+    EndpointCountry,
+    Instruments,
+    InstrumentShard,
+    LinkShard,
+    MerchantEndpoints,
+    Network,
+    Parties,
+    PartyShard,
+    Terminals,
+)
+from fraudworld.store.reader import blocks, parts
+
+I64 = NDArray[np.int64]
+Block = dict[str, NDArray[Any]]
+Pieces = list[tuple[list[Block], int, int]]
+
+
+@dataclass(frozen=True)
+class Restored:
+    """The reused states of a base, in the shards of this run."""
+
+    base: Base
+    pack: PolicyPack
+    geo: Geography
+    merchants: Merchants
+    engine: Engine
+    parties_per_shard: int | None
+
+    def parties(self) -> Parties:
+        """S1."""
+        cells = self.base.plans()["s1_parties"]["cells"]
+        sizes = [sum(cells[country].values()) for country in self.geo.countries]
+        shards = cut(from_counts(np.array(sizes)), self.parties_per_shard)
+        first = [s.first for s in shards] + [sum(sizes)]
+        rows, _ = self._read("s1_party_base_6A", "party_id", np.array(first))
+        segments = len(self.pack.codes("segment"))
+        items, summaries = self.engine.run(
+            partial(_party_shard, segments), [rows.pieces(s.first, s.last) for s in shards]
+        )
+        units = np.array([of for _, of in summaries])
+        unit_first = np.concatenate([np.zeros((1, 2), np.int64), np.cumsum(units, axis=0)])
+        return Parties(
+            shards,
+            items,
+            self.geo.region[[s.country for s in shards]],
+            unit_first[:, 0],
+            unit_first[:, 1],
+            np.stack([of for of, _ in summaries]),
+        )
+
+    def accounts(self, parties: Parties) -> Accounts:
+        """S2."""
+        rows, first = self._read("s2_account_base_6A", "owner_party_id", parties.first)
+        types = len(self.pack.codes("account_type"))
+        items, summaries = self.engine.run(
+            partial(_account_shard, types), parties.shards, _between(rows, first)
+        )
+        return Accounts(items, first, np.stack(summaries))
+
+    def instruments(self, accounts: Accounts) -> Instruments:
+        """S3."""
+        rows, first = self._read("s3_instrument_base_6A", "account_id", accounts.first)
+        bounds = zip(accounts.first[:-1].tolist(), accounts.first[1:].tolist(), strict=True)
+        items = self.engine.submit(_instrument_shard, bounds, _between(rows, first))
+        return Instruments(items, first)
+
+    def network(self, parties: Parties, accounts: Accounts, instruments: Instruments) -> Network:
+        """S4."""
+        devices = self._devices(parties)
+        rows, first = self._read("s4_device_links_6A", "device_id", devices.first)
+        roles = self.pack.codes("device_link_role")
+        firsts = np.stack([x.first for x in (devices, parties, accounts, instruments)], axis=1)
+        kinds = [TARGETS.index(COLUMN_OF[role]) for role in roles]
+        links = self.engine.submit(
+            partial(_link_shard, np.array(kinds)), list(firsts[:-1]), _between(rows, first)
+        )
+        countries = np.arange(len(self.geo.countries) + 1)
+        rows, ip_first = self._read("s4_ip_base_6A", "country_iso", countries)
+        link_rows, link_first = self._read("s4_ip_links_6A", "ip_id", ip_first)
+        shard_country = [s.country for s in parties.shards]
+        own = devices.first[np.searchsorted(shard_country, countries)]
+        terminals = [
+            np.flatnonzero(devices.terminals.country == c) + devices.first[-1]
+            for c in countries[:-1]
+        ]
+        items, summaries = self.engine.run(
+            partial(_endpoint_country, self.merchants.id),
+            zip(ip_first[:-1].tolist(), ip_first[1:].tolist(), strict=True),
+            zip(own[:-1].tolist(), own[1:].tolist(), strict=True),
+            terminals,
+            _between(rows, ip_first),
+            _between(link_rows, link_first),
+        )
+        ip, merchant = (np.concatenate(column) for column in zip(*summaries, strict=True))
+        between = np.diff(link_first) - [t[0].size for t in summaries]
+        return Network(
+            devices,
+            DeviceLinks(links, first),
+            items,
+            ip_first,
+            from_counts(between),
+            MerchantEndpoints(ip, merchant.astype(np.uint32)),
+        )
+
+    def _devices(self, parties: Parties) -> Devices:
+        rows, first = self._read("s4_device_base_6A", "primary_party_id", parties.first)
+        items = self.engine.submit(_device_shard, parties.shards, _between(rows, first))
+        (terminals,) = self.engine.collect(
+            partial(_terminals, self.merchants.id), [rows.pieces(int(first[-1]), rows.n)]
+        )
+        return Devices(items, first, terminals)
+
+    def _read(self, name: str, sorted_by: str, bounds: I64) -> tuple[Rows, I64]:
+        """All columns of a table, part by part; and for every bound the number of rows whose
+        `sorted_by` (id − 1, or code) is below it. Rows without one come after all others.
+        """
+        table = BY_NAME[name]
+        codes: dict[str, Sequence[str]] = {
+            c.name: self.geo.countries if c.codes == "country" else self.pack.codes(c.codes)
+            for c in table.columns
+            if c.kind is Kind.CODE and c.codes and c.codes != "currency"
+        }
+        names = [c.name for c in table.columns if c.kind is not Kind.CODE or c.name in codes]
+        task = partial(_read_part, table, names, codes, sorted_by, bounds)
+        items, summaries = self.engine.run(task, parts(self.base.folder(name)))
+        below = np.stack([b for _, b in summaries]).sum(axis=0)
+        return Rows(from_counts(np.array([n for n, _ in summaries])), _block, (items,)), below
+
+
+def _between(rows: Rows, first: I64) -> list[Any]:
+    """The pieces of rows first[k] … first[k + 1] − 1, for every k."""
+    return [rows.pieces(int(low), int(high)) for low, high in itertools.pairwise(first)]
+
+
+def _block(block: Block, low: int, high: int) -> Block:
+    return {name: values[low:high] for name, values in block.items()}
+
+
+def _read_part(
+    table: Table,
+    names: Sequence[str],
+    codes: Mapping[str, Sequence[str]],
+    sorted_by: str,
+    bounds: I64,
+    path: Path,
+) -> tuple[Block, tuple[int, I64]]:
+    read = list(blocks(path, table, names, codes))
+    block = {
+        name: _narrow(np.concatenate([b[name] for b in read]), codes.get(name)) for name in names
+    }
+    key = block[sorted_by].astype(np.int64)
+    if sorted_by not in codes:
+        key = key[key > 0] - 1
+    return block, (block[sorted_by].size, np.searchsorted(key, bounds))
+
+
+def _narrow(values: NDArray[Any], codes: Sequence[str] | None) -> NDArray[Any]:
+    return values if codes is not None else values.astype(np.uint32)
+
+
+def _joined(pieces: Pieces) -> Block:
+    cut_out = [_block(block, low, high) for (block,), low, high in pieces]
+    return {name: np.concatenate([b[name] for b in cut_out]) for name in cut_out[0]}
+
+
+def _party_shard(segments: int, pieces: Pieces) -> tuple[PartyShard, tuple[I64, tuple[int, int]]]:
+    of = _joined(pieces)
+    units = [_unit(of[name]) for name in ("household_id", "business_group_id")]
+    shard = PartyShard(of["party_type"], of["segment_id"], *(u for u, _ in units))
+    return shard, (np.bincount(shard.segment, minlength=segments), (units[0][1], units[1][1]))
+
+
+def _unit(ids: NDArray[np.uint32]) -> tuple[NDArray[np.int32], int]:
+    """Units counted from 0 in the shard, −1 for none; and how many: they are numbered densely."""
+    some = ids > 0
+    if not some.any():
+        return np.full(ids.size, -1, dtype=np.int32), 0
+    least, most = int(ids[some].min()), int(ids.max())
+    unit = np.where(some, ids.astype(np.int64) - least, -1).astype(np.int32)
+    return unit, most - least + 1
+
+
+def _local(ids: NDArray[np.integer], first: int) -> NDArray[np.uint32]:
+    """Positions counted from `first`, of published ids."""
+    return (ids.astype(np.int64) - (first + 1)).astype(np.uint32)
+
+
+def _starts(holder: NDArray[np.uint32], holders: int) -> NDArray[np.int32]:
+    return from_counts(np.bincount(holder, minlength=holders)).astype(np.int32)
+
+
+def _account_shard(types: int, shard: Shard, pieces: Pieces) -> tuple[AccountShard, I64]:
+    of = _joined(pieces)
+    owner, kind = _local(of["owner_party_id"], shard.first), of["account_type"]
+    made = AccountShard(owner, kind, _starts(owner, shard.n))
+    return made, np.bincount(kind, minlength=types)
+
+
+def _instrument_shard(bounds: tuple[int, int], pieces: Pieces) -> InstrumentShard:
+    of = _joined(pieces)
+    account = _local(of["account_id"], bounds[0])
+    return InstrumentShard(
+        account, of["instrument_type"], of["scheme"], _starts(account, bounds[1] - bounds[0])
+    )
+
+
+def _device_shard(shard: Shard, pieces: Pieces) -> DeviceShard:
+    of = _joined(pieces)
+    return DeviceShard(
+        of["device_type"],
+        of["device_group"],
+        of["os_family"],
+        of["ua_family"],
+        _local(of["primary_party_id"], shard.first),
+    )
+
+
+def _terminals(merchant_id: I64, pieces: Pieces) -> Terminals:
+    of = _joined(pieces)
+    return Terminals(
+        of["device_type"],
+        of["device_group"],
+        of["os_family"],
+        of["ua_family"],
+        np.searchsorted(merchant_id, of["primary_merchant_id"]).astype(np.int32),
+        of["home_country_iso"],
+        of["home_region_id"],
+    )
+
+
+def _link_shard(kinds: I64, firsts: I64, pieces: Pieces) -> LinkShard:
+    """firsts: first device, party, account and instrument of the shard."""
+    of = _joined(pieces)
+    # Exactly one of the four is not null (0), so their sum is the one.
+    target = np.sum([of[name] for name in TARGETS], axis=0, dtype=np.int64)
+    role = of["link_role"]
+    return LinkShard(
+        _local(of["device_id"], int(firsts[0])),
+        role,
+        (target - 1 - np.append(firsts[1:], 0)[kinds[role]]).astype(np.uint32),
+    )
+
+
+def _endpoint_country(
+    merchant_id: I64,
+    ips: tuple[int, int],
+    devices: tuple[int, int],
+    terminals: I64,
+    base: Pieces,
+    links: Pieces,
+) -> tuple[EndpointCountry, tuple[I64, I64]]:
+    """Endpoints of one country; told: those that are merchants' own, and whose."""
+    of, link = _joined(base), _joined(links)
+    ip, device = link["ip_id"].astype(np.int64) - 1, link["device_id"].astype(np.int64) - 1
+    of_device = device >= 0
+    own = device[of_device]
+    local = np.where(
+        own < devices[1],
+        own - devices[0],
+        devices[1] - devices[0] + np.searchsorted(terminals, own),
+    )
+    per_ip = np.bincount(ip[of_device] - ips[0], minlength=ips[1] - ips[0])
+    made = EndpointCountry(
+        of["ip_type"],
+        of["asn_class"],
+        of["ip_version"],
+        local.astype(np.uint32),
+        link["link_role"][of_device],
+        from_counts(per_ip),
+    )
+    merchant = np.searchsorted(merchant_id, link["merchant_id"][~of_device])
+    return made, (ip[~of_device], merchant)

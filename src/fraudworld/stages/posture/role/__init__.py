@@ -1,0 +1,1 @@
+"""Roles: drawn per stratum, with risk propagated along ownership and links."""

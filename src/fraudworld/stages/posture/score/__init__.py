@@ -1,0 +1,1 @@
+"""Scores and tiers: what entities show, and their rank inside their group."""

@@ -1,0 +1,285 @@
+"""T10 from end to end: the arms of a candidate, made by the ordinary code, then measured.
+
+    baseline    the published world, as a run of its own
+    candidate   the world that is judged
+    dose_zero   the candidate's policy without propagation
+    dose_half   every propagated log-odds halved
+    rewired     the candidate's stream over endpoints dealt anew, degrees kept
+
+All arms have the candidate's seed and upstream, so they share arrivals and draws. Worlds and
+streams lie below `.witness` in the candidate's runs root, where neither lists nor pruning
+look; what is there already is verified and used again.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fraudworld.contracts.transactions import DOWNSTREAM_VERSION
+from fraudworld.documents import pretty_json
+from fraudworld.errors import InputError
+from fraudworld.gates.gate import Row
+from fraudworld.inputs import embedded as upstream
+from fraudworld.layers.transactions.layout import StreamPlace, check_stream
+from fraudworld.layers.transactions.request import StreamRequest
+from fraudworld.layers.transactions.stream import stream
+from fraudworld.policy.loader import SHIPPED, write_pack
+from fraudworld.policy.pack import PolicyPack
+from fraudworld.request import PROFILES, Progress, RunRequest
+from fraudworld.run import pipeline
+from fraudworld.store.atomic import write_atomic
+from fraudworld.store.bundle import sha256_file
+from fraudworld.store.layout import RunPlace
+from fraudworld.store.published import sealed_policy
+from fraudworld.store.receipt import Receipt, read_receipt
+from fraudworld.t10.judge import summary
+from fraudworld.t10.measures import measure
+from fraudworld.t10.rows import TEST
+
+Report = Callable[[Progress], None]
+Sections = Callable[[str], Report | None]
+"""Called with the name of what begins; returns whom to tell how far it is."""
+
+FOLDER = ".witness"
+REPORTS = Path("reports/layer3/6B/validation")
+BASELINE = SHIPPED / "overlays/published_baseline.yaml"
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A published run, and the folder its stream's `data/layer3/6B` is in."""
+
+    name: str
+    run: Path
+    stream: Path
+
+
+@dataclass(frozen=True)
+class Arms:
+    """All arms of one seed; dose 1 is the candidate."""
+
+    baseline: Arm
+    candidate: Arm
+    dose_zero: Arm
+    dose_half: Arm
+    rewired: Arm
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What T10 says of one candidate.
+
+    rows: every metric; binding: `non_regression` and `sensitivity`; report: where it is
+    written, with the arms it rests on.
+    """
+
+    rows: tuple[Row, ...]
+    binding: tuple[Row, Row]
+    report: Path
+
+    @property
+    def grade(self) -> str:
+        """`B+`, `B` or `<C`."""
+        if all(row.pass_Bplus for row in self.binding):
+            return "B+"
+        return "B" if all(row.pass_B for row in self.binding) else "<C"
+
+
+def witness(
+    candidate: Path,
+    baseline: Path | None = None,
+    *,
+    flows: int | None = None,
+    upstream_dir: Path | None = None,
+    workers: int = 1,
+    sections: Sections | None = None,
+) -> Verdict:
+    """Make the arms of a published run, measure them, write and return the verdict.
+
+    baseline: a run of the same seed, size and upstream, flagged or not; None makes the
+    `published_baseline` of the candidate's own policy. flows: of every arm, by default the
+    policy's. upstream_dir: the folder the candidate was made from, None for the embedded one.
+
+    Raises InputError `6B.S5.WITNESS_INPUT_INVALID` for a baseline of another seed or size,
+    and whatever making a world or a stream raises: a candidate without flag is refused.
+    """
+    runner = _ArmRunner(candidate, upstream_dir, flows, workers, sections or (lambda title: None))
+    rows = measure(runner.arms(baseline), runner.pack.downstream_witness)
+    seed = runner.receipt.seed
+    binding = summary(rows, seed)
+    path = candidate.parent / REPORTS / f"downstream_witness_6B_{candidate.name}.json"
+    verdict = Verdict(rows, binding, path)
+    document = runner.document(verdict)
+    write_atomic(path, pretty_json(document))
+    return verdict
+
+
+def judge_runs(
+    runs: Mapping[int, Path], request: RunRequest, sections: Sections
+) -> tuple[Row, ...]:
+    """T10's binding rows of every seed of a certificate, and over all seeds together.
+
+    Each names the file with its metrics and arms, and that file's SHA-256.
+    """
+    metrics: list[Row] = []
+    binding: list[Row] = []
+    for seed, run in runs.items():
+        verdict = witness(
+            run,
+            upstream_dir=request.upstream_dir,
+            workers=request.workers,
+            sections=lambda title, seed=seed: sections(f"seed {seed}, {title}"),  # type: ignore[misc]
+        )
+        metrics += verdict.rows
+        evidence = {
+            "evidence": verdict.report.relative_to(request.runs_root).as_posix(),
+            "sha256_hex": sha256_file(verdict.report),
+        }
+        binding += [replace(r, details={**r.details, **evidence}) for r in verdict.binding]
+    return (*binding, *summary(metrics, None))
+
+
+class _ArmRunner:
+    """Makes the arms of one candidate."""
+
+    def __init__(
+        self,
+        candidate: Path,
+        upstream_dir: Path | None,
+        flows: int | None,
+        workers: int,
+        sections: Sections,
+    ) -> None:
+        self.candidate = candidate.resolve()
+        self.receipt = read_receipt(RunPlace(candidate))
+        self.pack = sealed_policy(candidate)
+        self.flows = self.pack.downstream_witness.flows if flows is None else flows
+        self.workers, self.sections = workers, sections
+        self.home = self.candidate.parent / FOLDER
+        size = PROFILES[self.receipt.profile] * self.receipt.scale / PROFILES["authority"]
+        self.upstream = upstream_dir or upstream.ensure_embedded(
+            self.candidate.parent / ".upstream", size
+        )
+        self.made: dict[str, Arm] = {}
+
+    def arms(self, baseline: Path | None) -> Arms:
+        """Every arm, worlds and streams; the candidate first, because it may be refused."""
+        if baseline is not None:
+            _require_pair(read_receipt(RunPlace(baseline)), self.receipt, baseline)
+        return Arms(
+            candidate=self._arm("candidate", self.candidate, sound=True),
+            baseline=self._arm("baseline", baseline or self._world("baseline", BASELINE)),
+            dose_zero=self._arm("dose_zero", self._world("dose_zero", without_propagation())),
+            dose_half=self._arm("dose_half", self._world("dose_half", half_dose(self.pack))),
+            rewired=self._arm("rewired", self.candidate, rewired=True),
+        )
+
+    def _arm(self, name: str, run: Path, *, sound: bool = False, rewired: bool = False) -> Arm:
+        place = self.home / "streams" / f"{run.name}-{self.flows}{'-rewired' if rewired else ''}"
+        stream(
+            StreamRequest(
+                run=run, flows=self.flows, to=place, allow_unflagged=not sound, rewired=rewired,
+                upstream_dir=self.upstream, workers=self.workers,
+            ),
+            self.sections(f"{name}: stream of {self.flows} flows"),
+        )  # fmt: skip
+        self.made[name] = Arm(name, run, place)
+        return self.made[name]
+
+    def _world(self, name: str, overlay: Path | dict[str, Any]) -> Path:
+        """A world of the candidate's sealed policy with one overlay more."""
+        with tempfile.TemporaryDirectory(prefix="fraudworld-witness-") as temporary:
+            folder = Path(temporary)
+            overlays = [*write_pack(self.pack, folder), _as_file(overlay, folder)]
+            request = RunRequest(
+                profile=self.receipt.profile,
+                scale=self.receipt.scale,
+                seed=self.receipt.seed,
+                runs_root=self.home / "worlds",
+                policy_dir=folder,
+                overlays=tuple(map(str, overlays)),
+                upstream_dir=self.upstream,
+                workers=self.workers,
+            )
+            return pipeline.run(request, self.sections(f"{name}: world")).place.root
+
+    def document(self, verdict: Verdict) -> dict[str, Any]:
+        """The verdict as evidence: everything it rests on, by digest."""
+        return {
+            "contract_version": DOWNSTREAM_VERSION,
+            "test_id": TEST,
+            "seed": self.receipt.seed,
+            "flows": self.flows,
+            "grade": verdict.grade,
+            "binding": [row.as_dict() for row in verdict.binding],
+            "rows": [row.as_dict() for row in verdict.rows],
+            "bounds": self.pack.downstream_witness.model_dump(),
+            "arms": {name: _told(arm) for name, arm in self.made.items()},
+        }
+
+
+def _as_file(overlay: Path | dict[str, Any], folder: Path) -> Path:
+    if isinstance(overlay, Path):
+        return overlay
+    path = folder / f"{overlay['name']}.yaml"
+    path.write_text(yaml.safe_dump(overlay), "utf-8")
+    return path
+
+
+def without_propagation() -> dict[str, Any]:
+    """Dose 0 as an overlay: roles are drawn without looking at owners or devices."""
+    return {
+        "name": "dose_zero",
+        "why": "T10's dose 0: what fraud looks like where risk does not propagate.",
+        "posture": "baseline_replay",
+        "set": {"risk_propagation_coeffs": {"propagation": "off"}},
+    }
+
+
+def half_dose(pack: PolicyPack) -> dict[str, Any]:
+    """Dose ½ as an overlay: every log-odds of the propagation is halved."""
+    law = pack.risk_propagation_coeffs
+    owner = {
+        name: {"target_odds_ratio": round(math.sqrt(getattr(law, name).target_odds_ratio), 6)}
+        for name in ("owner_to_account", "owner_to_device")
+    }
+    device = {
+        name: round(getattr(law.device_to_ip, name) / 2, 6)
+        for name in ("risky_device_log_odds", "high_sharing_log_odds")
+    }
+    return {
+        "name": "dose_half",
+        "why": "T10's dose ½: every propagated log-odds halved.",
+        "posture": pack.posture,
+        "set": {"risk_propagation_coeffs": {**owner, "device_to_ip": device}},
+    }
+
+
+def _require_pair(baseline: Receipt, candidate: Receipt, where: Path) -> None:
+    for name in ("seed", "profile", "scale"):
+        theirs, ours = getattr(baseline, name), getattr(candidate, name)
+        if theirs != ours:
+            raise InputError(
+                "6B.S5.WITNESS_INPUT_INVALID",
+                f"the baseline has {name} {theirs}, the candidate {ours}: their arrivals differ",
+                where=str(where),
+                remedy="make the baseline with the candidate's seed, profile and scale",
+            )
+
+
+def _told(arm: Arm) -> dict[str, Any]:
+    receipt = read_receipt(RunPlace(arm.run))
+    return {
+        "run_id": receipt.run_id,
+        "parameter_hash": receipt.parameter_hash,
+        "bundle_digest": receipt.bundle_digest,
+        "grade": receipt.grade,
+        "stream_digest": check_stream(StreamPlace.below(arm.stream)).digest,
+    }

@@ -1,0 +1,174 @@
+"""The leakage guard of 6B: does one observable column, or a small tree on one observable
+table, give the label away? (A public bank-made generator's label turned out to be one
+threshold on one amount.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fraudworld.contracts.table import Kind, Table, Visibility
+from fraudworld.contracts.transactions import CODES, DOWNSTREAM_BY_NAME, DOWNSTREAM_TABLES
+from fraudworld.gates.gate import Guard
+from fraudworld.layers.transactions.layout import StreamPlace
+from fraudworld.store.identity import Identity
+from fraudworld.store.reader import blocks, parts
+from fraudworld.t10.estimators import NAN, area
+from fraudworld.t10.learning import TRAIN_SHARE
+from fraudworld.t10.sample import Sample
+
+Columns = dict[str, NDArray[Any]]
+MOST_FLOWS = 1_000_000
+"""Flows looked at: every k-th of a longer stream, its whole time kept."""
+
+TREE_DEPTH = 3
+LEAST_LEAF = 50
+
+
+def flows_looked_at(sample: Sample) -> NDArray[np.bool_]:
+    """Which flows of a stream the guard looks at."""
+    flow = sample.first_flow + np.arange(sample.size)
+    return np.asarray(flow % _step(sample.size) == 0)
+
+
+def observable_tables(
+    stream: StreamPlace, identity: Identity, flows: int
+) -> Iterator[tuple[str, Columns]]:
+    """Raw columns of every observable table, a row per flow looked at, in order of time.
+
+    Tables with several rows a flow (events, case steps) give how many rows it has, how long
+    they last, and how often each code occurs. A null is 0, as it is read; codes are positions
+    in their lists.
+    """
+    step = _step(flows)
+    lists = _place_lists(stream, identity)
+    flow = _sampled(stream, identity, DOWNSTREAM_BY_NAME["s1_arrival_entities_6B"], "flow_id",
+                    lists, step)  # fmt: skip
+    for table in DOWNSTREAM_TABLES:
+        if table.visibility is Visibility.OBSERVABLE:
+            yield table.name, _per_flow(stream, identity, table, lists, flow, step)
+
+
+def _step(flows: int) -> int:
+    return -(-flows // MOST_FLOWS)
+
+
+def _place_lists(stream: StreamPlace, identity: Identity) -> dict[str, tuple[str, ...]]:
+    """Countries and currencies, which no list closes: those the stream's columns hold."""
+    import pyarrow.parquet as pq
+
+    found: dict[str, set[str]] = {}
+    for table in DOWNSTREAM_TABLES:
+        open_lists = [c for c in table.columns if c.codes and c.codes not in CODES]
+        if table.visibility is not Visibility.OBSERVABLE or not open_lists:
+            continue
+        names = [c.name for c in open_lists]
+        for path in parts(stream.dataset(table.name, identity)):
+            with pq.ParquetFile(path, read_dictionary=names) as file:
+                data = file.read(names)
+            for column in open_lists:
+                for chunk in data[column.name].chunks:
+                    found.setdefault(str(column.codes), set()).update(chunk.dictionary.to_pylist())
+    return {name: tuple(sorted(words)) for name, words in found.items()}
+
+
+def _sampled(
+    stream: StreamPlace, identity: Identity, table: Table, name: str,
+    lists: Mapping[str, tuple[str, ...]], step: int,
+) -> NDArray[Any]:  # fmt: skip
+    """A column of the rows whose flow is a multiple of `step`."""
+    key = table.key[0]
+    codes = {c.name: CODES.get(c.codes) or lists[c.codes] for c in table.columns if c.codes}
+    pieces = []
+    for path in parts(stream.dataset(table.name, identity)):
+        for block in blocks(path, table, sorted({key, name}), codes):
+            pieces.append(block[name][block[key].astype(np.int64) % step == 0])
+    return np.concatenate(pieces)
+
+
+def _per_flow(
+    stream: StreamPlace, identity: Identity, table: Table, lists: Mapping[str, tuple[str, ...]],
+    flow: NDArray[np.int64], step: int,
+) -> Columns:  # fmt: skip
+    found = {c.name: _sampled(stream, identity, table, c.name, lists, step) for c in table.columns}
+    if len(table.key) == 1:
+        return {n: v for n, v in found.items() if n != table.key[0]}
+    at = np.searchsorted(flow, found.pop(table.key[0]))
+    counts = np.bincount(at, minlength=flow.size)
+    out: Columns = {"rows": counts}
+    ends = np.cumsum(counts)
+    for column in table.columns:
+        values = found.get(column.name)
+        if values is None or column.name == table.key[1]:
+            continue
+        if column.kind is Kind.CODE:
+            for code in np.unique(values):
+                name = f"{column.name}_{CODES[str(column.codes)][code]}"
+                out[name] = np.bincount(at[values == code], minlength=flow.size)
+        elif counts.any():
+            # Rows of a flow lie together, first to last.
+            first, last = values[np.maximum(ends - counts, 0) % values.size], values[ends - 1]
+            out[f"{column.name}_span"] = np.where(counts > 0, last - first, -1)
+    return out
+
+
+def label_leak(
+    tables: Iterator[tuple[str, Columns]], bad: NDArray[np.bool_], bound: float
+) -> Iterator[Guard]:
+    """Guards over columns and over trees; `bad` is the label of every flow looked at.
+
+    A column's AUC is that of its raw value in the direction that tells most, and codes are
+    ranked by their fraud rate. A tree of depth 3 learns on the first 70 % of time and is
+    scored on the rest. No evidence (one class alone) does not hold.
+    """
+    columns: dict[str, float] = {}
+    trees: dict[str, float] = {}
+    split = round(TRAIN_SHARE * bad.size)
+    for name, found in tables:
+        coded = {c.name for c in DOWNSTREAM_BY_NAME[name].columns if c.kind is Kind.CODE}
+        ranked = {n: ranked_codes(v, bad, split) if n in coded else v for n, v in found.items()}
+        for column, values in ranked.items():
+            columns[f"{name}.{column}"] = _area(values, bad)
+        trees[name] = tree_area(np.stack(list(ranked.values()), axis=1), bad, split)
+    for guard, areas in (("label_leak_column", columns), ("label_leak_tree", trees)):
+        worst = max(areas, key=lambda k: areas[k] if np.isfinite(areas[k]) else 2.0)
+        value = areas[worst]
+        details = {"worst": worst, **{k: v for k, v in areas.items() if np.isfinite(v)}}
+        yield Guard(
+            guard, bool(value <= bound), value if np.isfinite(value) else None,
+            f"<= {bound:g}", details,
+        )  # fmt: skip
+
+
+def ranked_codes(
+    codes: NDArray[np.integer], bad: NDArray[np.bool_], split: int
+) -> NDArray[np.int64]:
+    """Codes as ranks of their fraud rate in the training part."""
+    size = int(codes.max(initial=0)) + 1
+    hits = np.bincount(codes[:split][bad[:split]], minlength=size)
+    rate = hits / np.maximum(np.bincount(codes[:split], minlength=size), 1)
+    return np.asarray(np.argsort(np.argsort(rate, kind="stable"), kind="stable")[codes])
+
+
+def _area(values: NDArray[Any], bad: NDArray[np.bool_]) -> float:
+    found = area(values, bad, np.zeros(bad.size, np.int8)).value
+    return max(found, 1.0 - found)
+
+
+def tree_area(columns: NDArray[Any], bad: NDArray[np.bool_], split: int) -> float:
+    """Test AUC of a depth-3 tree on these columns; NaN where the split lacks a class."""
+    from sklearn.tree import DecisionTreeClassifier
+
+    sides = (bad[:split], bad[split:])
+    if not all(s.any() and not s.all() for s in sides):
+        return NAN
+    tree = DecisionTreeClassifier(
+        max_depth=TREE_DEPTH, min_samples_leaf=LEAST_LEAF, class_weight="balanced", random_state=0
+    )
+    tree.fit(columns[:split], bad[:split])
+    score = tree.predict_proba(columns[split:])[:, 1]
+    return area(score, bad[split:], np.zeros(score.size, np.int8)).value

@@ -1,0 +1,85 @@
+"""Is the stream a stream? N2 to N6 of one arm (page 5, section 2); N1 is SQL over its files."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fraudworld.contracts.transactions import CAMPAIGN_TYPES, CODES
+from fraudworld.t10.estimators import Share, share, total_variation
+from fraudworld.t10.sample import Sample
+
+IN_CAMPAIGN = [CODES["cause"].index(word) for word in ("CAMPAIGN", "COLLATERAL")]
+
+
+@dataclass(frozen=True)
+class Soundness:
+    """Figures of one arm that say whether it can be compared at all."""
+
+    flows: int
+    arrivals: str  # digest of moments, merchants and channels: arms must share it
+    prevalence: Share  # N2
+    campaign_flows: dict[str, int]  # N3: flows by campaign type
+    transacting: float  # N4: attachable parties / parties
+    attached: float  # N4: flows whose party and account are known and belong together
+    attachable_distance: float  # N5: total variation, attachable to all
+    cap_breaches: int  # N6
+
+
+def soundness(sample: Sample) -> Soundness:
+    """N2 to N6 of one arm."""
+    flows, world = sample.flows, sample.world
+    inside = np.isin(flows.cause, IN_CAMPAIGN)
+    by_type = np.bincount(flows.subtype[inside], minlength=len(CODES["truth_subtype"]))
+    known = (flows.party >= 0) & (flows.account >= 0)
+    owned = known & (world.account_owner[flows.account] == flows.party)
+    return Soundness(
+        sample.size,
+        _arrivals(sample),
+        share(flows.bad, flows.party),
+        {t: int(by_type[CODES["truth_subtype"].index(t)]) for t in CAMPAIGN_TYPES},
+        float(world.attachable.mean()),
+        float(owned.mean()),
+        _distance(sample),
+        cap_breaches(sample),
+    )
+
+
+def _arrivals(sample: Sample) -> str:
+    found = hashlib.sha256()
+    for column in (sample.flows.ts, sample.flows.merchant, sample.flows.channel):
+        found.update(np.ascontiguousarray(column).data)
+    return found.hexdigest()
+
+
+def _distance(sample: Sample) -> float:
+    """N5: are those who can transact like everyone, over type × region × segment?"""
+    world = sample.world
+    regions, segments = (len(sample.pack.codes(c)) for c in ("region", "segment"))
+    cell = (world.party_type.astype(np.int64) * regions + world.region) * segments + world.segment
+    everyone = np.bincount(cell)
+    return total_variation(np.bincount(cell[world.attachable], minlength=everyone.size), everyone)
+
+
+def cap_breaches(sample: Sample) -> int:
+    """N6: (party, product) pairs above K_max where one of the accounts made a flow.
+
+    A product without a rule has K_max 0: whoever holds it breaks it.
+    """
+    world, products = sample.world, sample.pack.codes("account_type")
+    rules = sample.pack.account_per_party_priors.counts
+    caps = np.array([rules[p].cap if p in rules else 0 for p in products], np.int64)
+    pair = world.account_owner.astype(np.int64) * len(products) + world.account_type
+    attached = np.zeros(pair.size, np.bool_)
+    attached[sample.flows.account] = True
+    over = _over(pair, caps, len(products))
+    return int(np.unique(pair[over & attached]).size)
+
+
+def _over(pair: NDArray[np.int64], caps: NDArray[np.int64], products: int) -> NDArray[np.bool_]:
+    """Accounts whose (party, product) holds more than the product's cap."""
+    held = np.bincount(pair)
+    return np.asarray(held[pair] > caps[pair % products])

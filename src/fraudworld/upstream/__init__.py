@@ -1,6 +1,0 @@
-"""The frozen upstream 1A–5B: the embedded default, its shape, its seal."""
-
-from fraudworld.upstream.build import SEGMENTS, build, ensure_embedded
-from fraudworld.upstream.shape import measure
-
-__all__ = ["SEGMENTS", "build", "ensure_embedded", "measure"]

@@ -1,0 +1,45 @@
+"""What verification returns: checks, and the verdict over them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at; `what` says what was found, for a failure exactly where."""
+
+    group: str
+    name: str
+    holds: bool
+    what: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """All checks made. A group that was not reached is named in `skipped`."""
+
+    run: Path
+    checks: tuple[Check, ...]
+    skipped: tuple[str, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Everything was looked at and everything holds."""
+        return not self.skipped and all(c.holds for c in self.checks)
+
+    @property
+    def first_failure(self) -> Check | None:
+        """The first wrong thing."""
+        return next((c for c in self.checks if not c.holds), None)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, for `--json`."""
+        return {
+            "run": str(self.run),
+            "holds": self.holds,
+            "checks": [vars(c) for c in self.checks],
+            "skipped": list(self.skipped),
+        }

@@ -1,0 +1,1 @@
+"""Pieces that tests share: small inputs, worlds, clusters, and ways to break them."""

@@ -1,0 +1,59 @@
+"""`fraudworld doctor`: what is in the way is found and comes with a remedy."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import shutil
+from collections import namedtuple
+from pathlib import Path
+
+from fraudworld.cli import environment as doctor
+from fraudworld.cli.environment import examine
+
+
+def bad(root: Path) -> list[str]:
+    return [f.what for f in examine(root) if f.holds is False]
+
+
+def test_a_machine_that_runs_these_tests_is_fit(tmp_path):
+    findings = examine(tmp_path / "not" / "yet")
+    assert [f for f in findings if f.holds is False and not f.what.startswith("memory")] == []
+    assert {"Python", "numpy", "compiled kernels", "cores", "memory for demo"} <= {
+        f.what for f in findings
+    }
+
+
+def test_a_missing_library_is_named_with_how_to_get_it(tmp_path, monkeypatch):
+    known = importlib.metadata.version
+
+    def version(name: str) -> str:
+        if name == "pyarrow":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return known(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    (lost,) = [f for f in examine(tmp_path) if f.what == "pyarrow"]
+    assert (lost.holds, lost.found) == (False, "missing")
+    assert lost.remedy.startswith("pip install 'pyarrow")
+
+
+def test_a_full_disk_and_a_place_that_refuses_are_found(tmp_path, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda p: usage(100, 100, 0))
+
+    def refuse(**_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(doctor.tempfile, "TemporaryFile", refuse)
+    assert bad(tmp_path) == [f"writing below {tmp_path}", "disk for authority"]
+
+
+def test_the_command_ends_with_1_where_something_is_in_the_way(fraudworld, tmp_path, monkeypatch):
+    assert fraudworld("doctor", "--runs-root", tmp_path, "--json").status == 0
+    monkeypatch.setattr(doctor.os, "sysconf", lambda name: 1024)
+    said = fraudworld("doctor", "--runs-root", tmp_path)
+    assert said.status == 1
+    assert "memory for demo: use a smaller --profile or --scale" in said.out
+    rows = json.loads(fraudworld("doctor", "--runs-root", tmp_path, "--json").out)
+    assert {r["holds"] for r in rows} == {True, False, None}

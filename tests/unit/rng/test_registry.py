@@ -1,0 +1,90 @@
+"""Every stream is registered once, and opened through the registry alone."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from fraudworld.kernels import permute
+from fraudworld.rng import FAMILIES, registry
+from fraudworld.rng.registry import ANY, REGISTRY, StreamLaw
+from repo import repository as repo
+
+NOT_DRAWN = {"account_attribute_sampling"}
+"""Families of the contract without a stream: an account's attributes follow from its owner."""
+
+REBUILDS = {
+    "src/fraudworld/rng/registry.py",
+    "src/fraudworld/store/evidence.py",
+    "src/fraudworld/verification/randomness.py",
+}
+"""Modules that open a stream by what a registered use or a log says of it."""
+
+
+def test_labels_are_unique_and_every_family_is_drawn_from() -> None:
+    labels = [law.label for law in REGISTRY]
+    assert len(set(labels)) == len(labels)
+    assert {law.family for law in REGISTRY} == set(FAMILIES) - NOT_DRAWN
+
+
+def test_every_law_of_the_module_is_in_the_registry() -> None:
+    laws = {v for v in vars(registry).values() if isinstance(v, StreamLaw)}
+    assert laws == set(REGISTRY)
+
+
+def test_no_module_opens_a_stream_past_the_registry() -> None:
+    past = [
+        where
+        for where, tree in repo.modules().items()
+        if where not in REBUILDS
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Stream"
+    ]
+    assert past == []
+
+
+def test_permutations_have_a_draw_for_every_round() -> None:
+    laws = (registry.SEGMENT_PLACE, registry.DEVICE_TYPE_PLACE, registry.PROXY_PLACE)
+    assert {law.width for law in (*laws, registry.IP_TYPE_PLACE)} == {permute.ROUNDS}
+
+
+def test_a_code_goes_into_the_label_and_an_open_width_is_given() -> None:
+    stream = registry.KMAX_REDISTRIBUTION.of(7, code="RETAIL_CURRENT", width=3)
+    assert (stream.label, stream.width) == ("s2/kmax_redistribution/RETAIL_CURRENT", 3)
+    assert registry.registered(stream.label, stream.family, stream.width)
+
+
+@pytest.mark.parametrize(
+    ("law", "asked"),
+    [
+        (registry.FLOOR, {}),
+        (registry.HOUSEHOLD, {"code": "X"}),
+        (registry.HOUSEHOLD, {"width": 2}),
+        (registry.COUNTRY_TILT, {}),
+    ],
+)
+def test_a_law_takes_what_its_label_and_width_say(
+    law: StreamLaw, asked: dict[str, str | int]
+) -> None:
+    with pytest.raises(ValueError, match="stream '"):
+        law.of(7, **asked)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("label", "family", "width"),
+    [
+        ("s1/household", "party_attribute_sampling", 3),
+        ("s1/household", "party_count_realisation", 2),
+        ("s1/households", "party_attribute_sampling", 2),
+        ("s3/floor/A//B", "instrument_count_realisation", 1),
+        ("s2/kmax_redistribution/X", "account_allocation_sampling", 0),
+    ],
+)
+def test_strangers_are_not_registered(label: str, family: str, width: int) -> None:
+    assert not registry.registered(label, family, width)
+
+
+def test_an_unknown_family_is_refused() -> None:
+    with pytest.raises(ValueError, match="family"):
+        StreamLaw("s9/x", "weather", ANY, "")

@@ -1,0 +1,168 @@
+"""Estimators of the witness against statsmodels, scikit-learn and the cluster bootstrap."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.metrics import roc_auc_score
+from statsmodels.stats.contingency_tables import StratifiedTable, Table2x2
+
+from fraudworld.t10.estimators import (
+    Ratio,
+    area,
+    deciles,
+    mean_ratio,
+    rate_ratio,
+    share,
+    total_variation,
+)
+
+
+def flows(n=20_000, parties=2_000, ratio=2.0, seed=1):
+    """Events whose chance is `ratio` higher for exposed parties and varies by party."""
+    random = np.random.default_rng(seed)
+    cluster = random.integers(0, parties, n)
+    exposed = (random.random(parties) < 0.2)[cluster]
+    stratum = (np.arange(parties) % 5)[cluster]
+    frail = random.lognormal(0, 0.7, parties)[cluster]
+    chance = 0.03 * (1 + stratum / 5) * frail * np.where(exposed, ratio, 1.0)
+    return random.random(n) < chance, exposed, stratum, cluster
+
+
+def test_rate_ratio_is_statsmodels_pooled_risk_ratio():
+    event, exposed, stratum, cluster = flows()
+    tables = np.array(
+        [
+            [
+                [np.sum(event & exposed & on), np.sum(~event & exposed & on)],
+                [np.sum(event & ~exposed & on), np.sum(~event & ~exposed & on)],
+            ]
+            for on in (stratum == k for k in range(5))
+        ]
+    )
+    ours = rate_ratio(event, exposed, stratum, cluster)
+    theirs = StratifiedTable([t.astype(float) for t in tables])
+    assert ours.value == pytest.approx(theirs.riskratio_pooled, rel=1e-12)
+    assert ours.support == tables[:, 0, 0].sum()
+
+
+def test_one_stratum_of_lone_rows_has_the_classical_error():
+    event, exposed, _, _ = flows()
+    n = event.size
+    ours = rate_ratio(event, exposed, np.zeros(n, int), np.arange(n))
+    table = [
+        [np.sum(event & exposed), np.sum(~event & exposed)],
+        [np.sum(event & ~exposed), np.sum(~event & ~exposed)],
+    ]
+    theirs = Table2x2(np.array(table, float))
+    assert ours.log_se == pytest.approx(theirs.log_riskratio_se, rel=1e-3)
+    assert ours.interval() == pytest.approx(theirs.riskratio_confint(), rel=1e-3)
+
+
+def test_clustered_error_is_that_of_resampled_parties():
+    # 400 resamples know a standard error to 3.5 %; 15 % is four of those.
+    event, exposed, stratum, cluster = flows(n=8_000, parties=400)
+    random = np.random.default_rng(2)
+    rows = [np.flatnonzero(cluster == c) for c in range(400)]
+    logs = []
+    for _ in range(400):
+        drawn = random.integers(0, 400, 400)
+        index = np.concatenate([rows[c] for c in drawn])
+        label = np.repeat(np.arange(400), [rows[c].size for c in drawn])
+        logs.append(math.log(rate_ratio(event[index], exposed[index], stratum[index], label).value))
+    ours = rate_ratio(event, exposed, stratum, cluster)
+    assert ours.log_se == pytest.approx(np.std(logs), rel=0.15)
+    alone = rate_ratio(event, exposed, stratum, np.arange(event.size))
+    assert ours.log_se > 1.2 * alone.log_se  # parties are not independent rows
+
+
+def test_a_second_grouping_never_narrows_and_sees_its_own_clusters():
+    event, exposed, stratum, cluster = flows()
+    rows = np.arange(event.size)
+    one = rate_ratio(event, exposed, stratum, cluster)
+    assert rate_ratio(event, exposed, stratum, cluster, also=rows).log_se == pytest.approx(
+        one.log_se, rel=1e-2
+    )
+    swapped = rate_ratio(event, exposed, stratum, rows, also=cluster)
+    assert swapped.log_se == pytest.approx(one.log_se, rel=1e-2)
+
+
+def test_no_event_on_one_side_is_no_ratio():
+    event, exposed, stratum, cluster = flows(n=500)
+    assert math.isnan(rate_ratio(event & ~exposed, exposed, stratum, cluster).value)
+    assert math.isnan(rate_ratio(event & exposed, exposed, stratum, cluster).value)
+
+
+def test_arms_of_the_same_parties_are_paired():
+    event, exposed, stratum, cluster = flows()
+    one = rate_ratio(event, exposed, stratum, cluster, 2_000)
+    few = np.random.default_rng(3).random(event.size) < 0.01
+    other = rate_ratio(event ^ few, exposed, stratum, cluster, 2_000)
+    paired = other.over(one)
+    assert paired.value == pytest.approx(other.value / one.value)
+    assert paired.log_se < 0.6 * math.hypot(one.log_se, other.log_se)
+    assert one.over(one).log_se == 0.0
+    stranger = Ratio(1.5, 0.1, 10.0)
+    assert one.over(stranger).log_se == pytest.approx(math.hypot(one.log_se, 0.1))
+    assert math.isnan(one.over(Ratio(0.0, 0.1, 10.0)).value)
+
+
+def test_detectable_ratio_is_detected_as_often_as_said():
+    # 2 000 draws at 80 % power: the share seen has an error of 0.9 points; 4 are allowed.
+    least = Ratio(1.0, 0.08, 100.0).detectable()
+    random = np.random.default_rng(4)
+    logs = random.normal(math.log(least), 0.08, 2_000)
+    seen = [Ratio(math.exp(x), 0.08, 1.0).interval()[0] > 1.0 for x in logs]
+    assert np.mean(seen) == pytest.approx(0.80, abs=0.04)
+
+
+def test_mean_of_draws_has_students_interval():
+    values = [0.9, 1.1, 1.05, 0.97]
+    found = mean_ratio([Ratio(v, 0.5, 7.0) for v in values])
+    logs = np.log(values)
+    low, high = stats.t.interval(0.95, 3, logs.mean(), stats.sem(logs))
+    assert found.interval() == pytest.approx((math.exp(low), math.exp(high)))
+    assert math.isnan(mean_ratio([Ratio(1.0, 0.1, 1.0)]).log_se)
+
+
+def test_area_is_scikit_learns():
+    event, _exposed, stratum, cluster = flows()
+    score = np.random.default_rng(5).integers(0, 20, event.size) + 4 * event
+    assert area(score, event, cluster).value == pytest.approx(roc_auc_score(event, score))
+    assert area(stratum, event, cluster).value == pytest.approx(roc_auc_score(event, stratum))
+    assert math.isnan(area(score, np.zeros_like(event), cluster).value)
+
+
+def test_area_of_lone_rows_has_hanleys_error_on_normal_scores():
+    # DeLong against 300 fresh samples: their spread is known to 4 %.
+    def sample(seed):
+        random = np.random.default_rng(seed)
+        event = np.arange(2_000) < 300
+        return area(random.normal(event * 1.0), event, np.arange(2_000))
+
+    found = [sample(s) for s in range(300)]
+    assert np.mean([f.se for f in found]) == pytest.approx(
+        np.std([f.value for f in found]), rel=0.2
+    )
+
+
+def test_share_of_lone_rows_has_the_binomial_error():
+    part = np.arange(1_000) < 200
+    found = share(part, np.arange(1_000))
+    assert (found.value, found.support) == (0.2, 1_000)
+    assert found.se == pytest.approx(math.sqrt(0.2 * 0.8 / 999))
+    assert math.isnan(share(part[:0], np.arange(0)).value)
+
+
+def test_deciles_are_even_and_keep_ties_together():
+    assert np.bincount(deciles(np.arange(1_000))).tolist() == [100] * 10
+    assert np.unique(deciles(np.full(50, 7))).size == 1
+
+
+def test_total_variation():
+    assert total_variation(np.array([1, 1]), np.array([5, 5])) == 0.0
+    assert total_variation(np.array([1, 0]), np.array([0, 5])) == 1.0
+    assert math.isnan(total_variation(np.array([0, 0]), np.array([0, 5])))
