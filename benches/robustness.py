@@ -3,8 +3,8 @@
     .venv/bin/python benches/robustness.py [--seeds 40] [--profile demo] [--root build/robustness]
 
 Seeds are 1001, 1002, …: none a certificate rests on. Gateboards are kept below the root and
-worlds are not, so a stopped run goes on where it was. Prints Markdown (docs/robustness.md) and
-writes the same figures to `quantiles-<profile>.json` there.
+worlds are not, so a stopped run resumes where it was. Prints Markdown
+(benches/results/robustness.md) and writes the same figures to `quantiles-<profile>.json` there.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def room_left(bound: str, value: float) -> float:
 
 
 def markdown(found: Sequence[Figure]) -> Iterator[str]:
-    """The table of docs/robustness.md."""
+    """The table of benches/results/robustness.md."""
     yield "| metric | B+ | min | 5 % | median | 95 % | max | worst seed |"
     yield "|---|--:|--:|--:|--:|--:|--:|--:|"
     for one in found:

@@ -8,28 +8,54 @@ Names are loaded when first used, so that importing the package costs nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fraudworld.api import World, find_run, generate, open_run
+    from fraudworld.api import (
+        World,
+        certify,
+        find_run,
+        generate,
+        ladder,
+        list_runs,
+        open_run,
+        transactions,
+        witness,
+    )
+    from fraudworld.errors import FraudworldError, InputError, RefusedError
     from fraudworld.request import RunRequest
 
 __version__ = "0.1.0"
-__all__ = ["RunRequest", "World", "__version__", "find_run", "generate", "open_run"]
+__all__ = [
+    "FraudworldError",
+    "InputError",
+    "RefusedError",
+    "RunRequest",
+    "World",
+    "__version__",
+    "certify",
+    "find_run",
+    "generate",
+    "ladder",
+    "list_runs",
+    "open_run",
+    "transactions",
+    "witness",
+]
 
-_HOMES = {
-    "RunRequest": "fraudworld.request",
-    "World": "fraudworld.api",
-    "find_run": "fraudworld.api",
-    "generate": "fraudworld.api",
-    "open_run": "fraudworld.api",
+_MODULES = {
+    "FraudworldError": "errors",
+    "InputError": "errors",
+    "RefusedError": "errors",
+    "RunRequest": "request",
 }
+"""Name → module of the package; names that are not here are in `api`."""
 
 
-def __getattr__(name: str) -> Any:
-    """Load a public name from its module."""
-    if name not in _HOMES:
+def __getattr__(name: str) -> object:
+    """Loads a public name from its module."""
+    if name not in __all__:
         raise AttributeError(f"module 'fraudworld' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(f"fraudworld.{_MODULES.get(name, 'api')}"), name)

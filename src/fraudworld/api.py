@@ -1,4 +1,4 @@
-"""Worlds as Python objects: make one, open one, read its tables, judge it.
+"""Worlds as Python objects: generate one, open one, read its tables, judge it.
 
     >>> import fraudworld as fw
     >>> world = fw.generate(profile="demo", seed=42)
@@ -20,13 +20,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from fraudworld.contracts import BY_NAME, TABLES
 from fraudworld.documents import load_json
 from fraudworld.errors import InputError
 from fraudworld.extras import needs
-from fraudworld.request import RUNS_ROOT, Progress, RunRequest
+from fraudworld.request import RUNS_ROOT, Progress, RunOptions, RunRequest
 from fraudworld.store.layout import RunPlace
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from fraudworld.gates.gate import Row
-    from fraudworld.layers.transactions.request import StreamOutcome
+    from fraudworld.layers.transactions.request import StreamOptions, StreamOutcome
     from fraudworld.remediation import Ablation
     from fraudworld.store.decisions import Decision
     from fraudworld.t10.arms import Sections, Verdict
@@ -47,13 +47,13 @@ SHORTEST_PREFIX = 4
 
 @dataclass(frozen=True)
 class World:
-    """A published run. Everything is read from its folder, nothing is kept in memory."""
+    """A published run. Everything is read from its folder; nothing is kept in memory."""
 
     root: Path
 
     @property
     def receipt(self) -> dict[str, Any]:
-        """`run_receipt.json`: who this run is and how it ended."""
+        """`run_receipt.json`: identity, versions, grade and rows of this run."""
         return read_json(RunPlace(self.root).receipt)
 
     @property
@@ -134,29 +134,41 @@ class World:
         return RunPlace(self.root).layer / name
 
 
-def generate(*, progress: Callable[[Progress], None] | None = None, **request: Any) -> World:
-    """Build, judge and publish a world; the same request finds the same place again.
+def generate(
+    *, progress: Callable[[Progress], None] | None = None, **request: Unpack[RunOptions]
+) -> World:
+    """Build, judge and publish a world; an equal request finds the same run again.
 
-    Keywords are the fields of `fraudworld.request.RunRequest`; `progress` is called after
-    every step. A world that fails its gates is returned too: ask `gates()` or the receipt.
-    Raises InputError and RefusedError as `fraudworld run` does.
+    Keywords are the fields of `fraudworld.RunRequest`; `progress` is called after every step. A
+    world that fails its gates is returned too: its receipt and `gates()` say so. Raises
+    InputError and RefusedError as `fraudworld run` does.
     """
     from fraudworld.run import pipeline
 
-    unknown = sorted(set(request) - set(RunRequest.__dataclass_fields__))
+    fields = tuple(RunRequest.__dataclass_fields__)
+    options = _options("generate", fields, request, ("runs_root", "policy_dir", "upstream_dir",
+                                                     "base"))  # fmt: skip
+    if isinstance(options.get("overlays"), list):
+        options["overlays"] = tuple(options["overlays"])
+    return World(pipeline.run(RunRequest(**options), progress).place.root)
+
+
+def _options(
+    function: str, fields: Sequence[str], request: Mapping[str, object], paths: Sequence[str]
+) -> dict[str, Any]:
+    """The keywords of a call, paths as Path. Raises InputError for one that does not exist."""
+    unknown = sorted(set(request) - set(fields))
     if unknown:
         raise InputError(
             "6A.CLI.ARGUMENT_INVALID",
-            f"generate() takes no {', '.join(unknown)}",
-            where="fraudworld.generate",
-            remedy=f"it takes {', '.join(RunRequest.__dataclass_fields__)}",
+            f"{function}() takes no {', '.join(unknown)}",
+            where=f"fraudworld.{function}",
+            remedy=f"it takes {', '.join(fields)}",
         )
-    for name in ("runs_root", "policy_dir", "upstream_dir", "base"):
-        if isinstance(request.get(name), str):
-            request[name] = Path(request[name])
-    if isinstance(request.get("overlays"), list):
-        request["overlays"] = tuple(request["overlays"])
-    return World(pipeline.run(RunRequest(**request), progress).place.root)
+    return {
+        name: Path(value) if name in paths and isinstance(value, str) else value
+        for name, value in request.items()
+    }
 
 
 def certify(
@@ -168,12 +180,10 @@ def certify(
 ) -> dict[str, Any]:
     """Run the full chain once per seed, judge T1–T10 and decide; finished seeds are reused.
 
-    `progress` is called with the name of every world and stream as its turn comes, for whom
-    to tell of it. Without `witness` no transactions are made: T10 has no evidence then, and
-    the decision can only be HOLD_REMEDIATE.
-    Returns `realism_gate_summary_6A.json`, written below the runs root with its attestation
-    beside it. Raises RefusedError
-    where required seeds are missing.
+    `progress` gets the title of every world and stream before it is made, and returns the
+    callback for its steps. Without `witness` no transactions are made, T10 has no evidence, and
+    the decision is HOLD_REMEDIATE. Returns `realism_gate_summary_6A.json`, which is written below
+    the runs root with its attestation. Raises RefusedError where required seeds are missing.
     """
     from fraudworld import gates
     from fraudworld.run import pipeline
@@ -198,10 +208,10 @@ def ladder(
     *,
     prune_superseded: bool = False,
 ) -> tuple[Decision, ...]:
-    """Climb the remediation ladder; every decision up to the first phase that is not done.
+    """Climb the remediation ladder, up to the first phase that is not done.
 
-    phases: names such as `P0`, all of them if empty; `progress` as in `certify`. Decisions
-    are recorded below the runs root and taken over where their evidence still stands.
+    phases: names such as `P0`, all of them if empty; `progress` as in `certify`. Returns the
+    decisions. They are recorded below the runs root, and reused while their evidence holds.
     Raises as `fraudworld.remediation.climb` does.
     """
     from fraudworld.remediation import NAMES, climb
@@ -212,10 +222,10 @@ def ladder(
 
 
 def ablate(request: RunRequest, progress: Sections | None = None) -> tuple[Ablation, ...]:
-    """The failing baseline, then every control of the ladder alone on it."""
-    from fraudworld.remediation import ablate as alone
+    """Judge the failing baseline, then the baseline with each control of the ladder alone."""
+    from fraudworld.remediation import ablate as ablate_controls
 
-    return alone(request, progress)
+    return ablate_controls(request, progress)
 
 
 def witness(
@@ -227,46 +237,38 @@ def witness(
     workers: int = 1,
     progress: Sections | None = None,
 ) -> Verdict:
-    """T10 of one candidate beside one baseline: transactions over both and over the controls.
+    """Judge T10: transactions over a candidate, a baseline and the control arms.
 
     flows: of every arm, by default the policy's; `progress` as in `certify`. The verdict is
     also written below the candidate's runs root. Raises InputError where the two are no pair
     and RefusedError for a candidate without flag or one changed after publishing.
     """
-    from fraudworld.t10.arms import witness as judged
+    from fraudworld.t10.arms import witness as judge_candidate
 
-    return judged(
+    return judge_candidate(
         candidate.root, baseline.root, flows=flows, upstream_dir=upstream_dir, workers=workers,
         sections=progress,
     )  # fmt: skip
 
 
 def transactions(
-    world: World, *, progress: Callable[[Progress], None] | None = None, **request: Any
+    world: World,
+    *,
+    progress: Callable[[Progress], None] | None = None,
+    **request: Unpack[StreamOptions],
 ) -> StreamOutcome:
     """Make, check, seal and publish a stream of transactions over a world (segment 6B).
 
-    Keywords are the fields of `fraudworld.layers.transactions.request.StreamRequest` but `run`:
-    `days=7` or `flows=1_000_000` at least. The same request finds the same stream again.
+    Keywords are the fields of `fraudworld.layers.transactions.request.StreamRequest` except
+    `run`; either `days` or `flows` is needed. An equal request finds the same stream again.
     Raises InputError and RefusedError as `fraudworld transactions` does.
     """
     from fraudworld.layers.transactions.request import StreamRequest
     from fraudworld.layers.transactions.stream import stream
 
-    unknown = sorted(
-        set(request) - set(StreamRequest.__dataclass_fields__) | {"run"} & set(request)
-    )
-    if unknown:
-        raise InputError(
-            "6A.CLI.ARGUMENT_INVALID",
-            f"transactions() takes no {', '.join(unknown)}",
-            where="fraudworld.api.transactions",
-            remedy=f"it takes {', '.join(StreamRequest.__dataclass_fields__)} but run",
-        )
-    for name in ("to", "upstream_dir"):
-        if isinstance(request.get(name), str):
-            request[name] = Path(request[name])
-    return stream(StreamRequest(run=world.root, **request), progress)
+    fields = tuple(name for name in StreamRequest.__dataclass_fields__ if name != "run")
+    options = _options("transactions", fields, request, ("to", "upstream_dir"))
+    return stream(StreamRequest(run=world.root, **options), progress)
 
 
 def open_run(path: str | Path) -> World:

@@ -1,7 +1,7 @@
-"""The few ways `fraudworld` refuses, each with a stable code and a remedy.
+"""The errors of `fraudworld`, each with a stable code and a remedy.
 
-An error names *what* was found, *where*, and *what to do*. Its class decides the
-process's exit status; its code, `6A.<state>.<REASON>`, is part of the contract.
+An error states what was found, where, and what to do. Its class decides the exit status of the
+process; its code, `6A.<state>.<REASON>`, is part of the contract.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 class FraudworldError(Exception):
     """Base of every error this package raises on purpose.
 
-    `code` is stable (`6A.S0.PRIOR_PACK_SCHEMA_INVALID`), `what` says what was found,
-    `where` names the file, table or key, `remedy` what the user can do about it.
+    `code` is stable (`6A.S0.PRIOR_PACK_SCHEMA_INVALID`), `what` states what was found, `where`
+    names the file, table or key, `remedy` says what the user can do.
     """
 
     exit_code = 4
@@ -26,8 +26,8 @@ class FraudworldError(Exception):
         self.remedy = remedy
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # `where` and `remedy` are named, and an exception that travels between processes is
-        # made again from positions alone.
+        # pickle rebuilds an exception from positional arguments; `where` and `remedy` are
+        # keyword-only.
         return _again, (type(self), self.code, self.what, self.where, self.remedy)
 
     def as_dict(self) -> dict[str, str]:
@@ -59,9 +59,9 @@ class InternalError(FraudworldError):
 
 
 class LostError(FraudworldError):
-    """The cluster that did the work went away; nothing was published (exit 4).
+    """The cluster that ran the tasks is gone; nothing was published (exit 4).
 
-    Neither bad input nor a fault in the code: the same command, run again, starts cleanly.
+    Neither bad input nor a fault of ours: the same command can be run again.
     """
 
     exit_code = 4

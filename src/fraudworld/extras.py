@@ -1,4 +1,4 @@
-"""Libraries a part of the package needs and an installation may lack."""
+"""Optional libraries, which an installation may lack."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ EXTRAS = {
     "sign": ("securesystemslib", "cryptography"),
     "pyg": ("torch", "torch_geometric"),
 }
-"""Extra → modules it brings; `pip install 'fraudworld[extra]'`."""
+"""Extra → modules it installs; `pip install 'fraudworld[extra]'`."""
 
 
 def needs(module: str) -> Any:
-    """The module, or InputError `6A.CLI.EXTRA_MISSING` that says how to get it."""
+    """The module, or InputError `6A.CLI.EXTRA_MISSING` with the command that installs it."""
     (extra,) = (name for name, modules in EXTRAS.items() if module.split(".")[0] in modules)
     try:
         return importlib.import_module(module)

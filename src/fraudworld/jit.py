@@ -11,15 +11,18 @@ compiled in this process.
 from __future__ import annotations
 
 import hashlib
+import os
 import pickle
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from types import ModuleType
 from typing import Any
 
 from numba import njit
 from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.dispatcher import Dispatcher
 
 Law = Callable[..., Any]
 
@@ -49,6 +52,8 @@ class _Cache(FunctionCache):
     def __init__(self, law: Law) -> None:
         super().__init__(law)
         self._cache_file.__class__ = _CheckedFile
+        # Numba's own stamp is of the kernel's file alone.
+        self._cache_file._source_stamp = _stamp(law)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
@@ -79,6 +84,24 @@ class _Cache(FunctionCache):
         """Empties the index of this kernel, if the disk lets it."""
         with suppress(OSError):
             self._cache_file.flush()
+
+
+def _stamp(law: Law) -> tuple[tuple[str, int, int], ...]:
+    """Name, time and size of every source file that is compiled into a kernel."""
+    compiled, pending = {law}, [law]
+    while pending:
+        step = pending.pop()
+        names, scope = step.__code__.co_names, step.__globals__
+        # What a name of the code may be: a global, or an attribute of a global module.
+        modules = [scope[n] for n in names if isinstance(scope.get(n), ModuleType)]
+        found = [scope.get(n) for n in names] + [
+            getattr(m, n, None) for m in modules for n in names
+        ]
+        called = {f.py_func for f in found if isinstance(f, Dispatcher)} - compiled
+        compiled |= called
+        pending += called
+    files = sorted({step.__code__.co_filename for step in compiled})
+    return tuple((file, os.stat(file).st_mtime_ns, os.stat(file).st_size) for file in files)
 
 
 def kernel(law: Law) -> Law:

@@ -1,12 +1,14 @@
-"""What a run is asked for, and what it tells while it works. Plain data, no I/O."""
+"""The request of a run, and what it reports while it works. Plain data, no I/O."""
 
 from __future__ import annotations
 
 import math
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypedDict
 
 from fraudworld.errors import InputError
 
@@ -16,8 +18,8 @@ PROFILES = {"demo": 100_000, "small": 300_000, "authority": 3_510_000}
 ENGINES = ("local", "dask")
 SCHEDULER = re.compile(r"(tcp|tls)://[^\s/]+:[0-9]+")
 SHARD_PARTIES = 131_072
-"""Parties of one shard: small enough for a core's cache, large enough that what a task costs
-beside its work does not count (docs/dask.md)."""
+"""Parties of one shard: small enough for a core's cache, large enough that the overhead of a
+task is small beside its work (docs/dask.md)."""
 
 FROM_STATES = ("S2", "S3", "S4", "S5")
 RUNS_ROOT = Path("runs/fix-data-engine/segment_6A")
@@ -27,17 +29,40 @@ ROLE = re.compile(r"none|baseline|candidate|last_good|witness:[0-9]+")
 
 @dataclass(frozen=True, kw_only=True)
 class RunRequest:
-    """One run, as asked for. Raises InputError `6A.CLI.ARGUMENT_INVALID` for a bad value.
+    """The request of one run. Raises InputError `6A.CLI.ARGUMENT_INVALID` for a bad value.
 
-    `policy_dir` and `upstream_dir` default to what the package brings along. `scale`
-    multiplies the profile's size. `shard_parties` and `workers` say how the work is cut and
-    on how many threads it runs; neither can change a row. `shard_parties=0` makes every
-    country one shard. `engine` says where: `local` on threads, of whose results `memory` GiB
-    stay in memory and the rest goes to files (by default a twelfth of the machine's);
-    `dask` on the cluster at `scheduler`, or on one of its own in this process. `run_id` names
-    a place; by default it follows from the request. `from_state` and `base` (the folder of a
-    published run) go together: states before `from_state` are taken from the base; what is
-    made is the same world.
+    Parameters
+    ----------
+    profile : str
+        `demo`, `small` or `authority`: the nominal number of parties.
+    seed : int
+        The realisation, 0 to 2**63 − 1.
+    runs_root : Path
+        Folder the run is published in.
+    policy_dir, upstream_dir : Path or None
+        By default those of the package.
+    overlays : tuple of str
+        Names of shipped overlays, or paths of YAML files, applied in order.
+    scale : float
+        Multiplies the profile's size.
+    shard_parties : int
+        Parties of one shard; 0 makes every country one shard. Changes no value.
+    workers : int
+        Threads, at least 1. Changes no value.
+    role : str
+        Role in the run store: none, baseline, candidate, last_good or witness:<seed>.
+    run_id : str or None
+        Name of the run's folder, 32 hex digits; by default it follows from the request.
+    engine : str
+        `local`: threads of this process. `dask`: the cluster at `scheduler`, or one in this
+        process.
+    scheduler : str or None
+        Address of a Dask scheduler, tcp://HOST:PORT.
+    memory : float or None
+        GiB of results the local engine keeps in memory, the rest goes to files; by default a
+        twelfth of the machine's memory.
+    from_state, base : str, Path
+        States before `from_state` are taken from the published run at `base`; both or neither.
     """
 
     profile: str = "demo"
@@ -67,21 +92,16 @@ class RunRequest:
         _require(
             math.isfinite(self.scale) and self.scale > 0,
             "--scale",
-            f"{self.scale} is no size",
+            f"{self.scale} is not a size",
             "give a number above 0; 1 is the profile's own size",
         )
         _require(
             self.shard_parties >= 0,
             "--shard-parties",
-            f"{self.shard_parties} parties cannot be a shard",
+            f"{self.shard_parties} is not a number of parties",
             "give a number of parties, or 0 for one shard per country",
         )
-        _require(
-            self.workers >= 1,
-            "--workers",
-            f"{self.workers} threads cannot work",
-            "give at least 1",
-        )
+        require_workers(self.workers)
         _require(
             self.engine in ENGINES,
             "--engine",
@@ -97,26 +117,26 @@ class RunRequest:
         _require(
             self.scheduler is None or SCHEDULER.fullmatch(self.scheduler) is not None,
             "--scheduler",
-            f"{self.scheduler!r} is no address of a scheduler",
+            f"{self.scheduler!r} is not the address of a scheduler",
             "give tcp://HOST:PORT as the scheduler prints it, or leave it out",
         )
         _require(
             self.memory is None or (math.isfinite(self.memory) and self.memory > 0),
             "--memory",
-            f"{self.memory} GiB hold nothing",
+            f"{self.memory} GiB is not a limit",
             "give a number above 0, or leave it out",
         )
         _require(
             self.memory is None or self.engine == "local",
             "--memory",
-            f"the engine {self.engine} does not take it",
-            "leave it out: the workers of a cluster have limits of their own",
+            f"the engine {self.engine} takes no memory limit",
+            "leave it out: the workers of a cluster have their own limits",
         )
         _require(
             (self.from_state is None) == (self.base is None),
             "--from",
             "--from and --base go together",
-            "name both the first state to make again and the run that has those before it",
+            "name both the first state to make again and the run that holds the states before it",
         )
         _require(
             self.from_state in (None, *FROM_STATES),
@@ -127,13 +147,13 @@ class RunRequest:
         _require(
             ROLE.fullmatch(self.role) is not None,
             "--role",
-            f"{self.role!r} is no role of a run",
+            f"{self.role!r} is not a role of a run",
             "use none, baseline, candidate, last_good or witness:<seed>",
         )
         _require(
             self.run_id is None or RUN_ID.fullmatch(self.run_id) is not None,
             "--run-id",
-            f"{self.run_id!r} is no id of a run",
+            f"{self.run_id!r} is not the id of a run",
             "give 32 digits of 0-9 a-f, or leave it out",
         )
 
@@ -155,7 +175,7 @@ class RunRequest:
 
 @dataclass(frozen=True)
 class Progress:
-    """A step of a run ended: `done` of `total` steps of `state`, `rows` written by it so far."""
+    """A finished step of a run: `done` of `total` steps of `state`, `rows` it has written."""
 
     state: str
     step: str
@@ -170,7 +190,7 @@ Cell = str | int | float | bool | None
 
 @dataclass(frozen=True)
 class SummaryTable:
-    """A small table for people: every row has one cell per column."""
+    """A small table for the terminal; every row has one cell per column."""
 
     title: str
     columns: tuple[str, ...]
@@ -185,6 +205,32 @@ class SummaryTable:
             "rows": [list(row) for row in self.rows],
             "note": self.note,
         }
+
+
+class RunOptions(TypedDict, total=False):
+    """Keywords of `fraudworld.generate`: the fields of RunRequest; paths may be strings."""
+
+    profile: str
+    seed: int
+    runs_root: Path | str
+    policy_dir: Path | str | None
+    overlays: Sequence[str]
+    upstream_dir: Path | str | None
+    scale: float
+    shard_parties: int
+    workers: int
+    role: str
+    run_id: str | None
+    engine: str
+    scheduler: str | None
+    memory: float | None
+    from_state: str | None
+    base: Path | str | None
+
+
+def require_workers(workers: int) -> None:
+    """Raises InputError `6A.CLI.ARGUMENT_INVALID` unless `workers` is at least 1."""
+    _require(workers >= 1, "--workers", f"--workers is {workers}", "give at least 1")
 
 
 def _require(holds: bool, where: str, what: str, remedy: str) -> None:

@@ -7,17 +7,19 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fraudworld.contracts import TABLES
+from fraudworld.contracts import TABLES, Table
 
 Tables = Mapping[str, Mapping[str, ArrayLike]]
 
 
-def first_difference(published: Tables, reference: Tables) -> str | None:
+def first_difference(
+    published: Tables, reference: Tables, tables: Sequence[Table] = TABLES
+) -> str | None:
     """The first difference in words; None where every value is the same.
 
-    Tables in published order; in a table the earliest row, in a row the first column.
+    Tables in the order of `tables`; in a table the earliest row, in a row the first column.
     """
-    for table in (t for t in TABLES if t.name in {*published, *reference}):
+    for table in (t for t in tables if t.name in {*published, *reference}):
         if table.name not in published or table.name not in reference:
             who = "published" if table.name in published else "reference"
             return f"{table.name}: only the {who} has it"

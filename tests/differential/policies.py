@@ -296,12 +296,14 @@ def _changed(old: Any, new: Any) -> str:
 
 
 @st.composite
-def packs(draw: st.DrawFn, most_changes: int = 25) -> tuple[PolicyPack, list[str]]:
+def packs(
+    draw: st.DrawFn, most_changes: int = 25, knobs: Sequence[tuple[str, Change]] = KNOBS
+) -> tuple[PolicyPack, list[str]]:
     """A pack that lint accepts, and what was changed in it."""
     rung = draw(st.sampled_from(RUNGS))
     document, said, pack = json.loads(start(rung)), [*rung], changed(rung, {})
-    for number in draw(st.lists(st.integers(0, len(KNOBS) - 1), max_size=most_changes)):
-        key, change = KNOBS[number]
+    for number in draw(st.lists(st.integers(0, len(knobs) - 1), max_size=most_changes)):
+        key, change = knobs[number]
         choices = paths(document, key)
         if not choices:
             continue

@@ -291,13 +291,13 @@ WRONG: dict[str, Wrong] = {
         PROFILE,
         put("weekly_volume_expected", 0, float("nan")),
         RefusedError,
-        "no number",
+        "not finite",
     ),
     "volume infinite": (
         PROFILE,
         put("weekly_volume_expected", 0, float("inf")),
         RefusedError,
-        "no number",
+        "not finite",
     ),
     "volume nothing": (
         PROFILE,
@@ -307,7 +307,7 @@ WRONG: dict[str, Wrong] = {
             pa.array(np.zeros(t.num_rows)),
         ),
         RefusedError,
-        "nothing in all",
+        "a total of 0",
     ),
     "stranger's volume": (PROFILE, put("merchant_id", 0, 9_999), RefusedError, "9999"),
     "id beyond 64 bits": (

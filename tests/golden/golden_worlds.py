@@ -1,10 +1,10 @@
-"""The two golden worlds, and how their files are made again.
+"""The two golden worlds and the golden stream, and how their files are made again.
 
     cd tests && ../.venv/bin/python -m golden.golden_worlds
 
-rewrites `demo.json` and `tiny.json`, and adds to `laws.json` the law versions it lacks. Do
-that only in a commit of its own whose message says why the worlds had to change: whoever has a
-world of an older version cannot make it again.
+rewrites `demo.json`, `tiny.json` and `transactions.json`, and adds to `laws.json` the law versions
+it lacks. Do that only in a commit of its own whose message says why they had to change: whoever
+has a world or a stream of an older version cannot make it again.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from fraudworld.contracts import TABLES, Kind, Table
 from fraudworld.documents import digest
 from fraudworld.engine.local import LocalEngine
 from fraudworld.engine.tasks import Engine
+from fraudworld.layers.transactions.layout import StreamPlace, check_stream
+from fraudworld.layers.transactions.request import StreamRequest
+from fraudworld.layers.transactions.stream import stream
 from fraudworld.policy.loader import load_pack
 from fraudworld.request import RunRequest
 from fraudworld.run import pipeline
@@ -38,6 +41,7 @@ from support import chain, worlds
 HERE = Path(__file__).resolve().parent
 SEED = 42
 TINY_PARTIES = 6_000
+STREAM_DAYS = 1
 
 LAWS = HERE / "laws.json"
 """State → law version → digest over the tiny world's tables of that state; never rewritten."""
@@ -69,7 +73,7 @@ def tiny(
                 if c.kind is Kind.CODE
             }
             writing = Writing.of(table, folder / table.name, identity, codes)
-            written.append((writing, pipeline.started(engine, writing, rows)))
+            written.append((writing, pipeline.submit_parts(engine, writing, rows)))
             return rows.n
 
         context = Context(
@@ -87,6 +91,13 @@ def tiny(
     logs = folder / "logs"
     write_rng_logs(logs, SEED, context.evidence)
     return {"datasets": {r.table: r.content_digest for r in records}, "rng_logs": _logs(logs)}
+
+
+def transactions(run: Path, to: Path, block_flows: int = 1 << 17) -> Golden:
+    """The first day of transactions over a run, published below `to`; cut as `block_flows` says."""
+    stream(StreamRequest(run=run, days=STREAM_DAYS, to=to, block_flows=block_flows))
+    place = StreamPlace.below(to)
+    return {"datasets": check_stream(place).content_digests, "rng_logs": _logs(place.rng_logs)}
 
 
 def read(name: str) -> Golden:
@@ -134,11 +145,17 @@ def _logs(folder: Path) -> dict[str, str]:
 
 
 def main() -> None:
-    """Write both worlds from what is made now, and add new law versions to the record."""
+    """Write all files from what is made now, and add new law versions to the record."""
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)
         made = pipeline.run(RunRequest(profile="demo", seed=SEED, runs_root=root / "runs"))
-        for name, golden in (("demo", of_run(made.place.root)), ("tiny", tiny(root / "tiny"))):
+        demo = made.place.root
+        found = {
+            "demo": of_run(demo),
+            "tiny": tiny(root / "tiny"),
+            "transactions": transactions(demo, root / "stream"),
+        }
+        for name, golden in found.items():
             text = json.dumps(golden, indent=1, sort_keys=True)
             (HERE / f"{name}.json").write_text(text + "\n", "utf-8")
         laws, states = recorded_laws(), of_states(read("tiny"))

@@ -1,4 +1,4 @@
-"""The same request makes the same world as it did when these digests were committed."""
+"""The same request makes the same world and stream as when these digests were committed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fraudworld.contracts import TABLES
+from fraudworld.contracts import TABLES, Table
+from fraudworld.contracts.transactions import DOWNSTREAM_TABLES
 from golden import golden_worlds as golden
 
 REFRESH = (
@@ -40,10 +41,23 @@ def test_a_changed_law_is_noticed() -> None:
     assert golden.unversioned(laws | {"S2": {}}, made) == ["S2", "S4"]
 
 
-@pytest.mark.parametrize("name", ["demo", "tiny"])
-def test_golden_files_cover_every_dataset_and_log(name: str) -> None:
+@pytest.mark.parametrize("block_flows", [1 << 17, 3_000])
+def test_the_demo_stream_is_the_golden_one(
+    demo_world: Path, tmp_path: Path, block_flows: int
+) -> None:
+    found = golden.transactions(demo_world, tmp_path, block_flows)
+    assert golden.moved(golden.read("demo"), golden.of_run(demo_world)) == [], "its world moved"
+    moved = golden.moved(golden.read("transactions"), found)
+    assert moved == [], REFRESH.format(", ".join(moved))
+
+
+@pytest.mark.parametrize(
+    ("name", "tables"),
+    [("demo", TABLES), ("tiny", TABLES), ("transactions", DOWNSTREAM_TABLES)],
+)
+def test_golden_files_cover_every_dataset_and_log(name: str, tables: tuple[Table, ...]) -> None:
     found = golden.read(name)
-    assert set(found["datasets"]) == {t.name for t in TABLES}
+    assert set(found["datasets"]) == {t.name for t in tables}
     assert set(found["rng_logs"]) == {
         "rng_audit_6A.jsonl",
         "rng_events_6A.jsonl",

@@ -150,7 +150,7 @@ def test_a_part_that_is_no_parquet_is_named(world):
     part = parts(world, "s4_ip_base_6A")[0]
     part.unlink()
     part.write_bytes(b"PAR1 and nothing else")
-    with pytest.raises(InputError, match="s4_ip_base_6A has a part that is no Parquet"):
+    with pytest.raises(InputError, match="s4_ip_base_6A has a part that is not Parquet"):
         judge(world)
 
 

@@ -19,7 +19,7 @@ from fraudworld.store.published import sealed_policy
 from fraudworld.t10.arms import (
     Arms,
     Verdict,
-    _Crew,
+    _ArmRunner,
     half_dose,
     without_propagation,
     witness,
@@ -31,12 +31,12 @@ FREE = ["flow_id", "ts_utc", "merchant_id", "channel_group"]
 
 
 @pytest.fixture(scope="module")
-def crew(small_world: Path) -> _Crew:
-    return _Crew(small_world, None, FLOWS, 2, lambda title: None)
+def crew(small_world: Path) -> _ArmRunner:
+    return _ArmRunner(small_world, None, FLOWS, 2, lambda title: None)
 
 
 @pytest.fixture(scope="module")
-def arms(crew: _Crew) -> Arms:
+def arms(crew: _ArmRunner) -> Arms:
     return crew.arms(None)
 
 
@@ -96,10 +96,10 @@ def test_a_rewired_stream_never_gets_a_flag(arms: Arms) -> None:
     assert not (arms.rewired.stream / flag).exists()
 
 
-def test_arms_are_made_once(crew: _Crew, arms: Arms) -> None:
+def test_arms_are_made_once(crew: _ArmRunner, arms: Arms) -> None:
     files = {p: p.stat().st_mtime_ns for p in crew.home.rglob("*.parquet")}
     assert files
-    assert _Crew(crew.candidate, None, FLOWS, 1, lambda title: None).arms(None) == arms
+    assert _ArmRunner(crew.candidate, None, FLOWS, 1, lambda title: None).arms(None) == arms
     assert {p: p.stat().st_mtime_ns for p in crew.home.rglob("*.parquet")} == files
 
 

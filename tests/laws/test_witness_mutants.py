@@ -379,5 +379,5 @@ def test_measure_reads_five_places(small_world: Path, small_stream: Path) -> Non
 
 
 def test_a_stream_of_another_run_is_refused(small_world: Path, streamed: Path) -> None:
-    with pytest.raises(InputError, match=r"arm x: no s1_arrival_entities_6B"):
+    with pytest.raises(InputError, match=r"arm x: the stream has no s1_arrival_entities_6B"):
         load("x", small_world, StreamPlace.below(streamed).layer)

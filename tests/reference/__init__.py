@@ -7,5 +7,6 @@ here imports a stage but for the shape of its inputs, so a law and its twin can 
 together if they were misread the same way.
 
 Codes are their names, entities are 0-based positions, and nothing is shared between modules but
-the lists of one state that the next one reads. `world.generate` runs all states.
+the lists of one state that the next one reads. `world.generate` runs all states. The laws of
+segment 6B are in `reference.transactions`.
 """

@@ -12,6 +12,8 @@ import pytest
 import fraudworld as fw
 from fraudworld.contracts import BY_NAME, TABLES
 from fraudworld.errors import InputError
+from fraudworld.layers.transactions.request import StreamOptions, StreamRequest
+from fraudworld.request import RunOptions, RunRequest
 from support.calling import Said
 
 Call = Callable[..., Said]
@@ -85,3 +87,21 @@ def test_polars_is_optional_and_said_to_be_missing(demo_world, monkeypatch):
     monkeypatch.setitem(sys.modules, "polars", None)
     with pytest.raises(InputError, match="EXTRA_MISSING"):
         fw.open_run(demo_world).polars("s1_party_base_6A")
+
+
+@pytest.mark.parametrize(
+    ("options", "request_type", "without"),
+    [(RunOptions, RunRequest, set()), (StreamOptions, StreamRequest, {"run"})],
+)
+def test_typed_keywords_are_the_fields_of_the_request(
+    options: type, request_type: type, without: set[str]
+) -> None:
+    assert list(options.__annotations__) == [
+        name for name in request_type.__dataclass_fields__ if name not in without
+    ]
+
+
+def test_every_public_name_loads() -> None:
+    assert [name for name in fw.__all__ if getattr(fw, name) is None] == []
+    with pytest.raises(AttributeError, match="no attribute 'fly'"):
+        fw.fly  # noqa: B018

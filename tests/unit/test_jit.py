@@ -113,6 +113,42 @@ def own_kernel(tmp_path: Path):
     return run, tmp_path / "__pycache__"
 
 
+STEP = """
+from fraudworld.jit import inlined
+
+@inlined
+def step(x):
+    return {factor} * x
+"""
+USER = """
+import numpy as np
+import steps
+from fraudworld.jit import kernel
+
+@kernel
+def apply(x, out):
+    for i in range(x.size):
+        out[i] = steps.step(x[i])
+
+out = np.empty(3, dtype=np.int64)
+apply(np.arange(3), out)
+print(out.tolist(), sum(apply.stats.cache_hits.values()))
+"""
+
+
+def test_a_changed_step_recompiles_the_kernels_it_is_inlined_into(tmp_path: Path) -> None:
+    (tmp_path / "user.py").write_text(USER)
+    shown = []
+    for factor in (2, 2, 5):
+        (tmp_path / "steps.py").write_text(STEP.format(factor=factor))
+        if factor == 2:
+            os.utime(tmp_path / "steps.py", ns=(10**18, 10**18))
+        words = [sys.executable, str(tmp_path / "user.py")]
+        done = subprocess.run(words, capture_output=True, text=True, check=True)
+        shown.append(done.stdout.strip())
+    assert shown == ["[0, 2, 4] 0", "[0, 2, 4] 1", "[0, 5, 10] 0"]
+
+
 MADE, FOUND = "[0, 3, 6, 9] 0", "[0, 3, 6, 9] 1"
 DAMAGE = {
     "index cut": ("*.nbi", lambda data: data[: len(data) // 2]),

@@ -1,8 +1,8 @@
-"""The command line: a thin layer over `fraudworld.api`, and the only family that prints.
+"""The program: its commands, exit statuses and errors; a thin layer over `fraudworld.api`.
 
 Exit status: 0 done and passing B · 1 done, a gate or check failed · 2 bad input or usage ·
-3 refused · 4 a fault of ours. Heavy modules are imported inside commands, so that help is
-there at once.
+3 refused · 4 a fault of ours. Heavy modules are imported inside commands, so that `--help`
+starts fast.
 """
 
 from __future__ import annotations

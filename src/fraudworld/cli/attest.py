@@ -21,17 +21,17 @@ def attest(
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Write it there; by default the run's own is renewed in place."
+            metavar="FILE", help="File to write; by default the run's own attestation is replaced."
         ),
     ] = None,
     runs_root: opt.RunsRoot = RUNS_ROOT,
     as_json: opt.AsJson = False,
 ) -> None:
-    """State how a run or a certificate was judged: in-toto in a DSSE envelope, signed or not.
+    """Attest how a run or a certificate was judged: an in-toto statement in a DSSE envelope.
 
-    RUN may be a runs root that holds a certificate. What is attested is verified first, all of
-    it; what does not hold is not attested and the exit status is 1. The statement is the same
-    whoever makes it; the signature is yours.
+    RUN may be a runs root that holds a certificate. The run is verified completely first; if a
+    check fails, nothing is attested and the exit status is 1. Equal runs have equal statements;
+    the signature, if you give a key, is yours.
 
     Examples:
 
@@ -51,8 +51,11 @@ def attest(
     )
     failure = verdict.first_failure
     if failure is not None:
-        words = (f"Not attested: {failure.group}: {failure.name}", f"  {failure.what}")
-        show.lines(("", *words))
+        if as_json:
+            show.json_document({"attestation": None, "failure": vars(failure)})
+        else:
+            words = (f"Not attested: {failure.group}: {failure.name}", f"  {failure.what}")
+            show.lines(("", *words))
         raise typer.Exit(1)
     written = attested(place, key, out)
     if as_json:

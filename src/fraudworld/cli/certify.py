@@ -20,7 +20,7 @@ def certify(
         str,
         typer.Option(
             metavar="LIST",
-            help="Seeds, apart by commas: at least the four required ones.",
+            help="Seeds, separated by commas: at least the four required ones.",
             rich_help_panel=opt.WHAT,
         ),
     ] = SEEDS,
@@ -49,8 +49,8 @@ def certify(
     """Run the full chain once per seed, T1–T10, and decide.
 
     PASS_B, PASS_BPLUS or HOLD_REMEDIATE; with HOLD_REMEDIATE the exit status is 1. T10 makes
-    five streams of transactions a seed. After an interruption what is finished is not made
-    again.
+    five streams of transactions a seed. After an interruption finished runs and streams are
+    reused.
 
     Examples:
 
@@ -88,7 +88,7 @@ def certify(
 
 
 def seed_list(text: str) -> tuple[int, ...]:
-    """Different seeds apart by commas. Raises InputError `6A.CLI.ARGUMENT_INVALID`."""
+    """Distinct seeds, separated by commas. Raises InputError `6A.CLI.ARGUMENT_INVALID`."""
     try:
         seeds = tuple(int(part) for part in text.split(","))
     except ValueError:
@@ -101,15 +101,15 @@ def seed_list(text: str) -> tuple[int, ...]:
     ):
         raise InputError(
             "6A.CLI.ARGUMENT_INVALID",
-            f"{text!r} is no list of different seeds",
+            f"{text!r} is not a list of distinct seeds",
             where="--seeds",
-            remedy=f"give whole numbers apart by commas, for example {SEEDS}",
+            remedy=f"give integers separated by commas, for example {SEEDS}",
         )
     return seeds
 
 
 def _certificate(summary: Mapping[str, Any]) -> None:
-    """Seeds, stability, and the decision with what stands in the way of a better one."""
+    """Prints seeds, stability, and the decision with the tests that prevent a better one."""
     grades = tuple(
         (seed, str(one["grade"]), len(one["guards_broken"]), str(summary["runs"][seed]))
         for seed, one in summary["seeds"].items()

@@ -1,4 +1,4 @@
-"""`fraudworld doctor`: whether this machine can do it, and what to do where it cannot."""
+"""`fraudworld doctor`: whether this machine can run it, and the remedy where it cannot."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from fraudworld.request import RUNS_ROOT, SummaryTable
 
 
 def doctor(runs_root: opt.RunsRoot = RUNS_ROOT, as_json: opt.AsJson = False) -> None:
-    """Look at Python, libraries, cores, memory, disk, compiled kernels and extras.
+    """Check Python, libraries, cores, memory, disk, compiled kernels and extras.
 
-    Exit status 1 where something is in the way of a run.
+    Exit status 1 where something prevents a run.
     """
     from fraudworld.cli.environment import examine
 
@@ -22,7 +22,7 @@ def doctor(runs_root: opt.RunsRoot = RUNS_ROOT, as_json: opt.AsJson = False) -> 
     else:
         words = {True: "ok", False: "NO", None: ""}
         rows = tuple((f.what, f.found, words[f.holds]) for f in findings)
-        show.table(SummaryTable("This machine", ("what", "found", ""), rows))
+        show.table(SummaryTable("This machine", ("check", "found", ""), rows))
         show.lines(("", *(f"{f.what}: {f.remedy}" for f in findings if f.holds is False)))
     if any(f.holds is False for f in findings):
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""Can this machine do it? Checks that findings are returned from, each with its remedy."""
+"""Checks of this machine, as findings with remedies."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from fraudworld.extras import EXTRAS
 from fraudworld.request import PROFILES
 
 BYTES_PER_PARTY = 80
-"""Disk a party takes, all tables and evidence; an authority world is about 160 MB."""
+"""Bytes on disk per party, all tables and evidence; an authority world takes about 160 MB."""
 MEMORY_PER_PARTY = 700
 MEMORY_BASE = 500 * 2**20
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at. `holds=None`: only worth knowing, nothing depends on it."""
+    """The result of one check. `holds=None`: information that no run depends on."""
 
     what: str
     found: str
@@ -33,7 +33,7 @@ class Finding:
 
 
 def examine(runs_root: Path) -> tuple[Finding, ...]:
-    """Look at Python, libraries, cores, memory, disk, caches and extras."""
+    """Checks Python, libraries, cores, memory, disk, caches and extras."""
     return tuple(finding for check in CHECKS for finding in check(runs_root))
 
 
@@ -68,7 +68,7 @@ def _kernels(runs_root: Path) -> Iterator[Finding]:
         "compiled kernels",
         "cached" if written else "compiled at the first run",
         holds,
-        "set NUMBA_CACHE_DIR to a writable folder, or every run compiles anew",
+        "set NUMBA_CACHE_DIR to a writable folder, or every run compiles its kernels",
     )
 
 

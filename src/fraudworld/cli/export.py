@@ -1,4 +1,4 @@
-"""`fraudworld export`: take a world along."""
+"""`fraudworld export`: write a world for other tools."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def export(
     ] = None,
     observable: Annotated[
         bool,
-        typer.Option("--observable", help="Only what a bank could see: no roles, no truth."),
+        typer.Option("--observable", help="Only what a bank can observe: no roles, no truth."),
     ] = False,
     runs_root: opt.RunsRoot = RUNS_ROOT,
     as_json: opt.AsJson = False,

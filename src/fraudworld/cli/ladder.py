@@ -1,4 +1,4 @@
-"""`fraudworld ladder`: from the failing baseline to B+, one owner state at a time."""
+"""`fraudworld ladder`: from the failing baseline to B+, one state at a time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def ladder(
         str,
         typer.Option(
             metavar="LIST",
-            help="`P0,P1`, a range `P0..P4`, or `all`; earlier ones must be recorded.",
+            help="`P0,P1`, a range `P0..P4`, or `all`; earlier phases must be recorded.",
             rich_help_panel=opt.WHAT,
         ),
     ] = "all",
@@ -27,7 +27,7 @@ def ladder(
         bool,
         typer.Option(
             "--ablation",
-            help="Instead: every control alone on the baseline, and what it moves.",
+            help="Instead: every control alone on the baseline, and its effects.",
             rich_help_panel=opt.WHAT,
         ),
     ] = False,
@@ -35,7 +35,7 @@ def ladder(
         str,
         typer.Option(
             metavar="LIST",
-            help="Seeds of P5 and P6_3; the first is also that of every other phase.",
+            help="Seeds of P5 and P6_3; the first is also the seed of the other phases.",
             rich_help_panel=opt.WHAT,
         ),
     ] = SEEDS,
@@ -59,11 +59,11 @@ def ladder(
     quiet: opt.Quiet = False,
     as_json: opt.AsJson = False,
 ) -> None:
-    """Climb P0–P6: run what each phase must rerun, judge, decide, record.
+    """Climb P0–P6: rerun the states of each phase, judge, decide, record.
 
-    Decisions lie in RUNS_ROOT/reports/decisions. The ladder ends at the first phase that is
-    not done, with exit status 1, and says what would unblock it. Phases recorded on evidence
-    that still stands are not climbed again.
+    Decisions are written to RUNS_ROOT/reports/decisions. The ladder ends at the first phase that
+    is not done, with exit status 1, and says what blocks it. Recorded phases whose evidence is
+    unchanged are not repeated.
 
     Examples:
 

@@ -1,4 +1,4 @@
-"""Options several commands share, said once."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ UpstreamDir = Annotated[
     typer.Option(
         "--upstream",
         metavar="DIR",
-        help="Your own frozen upstream 1A–5B; the embedded one if left out.",
+        help="Your own frozen upstream 1A–5B; by default the embedded one.",
         rich_help_panel=WHAT,
     ),
 ]
@@ -49,12 +49,12 @@ RunsRoot = Annotated[
 ]
 Workers = Annotated[
     int | None,
-    typer.Option(help="Threads; all cores if left out. Never changes a row.", rich_help_panel=HOW),
+    typer.Option(help="Threads, by default one per core. Changes no value.", rich_help_panel=HOW),
 ]
 ShardParties = Annotated[
     int,
     typer.Option(
-        help="Parties of one shard, 0 for one shard per country. Never changes a row.",
+        help="Parties of one shard, 0 for one shard per country. Changes no value.",
         rich_help_panel=HOW,
     ),
 ]
@@ -73,7 +73,7 @@ Memory = Annotated[
     float | None,
     typer.Option(
         metavar="GIB",
-        help="Results kept in memory by --engine local, the rest in files; by default 1/12 of it.",
+        help="Results that --engine local keeps in memory; by default 1/12 of the machine's.",
         rich_help_panel=HOW,
     ),
 ]
@@ -90,5 +90,5 @@ Run = Annotated[
 
 
 def threads(workers: int | None) -> int:
-    """Threads of `--workers`: those asked for, else one per core."""
+    """Threads of `--workers`; by default one per core."""
     return (os.cpu_count() or 1) if workers is None else workers

@@ -1,7 +1,7 @@
-"""What the command line shows: tables, the gateboard, progress, errors.
+"""Output of the command line: tables, the gateboard, progress, errors.
 
-Results go to stdout, everything about the way there to stderr. With `--json`, stdout holds
-one JSON document and nothing else. Eighty columns are enough for every line.
+Results go to stdout, progress and errors to stderr. With `--json`, stdout holds one JSON document
+and nothing else. No line needs more than eighty columns.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ VERDICTS = {"B+": "green", "B": "green", "FAIL": "red", "UNKNOWN": "red"}
 
 
 def out() -> Console:
-    """Console of results; fixed width where stdout is no terminal, so files look the same."""
+    """Console of results; of fixed width where stdout is not a terminal."""
     return Console(
         width=None if sys.stdout.isatty() else WIDTH,
         highlight=False,
@@ -51,14 +51,12 @@ def err() -> Console:
 
 
 def json_document(value: object) -> None:
-    """The machine output: one JSON document on stdout."""
+    """Prints one JSON document on stdout."""
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def program() -> str:
-    """How this program is called from here: its name, or its path if the shell would not
-    find the name.
-    """
+    """The command that starts this program: its name, or its path where it is not in PATH."""
     if shutil.which("fraudworld"):
         return "fraudworld"
     called = Path(sys.argv[0])
@@ -66,20 +64,20 @@ def program() -> str:
 
 
 def lines(texts: Iterable[str]) -> None:
-    """Plain lines on stdout, exactly as given."""
+    """Prints lines on stdout, unchanged."""
     console = out()
     for text in texts:
         console.print(printable(text), markup=False, highlight=False)
 
 
 def printable(text: str) -> str:
-    """Text from outside may steer a terminal: control characters are shown, not sent."""
+    """Escapes control characters, with which foreign text could control a terminal."""
     kept = "\n\t\N{NARROW NO-BREAK SPACE}\N{NO-BREAK SPACE}"
     return "".join(c if c.isprintable() or c in kept else ascii(c)[1:-1] for c in text)
 
 
 def table(shown: SummaryTable) -> None:
-    """A small table: text to the left, numbers to the right, its note below."""
+    """Prints a small table: text left, numbers right, its note below."""
     grid = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     numeric = [
         all(isinstance(row[i], int | float | None) for row in shown.rows)
@@ -98,7 +96,7 @@ def table(shown: SummaryTable) -> None:
 
 
 def figure(cell: Cell) -> str:
-    """A cell as text: thousands apart, four significant digits, — for nothing."""
+    """A cell as text: thousands separated, four significant digits, — for None."""
     if cell is None:
         return "—"
     if isinstance(cell, bool):
@@ -113,7 +111,7 @@ def figure(cell: Cell) -> str:
 
 
 def gateboard(board: Mapping[str, Any]) -> None:
-    """The gateboard of one run: every test row, every guard, grade and routing."""
+    """Prints the gateboard of one run: test rows, guards, grade and routing."""
     grid = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for name, side in (
         ("test", "left"),
@@ -147,7 +145,7 @@ def gateboard(board: Mapping[str, Any]) -> None:
 
 
 def _short(value: Cell) -> str:
-    """A figure of the gateboard: four decimals below one, three digits above, no false zero."""
+    """A figure of the gateboard: four decimals below 1, three digits above; 0 only for 0."""
     if isinstance(value, float) and 0 < abs(value) < 0.0005:
         return f"{value:.0e}"
     if isinstance(value, float) and abs(value) < 1:
@@ -174,7 +172,7 @@ def _guards(console: Console, guards: Sequence[Mapping[str, Any]]) -> None:
 
 
 class ProgressLines:
-    """One line per finished state on stderr; a terminal also shows the running step."""
+    """Prints one line per finished state on stderr; a terminal also shows the running step."""
 
     def __init__(self, *, quiet: bool) -> None:
         self._console = Console(stderr=True, highlight=False, soft_wrap=True, quiet=quiet)
@@ -197,7 +195,7 @@ class ProgressLines:
             self._finish()
 
     def __call__(self, at: Progress) -> None:
-        """Take one report of the pipeline; a state is finished when another one begins."""
+        """Handles a progress report; a state is finished when another one starts."""
         if self._last is not None and at.state != self._last.state:
             self._finish()
         self._last = at
@@ -205,7 +203,7 @@ class ProgressLines:
             self._status.update(f"{at.state} {escape(at.step)} ({at.done} of {at.total})")
 
     def section(self, title: str) -> ProgressLines:
-        """Close what runs and begin the lines of something else."""
+        """Finishes the current lines and starts those of another title."""
         self._finish()
         self._console.print(title, markup=False)
         return self
@@ -228,7 +226,7 @@ def state_line(at: Progress) -> str:
 
 
 def error_block(error: FraudworldError) -> None:
-    """A refusal in four lines: what, where, code, what to do."""
+    """Prints an error in four lines: what, where, code, remedy."""
     console = err()
     console.print(Text("error ", style="bold red") + Text(printable(error.what.rstrip())))
     for label, text in (("where", error.where), ("code", error.code), ("do", error.remedy)):
@@ -236,5 +234,5 @@ def error_block(error: FraudworldError) -> None:
 
 
 def warn(text: str) -> None:
-    """A line to the user on stderr."""
+    """Prints a line on stderr."""
     err().print(text, markup=False)

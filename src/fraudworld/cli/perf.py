@@ -1,4 +1,4 @@
-"""`fraudworld perf`: what a run cost, and whether another way to make it is faster."""
+"""`fraudworld perf`: timings of runs, and decisions on performance lanes."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def show_(run: opt.Run, runs_root: opt.RunsRoot = RUNS_ROOT, as_json: opt.AsJson
 
 Python = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Its interpreter; this one if left out.",
+    typer.Option(metavar="FILE", help="Its interpreter; by default this one.",
                  rich_help_panel=SIDES),
 ]  # fmt: skip
 Source = Annotated[
@@ -157,7 +157,7 @@ def _lane(name: str) -> Lane:
     if name not in known:
         raise InputError(
             "6A.CLI.ARGUMENT_INVALID",
-            f"{name!r} is no lane two runs can decide on",
+            f"{name!r} is not a lane that two runs can decide",
             where="--lane",
             remedy=f"choose one of {', '.join(known)}",
         )

@@ -1,4 +1,4 @@
-"""`fraudworld policy`: look at the figures, check them, compare two packs."""
+"""`fraudworld policy`: show figures, check them, compare two packs."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ app = typer.Typer(no_args_is_help=True, help="The policy pack: every figure a wo
 def lint(
     policy: opt.PolicyDir = None, overlay: opt.Overlays = None, as_json: opt.AsJson = False
 ) -> None:
-    """Check that the figures can hold together; every fault at once, with its remedy.
+    """Check that the figures are satisfiable together; reports every fault with its remedy.
 
-    A pack that cannot even be read exits 2, one with figures that cannot hold exits 1.
+    Exit status 2 for a pack that cannot be read, 1 for figures that are not satisfiable.
 
     Example:
 
@@ -52,9 +52,7 @@ def lint(
 
 @app.command("show")
 def show_(
-    key: Annotated[
-        str, typer.Argument(metavar="KEY", help="Dotted key; everything if left out.")
-    ] = "",
+    key: Annotated[str, typer.Argument(metavar="KEY", help="Dotted key; by default all.")] = "",
     policy: opt.PolicyDir = None,
     overlay: opt.Overlays = None,
     as_json: opt.AsJson = False,
@@ -86,7 +84,7 @@ def show_(
 def diff(
     overlay: Annotated[
         list[str],
-        typer.Argument(metavar="NAME", help="Overlays put on the second pack, in order."),
+        typer.Argument(metavar="NAME", help="Overlays of the second pack, in order."),
     ],
     policy: opt.PolicyDir = None,
     base_overlay: Annotated[

@@ -1,4 +1,4 @@
-"""`fraudworld report`: the world and its verdict as one page."""
+"""`fraudworld report`: a world and its verdict as one page."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def report(
         typer.Option(
             "--out",
             metavar="DIR",
-            help="Write it there and leave the run alone; by default the run's own is renewed.",
+            help="Folder to write to; by default the run's own report is replaced.",
         ),
     ] = None,
     runs_root: opt.RunsRoot = RUNS_ROOT,
     as_json: opt.AsJson = False,
 ) -> None:
-    """Write a run's report: report.html for people, report.json with the same numbers.
+    """Write a run's report: report.html, and report.json with the same numbers.
 
     Every run has one. Written again, it also shows the certificate and the ladder that its
     runs root has gained since.

@@ -44,7 +44,7 @@ def run(
         typer.Option(
             "--run-id",
             metavar="HEX32",
-            help="Another place than the one this request finds by itself.",
+            help="Name of the run's folder; by default it follows from the request.",
             rich_help_panel=opt.WHERE,
         ),
     ] = None,
@@ -53,7 +53,7 @@ def run(
         typer.Option(
             "--from",
             metavar="STATE",
-            help="First state to make, S2 to S5; those before come from --base.",
+            help="First state to make, S2 to S5; earlier ones are reused from --base.",
             rich_help_panel=opt.HOW,
         ),
     ] = None,
@@ -61,7 +61,7 @@ def run(
         str | None,
         typer.Option(
             metavar="RUN",
-            help="A run whose earlier states are reused; refused where one would differ.",
+            help="The run whose earlier states are reused; refused where one would differ.",
             rich_help_panel=opt.HOW,
         ),
     ] = None,
@@ -75,7 +75,7 @@ def run(
 ) -> None:
     """Build a world S0–S5, judge it by T1–T8, seal and publish it.
 
-    The same request twice finds the same place and changes nothing. A world that fails its
+    An equal request finds the same run and changes nothing. A world that fails its
     gates is published without its flag, for study, and the exit status is 1.
 
     Examples:
@@ -141,7 +141,7 @@ def _plain(outcome: RunOutcome) -> dict[str, Any]:
 
 
 def _summary(outcome: RunOutcome) -> None:
-    """What a newcomer wants to know: what there is, is it good, where is it, what next."""
+    """Prints tables, key means, gateboard, folders and next commands."""
     from fraudworld.contracts import BY_NAME
 
     order = list(BY_NAME)

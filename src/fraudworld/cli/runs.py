@@ -1,4 +1,4 @@
-"""`fraudworld runs`: what there is, what it is to us, what goes, what may never change."""
+"""`fraudworld runs`: list, show, pin, promote, prune and freeze published runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 runs = typer.Typer(
     no_args_is_help=True,
-    help="Published runs: list, look at one, give it a role, prune, freeze.",
+    help="Published runs: list, show, pin a role, promote, prune, freeze.",
 )
 
 LISTED = ("run_id", "profile", "seed", "role", "grade", "passed")
@@ -47,7 +47,7 @@ def list_(runs_root: opt.RunsRoot = RUNS_ROOT, as_json: opt.AsJson = False) -> N
 
 @runs.command("show")
 def show_(run: opt.Run, runs_root: opt.RunsRoot = RUNS_ROOT, as_json: opt.AsJson = False) -> None:
-    """Show who a run is: its receipt and its tables."""
+    """Show a run: its receipt and its tables."""
     from fraudworld import api
     from fraudworld.store.roles import read_ledger
 
@@ -67,7 +67,7 @@ def show_(run: opt.Run, runs_root: opt.RunsRoot = RUNS_ROOT, as_json: opt.AsJson
 def _stated(world: World, ledger: Ledger) -> dict[str, Any]:
     """A run's receipt with the role it has now and the frozen posture that holds it.
 
-    Raises InputError `6A.CLI.EVIDENCE_UNREADABLE` where it is no JSON object and
+    Raises InputError `6A.CLI.EVIDENCE_UNREADABLE` where it is not a JSON object and
     `6A.S0.RECEIPT_INVALID` where it is damaged or another tool's.
     """
     from fraudworld.store.receipt import read_receipt
@@ -92,7 +92,7 @@ def pin_(
     runs_root: opt.RunsRoot = RUNS_ROOT,
     as_json: opt.AsJson = False,
 ) -> None:
-    """Give a run a role; whoever had it at this profile and scale has none then."""
+    """Give a run a role; the previous holder at this profile and scale loses it."""
     from fraudworld import api
     from fraudworld.store.roles import pin
 
@@ -120,14 +120,14 @@ def promote_(
 def prune_(
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only the plan.")] = False,
     grace_hours: Annotated[
-        float, typer.Option(min=0, help="Keep runs younger than this, whatever they are.")
+        float, typer.Option(min=0, help="Keep runs younger than this, whatever their role.")
     ] = 0.0,
     runs_root: opt.RunsRoot = RUNS_ROOT,
     as_json: opt.AsJson = False,
 ) -> None:
     """Remove every run that holds no role and is not frozen; prints the plan first.
 
-    Only folders with our own receipt are ever touched.
+    Touches only folders with a receipt of this program.
     """
     from fraudworld.store.prune import find, plan_of, prune
     from fraudworld.store.retention import RetentionPolicy
@@ -140,10 +140,10 @@ def prune_(
         *((name, "leave alone", why) for name, why in left),
     )
     if not as_json:
-        show.table(SummaryTable(f"Plan for {runs_root}", ("run", "what", "why"), rows))
+        show.table(SummaryTable(f"Plan for {runs_root}", ("run", "action", "reason"), rows))
     removed = prune(runs_root, plan, policy, now) if yes else []
     if as_json:
-        plain = [dict(zip(("run", "what", "why"), row, strict=True)) for row in rows]
+        plain = [dict(zip(("run", "action", "reason"), row, strict=True)) for row in rows]
         show.json_document({"plan": plain, "removed": removed})
     elif yes:
         show.lines((f"Removed {len(removed)} of {len(plan.remove)} run(s).",))
@@ -176,7 +176,7 @@ def reopen_(
     runs_root: opt.RunsRoot = RUNS_ROOT,
     as_json: opt.AsJson = False,
 ) -> None:
-    """Open a frozen posture again, by its name and for a reason."""
+    """Reopen a frozen posture; the reason is recorded."""
     from fraudworld.store.roles import reopen
 
     reopen(runs_root, name, reason)

@@ -33,7 +33,7 @@ def transactions(
         bool,
         typer.Option(
             "--observable",
-            help="Only what a bank could see: no labels, causes or campaigns.",
+            help="Only what a bank can observe: no labels, causes or campaigns.",
             rich_help_panel=opt.WHAT,
         ),
     ] = False,
@@ -59,7 +59,7 @@ def transactions(
     quiet: opt.Quiet = False,
     as_json: opt.AsJson = False,
 ) -> None:
-    """Make transactions over a world: who paid what to whom, which of it is fraud, and why.
+    """Make transactions over a world: flows, which of them are fraud, and why.
 
     Seven tables are published below the run's data/layer3/6B, checked and sealed. The same
     request again changes nothing; another one needs --to. The world itself never changes.

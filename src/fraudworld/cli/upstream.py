@@ -1,4 +1,4 @@
-"""`fraudworld upstream`: the frozen segments 1A–5B a world stands on."""
+"""`fraudworld upstream`: build and check the frozen segments 1A–5B."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def check(
 ) -> None:
     """Verify an upstream by content and schema, and measure its shape.
 
-    What `fraudworld run` would refuse is refused here, with the same code.
+    Refuses what `fraudworld run` would refuse, with the same code.
 
     Example:
 

@@ -16,22 +16,20 @@ from fraudworld.request import RUNS_ROOT, SummaryTable
 def verify(
     run: opt.Run,
     deep: Annotated[
-        bool, typer.Option("--deep", help="Make the whole run again and compare every value.")
+        bool, typer.Option("--deep", help="Regenerate the whole run and compare every value.")
     ] = False,
     key: Annotated[
         Path | None,
-        typer.Option(
-            metavar="PEM", help="A public key that has to have signed the run's attestation."
-        ),
+        typer.Option(metavar="PEM", help="Public key that must have signed the run's attestation."),
     ] = None,
     upstream: opt.UpstreamDir = None,
     runs_root: opt.RunsRoot = RUNS_ROOT,
     as_json: opt.AsJson = False,
 ) -> None:
-    """Work out again, from bytes alone, everything a published run claims.
+    """Recompute, from bytes alone, everything a published run claims.
 
     Seal, identity, schemas, content digests, keys and laws, randomness, inputs, gateboard.
-    The first wrong thing is named and the exit status is 1. Works on a copy elsewhere. Given
+    The first failing check is named and the exit status is 1. Works on a copy elsewhere. Given
     a runs root with a certificate, verifies that and every run it names.
 
     Examples:

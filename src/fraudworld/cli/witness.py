@@ -1,4 +1,4 @@
-"""`fraudworld witness`: T10, whether better entities make better transactions."""
+"""`fraudworld witness`: T10, the compatibility of a world with transactions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def witness(
     quiet: opt.Quiet = False,
     as_json: opt.AsJson = False,
 ) -> None:
-    """Judge a world by its transactions (T10): does fraud follow what is risky in it?
+    """Judge a world by its transactions (T10): does fraud follow its risky entities?
 
     Five streams share arrivals and draws: over the baseline, the candidate, the candidate
     without propagation and with half of it, and with its endpoints rewired. Their worlds and

@@ -1,4 +1,4 @@
-"""The binding contract: every published table, in the order the states make them."""
+"""Contract of layer 6A: every published table, in the order in which S1 to S5 write them."""
 
 from fraudworld.contracts import network, posture, world
 from fraudworld.contracts.table import Column, Kind, Table, Visibility

@@ -1,4 +1,4 @@
-"""Tables of S4: devices, IP endpoints and the links between everything."""
+"""Tables of S4: devices, IP endpoints, and their links to parties, accounts and merchants."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ DEVICE_BASE = Table(
     columns=(
         integer("device_id", "dense from 1"),
         code("device_type", "phone, laptop, terminal, …", "device_type"),
-        code("device_group", "group of the type; laws are stated per group", "device_group"),
+        code("device_group", "group of the type; count laws are given per group", "device_group"),
         code("os_family", "operating system", "os_family"),
-        code("ua_family", "browser or app family, drawn given the system", "ua_family"),
+        code("ua_family", "browser or app family, drawn given the operating system", "ua_family"),
         integer("primary_party_id", "owner, null for terminals", nullable=True),
         integer("primary_merchant_id", "merchant, null for party devices", nullable=True),
         code("home_region_id", "region of the owner", "region"),
@@ -29,8 +29,8 @@ IP_BASE = Table(
     meaning="One row per IP endpoint, in order of country and type.",
     columns=(
         integer("ip_id", "dense from 1"),
-        code("ip_type", "how the endpoint is used", "ip_type"),
-        code("asn_class", "who operates the network", "asn_class"),
+        code("ip_type", "residential, mobile, corporate, …", "ip_type"),
+        code("asn_class", "operator of the network", "asn_class"),
         code("ip_version", "IPV4 or IPV6", "ip_version"),
         REGION,
         COUNTRY,
@@ -41,14 +41,14 @@ IP_BASE = Table(
 DEVICE_LINKS = Table(
     name="s4_device_links_6A",
     state="S4",
-    meaning="Device to party, account, instrument or merchant: one target per row.",
+    meaning="Links of a device to a party, account, instrument or merchant: one target per row.",
     columns=(
         integer("device_id", "the device"),
         integer("party_id", "owner or co-user", nullable=True),
         integer("account_id", "account accessed", nullable=True),
         integer("instrument_id", "instrument accessed", nullable=True),
         integer("merchant_id", "merchant of a terminal", nullable=True),
-        code("link_role", "what the link means", "device_link_role"),
+        code("link_role", "how the target is related to the device", "device_link_role"),
     ),
     key=("device_id", "party_id", "account_id", "instrument_id", "merchant_id", "link_role"),
     sort=("device_id",),
@@ -56,12 +56,12 @@ DEVICE_LINKS = Table(
 IP_LINKS = Table(
     name="s4_ip_links_6A",
     state="S4",
-    meaning="IP endpoint to device or merchant: one target per row.",
+    meaning="Links of an IP endpoint to a device or merchant: one target per row.",
     columns=(
         integer("ip_id", "the endpoint"),
-        integer("device_id", "device seen there", nullable=True),
-        integer("merchant_id", "merchant whose endpoint it is", nullable=True),
-        code("link_role", "what the link means", "ip_link_role"),
+        integer("device_id", "device that uses the endpoint", nullable=True),
+        integer("merchant_id", "merchant that uses the endpoint", nullable=True),
+        code("link_role", "how the target is related to the endpoint", "ip_link_role"),
     ),
     key=("ip_id", "device_id", "merchant_id", "link_role"),
     sort=("ip_id",),
@@ -70,7 +70,7 @@ NETWORK_SUMMARY = Table(
     name="s4_network_summary_6A",
     state="S4",
     meaning="Size and shape of the network per region.",
-    columns=(REGION, code("metric_id", "what is measured", None), real("value", "the measure")),
+    columns=(REGION, code("metric_id", "name of the metric", None), real("value", "its value")),
     key=("region_id", "metric_id"),
     sort=("region_id", "metric_id"),
     identity=False,

@@ -1,4 +1,4 @@
-"""Tables of S5: the static fraud posture of every entity. All of it is truth."""
+"""Tables of S5: the fraud role and risk tier of every entity. All of them are truth."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _roles(entity: str) -> Table:
         columns=(
             integer(f"{entity}_id", f"the {entity}"),
             code("raw_role", "role as drawn", f"{entity}_raw_role"),
-            code("canonical_role_family", "family the taxonomy maps it to", f"{entity}_family"),
+            code("canonical_role_family", "family of the role in the taxonomy", f"{entity}_family"),
             code("risk_tier", "LOW, STANDARD, ELEVATED or HIGH, by rank", "risk_tier"),
         ),
         key=(f"{entity}_id",),

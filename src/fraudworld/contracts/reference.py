@@ -1,4 +1,4 @@
-"""The reference page of all tables, from the contract itself."""
+"""Writes the reference page of all 6A tables, docs/tables.md, from their declarations."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ _IDENTITY = "`seed`, `manifest_fingerprint`, `parameter_hash`"
 
 
 def page() -> str:
-    """Markdown: one section a dataset, in the order the states make them."""
+    """The page as Markdown: one section a dataset, in the order in which they are written."""
     lines = [
         "# Tables",
         "",
         f"Contract {CONTRACT_VERSION}, written by `make docs`. Ids",
         "are int64, dense from 1; codes are strings out of closed lists",
-        "(`fraudworld policy show` has them); `?` marks columns that may be null. *Truth* is what",
-        "only the generator knows; exports can leave it out.",
+        "(`fraudworld policy show` lists them); `?` marks columns that may be null. *Truth* is",
+        "known to the generator alone; exports can leave it out.",
         "",
     ]
     return "\n".join([*lines, *(line for table in TABLES for line in _section(table))]) + "\n"
@@ -28,8 +28,8 @@ def _section(table: Table) -> Iterator[str]:
     yield ""
     yield f"{table.meaning} State {table.state}; {table.visibility.value}."
     key, sort = (", ".join(f"`{c}`" for c in names) for names in (table.key, table.sort))
-    same = "Key and order" if key == sort else f"Order {sort}. Key"
-    yield f"{same}: {key}." + (f" Every row ends with {_IDENTITY}." if table.identity else "")
+    label = "Key and order" if key == sort else f"Order {sort}. Key"
+    yield f"{label}: {key}." + (f" Every row ends with {_IDENTITY}." if table.identity else "")
     yield ""
     yield "| column | type | meaning |"
     yield "|---|---|---|"

@@ -1,7 +1,7 @@
 """How a published table is declared: columns, key, sort order, visibility.
 
-A declaration is data. Writers build Arrow schemas from it, validators and the verifier
-check against it, and the reference pages in `docs/` are generated from it.
+Writers build Arrow schemas from a declaration, readers and the verifier check files against it,
+and `docs/tables.md` is generated from it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pyarrow as pa
 
 
 class Kind(StrEnum):
-    """Value type of a column: three are enough for the whole contract."""
+    """Value type of a column."""
 
     INT = "int64"
     CODE = "string"
@@ -22,7 +22,7 @@ class Kind(StrEnum):
 
 
 class Visibility(StrEnum):
-    """OBSERVABLE: a bank could see it. TRUTH: only the generator knows."""
+    """Who knows a table: a bank could (OBSERVABLE), or the generator alone (TRUTH)."""
 
     OBSERVABLE = "observable"
     TRUTH = "truth"
@@ -30,7 +30,7 @@ class Visibility(StrEnum):
 
 @dataclass(frozen=True)
 class Column:
-    """One column; `codes` names the taxonomy list its values come from, if any."""
+    """One column; `codes` names the closed list of its values, None where there is none."""
 
     name: str
     kind: Kind
@@ -41,10 +41,11 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """One dataset of the binding contract (page 1.5).
+    """One published dataset.
 
-    `key` is unique; `sort` is the published row order. With `identity`, the three
-    columns `seed`, `manifest_fingerprint`, `parameter_hash` close every row.
+    `key` is unique and `sort` is the order of the rows. With `identity`, every row ends with the
+    columns `seed`, `manifest_fingerprint`, `parameter_hash`. `state` is the one that writes the
+    table: S1 to S5.
     """
 
     name: str
@@ -58,7 +59,7 @@ class Table:
 
     @cached_property
     def content_columns(self) -> tuple[Column, ...]:
-        """Columns that make up the content digest: all but the identity."""
+        """Columns under the content digest: all but the identity."""
         return self.columns
 
     @cached_property
@@ -68,7 +69,7 @@ class Table:
 
     @cached_property
     def schema(self) -> pa.Schema:
-        """Arrow schema as published: codes are dictionaries of strings."""
+        """Arrow schema as published; codes are dictionary-encoded strings."""
         return pa.schema(
             [pa.field(c.name, _arrow(c), nullable=c.nullable) for c in self.all_columns]
         )
@@ -83,22 +84,22 @@ def _arrow(column: Column) -> pa.DataType:
 
 
 def integer(name: str, meaning: str, *, nullable: bool = False) -> Column:
-    """An id or a count."""
+    """A column of ids, counts, moments or amounts."""
     return Column(name, Kind.INT, meaning, nullable)
 
 
 def code(name: str, meaning: str, codes: str | None, *, nullable: bool = False) -> Column:
-    """A short string out of a closed list; `codes` names that list in the taxonomy."""
+    """A column of short strings; `codes` names the closed list they come from."""
     return Column(name, Kind.CODE, meaning, nullable, codes)
 
 
 def real(name: str, meaning: str) -> Column:
-    """A measured quantity."""
+    """A column of measured quantities."""
     return Column(name, Kind.REAL, meaning)
 
 
 IDENTITY = (
-    integer("seed", "the realisation"),
-    code("manifest_fingerprint", "what was sealed: policy, inputs, contract, RNG law", None),
-    code("parameter_hash", "the resolved policy pack", None),
+    integer("seed", "seed of the run"),
+    code("manifest_fingerprint", "digest of policy, inputs, contract and RNG law", None),
+    code("parameter_hash", "digest of the resolved policy pack", None),
 )

@@ -1,11 +1,11 @@
-"""Tables of segment 6B: transactions over a world, and what only the generator knows of them.
+"""Tables of segment 6B: transactions over a published world, and their labels.
 
-Observable and truth lie in separate datasets: a bank sees arrivals with the entities they
-came from, flows, events, its own view and its cases; labels, causes and campaigns are truth.
-Every flow is one arrival and keeps its number: `flow_id` counts arrivals from the first
-second of the horizon, so a longer stream begins with the rows of a shorter one.
+Observable tables and truth are separate datasets: a bank sees arrivals with their entities,
+amounts, events, its own alerts and its cases; labels, causes and campaigns are truth. Every
+arrival is one flow: `flow_id` counts arrivals from the start of the horizon, so a longer stream
+begins with the rows of a shorter one.
 
-Times are milliseconds since 1970-01-01 UTC. Amounts are in hundredths of a unit.
+Moments are milliseconds since 1970-01-01 UTC. Amounts are hundredths of a currency unit.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CAMPAIGN_TYPES = (
 )
 LABELS = ("LEGIT", "FRAUD", "ABUSE")
 ABUSE_TYPES = ("PROMO_ABUSE", "REFUND_ABUSE")
-"""Campaigns whose flows are labelled ABUSE; those of every other type are FRAUD."""
+"""Campaign types whose flows are labelled ABUSE; flows of all others are FRAUD."""
 
 CAUSES = ("NONE", "BACKGROUND", "CAMPAIGN", "COLLATERAL", "POSTURE")
 
@@ -49,26 +49,26 @@ CODES: dict[str, tuple[str, ...]] = {
         "DISPUTE_FILED",
     ),
 }
-"""The closed lists of 6B, sorted; positions are the codes in memory and in digests."""
+"""Closed lists of 6B, sorted: a position is the code in memory and in digests."""
 
-_FLOW = integer("flow_id", "the flow, numbered as its arrival; dense from the horizon's start")
+_FLOW = integer("flow_id", "number of the arrival, from 1 at the start of the horizon")
 
 ARRIVAL_ENTITIES = Table(
     name="s1_arrival_entities_6B",
     state="S1",
-    meaning="Every arrival with who made it and through what, in order of time.",
+    meaning="Every arrival with its merchant and the customer's entities, in order of time.",
     columns=(
         _FLOW,
         integer("ts_utc", "moment of the arrival, ms since 1970 UTC; never falls with flow_id"),
         integer("merchant_id", "merchant of the arrival"),
         code("merchant_country_iso", "country of the outlet", "country"),
         code("channel_group", "POS, ONLINE or BILL", "channel"),
-        integer("session_id", "visit; arrivals of one visit share party, device and endpoint"),
+        integer("session_id", "first flow of the visit, which has one party, device, endpoint"),
         integer("party_id", "customer whose account is used"),
-        integer("account_id", "account charged; belongs to the party"),
-        integer("instrument_id", "instrument used; sits on the account"),
-        integer("device_id", "device that acted", nullable=True),
-        integer("ip_id", "endpoint it acted from; null where the device has none", nullable=True),
+        integer("account_id", "account charged, owned by the party"),
+        integer("instrument_id", "instrument of the account"),
+        integer("device_id", "device of the visit; null: none is in use", nullable=True),
+        integer("ip_id", "endpoint of the visit; null: the device has none", nullable=True),
     ),
     key=("flow_id",),
     sort=("flow_id",),
@@ -76,14 +76,14 @@ ARRIVAL_ENTITIES = Table(
 FLOW_ANCHOR = Table(
     name="s2_flow_anchor_6B",
     state="S2",
-    meaning="The money of every flow and how its authorisation went.",
+    meaning="Amount and authorisation of every flow.",
     columns=(
         _FLOW,
         integer("amount_minor", "amount in hundredths of the outlet's currency"),
         code("currency", "ISO 4217 currency of the outlet's country", "currency"),
         integer("amount_usd_minor", "the same amount in hundredths of a US dollar"),
-        integer("auth_latency_ms", "from request to answer"),
-        code("auth_status", "answer of the authorisation", "auth_status"),
+        integer("auth_latency_ms", "milliseconds from the request to the answer"),
+        code("auth_status", "APPROVED or DECLINED", "auth_status"),
     ),
     key=("flow_id",),
     sort=("flow_id",),
@@ -108,13 +108,13 @@ CAMPAIGN_CATALOGUE = Table(
     meaning="Campaigns of the horizon that touch the window of the stream.",
     columns=(
         integer("campaign_id", "dense from 1 over the whole horizon"),
-        code("campaign_type", "what kind of attack", "campaign_type"),
+        code("campaign_type", "type of the attack", "campaign_type"),
         COUNTRY,
         integer("start_ts_utc", "first moment, ms since 1970 UTC"),
         integer("end_ts_utc", "first moment after it"),
-        integer("victim_count", "accounts it may strike, repeats included"),
-        integer("planned_flows", "flows expected over its whole life"),
-        integer("flow_count", "flows it caused in this window, collateral included"),
+        integer("victim_count", "accounts it may attack, repeats included"),
+        integer("planned_flows", "flows expected from its start to its end"),
+        integer("flow_count", "its flows in this window, collateral included"),
     ),
     key=("campaign_id",),
     sort=("campaign_id",),
@@ -123,16 +123,18 @@ CAMPAIGN_CATALOGUE = Table(
 TRUTH_LABELS = Table(
     name="s4_flow_truth_labels_6B",
     state="S4",
-    meaning="What every flow really was, and why.",
+    meaning="Label of every flow, and its cause.",
     columns=(
         _FLOW,
         code("truth_label", "LEGIT, FRAUD or ABUSE", "truth_label"),
         code(
-            "truth_subtype", "LEGIT, the campaign's type, or the kind outside one", "truth_subtype"
+            "truth_subtype",
+            "LEGIT, the campaign's type, or one outside campaigns",
+            "truth_subtype",
         ),
         code("cause", "NONE for LEGIT; else CAMPAIGN, COLLATERAL, POSTURE or BACKGROUND", "cause"),
         integer("campaign_id", "set for CAMPAIGN and COLLATERAL", nullable=True),
-        code("tactic", "what was swapped for the attacker's own", "tactic"),
+        code("tactic", "which of device and endpoint is the attacker's", "tactic"),
     ),
     key=("flow_id",),
     sort=("flow_id",),
@@ -141,12 +143,12 @@ TRUTH_LABELS = Table(
 BANK_VIEW = Table(
     name="s4_flow_bank_view_6B",
     state="S4",
-    meaning="What the bank came to know of every flow, and when; legitimate flows included.",
+    meaning="Alert, dispute, chargeback and resolution of every flow, legitimate ones included.",
     columns=(
         _FLOW,
-        code("bank_status", "the strongest signal it got", "bank_status"),
-        code("resolution", "how the case ended; NONE without a case", "resolution"),
-        integer("alert_ts_utc", "its own detection, if any", nullable=True),
+        code("bank_status", "the strongest signal", "bank_status"),
+        code("resolution", "result of the case; NONE without a case", "resolution"),
+        integer("alert_ts_utc", "the bank's own alert, if any", nullable=True),
         integer("dispute_ts_utc", "the customer's dispute, if any", nullable=True),
         integer("chargeback_ts_utc", "the chargeback, if any", nullable=True),
     ),
@@ -156,12 +158,12 @@ BANK_VIEW = Table(
 CASE_TIMELINE = Table(
     name="s4_case_timeline_6B",
     state="S4",
-    meaning="Steps of every case; a case is about one flow and numbered by it.",
+    meaning="Steps of every case; a case is about one flow and has its number.",
     columns=(
-        integer("case_id", "the case: its flow's number"),
+        integer("case_id", "flow_id of the case's flow"),
         integer("case_seq", "1, 2, … within the case, in order of time"),
-        code("case_event", "what happened", "case_event"),
-        integer("ts_utc", "when, ms since 1970 UTC"),
+        code("case_event", "the step", "case_event"),
+        integer("ts_utc", "moment of the step, ms since 1970 UTC"),
     ),
     key=("case_id", "case_seq"),
     sort=("case_id", "case_seq"),

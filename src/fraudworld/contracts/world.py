@@ -15,7 +15,7 @@ SCHEME = code("scheme", "card network, bank rail or wallet", "scheme")
 PARTY_BASE = Table(
     name="s1_party_base_6A",
     state="S1",
-    meaning="The closed population: who exists, where, of which type and segment.",
+    meaning="The closed population: one row per party with type, segment, country and home.",
     columns=(
         integer("party_id", "dense from 1; contiguous inside a country"),
         PARTY_TYPE,
@@ -63,7 +63,7 @@ HOLDINGS = Table(
     columns=(
         integer("owner_party_id", "the owner"),
         ACCOUNT_TYPE,
-        integer("account_count", "accounts held, 1 to K_max"),
+        integer("account_count", "accounts held, 1 to the cap of the product"),
     ),
     key=("owner_party_id", "account_type"),
     sort=("owner_party_id", "account_type"),
@@ -84,7 +84,7 @@ INSTRUMENT_BASE = Table(
     meaning="One row per card, bank handle or wallet token, in order of account.",
     columns=(
         integer("instrument_id", "dense from 1"),
-        integer("account_id", "the account it moves money on"),
+        integer("account_id", "the account it pays from"),
         integer("owner_party_id", "owner of that account"),
         INSTRUMENT_TYPE,
         SCHEME,
@@ -95,7 +95,7 @@ INSTRUMENT_BASE = Table(
 INSTRUMENT_LINKS = Table(
     name="s3_account_instrument_links_6A",
     state="S3",
-    meaning="Account to instrument, one row per instrument.",
+    meaning="Links of accounts to instruments: one row per instrument.",
     columns=(
         integer("account_id", "the account"),
         integer("instrument_id", "the instrument"),

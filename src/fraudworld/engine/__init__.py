@@ -1,4 +1,4 @@
-"""Where the work runs: threads of this process, or a Dask cluster."""
+"""Engines: where tasks run, on threads of this process or on a Dask cluster."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fraudworld.engine.local import LocalEngine
 from fraudworld.engine.tasks import Engine
 
 MEMORY_SHARE = 1 / 12
-"""Of the machine's memory, for results: what is spilled costs a few per cent of the time."""
+"""Share of the machine's memory for results; spilling the rest costs a few per cent of time."""
 GIB = 1 << 30
 CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
@@ -27,7 +27,7 @@ def opened(
 
     memory: GiB of results that the local engine keeps in memory, by default `MEMORY_SHARE` of
     the machine's; scheduler: address of a Dask cluster, None for one in this process; scratch:
-    a folder of nobody else's, that the workers of a cluster must see under the same name.
+    a folder of this run alone, which the workers of a cluster must see under the same name.
     Raises as `DaskEngine` does.
     """
     if kind == "dask":
@@ -39,9 +39,9 @@ def opened(
 
 
 def machine_memory() -> int:
-    """Bytes this process may have: the machine's, or less in a container that is limited."""
+    """Bytes this process may use: the machine's memory, or the limit of its container."""
     limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     for file in map(Path, CGROUP_LIMITS):
-        if file.is_file() and (said := file.read_text("ascii").strip()).isdigit():
-            limits.append(int(said))
+        if file.is_file() and (limit := file.read_text("ascii").strip()).isdigit():
+            limits.append(int(limit))
     return min(limits)

@@ -1,12 +1,12 @@
-"""The engine of many machines: a Dask cluster, one in this process or one that is there.
+"""The engine of many machines: a Dask cluster, in this process or an existing one.
 
-A few rows of a round become one future, as Dask's share of a future is about a millisecond; what
-they made stays with the worker that made it, and is made again from its inputs where that worker
-is lost. Order, retries, copies between workers and release
-are Dask's. Ours is only what it cannot know: that the workers run this very code, that they see
-the folder parts are written to, and when to give up.
+Several rows of a round become one future, because Dask spends about a millisecond on each. The
+results stay with the worker that made them, and are made again from their inputs where that
+worker is lost. Order, retries, copies between workers and release are Dask's. Ours is what Dask
+cannot know: whether the workers run this very code, whether they see the folder that parts are
+written to, and when to give up.
 
-Workers need the environment of this process, the scheduler too: it unpickles what it passes on.
+Workers and scheduler need the environment of this process: both unpickle our objects.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import secrets
 import time
 import uuid
 import warnings
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError
 from concurrent.futures import wait as wait_for
 from contextlib import ExitStack, suppress
@@ -26,25 +26,37 @@ from functools import partial
 from ipaddress import IPv4Network
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from fraudworld.engine.results import bytes_in
+from fraudworld.engine.tasks import Item
 from fraudworld.engine.workers import Versions, answer, compare, differ, stamp
 from fraudworld.errors import InputError, LostError
 from fraudworld.extras import needs
 
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+S = TypeVar("S")
+Row = tuple[object, ...]
+Work = Awaitable[Any]
+Future = Any
+"""A future of Dask, which has no types."""
+Client = Any
+"""A client of Dask, which has no types."""
+
 LOOPBACK = str(IPv4Network("127.0.0.0/8")[1])
 CONNECT_S = 15.0
-"""Seconds within which a scheduler has to answer."""
+"""Seconds a scheduler has to answer."""
 PATIENCE_S = 60.0
-"""Seconds without a scheduler, or without one worker that runs, after which a run gives up;
-what restarts workers usually takes a few."""
+"""Seconds without a scheduler or without a running worker after which a run gives up; a
+supervisor usually restarts workers within a few."""
 LARGE = 1 << 16
-"""Bytes of a task's constants from which they are a result of their own."""
+"""Bytes of a task's constants from which they are sent once to each worker, not with every
+future."""
 PULSE_S = 2.0
-"""Seconds between two looks at the cluster while waiting."""
+"""Seconds between two polls of the cluster while waiting."""
 IN_PROCESS = {
-    # One worker that shares our memory: nothing to spill, to steal or to copy.
+    # One worker in this process shares its memory: spilling, stealing and copying have no use.
     **dict.fromkeys(
         (f"distributed.worker.memory.{limit}" for limit in ("target", "spill", "pause")), False
     ),
@@ -56,25 +68,25 @@ IN_PROCESS = {
 
 
 ALONE = 1
-"""Rows per thread that are futures of their own, at the begin of a round: where rows come by
-size, the largest stand there."""
+"""Rows per thread that are futures of their own, at the start of a round: rows sorted by size
+start with the largest."""
 FUTURES = 4
-"""Futures per thread that the other rows of a round become …"""
+"""Futures per thread for the other rows of a round …"""
 MOST_ROWS = 16
-"""… of so many rows at most: a future's rows are in memory together."""
+"""… of at most this many rows: all rows of a future are in memory at once."""
 LATER = -1
-"""Priority of tasks that nothing but the end waits for."""
+"""Priority of tasks whose results no other task needs."""
 
 
-class Held:
-    """Results of the rows of a future that stay on the worker, and for `run` their summaries.
+class RowResults:
+    """Results of the rows of a future, which stay on the worker, and for `run` their summaries.
 
-    Tells Dask its size: by it results are placed, moved and spilled.
+    Reports its size to Dask, which places, moves and spills results by it.
     """
 
     __slots__ = ("kept", "size", "summaries")
 
-    def __init__(self, kept: Sequence[Any], summaries: Sequence[Any] = ()) -> None:
+    def __init__(self, kept: Sequence[object], summaries: Sequence[object] = ()) -> None:
         self.kept = kept
         self.summaries = summaries
         self.size = bytes_in(list(kept))
@@ -84,30 +96,34 @@ class Held:
 
 
 @dataclass(frozen=True)
-class DaskItem:
-    """One row's share of a future."""
+class DaskItem(Item[R_co]):
+    """The result of one row of a future."""
 
-    future: Any
+    future: Future
     row: int
 
 
 @dataclass(frozen=True)
 class Pick:
-    """Stands for an item among a row's arguments: row `row` of input `source` of the future."""
+    """Placeholder of an item among a row's arguments: row `row` of input `source` of the future."""
 
     source: int
     row: int
 
 
+Law = Callable[..., object] | RowResults
+"""A task, or the result that holds it."""
+
+
 class DaskEngine:
     """Runs tasks on a Dask cluster: the one at `scheduler`, or one of `workers` threads here.
 
-    scratch: a folder that every worker sees under the same name; it is made, and the check
-    of that writes to it. Raises InputError where the extra is missing
-    (`6A.CLI.EXTRA_MISSING`), the scheduler does not answer (`SCHEDULER_UNREACHABLE`), has no
-    workers (`NO_WORKERS`) or such that run other code (`WORKERS_DIFFER`) or do not see the
-    folder (`FOLDER_NOT_SHARED`). Whatever is asked of it later raises LostError
-    `6A.ENGINE.SCHEDULER_LOST` or `6A.ENGINE.WORKERS_LOST` where they are gone for good.
+    scratch: a folder that every worker sees under the same name; it is created, and files are
+    written to test this. Raises InputError where the extra is missing
+    (`6A.CLI.EXTRA_MISSING`), the scheduler does not answer (`6A.CLI.SCHEDULER_UNREACHABLE`), has
+    no workers (`6A.CLI.NO_WORKERS`), or its workers run other code (`6A.CLI.WORKERS_DIFFER`) or
+    do not see the folder (`6A.CLI.FOLDER_NOT_SHARED`). Every later call raises LostError
+    `6A.ENGINE.SCHEDULER_LOST` or `6A.ENGINE.WORKERS_LOST` once they are gone for good.
     """
 
     def __init__(
@@ -133,36 +149,36 @@ class DaskEngine:
             raise
 
     def submit(
-        self, task: Callable[..., Any], *columns: Iterable[Any], later: bool = False
-    ) -> list[Any]:
-        made = self._round(_keep, task, columns, LATER if later else 0)
-        return [item for items in made for item in items]
+        self, task: Callable[..., R], *columns: Iterable[object], later: bool = False
+    ) -> list[Item[R]]:
+        by_future = self._round(_keep, task, columns, LATER if later else 0)
+        return [DaskItem(*place) for places in by_future for place in places]
 
-    def collect(self, task: Callable[..., Any], *columns: Iterable[Any]) -> list[Any]:
+    def collect(self, task: Callable[..., R], *columns: Iterable[object]) -> list[R]:
         return self.fetch(self.submit(task, *columns))
 
     def run(
-        self, task: Callable[..., tuple[Any, Any]], *columns: Iterable[Any]
-    ) -> tuple[list[Any], list[Any]]:
-        made = self._round(_both, task, columns)
-        futures = [items[0].future for items in made]
-        if self._here:  # a result of this process comes as it is: nothing is moved
-            summaries = [held.summaries for held in self._results(futures)]
+        self, task: Callable[..., tuple[R, S]], *columns: Iterable[object]
+    ) -> tuple[list[Item[R]], list[S]]:
+        by_future = self._round(_split, task, columns)
+        futures = [places[0][0] for places in by_future]
+        if self._here:  # results of this process are returned as they are, without a copy
+            summaries = [rows.summaries for rows in self._results(futures)]
         else:
             summaries = self._results(
-                self._submit("told", _summary, [(future,) for future in futures])
+                self._submit("summary", _summary, [(future,) for future in futures])
             )
-        return [item for items in made for item in items], [
-            row for rows in summaries for row in rows
-        ]
+        items: list[Item[R]] = [DaskItem(*place) for places in by_future for place in places]
+        return items, [row for rows in summaries for row in rows]
 
-    def fetch(self, items: Sequence[Any]) -> list[Any]:
-        futures = {item.future.key: item.future for item in items}
-        held = dict(zip(futures, self._results(list(futures.values())), strict=True))
-        return [held[item.future.key].kept[item.row] for item in items]
+    def fetch(self, items: Sequence[Item[R]]) -> list[R]:
+        placed = [_dask(item) for item in items]
+        futures = {item.future.key: item.future for item in placed}
+        results = dict(zip(futures, self._results(list(futures.values())), strict=True))
+        return [results[item.future.key].kept[item.row] for item in placed]
 
-    def check(self, items: Sequence[Any]) -> None:
-        futures = {item.future.key: item.future for item in items}
+    def check(self, items: Sequence[Item[object]]) -> None:
+        futures = {item.future.key: item.future for item in map(_dask, items)}
         done = [f for f in futures.values() if f.status in ("error", "cancelled", "lost")]
         if done:
             self._results(done[:1])
@@ -180,40 +196,40 @@ class DaskEngine:
 
     def _round(
         self,
-        run: Callable[..., Any],
-        task: Callable[..., Any],
-        columns: Sequence[Iterable[Any]],
+        run: Callable[..., RowResults],
+        task: Callable[..., object],
+        columns: Sequence[Iterable[object]],
         priority: int = 0,
-    ) -> list[list[DaskItem]]:
-        """Start `task` for every row, by way of `run`, which says what becomes of its result.
+    ) -> list[list[tuple[Future, int]]]:
+        """Starts `task` for every row; `run` executes the rows of one future.
 
-        Returns the items of every future.
+        Returns, by future, the future and the row number of each of its rows.
         """
         name, rows = _name(task), list(zip(*columns, strict=True))
-        law: Any = task
+        law: object = task
         if bytes_in(task) >= LARGE:
-            # Once to every worker that needs it, not once with every future.
-            (law,) = self._submit(f"law of {name}", _given, [(task,)])
+            (law,) = self._submit(f"law of {name}", _constant, [(task,)])
         cuts = _cuts(len(rows), self.workers)
         plans = [_plan(rows[low:high]) for low, high in cuts]
         futures = self._submit(
             name, partial(run, stamp()), [(law, plan, sources) for plan, sources in plans], priority
         )
         return [
-            [DaskItem(future, row) for row in range(high - low)]
+            [(future, row) for row in range(high - low)]
             for future, (low, high) in zip(futures, cuts, strict=True)
         ]
 
     def _submit(
         self,
         name: str,
-        task: Callable[..., Any],
-        rows: Sequence[tuple[Any, ...]],
+        task: Callable[..., object],
+        rows: Sequence[Row],
         priority: int = 0,
-    ) -> list[Any]:
+    ) -> list[Future]:
+        """One future a row."""
         if self._gone is not None:
             raise self._gone
-        # Keys of one round differ by their last place only, so that Dask knows them for one.
+        # Keys of a round differ in their last element only, so that Dask groups them.
         self._rounds += 1
         name = f"{name}-{self._id}-{self._rounds}"
         if not rows:
@@ -221,25 +237,25 @@ class DaskEngine:
         keys = [(name, i) for i in range(len(rows))]
         distributed = needs("distributed")
         try:
-            found: list[Any] = self._client.map(
+            futures: list[Future] = self._client.map(
                 task, *zip(*rows, strict=True), key=keys, pure=False, priority=priority
             )
-            return found
+            return futures
         except distributed.client.ClosedClientError as error:
             raise self._lost("SCHEDULER", "the connection broke") from error
 
-    def _results(self, futures: Sequence[Any]) -> list[Any]:
-        """The values of futures. Raises what a task died of, and LostError."""
+    def _results(self, futures: Sequence[Future]) -> list[Any]:
+        """The values of futures. Raises the exception of a task, or LostError."""
         if self._gone is not None:
             raise self._gone
         distributed = needs("distributed")
         try:
-            found: list[Any] = self._wait(
+            values: list[Any] = self._wait(
                 self._client.gather(list(futures), asynchronous=True), self._patience
             )
-            return found
+            return values
         except distributed.scheduler.KilledWorker as error:
-            raise self._lost("WORKERS", "every worker that tried one task died of it") from error
+            raise self._lost("WORKERS", "every worker that ran one task died") from error
         except (
             CancelledError,
             distributed.comm.CommClosedError,
@@ -248,10 +264,10 @@ class DaskEngine:
             connection = self._client.status != "running" or "connection" in str(error)
             if connection or isinstance(error, distributed.comm.CommClosedError):
                 raise self._lost("SCHEDULER", "the connection broke") from error
-            raise self._lost("WORKERS", "the cluster let go of their results") from error
+            raise self._lost("WORKERS", "the cluster dropped their results") from error
 
-    def _wait(self, work: Coroutine[Any, Any, Any], patience: float) -> Any:
-        """What `work` returns on the client's loop; LostError where there is nobody to do it."""
+    def _wait(self, work: Work, patience: float) -> Any:
+        """The result of `work` on the client's loop; LostError where no worker can do it."""
         job = self._soon(work)
         alone_since = silent_since = None
         try:
@@ -279,34 +295,35 @@ class DaskEngine:
             asked.cancel()
             return None
 
-    def _soon(self, work: Coroutine[Any, Any, Any]) -> Any:
+    def _soon(self, work: Work) -> Any:
+        """Schedules `work` on the client's loop."""
         return asyncio.run_coroutine_threadsafe(_awaited(work), self._client.loop.asyncio_loop)
 
     def _lost(self, who: str, why: str) -> LostError:
-        """Remember that it is over: whatever is asked afterwards gets the same answer."""
+        """Marks the engine as lost, so that every later call raises the same error."""
         what = {"SCHEDULER": "the scheduler is lost", "WORKERS": "all workers are lost"}[who]
         self._gone = LostError(
             f"6A.ENGINE.{who}_LOST",
             f"{what}: {why}",
             where=self._where,
             remedy="nothing was published; start the cluster again, then the same command: it "
-            "begins anew and ends with the same digests",
+            "starts over and ends with the same digests",
         )
         return self._gone
 
-    def _start(self, workers: int, scratch: Path) -> Any:
+    def _start(self, workers: int, scratch: Path) -> Client:
         """A client of a cluster that is one worker in this process."""
         distributed = needs("distributed")
         self._settle(IN_PROCESS)
-        nobody = f"{LOOPBACK}:0"  # Dask opens ports for web pages; said, they are not public
+        private = f"{LOOPBACK}:0"  # Dask opens ports for its web pages: keep them local
         cluster = self._open.enter_context(
             distributed.LocalCluster(
                 n_workers=1,
                 threads_per_worker=workers,
                 processes=False,
                 memory_limit=0,
-                dashboard_address=nobody,
-                worker_dashboard_address=nobody,
+                dashboard_address=private,
+                worker_dashboard_address=private,
                 scheduler_kwargs={"dashboard": False},
                 local_directory=str(scratch),
                 silence_logs=logging.CRITICAL,
@@ -314,12 +331,13 @@ class DaskEngine:
         )
         return self._open.enter_context(distributed.Client(cluster, set_as_default=False))
 
-    def _connect(self, scheduler: str) -> Any:
+    def _connect(self, scheduler: str) -> Client:
+        """A client of an existing cluster."""
         distributed = needs("distributed")
         self._settle({})
         try:
             with warnings.catch_warnings():
-                # Of Dask's own dependencies; what matters to us is compared below.
+                # Dask warns of versions of its own dependencies; ours are compared below.
                 warnings.simplefilter("ignore")
                 client = distributed.Client(scheduler, timeout=CONNECT_S, set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
@@ -334,17 +352,17 @@ class DaskEngine:
         self._open.callback(_close, client)
         return client
 
-    def _settle(self, values: Mapping[str, Any]) -> None:
-        """Dask as we want it while this engine is open: quiet, and not warning of size."""
+    def _settle(self, values: Mapping[str, object]) -> None:
+        """Configures Dask while this engine is open: no logging, no warnings of large graphs."""
         config, utils = needs("dask.config"), needs("distributed.utils")
         large = {"distributed.admin.large-graph-warning-threshold": "1 PiB"}
         self._open.enter_context(config.set({**large, **values}))
         self._open.enter_context(utils.silence_logging_cmgr(logging.CRITICAL))
 
     def _check_workers(self, scratch: Path) -> int:
-        """All workers run our code and see `scratch`; returns their threads."""
+        """Checks that all workers run our code and see `scratch`; returns their threads."""
         try:
-            self._results(self._submit("told", _summary, [(Held([]),)]))
+            self._results(self._submit("summary", _summary, [(RowResults([]),)]))
         except LostError as error:
             raise InputError(
                 "6A.CLI.NO_WORKERS",
@@ -373,15 +391,17 @@ class DaskEngine:
                 )
         return sum(self._wait(self._client.scheduler.ncores(), CONNECT_S).values())
 
-    def _everywhere(self, function: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
-        """What every worker returns or raises; those that went away meanwhile are left out."""
-        asked = self._client.run(function, *arguments, asynchronous=True, on_error="return")
-        found = self._wait(asked, CONNECT_S)
-        return {w: found[w] for w in sorted(found) if not isinstance(found[w], OSError)}
+    def _everywhere(
+        self, function: Callable[..., R], *arguments: object
+    ) -> dict[str, R | Exception]:
+        """What every worker returns or raises, without workers that left meanwhile."""
+        work = self._client.run(function, *arguments, asynchronous=True, on_error="return")
+        answers = self._wait(work, CONNECT_S)
+        return {w: answers[w] for w in sorted(answers) if not isinstance(answers[w], OSError)}
 
 
 def _cuts(rows: int, threads: int) -> list[tuple[int, int]]:
-    """Which rows of a round go together: (first, after the last) of every future."""
+    """Rows of every future of a round: (first, after the last)."""
     alone = min(rows, ALONE * threads)
     size = min(max(-(-(rows - alone) // (FUTURES * threads)), 1), MOST_ROWS)
     return [
@@ -390,75 +410,89 @@ def _cuts(rows: int, threads: int) -> list[tuple[int, int]]:
     ]
 
 
-def _plan(rows: Sequence[tuple[Any, ...]]) -> tuple[list[Any], list[Any]]:
-    """Rows with picks instead of items, and the futures these pick from."""
-    sources: dict[Any, int] = {}
-    futures: list[Any] = []
+def _plan(rows: Sequence[Row]) -> tuple[list[object], list[Future]]:
+    """Rows with picks instead of items, and the futures they pick from."""
+    sources: dict[object, int] = {}
+    futures: list[Future] = []
 
-    def bound(argument: Any) -> Any:
+    def bound(argument: object) -> object:
         if isinstance(argument, DaskItem):
             key = argument.future.key
             if key not in sources:
                 sources[key] = len(futures)
                 futures.append(argument.future)
             return Pick(sources[key], argument.row)
-        if type(argument) in (list, tuple):
-            return type(argument)(map(bound, argument))
+        if type(argument) is list:
+            return [bound(element) for element in argument]
+        if type(argument) is tuple:
+            return tuple(bound(element) for element in argument)
         return argument
 
     return [bound(row) for row in rows], futures
 
 
-def _keep(expected: Versions, law: Any, plan: list[Any], sources: list[Held]) -> Held:
-    return Held(_run(expected, law, plan, sources))
+def _keep(expected: Versions, law: Law, plan: list[Row], sources: list[RowResults]) -> RowResults:
+    """On the worker: the rows of a future of `submit`."""
+    return RowResults(_run(expected, law, plan, sources))
 
 
-def _both(expected: Versions, law: Any, plan: list[Any], sources: list[Held]) -> Held:
+def _split(expected: Versions, law: Law, plan: list[Row], sources: list[RowResults]) -> RowResults:
+    """On the worker: the rows of a future of `run`."""
     kept, summaries = zip(*_run(expected, law, plan, sources), strict=True)
-    return Held(kept, summaries)
+    return RowResults(kept, summaries)
 
 
-def _run(expected: Versions, law: Any, plan: list[Any], sources: list[Held]) -> list[Any]:
-    # Workers may join at any time, so each future asks where it is.
+def _run(expected: Versions, law: Law, plan: list[Row], sources: list[RowResults]) -> list[Any]:
+    # Workers may join at any time, so each future compares versions.
     compare("a worker", expected, stamp())
-    task = law.kept[0] if isinstance(law, Held) else law
+    task: Any = law.kept[0] if isinstance(law, RowResults) else law
 
-    def value(argument: Any) -> Any:
+    def value(argument: object) -> object:
         if isinstance(argument, Pick):
             return sources[argument.source].kept[argument.row]
-        if type(argument) in (list, tuple):
-            return type(argument)(map(value, argument))
+        if type(argument) is list:
+            return [value(element) for element in argument]
+        if type(argument) is tuple:
+            return tuple(value(element) for element in argument)
         return argument
 
     return [task(*map(value, row)) for row in plan]
 
 
-def _given(task: Any) -> Held:
-    return Held([task])
+def _constant(task: object) -> RowResults:
+    """On a worker: holds a task with large constants for the futures that run it."""
+    return RowResults([task])
 
 
-def _summary(held: Held) -> Sequence[Any]:
-    return held.summaries
+def _summary(results: RowResults) -> Sequence[object]:
+    """On the worker: the summaries of a future's rows."""
+    return results.summaries
 
 
-def _name(task: Callable[..., Any]) -> str:
-    """The function inside partials: what Dask's own pages show."""
+def _dask(item: Item[R]) -> DaskItem[R]:
+    if not isinstance(item, DaskItem):
+        raise TypeError(f"an item of another engine: {type(item).__name__}")
+    return item
+
+
+def _name(task: Callable[..., object]) -> str:
+    """Name of the function inside partials, for Dask's own pages."""
     while isinstance(task, partial):
         task = task.func
     return task.__name__.strip("_")
 
 
-async def _awaited(work: Any) -> Any:
+async def _awaited(work: Work) -> Any:
     return await work
 
 
 def _unheard(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """What Dask's own tasks end with when we stop waiting for them is no news."""
+    """Ignores the exception that ends Dask's own tasks when we stop waiting for them."""
     if type(context.get("exception")).__name__ != "AllExit":
         loop.default_exception_handler(context)
 
 
-def _close(client: Any) -> None:
-    """Let go of a cluster, which may be gone."""
+def _close(client: Client) -> None:
+    """Disconnects from a cluster, which may be gone."""
     with suppress(Exception):
         client.close(timeout=CONNECT_S)

@@ -1,7 +1,6 @@
 """The engine of one machine: threads of this process.
 
-Kernels release the interpreter lock, so threads are enough, and what they share they share
-without copying.
+Kernels release the interpreter lock, so threads suffice, and they share results without copies.
 """
 
 from __future__ import annotations
@@ -11,28 +10,32 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TypeVar
 
 from fraudworld.engine.results import Kept, Results
 from fraudworld.engine.tasks import Item
 
+R = TypeVar("R")
+S = TypeVar("S")
+Row = tuple[object, ...]
 
-class LocalItem:
-    """A result that is kept, or on its way."""
 
-    __slots__ = ("held",)
+class LocalItem(Item[R]):
+    """A result that is kept, or still being made."""
 
-    def __init__(self, held: Kept | Future[Kept]) -> None:
-        self.held = held
+    __slots__ = ("result",)
 
-    def get(self) -> Any:
-        """The value, once it is there. Raises what the task died of."""
-        held = self.held
-        return (held if isinstance(held, Kept) else held.result()).get()
+    def __init__(self, result: Kept[R] | Future[Kept[R]]) -> None:
+        self.result = result
+
+    def get(self) -> R:
+        """The value, once it is there. Raises the exception of the task."""
+        result = self.result
+        return (result if isinstance(result, Kept) else result.result()).get()
 
 
 class LocalEngine:
-    """Runs tasks on threads, in the order they were asked for.
+    """Runs tasks on threads, in the order they were submitted.
 
     memory: bytes of results kept in memory; beyond them results go to files in `scratch`.
     """
@@ -47,63 +50,61 @@ class LocalEngine:
         self._closed = False
 
     def submit(
-        self, task: Callable[..., Any], *columns: Iterable[Any], later: bool = False
-    ) -> list[Item]:
-        # A task waits for its inputs on its own thread. They were asked for before it, and
-        # a pool starts tasks in order, so what it waits for is running or done; what comes
-        # later is waited for by nothing but the end.
+        self, task: Callable[..., R], *columns: Iterable[object], later: bool = False
+    ) -> list[Item[R]]:
+        # A task waits for its inputs on its own thread. They were submitted before it and a pool
+        # starts tasks in order, so its inputs are running or done. No task waits for `later` ones.
         pool = self._later if later else self._pool
         return [LocalItem(pool.submit(self._kept, task, row)) for row in zip(*columns, strict=True)]
 
-    def collect(self, task: Callable[..., Any], *columns: Iterable[Any]) -> list[Any]:
-        return self._all(_run, task, columns)
+    def collect(self, task: Callable[..., R], *columns: Iterable[object]) -> list[R]:
+        return self._all(lambda row: _run(task, row), columns)
 
     def run(
-        self, task: Callable[..., tuple[Any, Any]], *columns: Iterable[Any]
-    ) -> tuple[list[Item], list[Any]]:
-        done = self._all(self._split, task, columns)
-        return [LocalItem(kept) for kept, _ in done], [summaries for _, summaries in done]
+        self, task: Callable[..., tuple[R, S]], *columns: Iterable[object]
+    ) -> tuple[list[Item[R]], list[S]]:
+        done = self._all(lambda row: self._split(task, row), columns)
+        return [LocalItem(kept) for kept, _ in done], [summary for _, summary in done]
 
-    def fetch(self, items: Sequence[Any]) -> list[Any]:
-        return [item.get() for item in items]
+    def fetch(self, items: Sequence[Item[R]]) -> list[R]:
+        return [_local(item).get() for item in items]
 
-    def check(self, items: Sequence[Any]) -> None:
+    def check(self, items: Sequence[Item[object]]) -> None:
         for item in items:
-            if isinstance(item.held, Future) and item.held.done():
-                item.held.result()
+            result = _local(item).result
+            if isinstance(result, Future) and result.done():
+                result.result()
 
-    def _all(
-        self, run: Callable[..., Any], task: Callable[..., Any], columns: tuple[Iterable[Any], ...]
-    ) -> list[Any]:
-        """`run(task, row)` of every row; raises what the first row died of that did."""
+    def _all(self, run: Callable[[Row], R], columns: tuple[Iterable[object], ...]) -> list[R]:
+        """`run(row)` of every row; re-raises the exception of the first row that failed."""
         rows = list(zip(*columns, strict=True))
-        done: list[Any] = [None] * len(rows)
-        died: list[tuple[int, BaseException]] = []
+        done: dict[int, R] = {}
+        errors: list[tuple[int, BaseException]] = []
         following = iter(range(len(rows)))
 
         def work() -> None:
-            # Rows are many and short: a thread that is free takes the next one itself.
+            # Rows are many and short: a free thread takes the next one itself.
             for i in following:
-                if died or self._closed:
+                if errors or self._closed:
                     return
                 try:
-                    done[i] = run(task, rows[i])
+                    done[i] = run(rows[i])
                 except BaseException as error:
-                    died.append((i, error))
+                    errors.append((i, error))
 
         threads = [self._pool.submit(work) for _ in range(min(self.workers, len(rows)))]
         for thread in threads:
             thread.result()
-        if died:
-            raise min(died, key=itemgetter(0))[1]
-        return done
+        if errors:
+            raise min(errors, key=itemgetter(0))[1]
+        return [done[i] for i in range(len(rows))]
 
-    def _kept(self, task: Callable[..., Any], row: tuple[Any, ...]) -> Kept:
+    def _kept(self, task: Callable[..., R], row: Row) -> Kept[R]:
         return self._results.put(_run(task, row))
 
-    def _split(self, task: Callable[..., Any], row: tuple[Any, ...]) -> tuple[Kept, Any]:
-        kept, summaries = _run(task, row)
-        return self._results.put(kept), summaries
+    def _split(self, task: Callable[..., tuple[R, S]], row: Row) -> tuple[Kept[R], S]:
+        result, summary = _run(task, row)
+        return self._results.put(result), summary
 
     def __enter__(self) -> LocalEngine:
         return self
@@ -119,13 +120,22 @@ class LocalEngine:
             pool.shutdown(cancel_futures=True)
 
 
-def _run(task: Callable[..., Any], row: tuple[Any, ...]) -> Any:
+def _local(item: Item[R]) -> LocalItem[R]:
+    if not isinstance(item, LocalItem):
+        raise TypeError(f"an item of another engine: {type(item).__name__}")
+    return item
+
+
+def _run(task: Callable[..., R], row: Row) -> R:
     return task(*map(_value, row))
 
 
-def _value(argument: Any) -> Any:
+def _value(argument: object) -> object:
+    """An argument with its items replaced by their values."""
     if isinstance(argument, LocalItem):
         return argument.get()
-    if type(argument) in (list, tuple):
-        return type(argument)(map(_value, argument))
+    if type(argument) is list:
+        return [_value(element) for element in argument]
+    if type(argument) is tuple:
+        return tuple(_value(element) for element in argument)
     return argument

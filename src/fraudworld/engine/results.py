@@ -1,7 +1,7 @@
-"""Results of tasks in memory up to a limit, the longest unused ones in files beyond it.
+"""Results of tasks: in memory up to a limit, the oldest ones in files beyond it.
 
-A spilled result is read back through a private memory map: arrays come back without a
-copy, may be written to, and leave memory with the last reference to them.
+A spilled result is read back through a private memory map: its arrays are not copied, may be
+written to, and leave memory with the last reference to them.
 """
 
 from __future__ import annotations
@@ -15,63 +15,66 @@ import weakref
 from collections import OrderedDict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
+
+R = TypeVar("R")
 
 ALIGNMENT = 64
 """Bytes; every array of a spilled result starts at a multiple."""
 
 SMALL = 1 << 16
-"""Results below so many bytes are not worth a file."""
+"""Bytes below which a result is never spilled."""
 
 GIVE_BACK = 1 << 28
-"""Bytes spilled between two times that freed memory goes back to the system: page after page of
-it has to be looked at, and touched anew by whoever needs it next."""
+"""Bytes spilled between two calls of malloc_trim: it walks all free pages, which fault again when
+they are next used."""
 
 
-class Kept:
+class Kept(Generic[R]):
     """One result: in memory, or in a file."""
 
-    def __init__(self, value: Any, size: int) -> None:
-        self._value: tuple[Any] | None = (value,)
+    def __init__(self, value: R, size: int) -> None:
+        self._value: tuple[R] | None = (value,)
         self._file: Path | None = None
         self.size = size
 
-    def get(self) -> Any:
-        """The value; from its file a new copy each time."""
+    def get(self) -> R:
+        """The value; from its file a new copy at each call."""
         held, file = self._value, self._file
         if held is not None:
             return held[0]
         assert file is not None
-        return _load(file)
+        value: R = _load(file)
+        return value
 
     def spill(self, file: Path) -> None:
-        """Move the value into `file`."""
+        """Moves the value into `file`."""
         held = self._value
         if held is None:
             return
         _save(held[0], file)
-        # In this order: whoever finds no value finds a file.
+        # In this order: a reader that sees no value sees the file.
         self._file = file
         self._value = None
 
 
 class Results:
-    """Keeps results; those beyond `limit` bytes go to `folder`, the longest unused first."""
+    """Keeps results; beyond `limit` bytes the oldest go to files in `folder`."""
 
     def __init__(self, limit: int | None, folder: Path | None) -> None:
         self._limit = limit if folder is not None else None
         self._folder = folder
         self._lock = threading.RLock()
         self._number = itertools.count()
-        self._live: OrderedDict[int, weakref.ref[Kept]] = OrderedDict()
+        self._live: OrderedDict[int, weakref.ref[Kept[Any]]] = OrderedDict()
         self._bytes = 0
         self.spilled = 0
         self._given_back = 0
 
-    def put(self, value: Any) -> Kept:
-        """Keep a value for as long as somebody holds what is returned."""
+    def put(self, value: R) -> Kept[R]:
+        """Keeps a value until the last reference to what is returned goes."""
         if self._limit is None:
             return Kept(value, 0)
         kept = Kept(value, bytes_in(value))
@@ -99,7 +102,7 @@ class Results:
                     return
                 number, reference = self._live.popitem(last=False)
                 kept = reference()
-                if kept is None:  # its finaliser is about to come here
+                if kept is None:  # collected: its finaliser is about to run
                     self._live[number] = reference
                     self._live.move_to_end(number, last=False)
                     return
@@ -119,25 +122,26 @@ class Results:
         return self._folder / f"{number}.result"
 
 
-def bytes_in(value: Any) -> int:
+def bytes_in(value: object) -> int:
     """Bytes of the arrays inside a result, or inside the constants of a task."""
-    total, left = 0, [value]
-    while left:
-        value = left.pop()
+    total, stack = 0, [value]
+    while stack:
+        value = stack.pop()
         if isinstance(value, np.ndarray):
             total += value.nbytes
         elif isinstance(value, list | tuple):
-            left.extend(value)
+            stack.extend(value)
         elif isinstance(value, dict):
-            left.extend(value.values())
+            stack.extend(value.values())
         elif isinstance(value, partial):
-            left += [*value.args, *value.keywords.values()]
+            stack += [*value.args, *value.keywords.values()]
         elif hasattr(type(value), "__dataclass_fields__"):
-            left.extend(vars(value).values())
+            stack.extend(vars(value).values())
     return total
 
 
-def _save(value: Any, file: Path) -> None:
+def _save(value: object, file: Path) -> None:
+    """Writes the sizes, the pickle without buffers, and every buffer at an aligned offset."""
     buffers: list[pickle.PickleBuffer] = []
     shell = pickle.dumps(value, protocol=5, buffer_callback=buffers.append)
     raw = [b.raw() for b in buffers]
@@ -151,6 +155,7 @@ def _save(value: Any, file: Path) -> None:
 
 
 def _load(file: Path) -> Any:
+    """Reads what `_save` wrote, its buffers as views of a private memory map."""
     with file.open("rb") as source:
         data = memoryview(mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_COPY))
     table_size, shell_size = (int(n) for n in np.frombuffer(data[:16], dtype=np.int64))
@@ -166,7 +171,7 @@ def _load(file: Path) -> Any:
 
 
 def _return_freed_memory() -> None:
-    """Ask the C library to give back what it holds freed; elsewhere than glibc a no-op."""
+    """Makes glibc return freed memory to the system; a no-op under other C libraries."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)

@@ -1,4 +1,4 @@
-"""How the parties are cut: contiguous ranges that a worker can hold in memory."""
+"""Shards: contiguous ranges of parties that fit a worker's memory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 ATOM = 1024
-"""Parties of one country that are never cut apart: homes and firms live inside an atom."""
+"""Parties of one country that are never cut apart; a home or firm lies inside one atom."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,10 @@ class Shard:
 
 
 def cut(country_start: Iterable[int], parties_per_shard: int | None) -> tuple[Shard, ...]:
-    """Contiguous party ranges inside countries, whole atoms each.
+    """Cuts every country into contiguous ranges of whole atoms.
 
-    `parties_per_shard` is rounded up to atoms; None makes one shard a country.
+    country_start: first party of every country, and the number of parties. parties_per_shard is
+    rounded up to atoms; None makes one shard a country.
     """
     bounds = [int(b) for b in country_start]
     shards = []

@@ -1,4 +1,4 @@
-"""Whether workers fit: the same code and libraries as here, and the same folder."""
+"""Whether workers run the same code and libraries as this process, and see the same folder."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import fraudworld
 from fraudworld.errors import InputError
 
 LIBRARIES = ("numpy", "numba", "pyarrow")
-"""What values and bytes depend on besides our own code."""
+"""Libraries that values or bytes depend on."""
 
 Versions = dict[str, str]
 
 
 @cache
 def stamp() -> Versions:
-    """What a result may depend on: versions, and a digest of the code itself."""
+    """Versions a result may depend on, and a digest of our own code."""
     code = hashlib.sha256()
     folder = Path(fraudworld.__file__).parent
     for file in sorted(folder.rglob("*.py")):
@@ -35,9 +35,9 @@ def stamp() -> Versions:
 
 
 def answer(folder: str, nonce: str) -> str | None:
-    """Read `nonce` from the file of that name, write it to another; the name of that one.
+    """Reads the file `nonce`, writes its text to a new file, and returns the new name.
 
-    None where the folder, or what was written to it elsewhere, is not to be seen here.
+    None where the folder, or a file another machine wrote into it, is not visible here.
     """
     place = Path(folder)
     try:
@@ -51,14 +51,14 @@ def answer(folder: str, nonce: str) -> str | None:
 
 
 def compare(worker: str, ours: Versions, theirs: Versions) -> None:
-    """Raise InputError `6A.CLI.WORKERS_DIFFER` unless both are the same."""
+    """Raises InputError `6A.CLI.WORKERS_DIFFER` unless both are equal."""
     for name, version in ours.items():
         if theirs.get(name) != version:
             raise differ(worker, f"it has {name} {theirs.get(name)}, this process {version}")
 
 
 def differ(worker: str, what: str) -> InputError:
-    """Results of `worker` would be those of other code."""
+    """The error of a worker that would compute with other code."""
     return InputError(
         "6A.CLI.WORKERS_DIFFER",
         what,

@@ -1,7 +1,7 @@
-"""Taking a world along: `export` writes one format into a folder of its own.
+"""Writes a published world in the format of another tool, into a new folder.
 
-A format is a function (world, folder, observable) in the visible list FORMATS. With
-`observable` nothing only the generator knows is written: no role table, no role column.
+A format is a function (world, folder, observable) in the list FORMATS. With `observable`, it
+writes only what a bank could observe: no role table and no role column.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ BY_FORMAT = {f.name: f for f in FORMATS}
 
 
 def export(world: World, to: str, dest: Path, *, observable: bool = False) -> Path:
-    """Write `world` as format `to` into the new folder `dest`; all of it or nothing.
+    """Writes `world` in the format `to` into the new folder `dest`, atomically.
 
-    Raises InputError for an unknown format, a missing library or a disk that does not take
-    it, RefusedError where `dest` exists.
+    Raises InputError for an unknown format, a missing library or a failed write, and
+    RefusedError where `dest` exists.
     """
     if to not in BY_FORMAT:
         raise InputError(
@@ -58,7 +58,7 @@ def export(world: World, to: str, dest: Path, *, observable: bool = False) -> Pa
     if os.path.lexists(dest):
         raise RefusedError(
             "6A.CLI.EXPORT_EXISTS",
-            "something is already here",
+            "the folder exists already",
             where=str(dest),
             remedy="name a folder that does not exist yet",
         )
@@ -70,12 +70,12 @@ def export(world: World, to: str, dest: Path, *, observable: bool = False) -> Pa
             "6A.CLI.EXPORT_FAILED",
             f"writing failed: {getattr(error, 'strerror', None) or error}",
             where=str(getattr(error, "filename", None) or dest),
-            remedy="free space or choose a writable place; nothing was left behind",
+            remedy="free space or choose a writable folder; no partial export was kept",
         ) from error
     return dest
 
 
 def size_of(folder: Path) -> dict[str, Any]:
-    """Files and bytes of an export."""
+    """Number of files and bytes of an export."""
     found = [p.stat().st_size for p in folder.rglob("*") if p.is_file()]
     return {"files": len(found), "bytes": sum(found)}

@@ -1,4 +1,4 @@
-"""Exports that are files anybody can open: one DuckDB database, or CSV with its metadata."""
+"""Exports to general formats: one DuckDB database, or CSV with its metadata."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _SQL = {Kind.INT: "BIGINT", Kind.CODE: "VARCHAR", Kind.REAL: "DOUBLE"}
 def to_duckdb(world: World, folder: Path, *, observable: bool) -> None:
     """`world.duckdb`: tables with keys and foreign keys, comments, and views of the graph.
 
-    Keys are declared before rows go in, so DuckDB itself refuses an orphan or a double. The
-    identity columns, the same in every row, are one row of the table `run`.
+    Keys are declared before the rows are inserted, so DuckDB rejects orphans and duplicates.
+    The identity columns, constant over all rows, become the single row of the table `run`.
     """
     tables = metadata.published(observable=observable)
     source = world.duckdb()
@@ -35,7 +35,7 @@ def to_duckdb(world: World, folder: Path, *, observable: bool) -> None:
                 f"COMMENT ON COLUMN out.{table.name}.{column.name} IS {_quoted(column.meaning)}"
             )
     source.execute("CREATE TABLE out.run AS SELECT ?::JSON AS receipt", [json.dumps(world.receipt)])
-    source.execute("COMMENT ON TABLE out.run IS 'the run this world is: seed, policy, inputs'")
+    source.execute("COMMENT ON TABLE out.run IS 'receipt of the run: seed, policy, inputs'")
     source.execute("USE out")
     for node in NODES:
         if node.table or not observable:
@@ -54,7 +54,7 @@ def _columns(table: Table) -> str:
 
 
 def _declared(table: Table, here: set[str]) -> list[str]:
-    """Column and constraint clauses of CREATE TABLE; a key that may hold nulls is no key."""
+    """Column and constraint clauses of CREATE TABLE; a nullable key gets no constraint."""
     columns = [f"{c.name} {_SQL[c.kind]}{'' if c.nullable else ' NOT NULL'}" for c in table.columns]
     nullable = {c.name for c in table.columns if c.nullable}
     if not nullable & set(table.key):
@@ -74,7 +74,7 @@ def _quoted(text: str) -> str:
 def to_csv(world: World, folder: Path, *, observable: bool) -> None:
     """One CSV a dataset, with `datapackage.json`, `croissant.json` and `sdv_metadata.json`.
 
-    The identity columns, the same in every row, are in `run_receipt.json`.
+    The identity columns, constant over all rows, are in `run_receipt.json`.
     """
     tables = metadata.published(observable=observable)
     source = world.duckdb()

@@ -1,8 +1,7 @@
-"""A world as a property graph: which tables are nodes, which are edges. Every exporter reads it.
+"""The property graph of a world: which tables are nodes and which are edges, for all exporters.
 
-A node has the key of its table as id; an edge is a query that gives `source`, `target` and
-the edge's own columns. Truth (roles) becomes node properties, left out where only what a
-bank could observe is asked for.
+The id of a node is the key of its table. An edge is a query with the columns `source`, `target`
+and the edge's properties. Fraud roles are node properties, which observable exports omit.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from fraudworld.contracts import BY_NAME, Table
 
 @dataclass(frozen=True)
 class Node:
-    """One kind of entity; `table` is None where only roles are published (merchants)."""
+    """A node label; `table` is None for merchants, of which only roles are published."""
 
     label: str
     entity: str
@@ -22,26 +21,26 @@ class Node:
 
     @property
     def key(self) -> str:
-        """Column that identifies it."""
+        """Name of the key column."""
         return f"{self.entity}_id"
 
     @property
     def roles(self) -> str | None:
-        """Its table of fraud roles, if it has one."""
+        """Table of fraud roles, or None."""
         name = f"s5_{self.entity}_fraud_roles_6A"
         return name if name in BY_NAME else None
 
     def columns(self, *, truth: bool) -> list[str]:
-        """Properties beside the key."""
+        """Names of the properties, without the key; truth: with the fraud role."""
         found = [] if self.table is None else [c.name for c in _table(self.table).columns]
         if truth and self.roles:
             found += [c.name for c in _table(self.roles).columns]
         return [name for name in dict.fromkeys(found) if name != self.key]
 
     def query(self, *, truth: bool) -> str:
-        """SELECT of key and properties, in order of key."""
+        """SELECT of key and properties, ordered by key."""
         columns = ", ".join([self.key, *self.columns(truth=truth)])
-        if self.table is None:  # its ids are no secret, its roles are
+        if self.table is None:  # merchant ids are observable, their roles are not
             return f"SELECT {columns} FROM {self.roles} ORDER BY {self.key}"
         joined = f" JOIN {self.roles} USING ({self.key})" if truth and self.roles else ""
         return f"SELECT {columns} FROM {self.table}{joined} ORDER BY {self.key}"
@@ -49,7 +48,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Edge:
-    """One kind of link between two kinds of node."""
+    """An edge type between two node labels."""
 
     type: str
     source: str

@@ -1,4 +1,4 @@
-"""Exports to graph tools: Neo4j's bulk import, Ladybug, PyTorch Geometric; builders for more."""
+"""Exports to graph tools: Neo4j, Ladybug, PyTorch Geometric; graphs for networkx and igraph."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ ROLE_COLUMNS = ("raw_role", "canonical_role_family", "risk_tier")
 
 
 def to_neo4j(world: World, folder: Path, *, observable: bool) -> None:
-    """Node and relationship CSV for `neo4j-admin database import full`, and that command.
+    """Node and relationship CSV for `neo4j-admin database import full`, and a script with it.
 
-    Ids are kept apart by id spaces, one per label, as the importer's headers allow.
+    Every label has an id space of its own in the headers, since ids repeat between labels.
     """
     source = world.duckdb()
     arguments = []
@@ -44,7 +44,7 @@ def to_neo4j(world: World, folder: Path, *, observable: bool) -> None:
 
 
 def _copy(source: duckdb.DuckDBPyConnection, query: str, path: Path, header: list[str]) -> None:
-    """A CSV under the header another tool wants."""
+    """Writes the result of a query as CSV under the given header."""
     path.write_text(",".join(header) + "\n", "utf-8")
     rows = path.with_suffix(".rows")
     target = str(rows).replace("'", "''")
@@ -104,25 +104,25 @@ def to_pyg(world: World, folder: Path, *, observable: bool) -> None:
 def hetero_data(world: World, *, observable: bool = False) -> Any:
     """The world as a PyTorch Geometric `HeteroData`.
 
-    Nodes are rows in order of id, so row = id − 1 (merchants: in order of id, `node_id` has
-    the ids). `x` holds the observable code columns one-hot; `y` (not where observable) is 1
-    for a canonical family that is not clean. Edges of EDGES, and each reversed (`rev_…`).
+    Nodes are ordered by id, so row = id − 1; merchant ids have gaps and are in `node_id`. `x`
+    holds the observable code columns one-hot; `y`, omitted with `observable`, is 1 for a role
+    family other than the clean one. Every edge type has a reverse (`rev_…`).
     """
     torch = needs("torch")
     data = needs("torch_geometric.data").HeteroData()
     source = world.duckdb()
     ids: dict[str, np.ndarray[Any, Any]] = {}
     for node in NODES:
-        found = source.execute(node.query(truth=True)).fetchnumpy()
-        ids[node.label] = np.asarray(found[node.key])
+        columns = source.execute(node.query(truth=True)).fetchnumpy()
+        ids[node.label] = np.asarray(columns[node.key])
         data[node.label].node_id = torch.from_numpy(ids[node.label].astype(np.int64))
-        data[node.label].x = torch.from_numpy(_one_hot(node, found))
+        data[node.label].x = torch.from_numpy(_one_hot(node, columns))
         if node.roles and not observable:
-            data[node.label].y = torch.from_numpy(_risky(world, node, found))
+            data[node.label].y = torch.from_numpy(_risky(world, node, columns))
     for edge in EDGES:
-        found = source.execute(edge.query).fetchnumpy()
+        edges = source.execute(edge.query).fetchnumpy()
         ends = [
-            np.searchsorted(ids[label], np.asarray(found[column]))
+            np.searchsorted(ids[label], np.asarray(edges[column]))
             for label, column in ((edge.source, "source"), (edge.target, "target"))
         ]
         index = torch.from_numpy(np.stack(ends).astype(np.int64))
@@ -131,33 +131,33 @@ def hetero_data(world: World, *, observable: bool = False) -> Any:
     return data
 
 
-def _one_hot(node: Node, found: dict[str, Any]) -> np.ndarray[Any, Any]:
-    """Observable codes of a node as columns of 0 and 1; a constant where it has none."""
-    columns = [c for c in node.columns(truth=False) if _kind(c) is Kind.CODE]
-    columns = [c for c in columns if c != "country_iso" and c != "home_country_iso"]
-    size = len(found[node.key])
+def _one_hot(node: Node, columns: dict[str, Any]) -> np.ndarray[Any, Any]:
+    """One-hot columns of a label's observable codes; a single constant column without codes."""
+    codes = [c for c in node.columns(truth=False) if _kind(c) is Kind.CODE]
+    codes = [c for c in codes if c != "country_iso" and c != "home_country_iso"]
+    size = len(columns[node.key])
     blocks = []
-    for column in columns:
-        names, at = np.unique(np.asarray(found[column], dtype=str), return_inverse=True)
-        blocks.append(np.eye(names.size, dtype=np.float32)[at])
+    for name in codes:
+        words, position = np.unique(np.asarray(columns[name], dtype=str), return_inverse=True)
+        blocks.append(np.eye(words.size, dtype=np.float32)[position])
     out: np.ndarray[Any, Any] = np.ones((size, 1), dtype=np.float32)
     if blocks:
         out = np.concatenate(blocks, axis=1)
     return out
 
 
-def _risky(world: World, node: Node, found: dict[str, Any]) -> np.ndarray[Any, Any]:
+def _risky(world: World, node: Node, columns: dict[str, Any]) -> np.ndarray[Any, Any]:
     from fraudworld.store.published import sealed_policy
 
     clean = sealed_policy(world.root).fraud_role_taxonomy.entities[node.entity].clean_family
-    family = np.asarray(found["canonical_role_family"], dtype=str)
+    family = np.asarray(columns["canonical_role_family"], dtype=str)
     return np.asarray(family != clean, dtype=np.int64)
 
 
 def neighbourhood(world: World, party_id: int, *, hops: int = 3) -> tuple[list[Any], list[Any]]:
     """Nodes and edges within `hops` of a party: ((label, id), …), ((source, target, type), …).
 
-    Raises InputError `6A.CLI.PARTY_NOT_FOUND` for a party the world does not have.
+    Raises InputError `6A.CLI.PARTY_NOT_FOUND` for an unknown party.
     """
     source = world.duckdb()
     row = source.execute(
@@ -206,9 +206,9 @@ def networkx_graph(world: World, party_id: int, *, hops: int = 3) -> Any:
 
 
 def igraph_graph(world: World, edge: Edge | str = "SEEN_ON") -> Any:
-    """One kind of edge of the whole world as a bipartite igraph `Graph`.
+    """All edges of one type as a bipartite igraph `Graph`.
 
-    Vertices: sources first, then targets, in order of id; attributes `id` and `type`
+    Vertices are the sources, then the targets, each ordered by id; attributes `id` and `type`
     (False: source). Raises InputError `6A.CLI.ARGUMENT_INVALID` for an unknown edge.
     """
     igraph = needs("igraph")
@@ -226,9 +226,9 @@ def igraph_graph(world: World, edge: Edge | str = "SEEN_ON") -> Any:
     for label in (chosen.source, chosen.target):
         node = NODE[label]
         sides.append(np.asarray(source.execute(node.query(truth=True)).fetchnumpy()[node.key]))
-    found = source.execute(chosen.query).fetchnumpy()
-    left = np.searchsorted(sides[0], np.asarray(found["source"]))
-    right = np.searchsorted(sides[1], np.asarray(found["target"])) + sides[0].size
+    edges = source.execute(chosen.query).fetchnumpy()
+    left = np.searchsorted(sides[0], np.asarray(edges["source"]))
+    right = np.searchsorted(sides[1], np.asarray(edges["target"])) + sides[0].size
     graph = igraph.Graph(n=sides[0].size + sides[1].size, edges=np.stack([left, right], axis=1))
     graph.vs["id"] = np.concatenate(sides).tolist()
     graph.vs["type"] = [False] * sides[0].size + [True] * sides[1].size

@@ -1,4 +1,4 @@
-"""What other tools call a schema: Frictionless, Croissant, SDV. From the contracts alone."""
+"""Schemas for other tools, generated from the contracts: Frictionless, Croissant, SDV."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _CROISSANT = {Kind.INT: "sc:Integer", Kind.CODE: "sc:Text", Kind.REAL: "sc:Float
 
 
 def frictionless(tables: Sequence[Table], name: str) -> dict[str, Any]:
-    """A Data Package descriptor of `<dataset>.csv` files beside it."""
+    """A Frictionless Data Package descriptor of `<dataset>.csv` files in the same folder."""
     here = {t.name for t in tables}
 
     def schema(table: Table) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def frictionless(tables: Sequence[Table], name: str) -> dict[str, Any]:
                 }
                 for c in table.columns
             ],
-            # A key with nulls is none to this standard.
+            # Frictionless forbids nulls in a primary key.
             **({} if nullable else {"primaryKey": list(table.key)}),
             "foreignKeys": keys,
         }
@@ -78,7 +78,7 @@ def frictionless(tables: Sequence[Table], name: str) -> dict[str, Any]:
         "licenses": [{"name": "Apache-2.0", "path": LICENCE}],
         "resources": [
             {
-                "name": t.name.lower(),  # the standard knows no capitals
+                "name": t.name.lower(),  # Frictionless resource names are lower case
                 "path": f"{t.name}.csv",
                 "description": t.meaning,
                 "type": "table",
@@ -187,7 +187,7 @@ def croissant(tables: Sequence[Table], folder: Path, name: str, created: str) ->
 
 
 def sdv(tables: Sequence[Table]) -> dict[str, Any]:
-    """SDV multi-table metadata: what SDMetrics reads. Single-column keys only, as it asks."""
+    """SDV multi-table metadata, as SDMetrics reads it; SDV supports single-column keys only."""
     keyed = {t.name: t.key[0] for t in tables if len(t.key) == 1}
 
     def column(table: Table, c: Column) -> dict[str, Any]:
@@ -220,5 +220,5 @@ def sdv(tables: Sequence[Table]) -> dict[str, Any]:
 
 
 def published(*, observable: bool) -> tuple[Table, ...]:
-    """The datasets an export takes: all, or only what a bank could see."""
+    """The tables of an export: all, or only the observable ones with their observable columns."""
     return tuple(t for t in TABLES if not observable or t.visibility.value == "observable")

@@ -1,7 +1,7 @@
 """The judge: realism gates T1–T9, guards, evidence, certification.
 
-Gates read published tables and the sealed policy, nothing of the generator's. One missing
-input, one NaN, one stratum without support: the gate does not pass.
+Gates read published tables and the sealed policy, nothing of the generator. A missing input, a
+NaN, or a stratum without support means that the gate does not pass.
 """
 
 from fraudworld.gates.board import Gateboard, judge

@@ -1,4 +1,4 @@
-"""The gateboard of one run: T1–T8, guards, grade, and who owns what failed."""
+"""The gateboard of one run: T1–T8, guards, grade, and the owner of each failure."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ROUTING = {
 
 @dataclass(frozen=True)
 class Gateboard:
-    """What the judge says of one run."""
+    """The judgement of one run."""
 
     identity: dict[str, Any]
     tests: tuple[Row, ...]
@@ -55,7 +55,7 @@ class Gateboard:
 
     @property
     def routing(self) -> list[dict[str, str]]:
-        """What failed B, and the state that owns it."""
+        """Tests that fail B, and the state that owns each."""
         return [
             {
                 "test_id": r.test_id,
@@ -81,7 +81,7 @@ class Gateboard:
 
 
 def judge(run: Path) -> Gateboard:
-    """Judge a published or staged run from its Parquet and sealed policy alone.
+    """Judges a published or staged run from its Parquet and sealed policy alone.
 
     Raises InputError, naming what is wrong, for a run that cannot be judged: a dataset
     missing or empty, a null key, an unknown code, a policy that is not the run's.
@@ -98,7 +98,7 @@ def judge(run: Path) -> Gateboard:
         )
     seen = Evidence(published, pack, int(identity["seed"]))
     sample = seen.sample
-    published.check_the_rest()
+    published.check_unread()
     tests = tuple(row for gate in GATES for row in gate(sample))
     guards = tuple(guard for check in GUARDS for guard in check(seen, tests))
     return Gateboard(identity, tests, guards, seen.measures(), seen.counts)

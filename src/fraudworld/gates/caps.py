@@ -1,4 +1,4 @@
-"""T1, T2: nobody holds more of a product than its K_max."""
+"""T1, T2: no party holds more of a product than its K_max."""
 
 from __future__ import annotations
 
@@ -14,39 +14,40 @@ from fraudworld.gates.network import quantile
 NO_INTERVAL = "an exact count over the whole world has no sampling interval"
 
 
-def _caps(seen: Sample) -> NDArray[np.int64]:
-    """K_max of every product; 0 for one without a rule, so that whatever is held breaks it."""
-    rules = seen.pack.account_per_party_priors.counts
+def _caps(sample: Sample) -> NDArray[np.int64]:
+    """K_max of every product; 0 for a product without a rule, so that any holding breaks it."""
+    rules = sample.pack.account_per_party_priors.counts
     return np.array(
-        [rules[t].cap if t in rules else 0 for t in seen.pack.codes("account_type")], dtype=np.int64
+        [rules[t].cap if t in rules else 0 for t in sample.pack.codes("account_type")],
+        dtype=np.int64,
     )
 
 
-def t1_kmax_hard_invariant(seen: Sample) -> Iterator[Row]:
+def t1_kmax_hard_invariant(sample: Sample) -> Iterator[Row]:
     """T1: largest excess over K_max; a product without a rule counts as one."""
-    held = seen.counts.held
+    held = sample.counts.held
     most = np.where(held > 0, np.arange(held.shape[1]), 0).max(axis=1)
     yield at_most(
-        "T1_KMAX_HARD_INVARIANT", "max_overflow", float(np.maximum(most - _caps(seen), 0).max()),
-        seen.pack.validation_policy.gates["T1_max_overflow"],
-        owner="S2", seed=seen.seed, support=float((held * np.arange(held.shape[1])).sum()),
+        "T1_KMAX_HARD_INVARIANT", "max_overflow", float(np.maximum(most - _caps(sample), 0).max()),
+        sample.pack.validation_policy.gates["T1_max_overflow"],
+        owner="S2", seed=sample.seed, support=float((held * np.arange(held.shape[1])).sum()),
         no_interval=NO_INTERVAL,
     )  # fmt: skip
 
 
-def t2_kmax_tail_sanity(seen: Sample) -> Iterator[Row]:
+def t2_kmax_tail_sanity(sample: Sample) -> Iterator[Row]:
     """T2: among holders of a product, p99 − K_max and max − K_max; the worst product."""
-    stated = seen.counts.stated_holdings
+    stated = sample.counts.stated_holdings
     number = np.arange(stated.shape[1])
     products = np.flatnonzero(stated.sum(axis=1))
-    caps, names = _caps(seen), seen.pack.codes("account_type")
+    caps, names = _caps(sample), sample.pack.codes("account_type")
     p99 = quantile(number, stated[products].astype(np.float64), 0.99) - caps[products]
     top = np.where(stated[products] > 0, number, 0).max(axis=1) - caps[products]
     for metric, over in (("worst_p99_over_kmax", p99), ("worst_max_over_kmax", top)):
         worst = int(np.argmax(over))
         yield at_most(
             "T2_KMAX_TAIL_SANITY", metric, float(over[worst]),
-            seen.pack.validation_policy.gates["T2_over_kmax"],
-            owner="S2", seed=seen.seed, support=float(stated.sum()),
+            sample.pack.validation_policy.gates["T2_over_kmax"],
+            owner="S2", seed=sample.seed, support=float(stated.sum()),
             worst=names[products[worst]], no_interval=NO_INTERVAL,
         )  # fmt: skip

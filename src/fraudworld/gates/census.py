@@ -1,4 +1,4 @@
-"""Entities of one kind counted by their codes: one pass says all that is asked of them alone."""
+"""Entities of one kind, counted by their codes in one pass."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Census:
         self.seen = np.zeros((*kind.sizes, regions, 2), dtype=np.int64)
 
     def of(self, rows: Rows) -> tuple[I64, I64]:
-        """Some entities, counted; `add` adds them to the rest."""
+        """Counts of some entities, for `add`."""
         codes = (rows.region, rows.group, rows.raw, rows.family)
         columns = (*rows.codes.values(), rows.region, rows.label)
         return (
@@ -30,23 +30,23 @@ class Census:
         )
 
     def add(self, found: tuple[I64, I64]) -> None:
-        """Add what `of` counted."""
+        """Adds counts of `of`."""
         self.roles += found[0]
         self.seen += found[1]
 
     @property
     def n(self) -> int:
-        """How many there are."""
+        """Entities."""
         return int(self.roles.sum())
 
     @property
     def risky(self) -> int:
-        """How many of them are risky."""
+        """Risky entities."""
         return int(self.roles.sum(axis=(0, 1))[self.kind.risky].sum())
 
     @property
     def labelled(self) -> int:
-        """How many of them carry the label that must not be given away."""
+        """Entities with the label that observable columns must not reveal."""
         return int(self.roles.sum(axis=(0, 1))[self.kind.label].sum())
 
     def by(self, *columns: str) -> I64:

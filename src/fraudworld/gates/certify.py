@@ -23,11 +23,11 @@ from fraudworld.store.bundle import sha256_file
 from fraudworld.store.published import sealed_policy
 
 Witness = Callable[[Mapping[int, Path]], Sequence[Row]]
-"""T10's rows, from the run of every seed."""
+"""Makes T10's rows from the runs of all seeds."""
 
 REQUIRED_SEEDS = frozenset({42, 7, 101, 202})
 RANDOM_STATES = ("s1_", "s2_", "s3_", "s4_")
-"""Datasets that must differ between seeds: a seed that copies earlier states is a fraud."""
+"""Datasets that must differ between seeds: equal ones were copied from another seed."""
 
 BOARD = "data/layer3/6A/validation/realism_gate_6A.json"
 INDEX = "data/layer3/6A/validation/validation_bundle_index_6A.json"
@@ -40,7 +40,7 @@ def certify(
     runner: Callable[[int], Path],
     witness: Witness | None = None,
 ) -> dict[str, Any]:
-    """Run (or find) every seed, judge them together, decide and write the summary.
+    """Runs (or finds) every seed, judges them together, decides and writes the summary.
 
     runner: publishes the world of a seed and returns its folder; a finished seed is found
     again and verified, not made again. witness: T10's rows from the runs of all seeds;
@@ -62,7 +62,7 @@ def certify(
 
 
 def require_seeds(seeds: Sequence[int]) -> None:
-    """Raise RefusedError `6A.CERTIFY.SEEDS_MISSING` unless every required seed is named."""
+    """Raises RefusedError `6A.CERTIFY.SEEDS_MISSING` unless every required seed is named."""
     missing = sorted(REQUIRED_SEEDS - set(seeds))
     if missing:
         raise RefusedError(
@@ -74,7 +74,7 @@ def require_seeds(seeds: Sequence[int]) -> None:
 
 
 def judged_together(pack: PolicyPack, boards: Sequence[Mapping[str, Any]]) -> list[Row]:
-    """T1–T8 on the counts of all seeds added up; their rows carry no seed."""
+    """T1–T8 on the counts of all seeds added; their rows carry no seed."""
     together = Sample(pooled([Counts.from_dict(b["counts"]) for b in boards]), pack, None)
     said = {"pooled": "counts added up over seeds", "seeds": sorted(b["seed"] for b in boards)}
     rows = (row for gate in GATES for row in gate(together))
@@ -82,7 +82,7 @@ def judged_together(pack: PolicyPack, boards: Sequence[Mapping[str, Any]]) -> li
 
 
 def copied_states(runs: dict[int, Path]) -> list[str]:
-    """Datasets two different seeds share, value for value, though randomness acts in them."""
+    """Random datasets that are equal, value for value, in two different seeds."""
     digests = {seed: load_json(run / INDEX)["content_digests"] for seed, run in runs.items()}
     return sorted(
         f"{name}: seeds {a} and {b}"
@@ -93,14 +93,14 @@ def copied_states(runs: dict[int, Path]) -> list[str]:
 
 
 def downstream(runs: Mapping[int, Path], witness: Witness | None) -> list[Row]:
-    """T10's rows; a metric the witness says nothing about has no evidence."""
+    """T10's rows; a metric without a row of the witness is INSUFFICIENT_EVIDENCE."""
     rows = list(witness(runs)) if witness else []
     told = {row.metric_name for row in rows}
     return [*rows, *(row for row in no_witness() if row.metric_name not in told)]
 
 
 def no_witness() -> list[Row]:
-    """T10 where no downstream witness was run: no evidence, and so no pass."""
+    """T10's rows where no witness was run: INSUFFICIENT_EVIDENCE."""
     return [
         Row(
             "T10_DOWNSTREAM_COMPAT_6B", metric, None, 1.0, 1.0, False, False, None, None, None,
@@ -118,7 +118,7 @@ def summarise(
     across: Sequence[Row],
     copied: Sequence[str],
 ) -> dict[str, Any]:
-    """Content of `realism_gate_summary_6A.json`: the decision and everything it rests on."""
+    """Content of `realism_gate_summary_6A.json`: the decision and its evidence."""
     rows = [row for board in boards.values() for row in board["tests"]]
     rows += [row.as_dict() for row in across]
     broken = {s: [g["guard_id"] for g in b["guards"] if not g["holds"]] for s, b in boards.items()}
@@ -171,7 +171,7 @@ def summarise(
 
 
 def _routing(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """Every metric that misses B anywhere, once, and who owns it."""
+    """Every metric that misses B on any seed, once, and its owner."""
     failing = {(r["test_id"], r["metric_name"]) for r in rows if not r["pass_B"]}
     return [
         {"test_id": test, "metric_name": metric, "owner": ROUTING[test.split("_")[0]]}

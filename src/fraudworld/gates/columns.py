@@ -1,8 +1,8 @@
-"""Published columns as arrays, refused wherever the judge could be misled by them.
+"""Published columns as arrays; values that could mislead the judge are refused.
 
-Codes become u8 positions in the policy's lists, ids stay int64 with 0 for null. A null or
-NaN where none belongs, another type or a code the taxonomy does not know is an InputError
-that names it, never a value left out.
+Codes become uint8 positions in the policy's lists, ids stay int64 with 0 for null. An unexpected
+null or NaN, another type, or a code outside the taxonomy is an InputError that names it; no value
+is skipped.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from fraudworld.errors import InputError
 def values_of(
     table: Table, column: Column, chunks: list[pa.Array], known: Sequence[str] | None
 ) -> NDArray[Any]:
-    """Canonical values of a piece of a column; `known=None` takes any code and returns none."""
+    """Canonical values of a piece of a column; `known=None` accepts any code, returns nothing."""
     if not column.nullable and any(c.null_count for c in chunks):
         raise invalid(table, f"holds nulls in {column.name}, which must be filled")
     if column.kind is Kind.CODE:
@@ -40,11 +40,11 @@ def values_of(
     return values
 
 
-def doubtful(column: Column, kind: pa.DataType, nullable: bool) -> bool:
-    """Could a column that Parquet declares so hold what is refused? Others need no look.
+def needs_check(column: Column, kind: pa.DataType, nullable: bool) -> bool:
+    """Whether a column of this Parquet type could hold a value that is refused.
 
-    Integers that Parquet itself holds to be required cannot be null, and where a null means
-    nobody, every integer is a good one.
+    Integers that Parquet declares as required cannot be null, and every integer is valid in a
+    nullable column.
     """
     if column.kind is not Kind.INT:
         return True
@@ -52,7 +52,7 @@ def doubtful(column: Column, kind: pa.DataType, nullable: bool) -> bool:
 
 
 def invalid(table: Table, what: str) -> InputError:
-    """A table the judge will not read on."""
+    """The error of a table that cannot be judged."""
     name = table.name.removesuffix("_6A").upper()
     return InputError(
         f"6A.{table.state}.{name}_SCHEMA_OR_KEY_INVALID",
@@ -84,14 +84,14 @@ def _codes(
                     remedy="judge a run as it was published",
                 )
         to = pc.fill_null(place, 0).to_numpy().astype(np.uint8)
-        # As published a part's codes are the policy's, in its order.
+        # In a published part the dictionary is the policy's list, in its order.
         same = np.array_equal(to, np.arange(to.size))
         values.append(indices.astype(np.uint8) if same else to[indices])
     return _joined(values, np.uint8)
 
 
 def _joined(pieces: list[NDArray[Any]], kind: Any) -> NDArray[Any]:
-    """One array; a piece that is alone is not copied."""
+    """One array; a single piece is not copied."""
     if len(pieces) == 1:
         return pieces[0]
     return np.concatenate([np.empty(0, kind), *pieces])

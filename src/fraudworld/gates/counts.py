@@ -1,8 +1,8 @@
-"""What T1–T8 judge: small tables of counts, of one world or of several added up.
+"""The input of T1–T8: tables of counts, of one world or summed over several.
 
-A certificate's pooled rows come from the same gates on the sum of the seeds' counts, so
-the counts of every world are kept beside its gateboard. A few are nobody's evidence but the
-report's figures: another pass over the rows would cost more than judging them.
+Pooled rows of a certificate come from the same gates on the sum of the seeds' counts, so the
+counts of every world are stored with its gateboard. A few serve the report alone, which would
+otherwise need another pass over the rows.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fraudworld.gates.tally import I64, added
+from fraudworld.gates.tally import I64, sum_histograms
 from fraudworld.policy.pack import PolicyPack
 
 
@@ -41,7 +41,7 @@ class Counts:
     high_risk_degrees: I64  # linked IPs by (devices on them, HIGH_RISK_IP?)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain lists; histograms by value as (place, count) pairs of what occurs."""
+        """Plain lists; histograms as (index, count) pairs of the values that occur."""
         return {f.name: _packed(getattr(self, f.name)) for f in fields(self)}
 
     @classmethod
@@ -52,7 +52,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Sample:
-    """Counts, the policy they are judged by, and whose they are: a seed, or None if pooled."""
+    """Counts, the policy they are judged by, and their seed; None where they are pooled."""
 
     counts: Counts
     pack: PolicyPack
@@ -60,14 +60,14 @@ class Sample:
 
 
 def pooled(worlds: Sequence[Counts]) -> Counts:
-    """Counts added up over worlds of one policy."""
+    """The sum of the counts of worlds of one policy."""
     columns: dict[str, Any] = {}
     for field in fields(Counts):
         values = [getattr(world, field.name) for world in worlds]
         if isinstance(values[0], Mapping):
-            columns[field.name] = {k: added([v[k] for v in values]) for k in values[0]}
+            columns[field.name] = {k: sum_histograms([v[k] for v in values]) for k in values[0]}
         else:
-            columns[field.name] = added(values)
+            columns[field.name] = sum_histograms(values)
     return Counts(**columns)
 
 

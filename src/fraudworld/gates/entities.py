@@ -1,8 +1,8 @@
-"""Parties, accounts, devices and IPs as they are published: base and role beside each other.
+"""Parties, accounts, devices and IPs as published: base table and role table, row by row.
 
-A kind is read in blocks, in ascending order of id. As published its ids are 1, 2, 3, … in
-both of its tables, so rows belong together by their place and an id is a row. A kind that
-somebody reordered or thinned is sorted in memory first, and says the same.
+A kind is read in blocks, in ascending order of id. Published ids are 1, 2, 3, … in both tables,
+so rows are joined by position and an id is a row number. A kind whose rows were reordered or
+removed is sorted in memory first and gives the same counts.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Source:
-    """Where an entity is published; `codes` are the columns a bank could see."""
+    """Published columns of a kind; `codes` are those a bank could observe."""
 
     table: str
     region: str
@@ -57,17 +57,17 @@ SOURCES = {
 
 
 def role_groups(pack: PolicyPack, kind: str) -> tuple[str, ...]:
-    """Names of the groups the roles of a kind of entity are drawn in."""
+    """Names of the policy groups of a kind, inside which its roles are drawn."""
     return pack.codes("party_type" if kind == "party" else f"{kind}_group")
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Some entities of one kind, a row each, in order of id.
+    """Some entities of one kind, in order of id.
 
     codes: by column; group: position in the policy's role groups of the kind; risky, label:
-    by the tables of the kind; owner: id of the owning party, 0 for nobody's, None where none
-    is stated.
+    by the tables of the kind; owner: id of the owning party, 0 where there is none, None where the
+    table has no owner column.
     """
 
     codes: Mapping[str, U8]
@@ -82,20 +82,20 @@ class Rows:
 
 @dataclass(frozen=True)
 class Ids:
-    """Ids of n entities in ascending order: `listed`, or 1 … n where that is None."""
+    """Ids of n entities in ascending order: `occurring_patterns`, or 1 … n where that is None."""
 
     n: int
-    listed: I64 | None = None
+    occurring_patterns: I64 | None = None
 
     def rows_of(self, wanted: I64, table: Table, what: str) -> I64:
-        """Row of every wanted id. Raises InputError for one that is not there."""
-        if self.listed is None:
+        """Row of every wanted id. Raises InputError for an id that does not exist."""
+        if self.occurring_patterns is None:
             if wanted.size and (wanted.min() < 1 or wanted.max() > self.n):
                 lost = wanted[(wanted < 1) | (wanted > self.n)]
                 raise _nowhere(table, what, lost)
             return wanted - 1
-        at = np.searchsorted(self.listed, wanted)
-        lost = wanted[self.listed[np.minimum(at, self.n - 1)] != wanted]
+        at = np.searchsorted(self.occurring_patterns, wanted)
+        lost = wanted[self.occurring_patterns[np.minimum(at, self.n - 1)] != wanted]
         if lost.size:
             raise _nowhere(table, what, lost)
         return np.asarray(at)
@@ -122,7 +122,7 @@ class Kind:
 
     @cached_property
     def ids(self) -> Ids:
-        """Who there is. Raises InputError where base and roles are of others."""
+        """All ids. Raises InputError where base and role table have different ids."""
         if self._plain:
             return Ids(self._published.rows(self._base))
         ids, of_roles = (
@@ -135,9 +135,9 @@ class Kind:
         return Ids(ids.size, None if dense else ids)
 
     def map(self, fn: Callable[[Rows], Result]) -> Iterator[Result]:
-        """`fn` of all entities, block by block in order of id, a few blocks ahead."""
+        """`fn` of all entities, block by block in order of id, with prefetch."""
         if self._plain:
-            return self._published.beside(lambda found: fn(self._rows(found)), *self._columns)
+            return self._published.aligned(lambda found: fn(self._rows(found)), *self._columns)
         found = {name: v for read in self._columns for name, v in self._ordered(*read).items()}
         return prefetch(
             lambda part: fn(self._rows({name: v[part] for name, v in found.items()})),
@@ -146,33 +146,32 @@ class Kind:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """How many codes each of the source's columns knows."""
+        """Lengths of the code lists of the source's columns."""
         known = {column.name: column for column in self._base.columns}
         return tuple(
-            len(self._published.list_of(self._base, known[name])) for name in self.source.codes
+            len(self._published.code_list(self._base, known[name])) for name in self.source.codes
         )
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """Names of the groups the kind's roles are drawn in."""
+        """Names of the policy groups of this kind."""
         return role_groups(self._pack, self.name)
 
     @property
     def raw_roles(self) -> tuple[str, ...]:
-        """Roles as drawn."""
+        """Codes of the raw roles."""
         return self._pack.codes(f"{self.name}_raw_role")
 
     @property
     def families(self) -> tuple[str, ...]:
-        """Families the taxonomy maps them to."""
+        """Codes of the canonical families."""
         return self._pack.codes(f"{self.name}_family")
 
     @cached_property
     def risky(self) -> Flags:
-        """By (raw role, family): is the canonical family another than the clean one?
+        """Whether a (raw role, family) is risky: its canonical family is not the clean one.
 
-        A role published without a family (T6 fails there) is read by the policy's own mapping:
-        what nobody mapped is neither clean nor risky by that.
+        A role published without a family (T6 fails there) is mapped by the policy.
         """
         vocabulary = self._pack.fraud_role_taxonomy.entities[self.name]
         table = np.empty((len(self.raw_roles), len(self.families)), dtype=np.bool_)
@@ -184,7 +183,7 @@ class Kind:
 
     @cached_property
     def label(self) -> Flags:
-        """By (raw role, family): what no observable column may give away."""
+        """Whether a (raw role, family) has the label that observable columns must not reveal."""
         if self.name != "ip":
             return self.risky
         table = np.zeros_like(self.risky)
@@ -192,7 +191,7 @@ class Kind:
         return table
 
     def group_of(self, codes: Mapping[str, NDArray[Any]]) -> U8:
-        """The role group of entities, from their codes."""
+        """The policy group of entities, from their codes."""
         pack, names = self._pack, self.groups
         if self.name == "account":
             declared = pack.account_taxonomy.account_types
@@ -225,10 +224,10 @@ class Kind:
 
     @cached_property
     def _plain(self) -> bool:
-        """Are both tables in order of ids 1 … n, and of the same n?"""
+        """Whether both tables have the ids 1 … n in order, with equal n."""
         tables = (self._base, self._roles)
         same = self._published.rows(self._base) == self._published.rows(self._roles)
-        return same and all(self._published.counts_up(table, self._key) for table in tables)
+        return same and all(self._published.is_dense_id(table, self._key) for table in tables)
 
     def _ordered(self, table: Table, names: tuple[str, ...]) -> Columns:
         """Whole columns by ascending id."""

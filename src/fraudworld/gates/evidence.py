@@ -1,8 +1,8 @@
-"""Counting a published world, by one pass over each of its tables.
+"""Counts a published world, in one pass over each of its tables.
 
-Nothing here is an estimate: gates get exact counts over codes, and what they compute is
-cheap. Of an entity a pass keeps a few bytes at most, and only until what refers to it is
-counted; an id that leads nowhere is an InputError.
+All counts are exact, over codes; what gates compute from them is cheap. A pass keeps a few bytes
+per entity at most, and only until the tables that refer to it are counted. An id that does not
+exist is an InputError.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from fraudworld.policy.pack import PolicyPack
 
 
 class Evidence:
-    """Counts of one published world, made when first asked for and then kept."""
+    """Counts of one published world, computed on first use and cached."""
 
     def __init__(self, published: Published, pack: PolicyPack, seed: int) -> None:
         self.published, self.pack, self.seed = published, pack, seed
 
     @property
     def sample(self) -> Sample:
-        """What T1–T8 are shown of this world."""
+        """The input of T1–T8 for this world."""
         return Sample(self.counts, self.pack, self.seed)
 
     @cached_property
@@ -60,12 +60,12 @@ class Evidence:
         return self.network.devices if kind == "device" else self.network.ips
 
     def owned(self, asset: str) -> Owned:
-        """Accounts or devices beside their owners."""
+        """Accounts or devices with the traits of their owners."""
         return self.holdings.owned if asset == "account" else self.network.owned
 
     @cached_property
     def counts(self) -> Counts:
-        """All that T1–T8 judge, and what a report draws beside it."""
+        """All counts of T1–T8 and of the report."""
         network, holdings = self.network, self.holdings
         roles = {kind: self.census(kind).roles for kind in SOURCES}
         return Counts(
@@ -110,7 +110,7 @@ class Evidence:
         }
 
     def features(self) -> dict[str, I64]:
-        """Parties by (risky?, how many they have) of everything a party can have."""
+        """Per thing a party can have: parties by (risky?, number of it)."""
         has = {"instruments": self.holdings.instruments_each}
         for asset in ASSETS:
             owned = self.owned(asset)
@@ -118,7 +118,7 @@ class Evidence:
         return {name: self.owners.counts(each) for name, each in has.items()}
 
     def measures(self) -> dict[str, float]:
-        """What T9 follows over the seeds beside the gates: means, non-clean and link shares."""
+        """Metrics of T9 besides those of gates: means, non-clean shares and link shares."""
         judged = {kind: self.census(kind) for kind in SOURCES}
         party, account, _, ip = judged.values()
         out = {
@@ -140,7 +140,7 @@ class Evidence:
         return Kind(self.published, self.pack, name)
 
     def _merchants(self) -> I64:
-        """Merchants' class and region are not published."""
+        """Merchants by raw role and family; their class and region are not published."""
         found = self.published.columns(
             BY_NAME["s5_merchant_fraud_roles_6A"], "raw_role", "canonical_role_family"
         )

@@ -1,4 +1,4 @@
-"""What a gate says: one row per metric, never an average, never a default."""
+"""Rows of a gateboard: one per metric, never an average, never a default."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Guard:
-    """A property beside the tests; one that does not hold blocks B+."""
+    """A property beside the tests; a guard that does not hold blocks B+."""
 
     guard_id: str
     holds: bool
@@ -67,7 +67,7 @@ def at_least(
     support: float, interval: Interval = None, minimum_support: float = 1.0,
     floor_of_interval: float | None = None, **details: Any,
 ) -> Row:  # fmt: skip
-    """A metric that must reach its thresholds, its interval staying above a floor if given."""
+    """A metric that must reach its thresholds, with its interval above a floor if one is given."""
     clear = floor_of_interval is None or (interval is not None and interval[0] > floor_of_interval)
     return _row(
         test, metric, value, bounds, clear and value >= bounds.B, clear and value >= bounds.Bplus,
@@ -93,7 +93,7 @@ def _row(
 
 
 def _finite(value: Any) -> Any:
-    """NaN and infinities as null: JSON has no word for them, and they are no evidence."""
+    """NaN and infinities as null: JSON has neither, and they are not evidence."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return [_finite(v) for v in value] if isinstance(value, list) else value

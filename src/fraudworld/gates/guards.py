@@ -1,4 +1,4 @@
-"""Guards: what a good score must not be bought with. One that fails blocks B+."""
+"""Guards: properties a good score must not be bought with. A failing guard blocks B+."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from fraudworld.policy.models import GuardBounds
 GuardCheck = Callable[[Evidence, tuple[Row, ...]], Iterator[Guard]]
 
 
-def _bounds(seen: Evidence) -> GuardBounds:
-    return seen.pack.validation_policy.guards
+def _bounds(evidence: Evidence) -> GuardBounds:
+    return evidence.pack.validation_policy.guards
 
 
-def _known(value: float) -> float | None:
-    """Null for NaN, which is no evidence; no comparison with it holds either."""
+def _number_or_null(value: float) -> float | None:
+    """None for NaN, which is not evidence; comparisons with it are false."""
     return value if math.isfinite(value) else None
 
 
-def separability(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
-    """Risk is a tendency, not a label: odds ratios bounded, no feature gives owners away."""
-    bounds = _bounds(seen)
+def separability(evidence: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
+    """Risk is a tendency, not a label: odds ratios are bounded, no feature reveals risky owners."""
+    bounds = _bounds(evidence)
     ratios = {r.metric_name: r.value for r in rows if r.test_id == "T7_RISK_PROPAGATION_EFFECT"}
     known = [v for v in ratios.values() if v is not None]
     yield Guard(
@@ -44,32 +44,32 @@ def separability(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
         f"<= {bounds.separability_max_odds_ratio:g}",
         ratios,
     )
-    features = {name: counts.astype(np.float64) for name, counts in seen.features().items()}
+    features = {name: counts.astype(np.float64) for name, counts in evidence.features().items()}
     areas = {name: auc(counts[1], counts[0]) for name, counts in features.items()}
     worst = float(np.max(list(areas.values())))  # NaN if any is
     yield Guard(
         "separability_single_feature",
         worst <= bounds.separability_max_auc,
-        _known(worst),
+        _number_or_null(worst),
         f"<= {bounds.separability_max_auc:g}",
-        {name: _known(area) for name, area in areas.items()},
+        {name: _number_or_null(area) for name, area in areas.items()},
     )
 
 
-def role_rate_ratio(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
-    """Every non-clean role near its prior rate wherever enough of it is expected.
+def role_rate_ratio(evidence: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
+    """Every non-clean role is near its prior rate, wherever enough of it is expected.
 
-    Rarer ones are reported: ratio and its 95 % interval.
+    Rarer roles are reported with ratio and 95 % interval.
     """
-    bounds = _bounds(seen)
-    least = seen.pack.validation_policy.support.min_expected_for_rate_ratio
-    regions = (*seen.pack.codes("region"), "world")
+    bounds = _bounds(evidence)
+    least = evidence.pack.validation_policy.support.min_expected_for_rate_ratio
+    regions = (*evidence.pack.codes("region"), "world")
     judged: dict[str, float] = {}
     rare: dict[str, list[float]] = {}
-    sample = seen.sample
+    sample = evidence.sample
     for entity in ENTITIES:
         counts = role_counts(sample, entity)
-        priors = getattr(seen.pack, f"{entity}_role_priors")
+        priors = getattr(evidence.pack, f"{entity}_role_priors")
         remainders = set(priors.remainder.values())
         for r, region in enumerate(regions):
             for i, role in enumerate(counts.roles):
@@ -93,10 +93,10 @@ def role_rate_ratio(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
     )
 
 
-def or_ip(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
+def or_ip(evidence: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
     """HIGH_RISK_IP given a risky linked device, within IP group and degree decile."""
     strata = []
-    for table in seen.network.sharing.astype(np.float64):
+    for table in evidence.network.sharing.astype(np.float64):
         n = table.sum(axis=(1, 2))
         # percent_rank of a degree inside its group: the share of IPs below it.
         below = (np.cumsum(n) - n) / max(n.sum() - 1.0, 1.0)
@@ -104,39 +104,39 @@ def or_ip(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
         strata += [table[(decile == d) & (n > 0)].sum(axis=0) for d in range(11)]
     strata = [s for s in strata if s.sum() > 0]
     ratio, low, high = mantel_haenszel(np.array(strata).reshape(-1, 2, 2))
-    least = _bounds(seen).or_ip_min
+    least = _bounds(evidence).or_ip_min
     yield Guard(
         "or_ip",
         bool(ratio >= least and low > 1.0),
-        _known(ratio),
+        _number_or_null(ratio),
         f">= {least:g}, interval above 1",
         {"interval": [low, high] if np.isfinite(low) else None, "strata": len(strata)},
     )
 
 
-def coverage_not_forced(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
-    """Some devices stay unseen."""
-    linked, devices = (int(n) for n in seen.counts.coverage)
-    bound = _bounds(seen).max_coverage
+def coverage_not_forced(evidence: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
+    """Some devices have no IP link."""
+    linked, devices = (int(n) for n in evidence.counts.coverage)
+    bound = _bounds(evidence).max_coverage
     yield Guard("coverage_not_forced", linked / devices <= bound, linked / devices, f"<= {bound:g}")
 
 
-def tail_is_a_tail(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
+def tail_is_a_tail(evidence: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
     """Sharing of IPs is heavy-tailed: p99.9 far above the median."""
-    value, count = degrees(seen.counts)
+    value, count = degrees(evidence.counts)
     weights = count.astype(np.float64)
     ratio = float(quantile(value, weights, 0.999) / quantile(value, weights, 0.5))
-    bound = _bounds(seen).min_tail_ratio
-    yield Guard("tail_is_a_tail", ratio >= bound, _known(ratio), f">= {bound:g}")
+    bound = _bounds(evidence).min_tail_ratio
+    yield Guard("tail_is_a_tail", ratio >= bound, _number_or_null(ratio), f">= {bound:g}")
 
 
-def product_coverage(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
-    """Required products are held by the share of parties the policy asks for."""
-    holders, population = seen.holders, seen.parties_by_type
-    required = seen.pack.product_mix_priors.required_coverage
+def product_coverage(evidence: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
+    """Required products are held by the share of parties that the policy requires."""
+    holders, population = evidence.holders, evidence.parties_by_type
+    required = evidence.pack.product_mix_priors.required_coverage
     found = {}
     for code in required:
-        parties = population[seen.pack.account_taxonomy.account_types[code].party_type]
+        parties = population[evidence.pack.account_taxonomy.account_types[code].party_type]
         found[code] = holders[code] / parties if parties else 0.0
     yield Guard(
         "product_coverage",
@@ -147,12 +147,12 @@ def product_coverage(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
     )
 
 
-def instrument_means(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
+def instrument_means(evidence: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
     """Mean instruments over all accounts of a type against λ; three rounding errors allowed."""
-    mix = seen.pack.instrument_mix_priors
-    tolerance = _bounds(seen).instrument_mean_tolerance
-    accounts = seen.accounts_by_type
-    made = seen.instrument_pairs
+    mix = evidence.pack.instrument_mix_priors
+    tolerance = _bounds(evidence).instrument_mean_tolerance
+    accounts = evidence.accounts_by_type
+    made = evidence.instrument_pairs
     worst, where, holds = 0.0, "", True
     for account, shares in mix.shares.items():
         for kind, share in shares.items():
@@ -172,10 +172,10 @@ def instrument_means(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
     )
 
 
-def country_heterogeneity(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
-    """Countries differ from their region in segment mix: noticeably, and within bounds."""
-    rule = seen.pack.segmentation_priors.country_modulation
-    mixes = seen.census("party").by("region", "country_iso", "segment_id")
+def country_heterogeneity(evidence: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
+    """Countries differ from their region in segment mix, visibly and within bounds."""
+    rule = evidence.pack.segmentation_priors.country_modulation
+    mixes = evidence.census("party").by("region", "country_iso", "segment_id")
     distances = [d for inside in mixes for d in _distances(inside, rule.min_parties)]
     median = float(np.median(distances)) if distances else float("nan")
     yield Guard(
@@ -196,33 +196,36 @@ def _distances(inside: NDArray[np.int64], least: int) -> Iterator[float]:
         yield float(0.5 * np.abs(row / row.sum() - whole).sum())
 
 
-def enrichment(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
-    """The busiest endpoints are riskier than the rest."""
-    by_degree = seen.network.sharing.sum(axis=(0, 2)).astype(np.float64)
+def enrichment(evidence: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
+    """Endpoints of the highest degree are riskier than others."""
+    by_degree = evidence.network.sharing.sum(axis=(0, 2)).astype(np.float64)
     n, high = by_degree.sum(axis=1), by_degree[:, 1]
     ratio = float("nan")
     if high.sum():
         cut = int(quantile(np.arange(n.size), n, 0.99))
         ratio = float((high[cut:].sum() / n[cut:].sum()) / (high.sum() / n.sum()))
-    bound = _bounds(seen).min_enrichment
-    yield Guard("enrichment", ratio >= bound, _known(ratio), f">= {bound:g}")
+    bound = _bounds(evidence).min_enrichment
+    yield Guard("enrichment", ratio >= bound, _number_or_null(ratio), f">= {bound:g}")
 
 
-def conservation(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
+def conservation(evidence: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
     """Integer plans equal published rows, except what was dropped and counted.
 
-    Raises InputError for plans that are none.
+    Raises InputError for malformed plans.
     """
-    document = seen.published.document("integer_plans_6A")
-    made = {"s1_parties": seen.census("party").n, "s4_ips": int(seen.counts.link_types.sum())}
-    made |= {code: n for code, n in seen.accounts_by_type.items() if n}
-    made |= {f"{a}/{k}": n for (a, k), n in seen.instrument_pairs.items()}
+    document = evidence.published.document("integer_plans_6A")
+    made = {
+        "s1_parties": evidence.census("party").n,
+        "s4_ips": int(evidence.counts.link_types.sum()),
+    }
+    made |= {code: n for code, n in evidence.accounts_by_type.items() if n}
+    made |= {f"{a}/{k}": n for (a, k), n in evidence.instrument_pairs.items()}
     try:
         planned = _planned(document)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(
             "6A.S5.EVIDENCE_MISSING",
-            f"integer_plans_6A holds no plans: {type(error).__name__} {error}",
+            f"integer_plans_6A is malformed: {type(error).__name__} {error}",
             where="integer_plans_6A.json",
             remedy="judge a run as it was published",
         ) from error
@@ -231,7 +234,7 @@ def conservation(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
 
 
 def _planned(document: Any) -> dict[str, int]:
-    """Rows the plans of S1–S4 come to, after what each state dropped or had to add."""
+    """Rows that the plans of S1–S4 imply, after counted drops and additions."""
     accounts, instruments = document["s2_accounts"], document["s3_instruments"]
     ips = document["s4_ips"]
     return {
@@ -248,25 +251,25 @@ def _planned(document: Any) -> dict[str, int]:
 LEAKAGE_KINDS = ("party", "account", "device", "ip")
 
 
-def leakage(seen: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
-    """A shallow tree on one table's observable columns does not recover the label.
+def leakage(evidence: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
+    """A depth-3 tree on one table's observable columns does not recover the label.
 
-    Merchants have no guard: no table of theirs has a column a bank could see.
+    Merchants have no guard: none of their tables has an observable column.
     """
-    bound = _bounds(seen).max_leakage_auc
+    bound = _bounds(evidence).max_leakage_auc
     for kind in LEAKAGE_KINDS:
-        # Few distinct rows: counted first, and the tree sees the whole table exactly.
-        values, bad, good = seen.census(kind).observed()
+        # Distinct rows are few: the tree is fitted on their counts, so on the whole table.
+        values, bad, good = evidence.census(kind).observed()
         inside = [values[:, 0] == group for group in np.unique(values[:, 0])]
         judged = [rows for rows in inside if bad[rows].sum() > 0 and good[rows].sum() > 0]
         tree = partial(_tree_auc, values[:, 1:], bad, good)
         areas, weights = list(prefetch(tree, judged)), [bad[rows].sum() for rows in judged]
         value = float(np.average(areas, weights=weights)) if areas else float("nan")
-        yield Guard(f"leakage_{kind}", value <= bound, _known(value), f"<= {bound:g}")
+        yield Guard(f"leakage_{kind}", value <= bound, _number_or_null(value), f"<= {bound:g}")
 
 
 def _tree_auc(features: I64, bad: I64, good: I64, inside: NDArray[np.bool_]) -> float:
-    """AUC of a depth-3 tree fitted on the rows inside (by weight); codes are one-hot encoded."""
+    """AUC of a depth-3 tree fitted on weighted rows inside a group; codes are one-hot encoded."""
     from sklearn.tree import DecisionTreeClassifier
 
     features, bad, good = features[inside], bad[inside], good[inside]

@@ -1,4 +1,4 @@
-"""Accounts, who holds how many of them, and the instruments on them."""
+"""Counts accounts by holder, and the instruments on them."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from fraudworld.gates.published import Columns, Published
 from fraudworld.gates.tally import (
     CHUNK,
     I64,
-    Kept,
+    ColumnBuffer,
+    CountPerEntity,
     Occurrences,
-    Tally,
-    added,
     chunks,
     crosstab,
     occurrences,
+    sum_histograms,
 )
 from fraudworld.policy.pack import PolicyPack
 
 BAND = 8 * CHUNK
-"""Accounts sorted together where a table does not have them in order of owner."""
+"""Accounts that are sorted together where a table is not in order of owner."""
 
 
 @dataclass(frozen=True)
 class Accounts:
-    """Every account, while what refers to it is counted: row of its owner (or NOBODY), product."""
+    """Every account while instruments are counted: row of its owner (or NOBODY), product."""
 
     ids: Ids
     owner: NDArray[np.int32]
@@ -54,13 +54,13 @@ class Holdings:
     owned: Owned
     held: I64
     instruments: I64
-    instruments_each: Tally
+    instruments_each: CountPerEntity
 
 
 def count_holdings(published: Published, pack: PolicyPack, kind: Kind, owners: Owners) -> Holdings:
     """Count accounts and the instruments on them."""
     census, owned = Census(kind, pack), Owned(kind, owners)
-    owner, product = Kept(kind.ids.n, np.int32), Kept(kind.ids.n, np.uint8)
+    owner, product = ColumnBuffer(kind.ids.n, np.int32), ColumnBuffer(kind.ids.n, np.uint8)
     for counts, assets, types in kind.map(
         lambda rows: (census.of(rows), owned.of(rows), rows.codes["account_type"])
     ):
@@ -76,8 +76,8 @@ def count_holdings(published: Published, pack: PolicyPack, kind: Kind, owners: O
 
 def _instruments(
     published: Published, pack: PolicyPack, accounts: Accounts, parties: int
-) -> tuple[I64, Tally]:
-    """Instruments by (product of their account, type), and how many every party has."""
+) -> tuple[I64, CountPerEntity]:
+    """Instruments by (product of their account, type), and per party."""
     owner, product = accounts.owner, accounts.product
     table = BY_NAME["s3_instrument_base_6A"]
     sizes = len(pack.codes("account_type")), len(pack.codes("instrument_type"))
@@ -90,7 +90,7 @@ def _instruments(
             (product[account], sizes[0]), (block["instrument_type"], sizes[1])
         ), occurrences(who)
 
-    pairs, each = np.zeros(sizes, dtype=np.int64), Tally(parties)
+    pairs, each = np.zeros(sizes, dtype=np.int64), CountPerEntity(parties)
     for found, some in published.map(count, table, ("account_id", "instrument_type")):
         pairs += found
         each.add(some)
@@ -108,11 +108,11 @@ def held_by(accounts: Accounts, products: int) -> I64:
         number = np.diff(np.append(first, key.size))
         return crosstab((key[first] % products, products), (number, int(number.max(initial=0)) + 1))
 
-    return added(prefetch(count, _bands(accounts.owner)))
+    return sum_histograms(prefetch(count, _bands(accounts.owner)))
 
 
 def _bands(owner: NDArray[np.int32]) -> Iterator[slice | NDArray[np.bool_]]:
-    """Accounts in pieces; every owner's are in one of them."""
+    """Pieces of the accounts; all accounts of an owner are in one piece."""
     n = owner.size
     if all((np.diff(owner[max(part.start - 1, 0) : part.stop]) >= 0).all() for part in chunks(n)):
         cuts = np.searchsorted(owner, owner[CHUNK::CHUNK], side="right").tolist()
@@ -125,7 +125,7 @@ def _bands(owner: NDArray[np.int32]) -> Iterator[slice | NDArray[np.bool_]]:
 
 
 def stated_holdings(published: Published, pack: PolicyPack) -> I64:
-    """Parties by (product, accounts of it), as the holdings table says."""
+    """Parties by (product, accounts of it), as the holdings table states."""
     table, products = BY_NAME["s2_party_product_holdings_6A"], len(pack.codes("account_type"))
 
     def count(block: Columns) -> I64:
@@ -134,4 +134,4 @@ def stated_holdings(published: Published, pack: PolicyPack) -> I64:
             raise invalid(table, f"holds {number.min()} in account_count")
         return crosstab((block["account_type"], products), (number, int(number.max()) + 1))
 
-    return added(published.map(count, table, ("account_type", "account_count")))
+    return sum_histograms(published.map(count, table, ("account_type", "account_count")))

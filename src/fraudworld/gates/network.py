@@ -1,4 +1,4 @@
-"""T3–T5: IP types on their prior, devices linked, endpoints shared but bounded."""
+"""T3–T5: IP types match their prior, devices are linked, sharing of endpoints is bounded."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ def edge_shares(pack: PolicyPack) -> Floats:
     return np.array([[mix.get(r, {}).get(t, 0.0) for t in types] for r in regions])
 
 
-def t3_ip_prior_alignment(seen: Sample) -> Iterator[Row]:
+def t3_ip_prior_alignment(sample: Sample) -> Iterator[Row]:
     """T3: worst cell of region × type, in percentage points, over links and over IPs."""
-    pack = seen.pack
+    pack = sample.pack
     edge = edge_shares(pack)
     node = np.zeros_like(edge)
     for r, region in enumerate(pack.codes("region")):
         if edge[r].any():
             shares = node_shares(pack, region)
             node[r] = [shares.get(t, 0.0) for t in pack.codes("ip_type")]
-    yield _alignment(seen, "max_abs_error_pp_links", seen.counts.link_types, edge)
-    yield _alignment(seen, "max_abs_error_pp_ips", seen.counts.node_types, node)
+    yield _alignment(sample, "max_abs_error_pp_links", sample.counts.link_types, edge)
+    yield _alignment(sample, "max_abs_error_pp_ips", sample.counts.node_types, node)
 
 
-def _alignment(seen: Sample, metric: str, counts: NDArray[np.int64], prior: Floats) -> Row:
-    """The worst cell; its interval allows for all cells having been looked at."""
-    support = seen.pack.validation_policy.support
+def _alignment(sample: Sample, metric: str, counts: NDArray[np.int64], prior: Floats) -> Row:
+    """The worst cell; its interval accounts for the maximum over all cells."""
+    support = sample.pack.validation_policy.support
     total = counts.sum(axis=1)
     present = total > 0
     value, interval, worst = float("nan"), None, None
@@ -46,10 +46,10 @@ def _alignment(seen: Sample, metric: str, counts: NDArray[np.int64], prior: Floa
         counts = counts[present]
         error = np.abs(counts / total[present, None] - prior[present])
         r, t = np.unravel_index(int(error.argmax()), error.shape)
-        regions = np.array(seen.pack.codes("region"))[present]
-        worst = f"{regions[r]} {seen.pack.codes('ip_type')[t]}"
+        regions = np.array(sample.pack.codes("region"))[present]
+        worst = f"{regions[r]} {sample.pack.codes('ip_type')[t]}"
         value = 100 * float(error.max())
-        random = generator(seen.seed, metric)
+        random = generator(sample.seed, metric)
         moved = np.zeros(support.bootstrap_resamples)
         for row in counts:
             drawn = redrawn(row, support.bootstrap_resamples, random)
@@ -57,29 +57,29 @@ def _alignment(seen: Sample, metric: str, counts: NDArray[np.int64], prior: Floa
         interval = around(value, 100 * moved, support.confidence)
     return at_most(
         "T3_IP_PRIOR_ALIGNMENT", metric, value,
-        seen.pack.validation_policy.gates["T3_max_abs_error_pp"],
-        owner="S4", seed=seen.seed, support=float(total.min()), interval=interval,
+        sample.pack.validation_policy.gates["T3_max_abs_error_pp"],
+        owner="S4", seed=sample.seed, support=float(total.min()), interval=interval,
         minimum_support=support.min_rows_per_region, worst_cell=worst,
     )  # fmt: skip
 
 
-def t4_device_ip_coverage(seen: Sample) -> Iterator[Row]:
+def t4_device_ip_coverage(sample: Sample) -> Iterator[Row]:
     """T4: share of devices with at least one IP."""
-    linked, devices = (int(n) for n in seen.counts.coverage)
-    support = seen.pack.validation_policy.support
+    linked, devices = (int(n) for n in sample.counts.coverage)
+    support = sample.pack.validation_policy.support
     interval = resampled(
         np.array([linked, devices - linked]), lambda d: d[:, 0] / devices,
-        support.bootstrap_resamples, generator(seen.seed, "T4"), support.confidence,
+        support.bootstrap_resamples, generator(sample.seed, "T4"), support.confidence,
     )  # fmt: skip
     yield at_least(
         "T4_DEVICE_IP_COVERAGE", "linked_device_fraction", linked / devices,
-        seen.pack.validation_policy.gates["T4_linked_device_fraction"],
-        owner="S4", seed=seen.seed, support=devices, interval=interval,
+        sample.pack.validation_policy.gates["T4_linked_device_fraction"],
+        owner="S4", seed=sample.seed, support=devices, interval=interval,
     )  # fmt: skip
 
 
 def quantile(values: NDArray[np.int64], counts: Floats, q: float) -> Floats:
-    """Discrete quantile of counted values, along the last axis of counts; NaN of none."""
+    """Discrete quantile of counted values, along the last axis of counts; NaN where all are 0."""
     if not values.size:
         return np.full(counts.shape[:-1], np.nan)
     running = np.cumsum(counts, axis=-1)
@@ -88,27 +88,27 @@ def quantile(values: NDArray[np.int64], counts: Floats, q: float) -> Floats:
 
 
 def degrees(counts: Counts) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Devices per linked IP that occur, ascending, and how many IPs have each."""
+    """Numbers of devices per linked IP that occur, ascending, and IPs with each."""
     value = np.flatnonzero(counts.degrees)
     return value, counts.degrees[value]
 
 
-def t5_ip_reuse_tail_bounds(seen: Sample) -> Iterator[Row]:
+def t5_ip_reuse_tail_bounds(sample: Sample) -> Iterator[Row]:
     """T5: 99th percentile and maximum of distinct devices per linked IP."""
-    value, count = degrees(seen.counts)
+    value, count = degrees(sample.counts)
     unknown = not value.size
-    support = seen.pack.validation_policy.support
-    gates = seen.pack.validation_policy.gates
+    support = sample.pack.validation_policy.support
+    gates = sample.pack.validation_policy.gates
     for metric, key, statistic in (
         ("p99_devices_per_ip", "T5_p99_devices_per_ip", lambda c: quantile(value, c, 0.99)),
         ("max_devices_per_ip", "T5_max_devices_per_ip", lambda c: (value * (c > 0)).max(axis=-1)),
     ):
         interval = None if unknown else resampled(
             count, statistic, support.bootstrap_resamples,
-            generator(seen.seed, metric), support.confidence,
+            generator(sample.seed, metric), support.confidence,
         )  # fmt: skip
         yield at_most(
             "T5_IP_REUSE_TAIL_BOUNDS", metric,
             float("nan") if unknown else float(statistic(count.astype(np.float64))),
-            gates[key], owner="S4", seed=seen.seed, support=float(count.sum()), interval=interval,
+            gates[key], owner="S4", seed=sample.seed, support=float(count.sum()), interval=interval,
         )  # fmt: skip

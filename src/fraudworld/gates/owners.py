@@ -1,4 +1,4 @@
-"""Parties, and what is theirs: accounts, devices, instruments."""
+"""Counts parties, and their accounts, devices and instruments."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from fraudworld.gates.census import Census
 from fraudworld.gates.entities import Ids, Kind, Rows
 from fraudworld.gates.tally import (
     I64,
-    Kept,
+    ColumnBuffer,
+    CountPerEntity,
     Occurrences,
-    Tally,
     crosstab,
     narrow,
     occurrences,
     ravel_codes,
-    summed,
+    sum_over_slices,
 )
 from fraudworld.policy.pack import PolicyPack
 
 ASSETS = ("account", "device")
-"""What a party owns, and its risk travels to."""
+"""Assets of a party that its risk propagates to."""
 
 NOBODY = -1
 
 
 class Owners:
-    """Every party, in a byte or two: its cell of (party type, region, raw role, risky?)."""
+    """Every party in one or two bytes: its cell of (party type, region, raw role, risky?)."""
 
     def __init__(self, kind: Kind, pack: PolicyPack) -> None:
         self.census = Census(kind, pack)
         regions = len(pack.codes("region"))
         self.shape = (len(kind.groups), regions, len(kind.raw_roles), 2)
         self.ids: Ids = kind.ids
-        kept = Kept(self.ids.n, narrow(int(np.prod(self.shape))))
+        kept = ColumnBuffer(self.ids.n, narrow(int(np.prod(self.shape))))
         for found, traits in kind.map(lambda rows: (self.census.of(rows), self._traits(rows))):
             self.census.add(found)
             kept.append(traits)
@@ -48,18 +48,18 @@ class Owners:
         columns = (rows.group, rows.region, rows.raw, rows.risky)
         return ravel_codes(*zip(columns, self.shape, strict=True))
 
-    def counts(self, tally: Tally) -> I64:
-        """Parties by (risky?, how many they have of something)."""
+    def counts(self, tally: CountPerEntity) -> I64:
+        """Parties by (risky?, count of a thing)."""
         most = int(tally.counts.max(initial=0)) + 1
-        return summed(
+        return sum_over_slices(
             lambda part: crosstab((self.traits[part] % 2, 2), (tally.counts[part], most)),
             self.ids.n,
         )
 
 
 @dataclass(frozen=True)
-class Found:
-    """Some assets counted; `owner` is the row of each one's party, or NOBODY."""
+class AssetCounts:
+    """Counts of some assets; `owner` is the row of each asset's party, or NOBODY."""
 
     joint: I64
     each: Occurrences
@@ -68,7 +68,7 @@ class Found:
 
 
 class Owned:
-    """Assets of one kind beside their owners' traits.
+    """Assets of one kind with their owners' traits.
 
     joint: by (party type, region, raw role, risky?) of the owner and (group, raw role, risky?);
     each, risky_each: how many a party has, and risky ones.
@@ -79,10 +79,10 @@ class Owned:
         self.table = BY_NAME[kind.source.table]
         self.shape = (len(kind.groups), len(kind.raw_roles), 2)
         self.joint = np.zeros((*owners.shape, *self.shape), dtype=np.int64)
-        self.each, self.risky_each = Tally(owners.ids.n), Tally(owners.ids.n)
+        self.each, self.risky_each = CountPerEntity(owners.ids.n), CountPerEntity(owners.ids.n)
 
-    def of(self, rows: Rows) -> Found:
-        """Some assets, counted; `add` adds them to the rest."""
+    def of(self, rows: Rows) -> AssetCounts:
+        """Counts of some assets, for `add`."""
         assert rows.owner is not None
         asset = ravel_codes(*zip((rows.group, rows.raw, rows.risky), self.shape, strict=True))
         risky, ids, owned = rows.risky, rows.owner, rows.owner > 0
@@ -93,19 +93,19 @@ class Owned:
         joint = crosstab((self.owners.traits[party], sizes[0]), (asset, sizes[1]))
         owner = np.full(owned.size, NOBODY, dtype=np.int32)
         owner[owned] = party
-        return Found(
+        return AssetCounts(
             joint.reshape(self.joint.shape), occurrences(party), occurrences(party[risky]), owner
         )
 
-    def add(self, found: Found) -> None:
-        """Add what `of` counted."""
+    def add(self, found: AssetCounts) -> None:
+        """Adds counts of `of`."""
         self.joint += found.joint
         self.each.add(found.each)
         self.risky_each.add(found.risky_each)
 
     @property
     def patterns(self) -> I64:
-        """Parties that have any by (risky?, assets, risky assets)."""
+        """Parties with assets, by (risky?, assets, risky assets)."""
         most = int(self.each.counts.max(initial=0)) + 1
 
         def some(part: slice) -> I64:
@@ -116,7 +116,7 @@ class Owned:
                 (self.risky_each.counts[part][own], most),
             )
 
-        return summed(some, self.owners.ids.n)
+        return sum_over_slices(some, self.owners.ids.n)
 
     @property
     def strata(self) -> I64:
@@ -131,5 +131,5 @@ class Owned:
 
     @property
     def n(self) -> int:
-        """How many have an owner."""
+        """Assets with an owner."""
         return int(self.joint.sum())

@@ -1,6 +1,6 @@
-"""Work done a little ahead of whoever takes the results, which come in the order of the jobs.
+"""Bounded, ordered prefetch on threads.
 
-What is read is as large as the world; what is alive of it at any time is a few jobs' worth.
+The input is as large as the world; at any time only the results of a few jobs are in memory.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ Result = TypeVar("Result")
 
 WORKERS = 2
 AHEAD = 4
-"""Jobs begun whose results nobody has taken yet: at most this many."""
+"""Most jobs that are started before their result is consumed."""
 
 
 def prefetch(
     fn: Callable[[Job], Result], jobs: Iterable[Job], *, workers: int = WORKERS, most: int = AHEAD
 ) -> Iterator[Result]:
-    """`fn` of every job, in order, on threads; a job is begun only `most` before it is taken.
+    """`fn` of every job, in order, on threads; at most `most` jobs run ahead of the consumer.
 
-    What a job raises is raised in its turn; then, and where the caller stops taking, no
-    further job is begun.
+    An exception of a job is raised in its turn. After that, or where the caller stops consuming,
+    no further job is started.
     """
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(workers) as pool:

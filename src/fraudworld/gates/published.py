@@ -1,8 +1,8 @@
 """The datasets of one run, read a block at a time.
 
-A block is a Parquet row group: as published, one part. What is read of a block is counted
-and let go, so that no table is ever in memory as a whole unless it was reordered. A dataset
-that is missing, empty or without a column is an InputError; so is what `columns.py` refuses.
+A block is a Parquet row group: in a published run, one part. A block is counted and released, so
+that no table is in memory as a whole unless it was reordered. A dataset that is missing, empty or
+lacks a column is an InputError; so is a value that `columns.py` refuses.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from fraudworld.contracts import TABLES, Column, Kind, Table
 from fraudworld.contracts.table import IDENTITY
 from fraudworld.documents import load_json
 from fraudworld.errors import InputError
-from fraudworld.gates.columns import doubtful, invalid, values_of
+from fraudworld.gates.columns import invalid, needs_check, values_of
 from fraudworld.gates.prefetch import prefetch
 from fraudworld.policy.pack import PolicyPack
 
 Result = TypeVar("Result")
 Columns = dict[str, NDArray[Any]]
 OPEN_LISTS = ("country", "currency")
-"""Lists the policy does not close: they are what a column holds, sorted."""
+"""Code lists that are open in the policy: the values of the column, sorted."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """A row group: where it is, and which rows of its dataset it holds."""
+    """A row group: its file, and the rows of its dataset that it holds."""
 
     path: Path
     group: int
@@ -52,7 +52,7 @@ class Part:
 
     path: Path
     groups: tuple[int, ...]
-    doubtful: frozenset[str]
+    needs_check: frozenset[str]
     stamps: frozenset[tuple[int, str, str]]
 
 
@@ -69,19 +69,19 @@ class Published:
     def map(
         self, fn: Callable[[Columns], Result], table: Table, names: Sequence[str]
     ) -> Iterator[Result]:
-        """`fn` of the named columns of every block, in published order, a few blocks ahead.
+        """`fn` of the named columns of every block, in published order, with prefetch.
 
-        Raises InputError as the module says.
+        Raises InputError as the module states.
         """
-        return self.beside(fn, (table, names))
+        return self.aligned(fn, (table, names))
 
-    def beside(
+    def aligned(
         self, fn: Callable[[Columns], Result], *wanted: tuple[Table, Sequence[str]]
     ) -> Iterator[Result]:
-        """`map` of columns of several tables of equally many rows, in the blocks of the first.
+        """`map` over columns of several tables with equal numbers of rows, by blocks of the first.
 
-        As published their blocks hold the same rows; those that are cut otherwise are read
-        wherever they overlap.
+        Published blocks hold the same rows; tables with other row groups are read where they
+        overlap.
         """
         read = [_Reader(self, table, names) for table, names in wanted]
         first, *others = read
@@ -96,15 +96,15 @@ class Published:
         self._judged |= {(table.name, name) for table, names in wanted for name in names}
 
     def columns(self, table: Table, *names: str) -> Columns:
-        """The named columns in published row order: of a small table, or of one to reorder."""
+        """The named columns in published row order; for small tables, or one that needs sorting."""
         return joined(list(self.map(lambda columns: columns, table, names)))
 
     def rows(self, table: Table) -> int:
-        """How many rows a dataset has."""
+        """Rows of a dataset."""
         return self.blocks(table)[-1].high
 
-    def counts_up(self, table: Table, name: str) -> bool:
-        """Does a column number the rows, 1, 2, 3, … in published order?"""
+    def is_dense_id(self, table: Table, name: str) -> bool:
+        """Whether a column is 1, 2, 3, … in published order."""
 
         def ends(columns: Columns) -> tuple[int, int, bool]:
             ids = columns[name]
@@ -116,7 +116,7 @@ class Published:
             for (first, last, rising), block in found
         )
 
-    def list_of(self, table: Table, column: Column) -> tuple[str, ...]:
+    def code_list(self, table: Table, column: Column) -> tuple[str, ...]:
         """The codes a column may hold, in the order of their positions."""
         if column.codes not in OPEN_LISTS:
             return self._pack.codes(column.codes) if column.codes else ()
@@ -158,18 +158,18 @@ class Published:
         seed, fingerprint, policy = found.pop()
         return {"seed": seed, "parameter_hash": policy, "manifest_fingerprint": fingerprint}
 
-    def check_the_rest(self) -> None:
-        """Look at what nobody has asked for: no column holds what would be refused."""
+    def check_unread(self) -> None:
+        """Reads the columns no gate has read, and refuses invalid values in them too."""
         for table in TABLES:
-            names = set().union(*(part.doubtful for part in self._of(table)))
+            names = set().union(*(part.needs_check for part in self._of(table)))
             names -= {name for of, name in self._judged if of == table.name}
             if names:
                 look = _Reader(self, table, names, open_lists=True)
-                for _ in prefetch(look.over, self.blocks(table)):
+                for _ in prefetch(look.scan, self.blocks(table)):
                     pass
 
     def blocks(self, table: Table) -> tuple[Block, ...]:
-        """The blocks of a dataset that hold rows."""
+        """The non-empty blocks of a dataset."""
         sizes = [(p.path, g, n) for p in self._of(table) for g, n in enumerate(p.groups)]
         ends = accumulate(n for _, _, n in sizes)
         blocks = (Block(p, g, end - n, end) for (p, g, n), end in zip(sizes, ends, strict=True))
@@ -185,16 +185,16 @@ class Published:
 
 
 class _Reader:
-    """Some columns of one table, by block or by row; open lists are not asked for codes."""
+    """Reads some columns of one table, by block or by row; open code lists only if asked."""
 
     def __init__(
         self, published: Published, table: Table, names: Collection[str], open_lists: bool = False
     ) -> None:
         self._table = table
         self._wanted = [c for c in table.columns if c.name in names]
-        self._known = {
+        self._number_or_null = {
             c.name: None if open_lists and c.codes in (None, *OPEN_LISTS)
-            else published.list_of(table, c)
+            else published.code_list(table, c)
             for c in self._wanted
         }  # fmt: skip
         self.blocks = published.blocks(table)
@@ -203,16 +203,16 @@ class _Reader:
     def block(self, block: Block) -> Columns:
         data = _read(block.path, block.group, self._table, self._wanted)
         return {
-            c.name: values_of(self._table, c, data[c.name].chunks, self._known[c.name])
+            c.name: values_of(self._table, c, data[c.name].chunks, self._number_or_null[c.name])
             for c in self._wanted
         }
 
-    def over(self, block: Block) -> None:
-        """Read a block for what may be refused in it."""
+    def scan(self, block: Block) -> None:
+        """Reads a block only to refuse invalid values in it."""
         self.block(block)
 
     def rows(self, low: int, high: int) -> Columns:
-        """Rows low … high - 1, from one block or more."""
+        """Rows low … high − 1, from one or more blocks."""
         first = int(np.searchsorted(self._ends, low, side="right"))
         last = int(np.searchsorted(self._ends, high, side="left"))
         pieces = []
@@ -223,12 +223,12 @@ class _Reader:
 
 
 def joined(pieces: Sequence[Columns]) -> Columns:
-    """Pieces of columns as whole ones."""
+    """Concatenates pieces of columns."""
     return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
 
 
 def _part(path: Path, table: Table) -> Part:
-    """Open a part: its columns are all there, it has rows, and each of them says whose it is."""
+    """Opens a part and checks that it has all columns, rows, and an identity in every row."""
     with _opened(path, table) as file:
         schema, meta = file.schema_arrow, file.metadata
         missing = {c.name for c in table.all_columns} - set(schema.names)
@@ -238,7 +238,7 @@ def _part(path: Path, table: Table) -> Part:
         if not sum(groups):
             raise invalid(table, "has no rows")
         fields = {c.name: (c, schema.field(c.name)) for c in table.all_columns}
-    look = {n for n, (c, field) in fields.items() if doubtful(c, field.type, field.nullable)}
+    look = {n for n, (c, field) in fields.items() if needs_check(c, field.type, field.nullable)}
     stamps: set[tuple[int, str, str]] = set()
     for group in range(len(groups)) if table.identity else ():
         stamps |= _stamps(path, group, table, "seed" in look)
@@ -265,14 +265,14 @@ def _stamps(
 
 
 def _distinct(values: NDArray[np.int64]) -> set[int]:
-    """What occurs: as published one value, which is quickly seen."""
+    """Distinct values; in a published part there is one, which is tested first."""
     if not values.size or values.min() == values.max():
         return set(values[:1].tolist())
     return set(np.unique(values).tolist())
 
 
 def _dictionary(block: Block, table: Table, column: Column) -> set[str]:
-    """What a column of codes holds in one block."""
+    """Distinct codes of a column in one block."""
     data = _read(block.path, block.group, table, [column])
     return {v for chunk in data[column.name].chunks for v in chunk.dictionary.to_pylist()}
 
@@ -295,4 +295,4 @@ def _opened(path: Path, table: Table, codes: Sequence[str] = ()) -> pq.ParquetFi
     try:
         return pq.ParquetFile(path, read_dictionary=list(codes))
     except (OSError, pa.ArrowException) as error:
-        raise invalid(table, f"has a part that is no Parquet: {path.name}: {error}") from error
+        raise invalid(table, f"has a part that is not Parquet: {path.name}: {error}") from error

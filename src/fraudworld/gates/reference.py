@@ -42,7 +42,7 @@ def _tests(board: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _more_is_better(row: Mapping[str, Any]) -> bool:
-    """Thresholds rise towards B+, or the metric is a share that must be whole."""
+    """Whether thresholds rise towards B+, or the metric is a share that must be 1."""
     return bool(
         row["threshold_Bplus"] > row["threshold_B"]
         or (row["threshold_B"] == 1.0 and row["metric_name"].endswith("fraction"))

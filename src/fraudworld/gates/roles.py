@@ -1,7 +1,7 @@
-"""T6, T8: every role mapped, every distribution on the policy's prior.
+"""T6, T8: every role is mapped, every distribution matches the policy's prior.
 
-Priors are computed from the policy and from group sizes; realised tiers and roles are not
-looked at, so drift in either shows.
+Priors are computed from the policy and from group sizes, without realised tiers and roles, so that
+drift in either shows.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ ENTITIES = ("party", "account", "merchant", "device", "ip")
 
 @dataclass(frozen=True)
 class RoleCounts:
-    """Observed and expected counts of raw roles per region; the last row is the world."""
+    """Observed and expected counts of raw roles by region; the last row is the world."""
 
     roles: tuple[str, ...]
     observed: Floats  # (regions + 1, roles)
     expected: Floats
 
 
-def role_counts(seen: Sample, entity: str) -> RoleCounts:
+def role_counts(sample: Sample, entity: str) -> RoleCounts:
     """Raw roles against the prior Σ group share × tier share × figures, per region.
 
     Merchants' classes and regions are not published, so theirs is the world row only, its
     group shares the policy's class mix.
     """
-    pack = seen.pack
+    pack = sample.pack
     roles, regions = pack.codes(f"{entity}_raw_role"), pack.codes("region")
     observed = np.zeros((len(regions) + 1, len(roles)))
     expected = np.zeros_like(observed)
@@ -53,11 +53,11 @@ def role_counts(seen: Sample, entity: str) -> RoleCounts:
         return out
 
     if entity == "merchant":
-        observed[-1] = seen.counts.merchants.sum(axis=1)
+        observed[-1] = sample.counts.merchants.sum(axis=1)
         for group, part in priors.class_mix.items():
             expected[-1] += part * share(group) * observed[-1].sum()
         return RoleCounts(roles, observed, expected)
-    counts = seen.counts.roles[entity]
+    counts = sample.counts.roles[entity]
     observed[:-1] = counts.sum(axis=1)
     for g, group in enumerate(role_groups(pack, entity)):
         expected[:-1] += counts[:, g].sum(axis=1)[:, None] * share(group)
@@ -65,62 +65,63 @@ def role_counts(seen: Sample, entity: str) -> RoleCounts:
     return RoleCounts(roles, observed, expected)
 
 
-def t6_role_mapping_coverage(seen: Sample) -> Iterator[Row]:
+def t6_role_mapping_coverage(sample: Sample) -> Iterator[Row]:
     """T6: rows of the five role tables whose raw role maps to the family they state."""
     total = bad = 0
     for entity in ENTITIES:
-        roles, families = (seen.pack.codes(f"{entity}_{c}") for c in ("raw_role", "family"))
-        mapping = seen.pack.fraud_role_taxonomy.entities[entity].mapping
+        roles, families = (sample.pack.codes(f"{entity}_{c}") for c in ("raw_role", "family"))
+        mapping = sample.pack.fraud_role_taxonomy.entities[entity].mapping
         pairs = (
-            seen.counts.merchants
+            sample.counts.merchants
             if entity == "merchant"
-            else seen.counts.families[entity].sum(axis=0)
+            else sample.counts.families[entity].sum(axis=0)
         )
         total += int(pairs.sum())
         good = [pairs[r, families.index(mapping[role])] for r, role in enumerate(roles)]
         bad += int(pairs.sum() - sum(good))
-    gates = seen.pack.validation_policy.gates
+    gates = sample.pack.validation_policy.gates
     why = "an exact count over the whole world has no sampling interval"
     yield at_least(
         "T6_ROLE_MAPPING_COVERAGE", "mapped_role_fraction", 1 - bad / total,
-        gates["T6_mapped_role_fraction"], owner="S5", seed=seen.seed, support=total,
+        gates["T6_mapped_role_fraction"], owner="S5", seed=sample.seed, support=total,
         no_interval=why,
     )  # fmt: skip
     yield at_most(
         "T6_ROLE_MAPPING_COVERAGE", "unmapped_role_count", bad,
-        gates["T6_unmapped_role_count"], owner="S5", seed=seen.seed, support=total, no_interval=why,
+        gates["T6_unmapped_role_count"], owner="S5", seed=sample.seed, support=total,
+        no_interval=why,
     )  # fmt: skip
 
 
-def t8_distribution_alignment(seen: Sample) -> Iterator[Row]:
+def t8_distribution_alignment(sample: Sample) -> Iterator[Row]:
     """T8: divergence of IP types and of role families from the prior, pooled and by region."""
-    links = seen.counts.link_types.astype(np.float64)
-    expected = links.sum(axis=1, keepdims=True) * edge_shares(seen.pack)
+    links = sample.counts.link_types.astype(np.float64)
+    expected = links.sum(axis=1, keepdims=True) * edge_shares(sample.pack)
     pooled = np.vstack([links, links.sum(axis=0)]), np.vstack([expected, expected.sum(axis=0)])
     no_clean = np.zeros(links.shape[1], dtype=bool)
-    yield from _rows(seen, "jsd_ip_type", *pooled, "S4", no_clean)
+    yield from _rows(sample, "jsd_ip_type", *pooled, "S4", no_clean)
     for entity in ENTITIES:
-        counts = role_counts(seen, entity)
-        observed, prior, clean = _families(seen, entity, counts)
-        yield from _rows(seen, f"jsd_role_{entity}", observed, prior, "S5", clean)
+        counts = role_counts(sample, entity)
+        observed, prior, clean = _families(sample, entity, counts)
+        yield from _rows(sample, f"jsd_role_{entity}", observed, prior, "S5", clean)
 
 
 def _families(
-    seen: Sample, entity: str, counts: RoleCounts
+    sample: Sample, entity: str, counts: RoleCounts
 ) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-    """Raw roles gathered into canonical families as published; UNMAPPED is one of them."""
-    vocabulary = seen.pack.fraud_role_taxonomy.entities[entity]
-    families = seen.pack.codes(f"{entity}_family")
-    regions = seen.pack.codes("region")
+    """Raw roles summed into canonical families as published; UNMAPPED is one of them."""
+    vocabulary = sample.pack.fraud_role_taxonomy.entities[entity]
+    families = sample.pack.codes(f"{entity}_family")
+    regions = sample.pack.codes("region")
     to_family = np.array([families.index(vocabulary.mapping[r]) for r in counts.roles])
     expected = np.zeros((len(regions) + 1, len(families)))
     for i, f in enumerate(to_family):
         expected[:, f] += counts.expected[:, i]
     observed = np.zeros_like(expected)
     if entity == "merchant":
-        observed[-1] = seen.counts.merchants.sum(axis=0)
+        observed[-1] = sample.counts.merchants.sum(axis=0)
     else:
-        observed[:-1] = seen.counts.families[entity].sum(axis=1)
+        observed[:-1] = sample.counts.families[entity].sum(axis=1)
         observed[-1] = observed[:-1].sum(axis=0)
     return observed, expected, np.array([f == vocabulary.clean_family for f in families])
 
@@ -130,8 +131,8 @@ def _merge_rare(
 ) -> tuple[Floats, Floats, bool]:
     """Merge categories expecting fewer than `least`, rarest first, into "not clean".
 
-    Returns merged counts and whether every category left has the support. One the prior
-    rules out needs none: it stays, and whatever is seen of it counts against the world.
+    Returns merged counts, and whether every remaining category has support. A category with prior
+    0 needs none: it stays, and every observation of it counts against the world.
     """
     order = np.argsort(np.where(clean, np.inf, expected), kind="stable")
     merged_o = merged_e = 0.0
@@ -149,18 +150,18 @@ def _merge_rare(
 
 
 def _rows(
-    seen: Sample, metric: str, observed: Floats, expected: Floats, owner: str,
+    sample: Sample, metric: str, observed: Floats, expected: Floats, owner: str,
     clean: NDArray[np.bool_],
 ) -> Iterator[Row]:  # fmt: skip
-    """The pooled row and the worst region's; regions without support are in the world only."""
-    support = seen.pack.validation_policy.support
+    """The pooled row and the row of the worst region; regions without support are pooled only."""
+    support = sample.pack.validation_policy.support
     merged = [
         _merge_rare(o, e, clean, support.min_expected_per_category)
         for o, e in zip(observed, expected, strict=True)
     ]
     *regions, (pooled_o, pooled_e, supported) = merged
     enough = observed.sum(axis=1) >= support.min_rows_per_region
-    codes = seen.pack.codes("region")
+    codes = sample.pack.codes("region")
     judged = {
         code: (o, e)
         for code, (o, e, ok), many in zip(codes, regions, enough, strict=False)
@@ -168,24 +169,24 @@ def _rows(
     }
     left = [code for code in codes if code not in judged]
     world = {"world": (pooled_o, pooled_e)}
-    yield _divergence(seen, metric, owner, supported, world)
+    yield _divergence(sample, metric, owner, supported, world)
     yield _divergence(
-        seen, f"{metric}_worst_region", owner, supported, judged or world, pooled_into_world=left
+        sample, f"{metric}_worst_region", owner, supported, judged or world, pooled_into_world=left
     )
 
 
 def _divergence(
-    seen: Sample, metric: str, owner: str, supported: bool,
+    sample: Sample, metric: str, owner: str, supported: bool,
     strata: dict[str, tuple[Floats, Floats]], **note: Any,
 ) -> Row:  # fmt: skip
-    """Largest divergence over strata of (observed, expected); its root is a distance."""
-    policy = seen.pack.validation_policy
+    """Largest divergence over strata of (observed, expected); its square root is a metric."""
+    policy = sample.pack.validation_policy
     support = policy.support
     known = {n: (o, e) for n, (o, e) in strata.items() if o.sum() > 0 and e.sum() > 0}
     found = {name: float(jsd(o, e)) for name, (o, e) in known.items()}
     worst = max(found, key=lambda name: found[name], default="")
     value = found.get(worst, float("nan"))
-    random = generator(seen.seed, metric)
+    random = generator(sample.seed, metric)
     moved = np.zeros(support.bootstrap_resamples)
     for o, _ in known.values():
         drawn = redrawn(o.astype(np.int64), support.bootstrap_resamples, random)
@@ -193,7 +194,7 @@ def _divergence(
     low, high = around(value**0.5, moved, support.confidence)
     return at_most(
         "T8_DISTRIBUTION_ALIGNMENT_JSD", metric, value, policy.gates["T8_jsd"], owner=owner,
-        seed=seen.seed, support=float(known[worst][0].sum()) if known and supported else 0.0,
+        seed=sample.seed, support=float(known[worst][0].sum()) if known and supported else 0.0,
         interval=(low**2, high**2) if known else None,
         minimum_support=support.min_rows_per_region, stratum=worst, **note,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The shipped JSON Schemas of the evidence files, and writing only what keeps to them."""
+"""The JSON Schemas of the evidence files, enforced when they are written."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ def violations(name: str, document: Mapping[str, Any]) -> list[str]:
     """Where `document` breaks the schema `name`: `place: what`, in order of place."""
     from jsonschema import Draft202012Validator
 
-    # Through JSON and back: what is judged is what a reader will see.
+    # Through JSON and back: validates what a reader will see.
     plain = plain_json(document)
     errors = Draft202012Validator(schema(name)).iter_errors(plain)
     return sorted(f"{e.json_path}: {e.message[:200]}" for e in errors)
 
 
 def write_evidence(path: Path, document: Mapping[str, Any]) -> None:
-    """Write an evidence file whole, named after its schema.
+    """Writes an evidence file atomically; its name is that of its schema.
 
-    Raises InternalError `6A.S5.EVIDENCE_INVALID` rather than writing what breaks it.
+    Raises InternalError `6A.S5.EVIDENCE_INVALID` where the document violates the schema.
     """
     broken = violations(path.stem, document)
     if broken:

@@ -1,4 +1,4 @@
-"""Devices and the endpoints they meet on."""
+"""Counts devices, endpoints and the links between them."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from fraudworld.gates.owners import Owned, Owners
 from fraudworld.gates.published import Columns, Published
 from fraudworld.gates.tally import (
     I64,
-    Kept,
+    ColumnBuffer,
+    CountPerEntity,
     Occurrences,
-    Tally,
-    counted,
     crosstab,
+    histogram,
     narrow,
     occurrences,
     ravel_codes,
-    summed,
+    sum_over_slices,
 )
 from fraudworld.policy.pack import PolicyPack
 
@@ -59,8 +59,11 @@ class _Endpoints:
         regions, types = (len(pack.codes(c)) for c in ("region", "ip_type"))
         self.shape = (regions, types, len(kind.groups), 2)
         self.cells = int(np.prod(self.shape))
-        self.devices, self.meets_risk = Tally(self.ids.n), np.zeros(self.ids.n, dtype=np.bool_)
-        kept = Kept(self.ids.n, narrow(self.cells))
+        self.devices, self.meets_risk = (
+            CountPerEntity(self.ids.n),
+            np.zeros(self.ids.n, dtype=np.bool_),
+        )
+        kept = ColumnBuffer(self.ids.n, narrow(self.cells))
         for found, traits in kind.map(lambda rows: (self.census.of(rows), self._traits(rows))):
             self.census.add(found)
             kept.append(traits)
@@ -72,9 +75,9 @@ class _Endpoints:
 
     def node_types(self) -> I64:
         def some(part: slice) -> I64:
-            return counted(self.traits[part][self.devices.counts[part] > 0], self.cells)
+            return histogram(self.traits[part][self.devices.counts[part] > 0], self.cells)
 
-        return np.asarray(summed(some, self.ids.n).reshape(self.shape).sum(axis=(2, 3)))
+        return np.asarray(sum_over_slices(some, self.ids.n).reshape(self.shape).sum(axis=(2, 3)))
 
     def sharing(self) -> I64:
         groups = self.shape[2]
@@ -89,18 +92,18 @@ class _Endpoints:
                 (kinds % 2, 2),
             )  # fmt: skip
 
-        return summed(some, self.ids.n)
+        return sum_over_slices(some, self.ids.n)
 
 
 class _Devices:
-    """Every device: its region, and whether it is risky; told who was seen anywhere."""
+    """Every device: its region, whether it is risky, and whether it has an IP link."""
 
     def __init__(self, kind: Kind, pack: PolicyPack, owners: Owners) -> None:
         self.ids, self.census, self.owned = kind.ids, Census(kind, pack), Owned(kind, owners)
         self.shape = (len(pack.codes("region")), 2)
         self.cells = int(np.prod(self.shape))
         self.linked = np.zeros(self.ids.n, dtype=np.bool_)
-        kept = Kept(self.ids.n, narrow(self.cells))
+        kept = ColumnBuffer(self.ids.n, narrow(self.cells))
         for counts, assets, traits in kind.map(
             lambda rows: (self.census.of(rows), self.owned.of(rows), self._traits(rows))
         ):
@@ -116,7 +119,7 @@ class _Devices:
 def count_network(
     published: Published, pack: PolicyPack, device: Kind, ip: Kind, owners: Owners
 ) -> Network:
-    """Count devices, IPs and every link between them."""
+    """Counts devices, IPs and all links between them."""
     devices, ips = _Devices(device, pack, owners), _Endpoints(ip, pack)
     table = BY_NAME["s4_ip_links_6A"]
 
@@ -128,7 +131,7 @@ def count_network(
         at = ips.ids.rows_of(at, table, "IP")
         who = devices.ids.rows_of(who, table, "device")
         seen = devices.traits[who]
-        # Only ever set to True, so that threads cannot disagree.
+        # Set to True only, so threads cannot conflict.
         devices.linked[who] = True
         ips.meets_risk[at[seen % 2 == 1]] = True
         return crosstab((seen, devices.cells), (ips.traits[at], ips.cells)), occurrences(at)

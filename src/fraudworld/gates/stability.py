@@ -1,4 +1,4 @@
-"""T9: the same policy, other seeds, nearly the same world."""
+"""T9: metrics are stable over seeds under one policy."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class Stability:
     scale: str
 
     def status(self, bound: float) -> Status:
-        """Against T9's B threshold; a spread that cannot be computed is no evidence."""
+        """PASS or FAIL at T9's B threshold; INSUFFICIENT_EVIDENCE where there is no spread."""
         if not math.isfinite(self.spread):
             return "INSUFFICIENT_EVIDENCE"
         return "PASS" if self.spread <= bound else "FAIL"
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data for the summary; what is not finite is null."""
+        """Plain data for the summary; non-finite values are null."""
 
         def plain(value: float) -> float | None:
             return value if math.isfinite(value) else None

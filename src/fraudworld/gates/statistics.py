@@ -12,7 +12,7 @@ Floats = NDArray[np.float64]
 
 
 def generator(seed: int | None, metric: str) -> np.random.Generator:
-    """The bootstrap's own stream, a function of the run's seed and the metric's name."""
+    """Generator of a bootstrap, a function of the run's seed and the metric's name."""
     key = int.from_bytes(
         hashlib.sha256(f"gates\0{seed}\0{metric}".encode()).digest()[:16], "little"
     )
@@ -31,7 +31,7 @@ def odds_ratio(table: Floats) -> Floats:
 def mantel_haenszel(strata: Floats) -> tuple[float, float, float]:
     """Common odds ratio over strata (n, 2, 2) with its 95 % interval (Robins–Breslow–Greenland).
 
-    NaN where no stratum informs.
+    NaN where no stratum is informative.
     """
     s = np.asarray(strata, dtype=np.float64)
     a, b, c, d = s[:, 1, 1], s[:, 1, 0], s[:, 0, 1], s[:, 0, 0]
@@ -86,11 +86,10 @@ def poisson_interval(count: float, confidence: float = 0.95) -> tuple[float, flo
 
 
 def redrawn(counts: NDArray[np.integer], resamples: int, random: np.random.Generator) -> Floats:
-    """Category counts drawn anew from their own shares: (resamples, categories).
+    """Multinomial resamples of category counts: (resamples, categories).
 
-    counts: (categories,), their sum n taken as independent units; none stay none. A
-    multinomial draw is the bootstrap of n rows, so any statistic of counts is resampled
-    without touching a row.
+    counts: (categories,), over n = Σ counts independent units; zeros stay zero. A multinomial draw
+    is the bootstrap of n rows, so statistics of counts are resampled without touching rows.
     """
     n = int(counts.sum())
     if n == 0:
@@ -116,10 +115,10 @@ def resampled(
 def around(distance: float, moved: Floats, confidence: float = 0.95) -> tuple[float, float]:
     """Interval of a distance from a prior, or of the largest of several.
 
-    moved: (resamples,) distances between resamples and what was observed. Noise only ever
-    lengthens a distance, so its percentiles lie above it and never reach a truth of zero.
-    But d(seen, prior) and d(truth, prior) differ by at most d(seen, truth), which is what
-    `moved` resamples: the interval covers with at least `confidence`, and exactly at zero.
+    moved: (resamples,) distances between resamples and the observation. Noise increases a
+    distance, so its percentiles lie above it and never reach a true distance of zero. By the
+    triangle inequality d(observed, prior) and d(truth, prior) differ by at most
+    d(observed, truth), which `moved` resamples: the interval covers with at least `confidence`.
     """
     radius = float(np.quantile(moved, confidence))
     return max(distance - radius, 0.0), distance + radius

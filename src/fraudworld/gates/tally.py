@@ -1,4 +1,4 @@
-"""Counting codes: over combinations of them, and per entity in as few bytes as it takes."""
+"""Counts of codes: over combinations of codes, and per entity in narrow integers."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from fraudworld.gates.prefetch import prefetch
 
 I64 = NDArray[np.int64]
 Axis = tuple[NDArray[Any], int]
-"""Codes of rows, none below 0, and how many codes there are."""
+"""Codes of rows, all ≥ 0, and the number of codes."""
 
 CHUNK = 1 << 20
-"""Entities looked at together."""
+"""Entities of one slice."""
 
 
 def ravel_codes(*axes: Axis) -> NDArray[Any]:
-    """Row-major cell of every row over the combinations of axes, in a narrow integer type."""
+    """Row-major index of every row over the combinations of axes, in a narrow integer type."""
     (place, cells), *rest = axes
     place = place.astype(narrow(cells))
     for codes, size in rest:
@@ -31,23 +31,23 @@ def ravel_codes(*axes: Axis) -> NDArray[Any]:
 
 
 def narrow(cells: int) -> np.dtype[Any]:
-    """The smallest type for that many cells that `np.bincount` takes."""
+    """The narrowest integer type for that many cells that `np.bincount` takes."""
     return np.min_scalar_type(cells) if cells < 1 << 32 else np.dtype(np.int64)
 
 
 def crosstab(*axes: Axis) -> I64:
-    """Rows counted over every combination of axes."""
+    """Rows by every combination of axes."""
     sizes = tuple(size for _, size in axes)
-    return counted(ravel_codes(*axes), int(np.prod(sizes))).reshape(sizes)
+    return histogram(ravel_codes(*axes), int(np.prod(sizes))).reshape(sizes)
 
 
-def counted(cells: NDArray[Any], size: int) -> I64:
-    """How often every cell 0 … size - 1 occurs."""
+def histogram(cells: NDArray[Any], size: int) -> I64:
+    """Occurrences of every cell 0 … size − 1."""
     return np.bincount(cells, minlength=size).astype(np.int64, copy=False)
 
 
-def added(arrays: Iterable[I64]) -> I64:
-    """Sum of histograms of one rank that may end at different values."""
+def sum_histograms(arrays: Iterable[I64]) -> I64:
+    """Sum of histograms of equal rank and different lengths."""
     rest = iter(arrays)
     total = next(rest).copy()
     for one in rest:
@@ -61,29 +61,29 @@ def added(arrays: Iterable[I64]) -> I64:
 
 
 def chunks(n: int, step: int = CHUNK) -> Iterator[slice]:
-    """Slices that cover n entities; one empty slice where there is none."""
+    """Slices that cover n entities; one empty slice where n is 0."""
     for low in range(0, max(n, 1), step):
         yield slice(low, min(low + step, n))
 
 
-def summed(fn: Callable[[slice], I64], n: int) -> I64:
+def sum_over_slices(fn: Callable[[slice], I64], n: int) -> I64:
     """Sum of a histogram over slices of n entities."""
-    return added(prefetch(fn, chunks(n)))
+    return sum_histograms(prefetch(fn, chunks(n)))
 
 
 Occurrences = tuple[slice | I64, I64]
-"""Some entities by row, and how often each of them was met."""
+"""Some entities by row, and the occurrences of each."""
 
 
 def occurrences(rows: NDArray[Any]) -> Occurrences:
-    """How often each entity is among `rows`; as published, those of a block are neighbours."""
+    """Occurrences of each entity in `rows`; the entities of a published block are contiguous."""
     low, high = (int(rows.min()), int(rows.max()) + 1) if rows.size else (0, 0)
     if high - low > 8 * rows.size:
         return np.unique(rows, return_counts=True)
-    return slice(low, high), counted(rows - low, high - low)
+    return slice(low, high), histogram(rows - low, high - low)
 
 
-class Kept:
+class ColumnBuffer:
     """A value of each of n entities, appended block by block in their order."""
 
     def __init__(self, n: int, kind: Any) -> None:
@@ -91,19 +91,19 @@ class Kept:
         self._filled = 0
 
     def append(self, values: NDArray[Any]) -> None:
-        """The next entities' values."""
+        """Appends the values of the next entities."""
         self.values[self._filled : self._filled + values.size] = values
         self._filled += values.size
 
 
-class Tally:
-    """How often each of n entities was met; `counts` is as narrow as the largest allows."""
+class CountPerEntity:
+    """Occurrences of each of n entities; `counts` has the narrowest type that holds the largest."""
 
     def __init__(self, n: int) -> None:
         self.counts: NDArray[Any] = np.zeros(n, dtype=np.uint8)
 
     def add(self, some: Occurrences) -> None:
-        """Add what `occurrences` found."""
+        """Adds the result of `occurrences`."""
         where, times = some
         total = self.counts[where] + times
         most = int(total.max(initial=0))

@@ -1,1 +1,1 @@
-"""S0: the frozen upstream, read and sealed; the embedded one, built."""
+"""S0: verifies, seals and reads the upstream; builds the embedded one."""

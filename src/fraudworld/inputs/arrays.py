@@ -1,7 +1,7 @@
-"""What all states know of the outside world: countries, merchants, volumes.
+"""Countries and merchants of the upstream, as arrays that all stages read.
 
-Codes are u8 positions in `PolicyPack.codes(…)`, countries u8 positions in the upstream's
-sorted ISO list.
+Codes are u8 positions in `PolicyPack.codes(…)`; countries are u8 positions in the upstream's
+sorted list of ISO codes.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ U8 = NDArray[np.uint8]
 I64 = NDArray[np.int64]
 
 AUTHORITY_WEEKLY_ARRIVALS = 9_590_000.0
-"""Weekly arrivals of the authority profile, the scale at which the published figures hold."""
+"""Weekly arrivals of the authority profile; published figures hold at this scale."""
 
 
 @dataclass(frozen=True)
 class Merchants:
-    """From the frozen upstream: what S4 and S5 know of a merchant."""
+    """Merchants of the upstream, in order of id; arrays (merchants,)."""
 
-    id: I64
+    id: I64  # 1, 2, 3, …
     home_country: U8
     risk_class: U8  # position in codes("merchant_class")
     outlets: I64
     cross_border: NDArray[np.float64]  # share of outlets outside the home country
-    weekly_volume: NDArray[np.float64]
+    weekly_volume: NDArray[np.float64]  # expected arrivals a week
 
     @property
     def n(self) -> int:
@@ -36,17 +36,19 @@ class Merchants:
 
 @dataclass(frozen=True)
 class Geography:
-    """Countries of the upstream, sorted; regions are positions in codes("region")."""
+    """Countries of the upstream; arrays (countries,)."""
 
-    countries: tuple[str, ...]
-    region: U8
+    countries: tuple[str, ...]  # ISO 3166-1 alpha-2, sorted
+    region: U8  # position in codes("region")
     currency: U8  # position in `currencies`
-    currencies: tuple[str, ...]
+    currencies: tuple[str, ...]  # ISO 4217, sorted
     outlets: I64
-    weekly_arrivals: NDArray[np.float64]
+    weekly_arrivals: NDArray[np.float64]  # expected
 
     @property
     def profile_scale(self) -> float:
-        """Size of the upstream relative to the authority profile; country floors and the
-        outlets a merchant's terminals stand for scale with it."""
+        """Weekly arrivals relative to the authority profile.
+
+        Least parties of a country and terminals per outlet scale with it.
+        """
         return float(self.weekly_arrivals.sum()) / AUTHORITY_WEEKLY_ARRIVALS

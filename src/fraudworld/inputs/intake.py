@@ -1,8 +1,8 @@
-"""S0: verify the frozen upstream by content, seal every input, read what later stages use.
+"""S0: verifies the upstream by content, seals every input, reads geography and merchants.
 
-Nothing of a bundle is opened before its bytes are checked. What was sealed is a list of
-rows with sizes and hashes; its digest enters the manifest fingerprint, so a world is tied
-to the bytes it was made from, not to where they lay.
+No file of a bundle is opened before its bytes are checked. Sealed inputs are a list of rows with
+sizes and hashes; its digest is part of the manifest fingerprint, so a world depends on the bytes
+it was made from, not on their paths.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -23,59 +22,60 @@ from fraudworld.store import bundle
 
 SEGMENTS = ("1A", "1B", "2A", "2B", "3A", "3B", "5A", "5B")
 ROW_LEVEL = {"1A", "5A"}
-"""Segments whose rows 6A reads; the others are verified and sealed."""
+"""Segments whose rows 6A reads; the others are verified and sealed only."""
 
 _COUNTRY, _CURRENCY = re.compile("[A-Z]{2}"), re.compile("[A-Z]{3}")
 MOST_COUNTRIES = 255
-"""Countries are one byte in memory."""
+"""A country is one byte in memory."""
 
 
 @dataclass(frozen=True)
 class SealedRow:
-    """One sealed input; `path` is relative to the upstream root or the pack."""
+    """One sealed file: a row of `sealed_inputs_6A`."""
 
-    owner_layer: str
-    owner_segment: str
-    manifest_key: str
-    path: str
+    owner_layer: str  # layer1, layer2 or layer3
+    owner_segment: str  # 1A … 5B, 6A
+    manifest_key: str  # unique
+    path: str  # relative to the upstream root or the policy pack
     schema_ref: str
-    role: str
-    status: str
-    read_scope: str
+    role: str  # upstream or policy
+    status: str  # REQUIRED
+    read_scope: str  # ROW_LEVEL where 6A reads rows, else METADATA_ONLY
     bytes: int
     sha256_hex: str
 
 
 @dataclass(frozen=True)
 class SealedInputs:
-    """Everything a run was made from, and the one digest over it."""
+    """All files a run was made from."""
 
     rows: tuple[SealedRow, ...]
     segments: dict[str, str]  # segment → bundle digest
-    digest: str
+    digest: str  # over the upstream's rows
 
 
 @dataclass(frozen=True)
 class Upstream:
-    """What later stages know of the outside world."""
+    """What 6A reads of the upstream."""
 
     geo: Geography
     merchants: Merchants
 
 
 def seal_inputs(root: Path, loaded: LoadedPack) -> SealedInputs:
-    """Verify all eight bundles and list every sealed file, the policy's too.
+    """Verifies all eight bundles and lists every sealed file, including the policy's.
 
-    Raises RefusedError `6A.S0.UPSTREAM_HASHGATE_*` as `store.bundle.verify` does.
+    Raises RefusedError: `6A.S0.UPSTREAM_HASHGATE_*` as `store.bundle.verify` does, or for a bundle
+    without one of its tables; `6A.S0.SEALED_INPUTS_ROW_CONFLICT` for two files of one name.
     """
     rows: list[SealedRow] = []
     segments: dict[str, str] = {}
     for segment in SEGMENTS:
-        found = bundle.verify(root / segment, segment)
-        segments[segment] = found.digest
-        members = {m.path for m in found.members}
+        sealed = bundle.verify(root / segment, segment)
+        segments[segment] = sealed.digest
+        paths = {member.path for member in sealed.members}
         for table in tables.SCHEMAS[segment]:
-            if f"{table}.parquet" not in members:
+            if f"{table}.parquet" not in paths:
                 raise RefusedError(
                     bundle.INVALID,
                     f"{segment} holds no table {table}",
@@ -95,7 +95,7 @@ def seal_inputs(root: Path, loaded: LoadedPack) -> SealedInputs:
                 member.bytes,
                 member.sha256_hex,
             )
-            for member in found.members
+            for member in sealed.members
         ]
     rows += [
         SealedRow(
@@ -108,18 +108,18 @@ def seal_inputs(root: Path, loaded: LoadedPack) -> SealedInputs:
     if len(set(keys)) != len(keys):
         raise RefusedError(
             "6A.S0.SEALED_INPUTS_ROW_CONFLICT",
-            "two inputs share one name",
+            "two inputs have the same name",
             where=str(root),
             remedy="rename one of the files and seal the bundle again",
         )
-    # Values of the pack are in parameter_hash; the digest here is over upstream bytes only,
-    # so a comment in a policy file does not make another world.
+    # The values of the pack are in parameter_hash; its bytes are left out here, so that a comment
+    # in a policy file does not change the world.
     contents = sorted((r.manifest_key, r.sha256_hex) for r in rows if r.role == "upstream")
     return SealedInputs(tuple(rows), segments, digest(contents))
 
 
-def documents(sealed: SealedInputs, loaded: LoadedPack) -> dict[str, dict[str, Any]]:
-    """`sealed_inputs_6A` and `s0_gate_receipt_6A` as plain data."""
+def documents(sealed: SealedInputs, loaded: LoadedPack) -> dict[str, dict[str, object]]:
+    """The documents `sealed_inputs_6A` and `s0_gate_receipt_6A`, by name."""
     return {
         "sealed_inputs_6A": {
             "sealed_inputs_digest": sealed.digest,
@@ -142,38 +142,38 @@ def documents(sealed: SealedInputs, loaded: LoadedPack) -> dict[str, dict[str, A
 
 
 def recheck(root: Path, sealed: SealedInputs, segments: set[str]) -> None:
-    """Detect a sealed upstream file that changed after sealing, before it is read.
+    """Raises RefusedError `6A.S0.SEALED_INPUTS_DIGEST_MISMATCH` for a changed upstream file.
 
-    Raises RefusedError `6A.S0.SEALED_INPUTS_DIGEST_MISMATCH`.
+    Called before the files of these segments are read: they may have changed after sealing.
     """
     for row in sealed.rows:
         if row.role != "upstream" or row.owner_segment not in segments:
             continue
         try:
-            found = bundle.sha256_file(root / row.path)
+            sha256 = bundle.sha256_file(root / row.path)
         except OSError as error:
-            found = f"unreadable ({error.strerror or error})"
-        if found != row.sha256_hex:
+            sha256 = f"unreadable ({error.strerror or error})"
+        if sha256 != row.sha256_hex:
             raise RefusedError(
                 "6A.S0.SEALED_INPUTS_DIGEST_MISMATCH",
-                f"{row.path} is {found}, sealed as {row.sha256_hex}",
+                f"{row.path} has SHA-256 {sha256}, it was sealed with {row.sha256_hex}",
                 where=str(root / row.path),
-                remedy="something changed the upstream during the run; run again",
+                remedy="the upstream was changed during the run; run again",
             )
 
 
 def load_upstream(
     root: Path, sealed: SealedInputs, regions: tuple[str, ...], classes: tuple[str, ...]
 ) -> Upstream:
-    """Read geography, merchants and volumes of a sealed upstream.
+    """Reads countries, merchants and volumes of a sealed upstream.
 
-    regions, classes: the policy's sorted codes. Raises RefusedError for a table that lacks
-    a column, breaks its key or holds nulls, InputError for a region or class the policy
-    does not know.
+    regions, classes: the policy's sorted codes. Raises RefusedError for a table that lacks a
+    column, breaks its key or holds nulls, InputError for a country, region or merchant class that
+    is unknown.
     """
     recheck(root, sealed, ROW_LEVEL)
-    for segment, needed in tables.SCHEMAS.items():
-        for table in needed:
+    for segment, schemas in tables.SCHEMAS.items():
+        for table in schemas:
             tables.check_columns(root, segment, table)
     places = tables.read(root, "1A", "country_geography")
     sites = tables.read(root, "1A", "outlet_catalogue")
@@ -187,7 +187,7 @@ def load_upstream(
     legal = _positions(sites["legal_country_iso"], countries, "outlet_catalogue.legal_country_iso")
     home = _positions(sites["home_country_iso"], countries, "outlet_catalogue.home_country_iso")
     risk = _positions(sites["merchant_class"], classes, "outlet_catalogue.merchant_class")
-    busy = _positions(
+    served = _positions(
         profile["legal_country_iso"], countries, "merchant_zone_profile_5A.legal_country_iso"
     )
     ids, first, merchant = np.unique(sites["merchant_id"], return_index=True, return_inverse=True)
@@ -197,32 +197,39 @@ def load_upstream(
     outlets = np.bincount(merchant)
     return Upstream(
         Geography(
-            countries,
-            _positions(places["region_id"][order], regions, "country_geography.region_id"),
-            _positions(places["currency"][order], currencies, "country_geography.currency"),
-            currencies,
-            np.bincount(legal, minlength=len(countries)).astype(np.int64),
-            np.bincount(busy, volume, len(countries)).astype(np.float64),
+            countries=countries,
+            region=_positions(places["region_id"][order], regions, "country_geography.region_id"),
+            currency=_positions(
+                places["currency"][order], currencies, "country_geography.currency"
+            ),
+            currencies=currencies,
+            outlets=np.bincount(legal, minlength=len(countries)).astype(np.int64),
+            weekly_arrivals=np.bincount(served, volume, len(countries)).astype(np.float64),
         ),
         Merchants(
-            ids,
-            home[first],
-            risk[first],
-            outlets.astype(np.int64),
-            np.bincount(merchant, legal != home) / outlets,
-            np.bincount(profile["merchant_id"] - 1, volume, ids.size).astype(np.float64),
+            id=ids,
+            home_country=home[first],
+            risk_class=risk[first],
+            outlets=outlets.astype(np.int64),
+            cross_border=np.bincount(merchant, legal != home) / outlets,
+            weekly_volume=np.bincount(profile["merchant_id"] - 1, volume, ids.size).astype(
+                np.float64
+            ),
         ),
     )
 
 
 def _countries(places: dict[str, np.ndarray], path: Path) -> tuple[str, ...]:
+    """Sorted ISO codes: unique, well formed, at most MOST_COUNTRIES."""
     countries = tuple(sorted(places["country_iso"].tolist()))
     if len(set(countries)) != len(countries):
         raise tables.refused(path, "lists a country twice", "keep one row per country")
     for name, form in (("country_iso", _COUNTRY), ("currency", _CURRENCY)):
-        odd = sorted(v for v in set(places[name].tolist()) if not form.fullmatch(v))
-        if odd:
-            raise tables.refused(path, f"has {odd[0]!r} as {name}", "use ISO codes: capitals")
+        malformed = sorted(v for v in set(places[name].tolist()) if not form.fullmatch(v))
+        if malformed:
+            raise tables.refused(
+                path, f"has {malformed[0]!r} as {name}", "use ISO codes: capital letters"
+            )
     if len(countries) > MOST_COUNTRIES:
         raise tables.refused(
             path, f"lists {len(countries)} countries", f"serve at most {MOST_COUNTRIES}"
@@ -238,7 +245,7 @@ def _require_merchants(
     risk: np.ndarray,
     path: Path,
 ) -> None:
-    """Ids dense from 1; one home and one class per merchant."""
+    """Raises RefusedError unless ids are dense from 1, with one home and class a merchant."""
     if ids[0] != 1 or ids[-1] != ids.size:
         raise tables.refused(
             path,
@@ -246,11 +253,11 @@ def _require_merchants(
             "number merchants 1, 2, 3, … without gaps",
         )
     for name, value in (("home_country_iso", home), ("merchant_class", risk)):
-        odd = np.flatnonzero(value != value[first][merchant])
-        if odd.size:
+        differing = np.flatnonzero(value != value[first][merchant])
+        if differing.size:
             raise tables.refused(
                 path,
-                f"gives merchant {ids[merchant[odd[0]]]} more than one {name}",
+                f"gives merchant {ids[merchant[differing[0]]]} more than one {name}",
                 f"keep one {name} per merchant",
             )
 
@@ -258,7 +265,7 @@ def _require_merchants(
 def _require_sites(
     merchant: np.ndarray, legal: np.ndarray, sites: dict[str, np.ndarray], path: Path
 ) -> None:
-    """A site is listed once, and a merchant's sites in a country are as many as it says."""
+    """Raises RefusedError for a site listed twice, or a count of sites that is not that of rows."""
     keys = np.stack([merchant, legal, sites["site_order"]])
     ordered = keys[:, np.lexsort(keys[::-1])]
     if (ordered[:, 1:] == ordered[:, :-1]).all(axis=0).any():
@@ -270,9 +277,9 @@ def _require_sites(
     _, row, count = np.unique(
         merchant * np.int64(MOST_COUNTRIES + 1) + legal, return_inverse=True, return_counts=True
     )
-    odd = np.flatnonzero(count[row] != sites["final_country_outlet_count"])
-    if odd.size:
-        at = odd[0]
+    differing = np.flatnonzero(count[row] != sites["final_country_outlet_count"])
+    if differing.size:
+        at = differing[0]
         raise tables.refused(
             path,
             f"has {count[row[at]]} sites of merchant {merchant[at] + 1} in "
@@ -283,20 +290,20 @@ def _require_sites(
 
 
 def _volume(profile: dict[str, np.ndarray], merchants: int, path: Path) -> np.ndarray:
-    """Weekly volumes of known merchants: finite, not negative, not all zero."""
-    strange = (profile["merchant_id"] < 1) | (profile["merchant_id"] > merchants)
-    if strange.any():
+    """Weekly volumes of all rows of 5A: of known merchants, finite, not negative, not all 0."""
+    unknown = (profile["merchant_id"] < 1) | (profile["merchant_id"] > merchants)
+    if unknown.any():
         raise tables.refused(
             path,
-            f"names merchant {profile['merchant_id'][strange][0]}, which outlet_catalogue does not",
+            f"has merchant {profile['merchant_id'][unknown][0]}, which outlet_catalogue lacks",
             "build both segments from the same merchants",
         )
     volume = profile["weekly_volume_expected"]
     if not (np.isfinite(volume) & (volume >= 0)).all() or not 0 < volume.sum() < np.inf:
         raise tables.refused(
             path,
-            "has a weekly_volume_expected that is no number, negative, or nothing in all",
-            "give expected arrivals per week, 0 or more",
+            "has a weekly_volume_expected that is negative or not finite, or a total of 0",
+            "give expected arrivals a week, 0 or more",
         )
     return volume
 
@@ -305,12 +312,12 @@ def _positions(values: np.ndarray, known: tuple[str, ...], where: str) -> np.nda
     """Position (u8) of every value in a sorted list."""
     names = np.array(known)
     at = np.minimum(np.searchsorted(names, values), names.size - 1)
-    strange = sorted(set(values[names[at] != values].tolist()))
-    if strange:
+    unknown = sorted(set(values[names[at] != values].tolist()))
+    if unknown:
         raise InputError(
             bundle.INVALID,
-            f"{where} holds {', '.join(strange[:5])}, which is not known here",
+            f"{where} has unknown values: {', '.join(unknown[:5])}",
             where=where,
-            remedy=f"known are {', '.join(known[:12])}{' …' if len(known) > 12 else ''}",
+            remedy=f"use {', '.join(known[:12])}{' …' if len(known) > 12 else ''}",
         )
     return at.astype(np.uint8)

@@ -1,7 +1,7 @@
-"""Tables of the frozen upstream: which columns they must have, and reading them.
+"""Tables of the upstream: the columns they must have, and how they are read.
 
-6A reads rows of two segments only; of the others it checks that the columns are there and
-of the right kind. A user's own upstream may have more tables and more columns.
+6A reads rows of two segments; of the others it checks names and types of columns. An upstream may
+have more tables and more columns.
 """
 
 from __future__ import annotations
@@ -27,12 +27,13 @@ KINDS = {
         pa.types.is_integer(t) or pa.types.is_string(t) or pa.types.is_large_string(t)
     ),
 }
-"""What a column may be; text may be dictionary encoded."""
+"""Arrow types that a column of a kind may have; text may be dictionary encoded."""
 
 MOST_ROWS = 5_000_000
 MOST_BYTES = 512 << 20
 LONGEST_TEXT = 64
-"""What a table may unpack to. The embedded upstream's largest has 130 000 rows."""
+"""Limits of a table once decompressed, a text in bytes. The embedded upstream's largest table has
+130 000 rows."""
 
 _SITE = {"merchant_id": "integer", "legal_country_iso": "text", "site_order": "integer"}
 
@@ -99,39 +100,39 @@ SCHEMAS: dict[str, dict[str, dict[str, str]]] = {
 
 
 def check_columns(root: Path, segment: str, table: str) -> None:
-    """Refuse a table that lacks a column or has one of another kind.
+    """Raises RefusedError `6A.S0.UPSTREAM_HASHGATE_SCHEMA_INVALID` for a table without its columns.
 
-    Raises RefusedError `6A.S0.UPSTREAM_HASHGATE_SCHEMA_INVALID`.
+    A column may be missing or of another kind, or the file not Parquet or too large.
     """
     path = root / segment / f"{table}.parquet"
     needed = SCHEMAS[segment][table]
     try:
-        _bounded(path, needed, pq.read_metadata(path))
+        _require_bounded(path, needed, pq.read_metadata(path))
         schema = pq.read_schema(path)
     except (OSError, pa.ArrowException) as error:
         raise refused(path, f"is not Parquet: {error}", "write the table as Parquet") from error
     missing = [name for name in needed if name not in schema.names]
     if missing:
-        raise refused(path, f"lacks {', '.join(missing)}", f"it needs {', '.join(needed)}")
+        raise refused(path, f"lacks {', '.join(missing)}", f"give it {', '.join(needed)}")
     for name, kind in needed.items():
-        found = schema.field(name).type
-        bare = found.value_type if pa.types.is_dictionary(found) else found
-        if not KINDS[kind](bare):
-            raise refused(path, f"has {name} as {found}", f"{name} must be of kind {kind}")
+        arrow_type = schema.field(name).type
+        plain = arrow_type.value_type if pa.types.is_dictionary(arrow_type) else arrow_type
+        if not KINDS[kind](plain):
+            raise refused(path, f"has {name} as {arrow_type}", f"make {name} of kind {kind}")
 
 
 def read(root: Path, segment: str, table: str) -> dict[str, np.ndarray]:
-    """The needed columns of a table: text as str, integers as int64, reals as float64.
+    """The columns of SCHEMAS: text as str, integers as int64, reals as float64, (rows,).
 
-    Raises RefusedError `6A.S0.SEALED_INPUTS_EMPTY` without rows, and
-    `6A.S0.UPSTREAM_HASHGATE_SCHEMA_INVALID` where a value is null or cannot be read.
+    Raises RefusedError: `6A.S0.SEALED_INPUTS_EMPTY` for a table without rows,
+    `6A.S0.UPSTREAM_HASHGATE_SCHEMA_INVALID` for a value that is null, too large or unreadable.
     """
     path = root / segment / f"{table}.parquet"
     needed = SCHEMAS[segment][table]
     try:
-        _bounded(path, needed, pq.read_metadata(path))
-        words = [name for name, kind in needed.items() if kind == "text"]
-        data = pq.read_table(path, columns=list(needed), read_dictionary=words)
+        _require_bounded(path, needed, pq.read_metadata(path))
+        text = [name for name, kind in needed.items() if kind == "text"]
+        data = pq.read_table(path, columns=list(needed), read_dictionary=text)
     except (OSError, pa.ArrowException) as error:
         raise refused(path, f"cannot be read: {error}", "write the table again") from error
     if data.num_rows == 0:
@@ -139,59 +140,63 @@ def read(root: Path, segment: str, table: str) -> dict[str, np.ndarray]:
             "6A.S0.SEALED_INPUTS_EMPTY",
             f"{segment}: {table} has no rows",
             where=str(path),
-            remedy="seal a segment with content",
+            remedy="seal the segment with rows",
         )
     columns = {}
     for name, kind in needed.items():
         column = data[name]
         if column.null_count:
-            raise refused(path, f"has {column.null_count} nulls in {name}", "fill the column")
+            raise refused(path, f"has {column.null_count} nulls in {name}", "fill them")
         try:
             columns[name] = _plain(column, kind)
         except pa.ArrowException as error:
-            raise refused(path, f"has {name} beyond its range: {error}", "mend it") from error
+            raise refused(
+                path, f"has {name} beyond its range: {error}", "keep values in range"
+            ) from error
     return columns
 
 
 def _plain(column: pa.ChunkedArray, kind: str) -> np.ndarray:
+    """A column as a numpy array. Raises ArrowException for values beyond the range of its kind."""
     if kind == "integer":
         return np.asarray(column.cast(pa.int64()))
     if kind == "real":
         return np.asarray(column.cast(pa.float64(), safe=False))
-    if pa.types.is_integer(column.type):  # a label may be a number
+    if pa.types.is_integer(column.type):  # of kind label
         column = column.cast(pa.string())
-    words = column.combine_chunks().dictionary_encode()
-    if isinstance(words, pa.ChunkedArray):
-        words = words.chunk(0)
-    longest = pc.max(pc.binary_length(words.dictionary)).as_py() or 0
+    encoded = column.combine_chunks().dictionary_encode()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.chunk(0)
+    longest = pc.max(pc.binary_length(encoded.dictionary)).as_py() or 0
     if longest > LONGEST_TEXT:
         raise pa.ArrowInvalid(f"a text of {longest} bytes, {LONGEST_TEXT} at most")
-    known = np.asarray(words.dictionary.cast(pa.string())).astype(str)
-    spelled: np.ndarray = known[np.asarray(words.indices)]
-    return spelled
+    dictionary = np.asarray(encoded.dictionary.cast(pa.string())).astype(str)
+    values: np.ndarray = dictionary[np.asarray(encoded.indices)]
+    return values
 
 
-def _bounded(path: Path, needed: Mapping[str, str], told: pq.FileMetaData) -> None:
-    """Refuse a small file that would fill memory: rows and values cost nothing to repeat.
+def _require_bounded(path: Path, needed: Mapping[str, str], metadata: pq.FileMetaData) -> None:
+    """Raises RefusedError for a file beyond MOST_ROWS or MOST_BYTES once decompressed.
 
-    5B's arrivals may be many: they are sealed, and never read.
+    A small file may fill memory, as repeated values compress to nothing. Arrivals of 5B have no
+    limit: they are sealed and never read.
     """
     if path.parent.name == "5B":
         return
-    groups = [told.row_group(i) for i in range(told.num_row_groups)]
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
     chunks = [g.column(i) for g in groups for i in range(g.num_columns)]
-    wide = sum(c.total_uncompressed_size for c in chunks if c.path_in_schema in needed)
-    rows = max(told.num_rows, sum(g.num_rows for g in groups))
-    if rows > MOST_ROWS or wide > MOST_BYTES:
+    size = sum(c.total_uncompressed_size for c in chunks if c.path_in_schema in needed)
+    rows = max(metadata.num_rows, sum(g.num_rows for g in groups))
+    if rows > MOST_ROWS or size > MOST_BYTES:
         raise refused(
             path,
-            f"unpacks to {rows} rows and {wide} bytes",
+            f"unpacks to {rows} rows and {size} bytes",
             f"keep it within {MOST_ROWS} rows and {MOST_BYTES} bytes",
         )
 
 
 def refused(path: Path, what: str, remedy: str) -> RefusedError:
-    """A table S0 will not open, by segment and name."""
+    """The error for a table that S0 refuses; `what` completes "segment: table …"."""
     return RefusedError(
         INVALID,
         f"{path.parent.name}: {path.stem} {what}",

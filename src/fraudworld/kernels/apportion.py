@@ -1,4 +1,4 @@
-"""Largest remainder: integer plans whose total is conserved exactly."""
+"""Apportionment by largest remainder: integer plans whose total is conserved exactly."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def largest_remainder(total: int, weights: ArrayLike) -> NDArray[np.int64]:
-    """Split `total` over `weights` (non-negative, not all zero); ties go to the first.
+    """Splits `total` over `weights` (non-negative, not all zero); ties go to the first.
 
     Returns int64 of the weights' shape, summing to `total` exactly.
     """
@@ -23,7 +23,7 @@ def largest_remainder(total: int, weights: ArrayLike) -> NDArray[np.int64]:
     quota = total * (flat / mass)
     counts = np.floor(quota).astype(np.int64)
     rest = int(total - counts.sum())
-    # Stable order, remainders rounded so that equal shares are equal whatever their rounding.
+    # Remainders are rounded so that equal shares tie, and ties go to the first.
     order = np.argsort(-np.round(quota - counts, 9), kind="stable")
     if rest >= 0:
         order = order[flat[order] > 0]
@@ -57,18 +57,18 @@ def bounded(total: int, weights: ArrayLike, floor: ArrayLike) -> NDArray[np.int6
 def controlled(
     matrix: ArrayLike, rows: NDArray[np.int64], columns: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Round a non-negative matrix to integers with exactly these row and column sums.
+    """Rounds a non-negative matrix to integers with exactly these row and column sums.
 
-    The matrix's own margins must be (close to) `rows` and `columns`, which must agree in
-    total. Every cell starts at its floor; the ones that remain are placed row by row into
-    the columns that still need most (Gale–Ryser), larger fractions first among equals, so
-    a solution is found whenever one exists and no cell moves by more than it must.
+    The margins of the matrix must be close to `rows` and `columns`, whose totals must agree. Every
+    cell starts at its floor. The remaining ones are placed row by row into the columns that still
+    need most (Gale–Ryser), larger fractions first among equals, so a solution is found whenever
+    one exists.
     """
     m = np.asarray(matrix, dtype=np.float64)
     if int(rows.sum()) != int(columns.sum()):
         raise ValueError("rows and columns must have the same total")
     counts = np.floor(m + 1e-9).astype(np.int64)
-    # A float margin slightly off its integer can put a floor above it: take those back.
+    # A float margin slightly below its integer can make a floor exceed it: take those back.
     for axis, target in ((1, rows), (0, columns)):
         over = counts.sum(axis=axis) - target
         for line in np.flatnonzero(over > 0):
@@ -89,7 +89,7 @@ def controlled(
 
 
 def fit(matrix: ArrayLike, rows: ArrayLike, columns: ArrayLike) -> NDArray[np.float64]:
-    """Scale a non-negative matrix to the given margins (iterative proportional fitting)."""
+    """Scales a non-negative matrix to the given margins by iterative proportional fitting."""
     m = np.array(matrix, dtype=np.float64)
     r = np.asarray(rows, dtype=np.float64)
     c = np.asarray(columns, dtype=np.float64)

@@ -1,7 +1,11 @@
-"""Uniform bits to normal deviates and log-normal weights, the same on every machine.
+"""Uniform bits to normal deviates and exponentials, bit-identical on every machine.
 
-libm and SIMD libraries differ in the last bit between platforms, and a last bit can
-change a rank. These functions use only +, −, ×, ÷ and √, which IEEE 754 fixes exactly.
+The C library and SIMD libraries differ in the last bit between platforms, and a last bit can
+change a rank. These functions use only +, −, ×, ÷ and √, which IEEE 754 defines exactly. The
+normal quantile is AS 241 (Wichura, 1988).
+
+The scalar functions are the plain twins of the vector ones: `exp` of `exps`, `deviate` of
+`deviates`.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ _BIAS = 1023
 _FRACTION_BITS = 52
 _FRACTION = (1 << _FRACTION_BITS) - 1
 _ONES = 2.0**_FRACTION_BITS
-"""The last bit of a float from here up to its double is worth 1."""
+"""2**52: between it and its double, consecutive floats differ by 1."""
 
 # 1 / i!: Taylor on |r| ≤ ln2/2 to the 13th power, remainder below 1e-17.
 _E2, _E3, _E4, _E5, _E6, _E7, _E8, _E9, _E10, _E11, _E12, _E13 = (
@@ -29,26 +33,26 @@ _E2, _E3, _E4, _E5, _E6, _E7, _E8, _E9, _E10, _E11, _E12, _E13 = (
 
 @inlined
 def whole(number):  # type: ignore[no-untyped-def]
-    """A whole number below 2**52, by its bits: most processors convert 64 bits one at a time."""
+    """An integer below 2**52 as a float, by its bits: few processors convert u64 in vectors."""
     return np.uint64(number | np.float64(_ONES).view(np.uint64)).view(np.float64) - _ONES
 
 
 @inlined
 def _parts(x):  # type: ignore[no-untyped-def]
-    """x = k · ln2 + r with k whole."""
+    """x = k · ln2 + r with integer k and |r| ≤ ln2 / 2."""
     k = np.floor(x * 1.4426950408889634 + 0.5)
     return k, (x - k * _LN2_HIGH) - k * _LN2_LOW
 
 
 @inlined
 def _taylor(r):  # type: ignore[no-untyped-def]
-    """The terms of e**r from the seventh power on, divided by it."""
+    """Taylor terms of e**r from the seventh power on, divided by r**7."""
     return (((((_E13 * r + _E12) * r + _E11) * r + _E10) * r + _E9) * r + _E8) * r + _E7
 
 
 @inlined
 def _raised(k, r, high):  # type: ignore[no-untyped-def]
-    """2**k · e**r, given `_taylor` of r."""
+    """2**k · e**r; high: `_taylor` of r."""
     low = ((((high * r + _E6) * r + _E5) * r + _E4) * r + _E3) * r + _E2
     total = (low * r + 1.0) * r + 1.0
     biased = np.float64(k + (_BIAS + _ONES)).view(np.int64)
@@ -64,8 +68,11 @@ def exp(x: float) -> float:
 
 @kernel
 def exps(x, out):  # type: ignore[no-untyped-def]
-    """out[i] = exp(x[i]), bit for bit; other memory than x."""
-    # Each value's steps wait for each other: in short passes those of others go on meanwhile.
+    """out[i] = exp(x[i]), bit for bit; `out` does not overlap x.
+
+    x, out : float64 (n,).
+    """
+    # Short passes: the steps of one value depend on each other, those of many values overlap.
     rest = np.empty(x.size)
     for i in range(x.size):
         rest[i] = _parts(x[i])[1]
@@ -185,7 +192,7 @@ def _tail(r):  # type: ignore[no-untyped-def]
 
 @inlined
 def _far(r):  # type: ignore[no-untyped-def]
-    """`_tail` beyond r = 5."""
+    """AS 241 in the far tails, r > 5."""
     r -= 5.0
     num = (
         (
@@ -255,7 +262,10 @@ def deviate(bits: np.uint64) -> float:
 
 @kernel
 def deviates(bits, out):  # type: ignore[no-untyped-def]
-    """out[i] = deviate(bits[i]), bit for bit, in passes that compile to vector instructions."""
+    """out[i] = deviate(bits[i]), bit for bit, in passes that compile to vector instructions.
+
+    bits : uint64 (n,); out : float64 (n,).
+    """
     at = np.empty(bits.size + 1, dtype=np.uint32)
     low = np.empty(bits.size + 1)
     n = 0
@@ -264,7 +274,7 @@ def deviates(bits, out):  # type: ignore[no-untyped-def]
         out[i] = _middle(u - 0.5)
         low[i] = min(u, 1.0 - u)
     for i in range(bits.size):
-        # |u − 0.5| > 0.425, put so that nothing is rounded.
+        # |u − 0.5| > 0.425, in a form that does not round.
         at[n], low[n] = i, low[i]
         n += low[n] < 0.5 - 0.425
     for k in range(n):

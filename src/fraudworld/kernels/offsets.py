@@ -1,4 +1,7 @@
-"""From counts per holder to one row per thing held."""
+"""Offset arrays (CSR), and one row per thing held.
+
+Twin: tests/reference/accounts.py:make.
+"""
 
 from __future__ import annotations
 
@@ -10,19 +13,26 @@ from fraudworld.jit import kernel
 
 @kernel
 def expand_rows(entity, cell, counts, code_of, start, owner, code):  # type: ignore[no-untyped-def]
-    """Write counts[i] rows of owner entity[i] and code code_of[cell[i]] for every i in order.
+    """Writes counts[i] rows of owner entity[i] and code code_of[cell[i]], in order of i.
 
-    Entities ascend; start: first row of every one, and the end, shape (entities + 1,). There is
-    room for one more row.
+    Parameters
+    ----------
+    entity, cell, counts : integer (n,)
+        Entities ascend.
+    code_of : uint8 (cells,)
+    start : int32 (entities + 1,)
+        Filled: first row of every entity.
+    owner, code : uint32, uint8 (rows + 1,)
+        Filled; one row longer than needed.
     """
     start[:] = 0
     at = 0
     for i in range(counts.size):
-        e, kind = entity[i], code_of[cell[i]]
-        # The first row is written even where there is none: whether cannot be predicted.
-        owner[at], code[at] = e, kind
+        e, c = entity[i], code_of[cell[i]]
+        # Writes the first row even where there is none: a test would mispredict.
+        owner[at], code[at] = e, c
         for row in range(at + 1, at + counts[i]):
-            owner[row], code[row] = e, kind
+            owner[row], code[row] = e, c
         at += counts[i]
         start[e + 1] = at
     for e in range(1, start.size):
@@ -30,7 +40,7 @@ def expand_rows(entity, cell, counts, code_of, start, owner, code):  # type: ign
 
 
 def from_counts(per_holder: NDArray[np.integer]) -> NDArray[np.int64]:
-    """First row of every holder, and the total at the end: int64, shape (n + 1,)."""
+    """Offsets of holders with these counts: int64 (n + 1,), the total at the end."""
     out = np.zeros(per_holder.size + 1, dtype=np.int64)
     np.cumsum(per_holder, out=out[1:])
     return out

@@ -1,11 +1,13 @@
-"""A keyed random permutation of 0 … n − 1 that can be asked one element at a time.
+"""A keyed random permutation of 0 … n − 1, computed element by element.
 
-Exact quotas without a global sort: give element i the place `permute(i)` and cut the places
-at the cumulative quotas. Every shard can do this for its own elements.
+It gives exact quotas without a global sort: element i gets the place of i, and the places are
+cut at the cumulative quotas. Every shard computes the places of its own elements.
 
-A Feistel network of eight rounds over the smallest even-bit domain that holds n, walked
-until it lands inside (Black & Rogaway, "Ciphers with arbitrary finite domains", 2002).
-The eight round keys are draws of a named stream.
+A Feistel network of eight rounds over the smallest even-bit domain that holds n, walked until it
+lands inside (Black & Rogaway, "Ciphers with arbitrary finite domains", 2002). The eight round
+keys are draws of a named stream.
+
+Twin of all kernels here: tests/reference/draws.py.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ ROUNDS = 8
 
 @inlined
 def _mix(x, key):  # type: ignore[no-untyped-def]
+    """The round function: mixes a half (u64) with a round key (u64)."""
     x = (x ^ key) * np.uint64(0x9E3779B97F4A7C15)
     x ^= x >> np.uint64(32)
     x *= np.uint64(0xD6E8FEB86659FD93)
@@ -27,21 +30,31 @@ def _mix(x, key):  # type: ignore[no-untyped-def]
 
 
 AT_ONCE = 512
-"""Elements that walk together: the rounds of one wait for each other, those of others do not."""
+"""Elements that are walked together: rounds of one element depend on each other, rounds of
+different elements overlap."""
 
 
 @kernel
 def places(first, n, keys, out):  # type: ignore[no-untyped-def]
-    """out[j] = place of element first + j (0 ≤ first + j < n) under `keys`: u64, shape (8,)."""
+    """out[j] = place of element first + j.
+
+    Parameters
+    ----------
+    first, n : int
+        0 ≤ first + j < n for every j.
+    keys : uint64 (ROUNDS,)
+    out : int64 (m,)
+        Filled.
+    """
     half = 1
     while (np.uint64(1) << np.uint64(2 * half)) < np.uint64(n):
         half += 1
     bits = np.uint64(half)
     mask = (np.uint64(1) << bits) - np.uint64(1)
     size = np.uint64(n)
-    # Where every walker is, in halves, and whose place it looks for. Those that landed inside make
-    # room for others: the processor works on vectors of walkers, and no walk's end has to be
-    # predicted. A round of all comes before the next of any.
+    # The pool of walkers: both halves of each, and the element it belongs to. Walkers that landed
+    # inside 0 … n − 1 are replaced by new ones, so that loops over the pool stay full vectors and
+    # the number of steps of a walk is never branched on.
     lefts = np.empty(AT_ONCE + 1, dtype=np.uint64)
     rights = np.empty(AT_ONCE + 1, dtype=np.uint64)
     at = np.empty(AT_ONCE + 1, dtype=np.uint32)
@@ -69,19 +82,29 @@ def places(first, n, keys, out):  # type: ignore[no-untyped-def]
 
 @kernel
 def assign_by_quota(first, n, keys, cuts, out):  # type: ignore[no-untyped-def]
-    """out[j] = the first category whose cumulative count `cuts` is above place first + j."""
+    """out[j] = the first category whose cumulative quota exceeds the place of element first + j.
+
+    Parameters
+    ----------
+    first, n, keys
+        As in `places`.
+    cuts : int64 (categories,)
+        Cumulative quotas.
+    out : integer (m,)
+        Filled.
+    """
     where = np.empty(out.size, dtype=np.int64)
     places(first, n, keys, where)
     out[:] = 0
     for low in range(0, out.size, AT_ONCE):
-        kind, place = out[low : low + AT_ONCE], where[low : low + AT_ONCE]
+        category, place = out[low : low + AT_ONCE], where[low : low + AT_ONCE]
         for end in cuts[:-1]:
-            for j in range(kind.size):
-                kind[j] += end <= place[j]
+            for j in range(category.size):
+                category[j] += end <= place[j]
 
 
 def permuted(first: int, count: int, n: int, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Places of elements first … first + count − 1 of a permutation of n."""
+    """Places of elements first … first + count − 1 of a permutation of n: int64 (count,)."""
     out = np.empty(count, dtype=np.int64)
     places(first, n, keys, out)
     return out

@@ -1,11 +1,13 @@
 """Log-odds uplift with marginals kept: the mathematics of risk propagation.
 
 In a stratum with prior p, entities exposed to `u` more log-odds are risky with probability
-σ(b + u), the others with σ(b). The intercept b is solved so that the expected number of
-risky entities is exactly p · n: the uplift moves risk, it never adds any.
+σ(b + u), the others with σ(b). The intercept b is solved so that the expected number of risky
+entities is exactly p · n: the uplift moves risk and adds none.
 
-With two exposure classes and x = e^b, r = e^u the condition is a quadratic in x, so nothing
-is searched and only + − × ÷ √ are used: every machine finds the same bits.
+With two exposure classes and x = e^b, r = e^u the condition is a quadratic in x, which is solved
+in closed form with + − × ÷ √ alone: every machine finds the same bits.
+
+Twin of all kernels here: tests/reference/propagation.py.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ F64 = NDArray[np.float64]
 
 @kernel
 def sigmoid(x):  # type: ignore[no-untyped-def]
-    """1 / (1 + e^−x), the same on every machine."""
+    """1 / (1 + e^−x), bit-identical on every machine; x : float64."""
     return 1.0 / (1.0 + normal.exp(-min(max(x, -500.0), 500.0)))
 
 
@@ -31,8 +33,8 @@ def sigmoid(x):  # type: ignore[no-untyped-def]
 def intercept(prior, sizes, uplifts):  # type: ignore[no-untyped-def]
     """b with Σ sizes · σ(b + uplift) = prior · Σ sizes, by bisection to the last bit.
 
-    prior in (0, 1]; sizes and uplifts have one entry per exposure class, any number of them.
-    Where nobody is, any b will do: 0.
+    prior : float in (0, 1]; sizes : int64 (classes,); uplifts : float64 (classes,). Returns 0
+    where all sizes are 0.
     """
     total = 0
     for c in range(sizes.size):
@@ -65,7 +67,7 @@ def exposed_probabilities(priors: F64, sizes: NDArray[np.int64], uplift: float) 
     p = np.where(open_, priors, 0.5)
     n0, n1 = sizes[:, 0].astype(np.float64), sizes[:, 1].astype(np.float64)
     empty = n0 + n1 == 0.0
-    n0 = np.where(empty, 1.0, n0)  # nobody is there: any size gives a usable law
+    n0 = np.where(empty, 1.0, n0)  # without entities any size gives a usable law
     wanted = p * (n0 + n1)
     a = ratio * (n0 + n1 - wanted)
     b = n0 + ratio * n1 - wanted * (1.0 + ratio)
@@ -79,8 +81,8 @@ def exposed_probabilities(priors: F64, sizes: NDArray[np.int64], uplift: float) 
 def implied_odds_ratio(priors: F64, sizes: NDArray[np.int64], uplift: float) -> float:
     """Crude odds ratio the strata imply in expectation at one uplift.
 
-    priors: (strata,); sizes: (strata, 2) entities unexposed and exposed. Not a number where
-    nobody is exposed, nobody is unexposed, or nobody can be risky.
+    priors: (strata,); sizes: (strata, 2) entities unexposed and exposed. NaN where no
+    entity is exposed, none is unexposed, or none can be risky.
     """
     risky_of = sizes * exposed_probabilities(priors, sizes, uplift)
     r0, r1 = math.fsum(risky_of[:, 0]), math.fsum(risky_of[:, 1])
@@ -91,9 +93,9 @@ def implied_odds_ratio(priors: F64, sizes: NDArray[np.int64], uplift: float) -> 
 def solve_uplift(priors: F64, sizes: NDArray[np.int64], target: float, limit: float) -> float:
     """Uplift whose implied crude odds ratio is `target`, within ± limit.
 
-    The implied ratio rises with the uplift; beyond the limit the limit is returned, and 0
-    where there is no odds ratio to aim at. The result is rounded to 1e-6, so that nobody
-    depends on the last bit of a search.
+    The implied ratio rises with the uplift, so it is bisected. Returns the limit where the target
+    lies beyond it, and 0 where no odds ratio is defined. The result is rounded to 1e-6, so that
+    no value depends on the last bit of a bisection.
     """
     if math.isnan(implied_odds_ratio(priors, sizes, 0.0)):
         return 0.0

@@ -1,10 +1,12 @@
-"""Exact selection inside cells that are in one place: who is among the k smallest.
+"""Exact selection in one process: the k smallest entities of every cell.
 
-Ranks are over (key, position): integers, ties broken by position, never by float luck.
-`kernels/ranks.py` is the same over shards.
+Ranks are over (key, position): integers, ties broken by the position. `kernels/ranks.py` does
+the same over shards.
 
-Two passes and no sort: one counts a leading digit of every key per cell, the other takes
-all entities before the digit the quota ends in. Only entities of that digit are ranked.
+Two passes and no sort: one counts the leading digits of the keys by cell, the other takes all
+entities before the digit in which the quota ends. Only entities of that digit are sorted.
+
+Twin of all kernels here: tests/reference/draws.py:first.
 """
 
 from __future__ import annotations
@@ -20,6 +22,11 @@ DIGITS = 1 << DIGIT_BITS
 
 @kernel
 def _count(keys, cells, shift, hist):  # type: ignore[no-untyped-def]
+    """Counts entities by cell and leading digit.
+
+    keys : uint64 (n,); cells : integer (n,); shift : uint64 (cells,), right shift that leaves the
+    digit; hist : int32 (cells, DIGITS), grows.
+    """
     for i in range(keys.size):
         c = cells[i]
         hist[c, keys[i] >> shift[c]] += 1
@@ -27,8 +34,21 @@ def _count(keys, cells, shift, hist):  # type: ignore[no-untyped-def]
 
 @kernel
 def _ends(hist, quota, digit, rest):  # type: ignore[no-untyped-def]
-    """Per cell the digit with the entity that fills the quota, and how many of that digit are
-    to be taken; −1: nobody is, DIGITS: everybody. Returns how many entities those digits have.
+    """Finds the digit in which every quota ends.
+
+    Parameters
+    ----------
+    hist : int32 (cells, DIGITS)
+    quota : int64 (cells,)
+    digit : int64 (cells,)
+        Filled; −1: none is taken, DIGITS: all are.
+    rest : int64 (cells,)
+        Filled: entities of that digit to take.
+
+    Returns
+    -------
+    int
+        Entities of those digits, over all cells.
     """
     candidates = 0
     for c in range(quota.size):
@@ -49,7 +69,18 @@ def _ends(hist, quota, digit, rest):  # type: ignore[no-untyped-def]
 
 @kernel
 def _sieve(keys, cells, shift, digit, out, candidates):  # type: ignore[no-untyped-def]
-    """Take every entity before its cell's digit; list those in it."""
+    """Takes every entity before its cell's digit, and lists those in it.
+
+    Parameters
+    ----------
+    keys, cells, shift
+        As in `_count`.
+    digit : int64 (cells,)
+    out : bool (n,)
+        Set where an entity is taken.
+    candidates : int64
+        Filled with the entities of the digit.
+    """
     n = 0
     for i in range(keys.size):
         c = cells[i]
@@ -67,7 +98,7 @@ def smallest(
     quota: NDArray[np.int64],
     bits: ArrayLike = 64,
 ) -> NDArray[np.bool_]:
-    """Mark, in every cell c, the `quota[c]` entities with the smallest (key, position).
+    """Marks, in every cell c, the `quota[c]` entities with the smallest (key, position).
 
     keys: u64 below 2**bits (`bits` may differ by cell), shape (n,); cells: 0 …
     len(quota) − 1, shape (n,). A quota above the size of its cell marks the whole cell.

@@ -1,4 +1,4 @@
-"""Measuring a process from outside: wall time, CPU-seconds, peak memory, what it said."""
+"""Measures a child process: wall time, CPU-seconds, peak memory, output."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Child:
 
 
 def measure(command: Sequence[str], env: Mapping[str, str] | None = None) -> Child:
-    """Run `command` to its end; `env` is added to this process's environment.
+    """Runs `command` to its end; `env` is added to this process's environment.
 
-    The kernel counts a child's peak memory from that of its parent on, so a parent that
-    measures must be small. Raises OSError where the program cannot be started.
+    A child's peak memory starts at that of its parent (fork), so a measuring parent must be
+    small. Raises OSError where the program cannot be started.
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         start = time.perf_counter()
@@ -36,7 +36,7 @@ def measure(command: Sequence[str], env: Mapping[str, str] | None = None) -> Chi
         )
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - start
-        # Popen must not wait for a process that is already gone.
+        # Popen must not wait again for a process that was reaped.
         process.returncode = os.waitstatus_to_exitcode(status)
         said = []
         for stream in (out, err):

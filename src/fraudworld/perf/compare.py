@@ -1,8 +1,8 @@
 """`perf compare`: two programs make the same world in turns, and the medians decide.
 
-BASE and CAND are published runs. What each was asked for is in its receipt; the program of
-each side (by default this one) makes it again in fresh folders, a new process every time,
-in the order base, cand, cand, base, … so that a machine that slows down slows both.
+BASE and CAND are published runs, whose requests are in their receipts. The program of each side
+(by default this one) makes the run again in a new folder and a new process, in the order base,
+cand, cand, base, …, so that a change of the machine's speed affects both.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from fraudworld.store.layout import RNG_LOGS, RunPlace
 from fraudworld.store.receipt import Receipt, read_receipt
 
 DONE = (0, 1)
-"""Exit statuses of a run that was published; 1 says that a gate failed."""
+"""Exit statuses of a run that was published; 1 means that a gate failed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class Side:
     upstream: Path | None = None
 
     def command(self, receipt: Receipt, runs_root: Path) -> list[str]:
-        """The call that makes the run of `receipt` again below `runs_root`."""
+        """The command that makes the run of `receipt` again below `runs_root`."""
         words = [str(self.python), "-m", "fraudworld", "run", "--quiet", "--json"]
         words += ["--profile", receipt.profile, "--scale", str(receipt.scale)]
         words += ["--seed", str(receipt.seed), "--runs-root", str(runs_root)]
@@ -66,7 +66,7 @@ class Comparison:
     decision: Decision
 
     def evidence(self) -> dict[str, Any]:
-        """The figures a decision rests on, as plain data."""
+        """The figures behind the decision, as plain data."""
         return {
             "base": [_figures(s) for s in self.base],
             "cand": [_figures(s) for s in self.cand],
@@ -82,10 +82,10 @@ def compare(
     scratch: Path,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Comparison:
-    """Make both sides' runs `repeats` times in turns below `scratch`, and decide on `lane`.
+    """Makes both sides' runs `repeats` times in turns below `scratch`, and decides on `lane`.
 
-    One unmeasured run of each side comes first: it builds the upstream and compiles. What
-    is made is removed again. Raises InputError `6A.PERF.RUNS_NOT_COMPARABLE` where seed,
+    One unmeasured run of each side comes first: it builds the upstream and compiles. All new runs
+    are deleted. Raises InputError `6A.PERF.RUNS_NOT_COMPARABLE` where seed,
     policy or size of the two runs differ, and RefusedError `6A.PERF.RUN_NOT_REPRODUCED`
     where a side fails or makes another world than its run.
     """
@@ -110,7 +110,7 @@ def compare(
 def sample(root: Path, peak_rss_mib: float) -> Sample:
     """Timings, digests and RNG logs of a published run.
 
-    Raises InputError where its evidence or its index cannot be used.
+    Raises InputError where its evidence or its index is malformed.
     """
     place = RunPlace(root)
     receipt = read_receipt(place)
@@ -142,7 +142,7 @@ def sample(root: Path, peak_rss_mib: float) -> Sample:
 
 
 def _make(side: Side, receipt: Receipt, runs_root: Path) -> Sample:
-    """One cold run of a side; its folder is removed once it has been read."""
+    """One cold run of a side; its folder is deleted after reading."""
     env = {"PYTHONPATH": str(side.source)} if side.source else {}
     done = measure(side.command(receipt, runs_root), env)
     root = _published(done)
@@ -157,7 +157,7 @@ def _make(side: Side, receipt: Receipt, runs_root: Path) -> Sample:
 
 
 def _published(done: Child) -> Path | None:
-    """Where the run was published; None where the process died, which may end with 1 too."""
+    """Path of the published run; None where the process crashed, which may also exit with 1."""
     try:
         return Path(parse_json(done.out)["path"]) if done.status in DONE else None
     except (ValueError, KeyError, TypeError):
@@ -190,6 +190,6 @@ def _not_reproduced(side: Side, why: str) -> RefusedError:
 
 
 def _figures(measured: Sample) -> dict[str, Any]:
-    """A sample without what the decision holds already."""
+    """A sample without the fields that the decision has."""
     whole = asdict(measured)
     return {key: whole[key] for key in ("run_id", "wall_s", "cpu_s", "peak_rss_mib")}

@@ -1,4 +1,4 @@
-"""Reading a run's performance evidence back, and refusing what does not add up."""
+"""Reads a run's performance evidence, and refuses what is inconsistent."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fraudworld.store.receipt import read_receipt
 
 @dataclass(frozen=True)
 class Evidence:
-    """Timings of one run: its events in order, and the two documents made from them."""
+    """Timings of one run: its events in order, and the two documents derived from them."""
 
     events: tuple[Event, ...]
     summary: dict[str, Any]

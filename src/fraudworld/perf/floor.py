@@ -1,9 +1,9 @@
-"""The floor: what it costs to encode a run's own tables once more, and nothing else.
+"""The floor: the cost of encoding a run's own tables again, and nothing else.
 
 No generator that publishes these tables can be faster than their encoder. The floor reads
-published parts into memory, untimed, and encodes them again with the writer settings of
-`store/tables.py` on the threads a run encodes with. Digests of values and hashes of bytes
-are timed apart: they are this project's own law, not the format's.
+published parts into memory, untimed, and encodes them with the settings of `store/tables.py` on
+as many threads as a run. Digests of values and hashes of bytes are timed separately: they are
+required by this project, not by the format.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from fraudworld.store.tables import write_parquet
 
 THREADS = 2
 GROUP_BYTES = 1 << 30
-"""Arrow bytes held at once: what bounds the floor's own memory."""
+"""Arrow bytes in memory at once; bounds the floor's own memory."""
 
 
 T = TypeVar("T")
@@ -39,7 +39,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Part:
-    """A published part, back in memory as its writer had it; `sha256` is of its file."""
+    """A published part in memory, in the types its writer had; `sha256` is of its file."""
 
     table: Table
     data: pa.Table
@@ -56,7 +56,7 @@ class Pass:
 
 @dataclass(frozen=True)
 class Floor:
-    """Cost of the three passes over a run, and whether the encoder gave the same files.
+    """Cost of the three passes over a run, and whether the files were identical.
 
     `cpu_per_table` is the encoder's share of every table, in CPU-seconds.
     """
@@ -71,9 +71,9 @@ class Floor:
 
 
 def measure(root: Path, threads: int = THREADS) -> Floor:
-    """Encode every table of the run at `root` again, in groups that fit into memory.
+    """Encodes every table of the run at `root` again, in groups that fit into memory.
 
-    Groups let parts of different tables share the threads, as a run does. Raises InputError
+    In a group, parts of different tables share the threads, as in a run. Raises InputError
     `6A.PERF.DATASET_MISSING` where a dataset has no part.
     """
     place = RunPlace(root)

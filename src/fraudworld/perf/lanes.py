@@ -1,7 +1,7 @@
 """Performance lanes POPT.0–POPT.5: their targets, and the decision on measured evidence.
 
-A lane changes speed only. What it may not move vetoes it; what it must reach unlocks the
-next one; anything between holds it (protocol page 4.4). Pure: samples in, decision out.
+A lane may change speed only. Other digests or a slower state revert it, reaching its target
+unlocks the next lane, and anything between holds it. Pure functions of samples.
 """
 
 from __future__ import annotations
@@ -47,23 +47,23 @@ LANES = {
         Lane("POPT.2", "S5", 0.25, "POPT3"),
         Lane("POPT.3", "S2", 0.25, "POPT4"),
         Lane("POPT.4", "S4", 0.20, "POPT5"),
-        # The last lane closes the chain; what follows is certification.
+        # The last lane; certification follows.
         Lane("POPT.5", SEGMENT, 0.0, "P5"),
     )
 }
 
 PUBLISHED_PARTIES = 3_281_174
 PUBLISHED_CPU_S = {"S1": 12.0, "S2": 138.0, "S3": 148.0, "S4": 612.0, "S5": 265.0}
-"""CPU-seconds of the published system's last version, measured anew on 2 cores at
+"""CPU-seconds of the published system's last version, measured again on 2 cores at
 `PUBLISHED_PARTIES` parties."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One measured run: seconds per state, and what no lane may move.
+    """One measured run: seconds per state, and the digests that no lane may change.
 
-    `digests`: content digest per dataset; `rng_logs`: SHA-256 per log file; `steps`: how many
-    were timed; `missing`: required ones without good evidence.
+    `digests`: content digest per dataset; `rng_logs`: SHA-256 per log file; `steps`: timed steps;
+    `missing`: required steps without valid evidence.
     """
 
     run_id: str
@@ -88,8 +88,8 @@ class Sample:
 class StateChange:
     """Median wall seconds of a state in both, and the share saved (below 0: slower).
 
-    `base_slowest_s`: what the base itself needed at worst. A machine that others use moves
-    a median by several per cent; only beyond this is a candidate said to be slower.
+    `base_slowest_s`: the slowest run of the base. Medians on a shared machine vary by several per
+    cent; a candidate counts as slower only beyond this.
     """
 
     state: str
@@ -109,7 +109,7 @@ def changes(base: Sequence[Sample], cand: Sequence[Sample]) -> tuple[StateChange
 
 def _change(state: str, base: Sequence[float], cand: Sequence[float]) -> StateChange:
     before, after = statistics.median(base), statistics.median(cand)
-    # Without time of its own a state has nothing to compare: that is missing evidence.
+    # A state without time of its own is missing evidence.
     saved = 1.0 - after / before if before > 0 else 0.0
     return StateChange(
         state, round(before, 6), round(after, 6), round(saved, 4), round(max(base), 6)
@@ -175,7 +175,7 @@ def conclude(
 
 
 def write_decision(runs_root: Path, lane: Lane, decision: Decision, evidence: object) -> Path:
-    """Write `reports/decisions/POPT_n.json` and the figures it rests on beside it.
+    """Writes `reports/decisions/POPT_n.json` and the figures behind it.
 
     `evidence` goes to `POPT_n_comparison.json`. A later decision on the same lane replaces
     an earlier one. Returns the decision's path.

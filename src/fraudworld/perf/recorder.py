@@ -1,4 +1,4 @@
-"""Timing substeps and writing the three files of performance evidence."""
+"""Times substeps and writes the three files of performance evidence."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ REQUIRED_STEPS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 REUSED_STEP = "read_base"
-"""The one step of a state that an earlier run made: its tables are read back."""
+"""The only step of a reused state: its tables are read back."""
 
 BUDGETS_S = {"S2": 120.0, "S3": 180.0, "S4": 90.0, "S5": 120.0}
 SEGMENT_BUDGET_S = 540.0
 
 
 _STARTED = itertools.count()
-"""Recorders this process has had."""
+"""Number of recorders this process has created."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,9 @@ class Event:
 class Recorder:
     """Collects events; `rows` written inside a step are counted to it.
 
-    With `enabled` off nothing is measured, which is how its own cost is found. Peak memory
-    is the process's high-water mark when the step ended. `cold`: the first recorder of its
-    process; a later run finds libraries loaded and memory mapped.
+    With `enabled` off nothing is measured, to find the cost of timing. Peak memory is the
+    process's high-water mark at the end of a step. `cold`: the first recorder of its process;
+    later runs find libraries loaded and memory mapped.
     """
 
     events: list[Event] = field(default_factory=list)
@@ -78,7 +78,7 @@ class Recorder:
 
     @contextmanager
     def step(self, state: str, name: str) -> Iterator[None]:
-        """Time a substep; a failure is recorded with its type and raised on."""
+        """Times a substep; an exception is recorded with its type and raised again."""
         if not self.enabled:
             yield
             return
@@ -176,7 +176,7 @@ def budget_check(events: list[Event]) -> dict[str, object]:
 
 
 def write_evidence(folder: Path, identity: Identity, recorder: Recorder, *, cold: bool) -> None:
-    """Write `perf_events_6A.jsonl`, `perf_summary_6A.json`, `perf_budget_check_6A.json`."""
+    """Writes `perf_events_6A.jsonl`, `perf_summary_6A.json`, `perf_budget_check_6A.json`."""
     folder.mkdir(parents=True, exist_ok=True)
     who = asdict(identity)
     lines = [canonical_json({**asdict(e), **who}) + b"\n" for e in recorder.events]

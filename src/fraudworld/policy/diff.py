@@ -1,4 +1,4 @@
-"""What a pack says, and what two packs say differently, key by key."""
+"""The values of a pack, and the differences of two packs, key by key."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fraudworld.policy.pack import PolicyPack
 
 
 class Change(NamedTuple):
-    """A key whose value differs; None on the side that does not have it."""
+    """A key whose value differs; None on the side that lacks it."""
 
     key: str
     old: object

@@ -1,7 +1,7 @@
-"""Can these numbers hold together? Every rule of the pack, run before anything else does.
+"""Lint: whether the figures of a pack are satisfiable together, checked before any run.
 
-A rule is a function `PolicyPack → findings`. The first group checks words and sums; the
-others look cells up and run only when every cell exists. Nothing here is random.
+A rule is a function `PolicyPack → findings`. The vocabulary rules check codes and sums; the other
+rules look cells up and run only when every cell exists. Nothing here is random.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ RULES: tuple[Rule, ...] = (
 def lint(pack: PolicyPack) -> tuple[Finding, ...]:
     """Every finding about the pack: errors, known defects of a replayed baseline, notes.
 
-    If words, rows or sums are wrong, only those (and defects) are reported: the other rules
-    would have to guess what stands in the hole.
+    Where codes, rows or sums are wrong, only these and defects are reported: the other rules need
+    complete tables.
     """
     found = [f for rule in VOCABULARY_RULES for f in rule(pack)]
     complete = not found
@@ -73,7 +73,7 @@ def lint(pack: PolicyPack) -> tuple[Finding, ...]:
 
 
 def require_lint(pack: PolicyPack) -> tuple[Finding, ...]:
-    """Findings that are no errors; raises InputError naming all errors if there are any."""
+    """Findings that are not errors; raises InputError naming all errors where there are any."""
     found = lint(pack)
     errors = [f for f in found if f.severity is Severity.ERROR]
     if errors:

@@ -1,7 +1,7 @@
-"""Loading a policy pack: read every file, apply overlays, type the result, hash it.
+"""Loads a policy pack: reads every file, applies overlays, types the result, hashes it.
 
-Faults are collected over all files and reported in one error, each with its file and key.
-Loading only answers "is this a pack?"; `policy.lint` answers "can these numbers hold?".
+Faults of all files are reported in one error, each with its file and key. Loading checks the form
+of a pack; `policy.lint` checks whether its figures are satisfiable.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ INVALID = "6A.S0.PRIOR_PACK_SCHEMA_INVALID"
 
 @dataclass(frozen=True)
 class LoadedPack:
-    """A resolved pack and what it was made of.
+    """A resolved pack and the files it was read from.
 
     `files`: path relative to the pack → size and SHA-256, overlays included (a user's
     overlay as `overlays/<file name>`). `overlays`: names, in the order applied.
@@ -60,12 +60,12 @@ def file_of(stem: str) -> str:
 
 
 def shipped_overlays(directory: Path | None = None) -> tuple[str, ...]:
-    """Names of the overlays a pack brings along, sorted."""
+    """Names of the overlays inside a pack, sorted."""
     return tuple(sorted(p.stem for p in ((directory or SHIPPED) / "overlays").glob("*.yaml")))
 
 
 def load_pack(directory: Path | None = None, overlays: Sequence[str | Path] = ()) -> LoadedPack:
-    """Load the pack in `directory` (default: the shipped one) with overlays applied in order.
+    """Loads the pack in `directory` (default: the shipped one) with overlays applied in order.
 
     An overlay is the name of a file in the pack's `overlays/`, or a path to a YAML file (a
     `Path`, or text with a separator or `.yaml`). Raises InputError
@@ -136,7 +136,7 @@ def _overlay(
 
 
 def _strangers(root: Path, faults: list[Fault]) -> None:
-    """Files the pack has no place for: most often a misspelt name."""
+    """Reports files that are not part of a pack, most often misspelt names."""
     known = {file_of(stem) for stem in STEMS}
     for folder in ("priors", "taxonomy", "policy"):
         for path in sorted((root / folder).glob("*.y*ml")):
@@ -147,7 +147,7 @@ def _strangers(root: Path, faults: list[Fault]) -> None:
 
 def _typed(data: Mapping[str, object]) -> PolicyPack:
     try:
-        # JSON mode is strict about kinds (no text for numbers) yet takes lists for tuples.
+        # JSON mode is strict about types (no strings for numbers) but takes lists for tuples.
         return PolicyPack.model_validate_json(json.dumps(data), strict=True)
     except ValidationError as error:
         faults = []
@@ -162,7 +162,7 @@ def _typed(data: Mapping[str, object]) -> PolicyPack:
 
 
 def _words(pack: PolicyPack, faults: list[Fault]) -> None:
-    """Codes go into tables, paths of SQL and spreadsheets: they are words, never formulas."""
+    """Reports codes that are not plain words: they go into tables, SQL and spreadsheets."""
     names = {c.codes for table in TABLES for c in table.columns if c.codes}
     for name in sorted(names - {"country", "currency"}):
         for code in pack.codes(name):
@@ -194,9 +194,9 @@ def _error(faults: Sequence[Fault]) -> InputError:
 
 
 def write_pack(pack: PolicyPack, folder: Path) -> tuple[Path, ...]:
-    """Write a resolved pack as a folder `load_pack` reads; returns the overlays it needs.
+    """Writes a resolved pack as a folder for `load_pack`; returns the overlays it needs.
 
-    Loaded with them it resolves to the same values, and so to the same `parameter_hash`.
+    Loaded with them it resolves to equal values, so to the same `parameter_hash`.
     """
     document = parse_json(canonical(pack))
     for stem in STEMS:

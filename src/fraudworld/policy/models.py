@@ -1,9 +1,9 @@
 """Typed shape of every file of the policy pack: frozen, closed, no defaults.
 
-One class per file; field names are the YAML keys. A number is missing or a key is
-unknown → the load fails and says so (`policy/loader.py`); whether the numbers can hold
-together is `policy/lint.py`'s business. Shares are fractions of one, not per cent;
-role figures are basis points at LOW, STANDARD, ELEVATED, HIGH.
+One class per file; field names are the YAML keys. A missing number or an unknown key fails the
+load (`policy/loader.py`); `policy/lint.py` checks whether the numbers are satisfiable together.
+Shares are fractions of one, not per cent; role figures are basis points at LOW, STANDARD,
+ELEVATED, HIGH.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 ENTITIES = ("party", "account", "merchant", "device", "ip")
-"""Whose fraud roles S5 draws."""
+"""Entities whose fraud roles S5 draws."""
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
@@ -198,8 +198,8 @@ class ProductMixPriors(Model):
     required_coverage: dict[str, Share]  # account type → share of parties holding one
 
 
-class GatedCount(Model):
-    """A count law: `zero_share` structurally hold none, the rest share by weight.
+class HurdleCount(Model):
+    """A count law: a hurdle keeps `zero_share` of holders at zero, the rest share by weight.
 
     `sigma` is the log-spread of the weights, `cap` the most one holder may have.
     """
@@ -219,7 +219,7 @@ class AccountPerPartyPriors(Model):
 
     constraints: AccountConstraints
     party_factor_correlation: Share  # ρ between products of one party
-    counts: dict[str, GatedCount]  # account type
+    counts: dict[str, HurdleCount]  # account type
 
 
 class InstrumentMixPriors(Model):
@@ -237,7 +237,7 @@ class InstrumentPerAccountPriors(Model):
     """`instrument_per_account_priors_6A.v1`: caps and spread per account and instrument."""
 
     max_per_account: Count
-    counts: dict[str, dict[str, GatedCount]]  # account type → instrument type
+    counts: dict[str, dict[str, HurdleCount]]  # account type → instrument type
 
 
 class DeviceTilt(Model):
@@ -253,7 +253,7 @@ class DeviceCountPriors(Model):
     tilt: DeviceTilt
     type_mix: dict[str, Shares]  # party type → device type → share
     type_tilt: dict[str, dict[str, float]]  # profile score → device type → weight
-    counts: dict[str, GatedCount]  # device group, per party
+    counts: dict[str, HurdleCount]  # device group, per party
     max_owned_per_party: Count
     max_used_per_party: Count
     terminals_per_outlet: Positive

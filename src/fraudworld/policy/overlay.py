@@ -1,11 +1,11 @@
 """Overlays: small files that change named keys of a pack, applied in order.
 
-An overlay says its `name`, `why`, perhaps a `posture`, and what it changes:
+An overlay has a `name`, a `why`, optionally a `posture`, and its changes:
 
 - `set`: file stem → nested keys. Mappings are walked, scalars and lists replace. Every key
-  must exist in the pack already: an overlay cannot misspell its way into doing nothing.
+  must exist in the pack, so a misspelt key is an error.
 - `replace`: dotted key (`instrument_mix_priors.floors`) → value that replaces the old one
-  whole, the only way to add or remove keys of a mapping.
+  whole; the only way to add or remove keys of a mapping.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ KEYS = frozenset({"name", "why", "posture", "set", "replace"})
 
 @dataclass(frozen=True)
 class Overlay:
-    """One overlay as read; `file` is how faults call it."""
+    """One overlay as read; `file` names it in faults."""
 
     file: str
     name: str
@@ -33,14 +33,14 @@ class Overlay:
 
 
 def from_data(data: Mapping[str, object], file: str, stem: str, faults: list[Fault]) -> Overlay:
-    """Check the overlay's own shape; faults are appended and empty parts returned."""
+    """Checks the form of an overlay; appends faults and returns empty parts for them."""
     for key in sorted(set(data) - KEYS):
         faults.append(Fault(file, key, f"unknown key; an overlay has {', '.join(sorted(KEYS))}"))
     texts = {}
     for key in ("name", "why"):
         value = data.get(key)
         if not isinstance(value, str) or not value.strip():
-            faults.append(Fault(file, key, "must be a text that is not empty"))
+            faults.append(Fault(file, key, "must be a non-empty string"))
         texts[key] = str(value)
     if texts["name"] != stem and "name" in data:
         faults.append(Fault(file, "name", f"must equal the file's name, {stem}"))

@@ -1,4 +1,4 @@
-"""The resolved policy pack: every file, typed, plus what stages derive from it."""
+"""The resolved policy pack: every file, typed, plus the code lists derived from it."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class PolicyPack(m.Model):
             mapping = self.fraud_role_taxonomy.entities[entity].mapping
             found = mapping if suffix == "raw_role" else {*mapping.values(), "UNMAPPED"}
             return tuple(sorted(found))
-        # Looked up late: a state that is shown a part of the pack asks only for its own lists.
+        # Looked up lazily: a state sees only its own files, and asks only for their lists.
         lists: dict[str, Callable[[], Iterable[str]]] = {
             "region": lambda: self.party_taxonomy.regions,
             "party_type": lambda: self.party_taxonomy.party_types,

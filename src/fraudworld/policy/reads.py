@@ -1,8 +1,8 @@
-"""Which files of the pack a state reads, enforced: a state is shown these and no others.
+"""The files of the pack that each state reads, enforced.
 
-The rerun law (page 1.2) reruns from the earliest state that reads a changed policy. So the
-list is not documentation: `view` hands a state a pack that lacks every other file, and a
-stage that reads one fails at once instead of standing on a digest that does not cover it.
+The rerun law (docs/runs.md) reruns from the earliest state that reads a changed file. `view` gives
+a state a pack without all other files, so a stage that reads one fails at once, instead of
+depending on a file that its digest does not cover.
 """
 
 from __future__ import annotations

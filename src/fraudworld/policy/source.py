@@ -1,8 +1,8 @@
-"""Reading one YAML file of a pack: bounded, closed to surprises, every fault with its key.
+"""Reads one YAML file of a pack: bounded in size and depth, every fault with its key.
 
-A pack is data from outside. Only the plain part of YAML is read: mappings with unique text
-keys, sequences, and scalars by the YAML 1.2 core rules (so `on` and `NO` are words, not
-booleans). Anchors' aliases, tags, merge keys, deep nesting and large files are faults.
+A pack is untrusted data. A plain subset of YAML is read: mappings with unique string keys,
+sequences, and scalars by the YAML 1.2 core rules (so `on` and `NO` are strings, not booleans).
+Aliases, tags, merge keys, deep nesting and large files are faults.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import yaml
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
-MAX_LINE = 1000  # a line nests at most half its length: keeps the parser's recursion shallow
+MAX_LINE = 1000  # a line nests at most half its length: bounds the parser's recursion
 
 _INT = re.compile(r"[-+]?[0-9]{1,18}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
@@ -32,7 +32,7 @@ _TAGS = frozenset(
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing wrong with a pack: file, dotted key (may be empty), what it is."""
+    """A fault of a pack: file, dotted key (may be empty), message."""
 
     file: str
     key: str
@@ -49,7 +49,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class PackFile:
-    """A file as read: its size and digest are what S0 seals."""
+    """Size and digest of a file, as S0 seals them."""
 
     bytes: int
     sha256: str
@@ -64,9 +64,9 @@ class Source:
 
 
 def read(path: Path, name: str, root: Path, faults: list[Fault]) -> Source | None:
-    """Read `path` (called `name` in faults), which must lie under `root`.
+    """Reads `path`, which must lie under `root`; `name` is used in faults.
 
-    Appends to `faults` and returns None when nothing usable was found.
+    Appends to `faults` and returns None where nothing usable was read.
     """
     raw = _bytes(path, name, root, faults)
     if raw is None:
@@ -102,7 +102,7 @@ def _bytes(path: Path, name: str, root: Path, faults: list[Fault]) -> bytes | No
 
 
 def parse(raw: bytes, name: str, faults: list[Fault]) -> dict[str, object] | None:
-    """Plain data of a YAML document; None (and faults) if it is not one mapping."""
+    """Plain data of a YAML document; None and faults where it is not one mapping."""
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -131,7 +131,7 @@ def parse(raw: bytes, name: str, faults: list[Fault]) -> dict[str, object] | Non
 
 
 def _shape_problem(text: str) -> str | None:
-    """Nesting that could exhaust the parser, found without parsing."""
+    """Detects nesting that could exhaust the parser, without parsing."""
     if any(len(line) > MAX_LINE for line in text.splitlines()):
         return f"a line is longer than {MAX_LINE} characters"
     depth = 0
@@ -150,7 +150,7 @@ def _first_line(error: yaml.YAMLError) -> str:
 
 
 class _Builder:
-    """Nodes to plain data; a node met twice is an alias."""
+    """Converts nodes to plain data; a node seen twice is an alias."""
 
     def __init__(self, name: str, faults: list[Fault]) -> None:
         self.name = name

@@ -1,6 +1,6 @@
-"""Typed shape of the files of segment 6B: who transacts, how much, which attacks, what a
-bank learns, and what the downstream witness asks. Weights are whole numbers and only their
-ratios matter; shares are fractions.
+"""Typed shape of the files of segment 6B: attachment, amounts, campaigns, bank view, witness.
+
+Weights are integers of which only the ratios matter; shares are fractions of one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class LogNormal(Model):
 
 
 class Attachment(Model):
-    """`attachment_6B.v1`: who an arrival comes from, and through what."""
+    """`attachment_6B.v1`: party, account, instrument, device and endpoint of an arrival."""
 
     home_share: Shares  # channel → arrivals made by customers of the outlet's country
     flows_per_visit: FlowsPerVisit

@@ -1,13 +1,13 @@
-"""The remediation ladder P0–P6 (page 4.1): from a world that fails to one that is B+.
+"""The remediation ladder P0–P6 (docs/ladder.md): from a failing world to one that is B+.
 
-    phases.py    the phases as data: what each adds, reruns, and when it is done
+    phases.py    the phases as data: overlays, reruns, definition of done, decision
     law.py       the conditions of a phase, each a finding over published evidence
-    climb.py     makes what a phase must rerun, has it judged, decides, records
+    climb.py     reruns states, judges, decides, records
     ablation.py  every control alone on the baseline
-    table.py     phases down, tests across
+    table.py     phases × tests, as a table
 
-A phase rests on files, never on what this process remembers: a ladder that was interrupted
-goes on where it was, and one whose evidence changed begins there again.
+A phase depends on files only, not on the memory of this process: an interrupted ladder continues
+at the phase it had reached, and one whose evidence changed restarts at that phase.
 """
 
 from fraudworld.remediation.ablation import Ablation, ablate

@@ -1,4 +1,4 @@
-"""What each realism control does alone: the baseline with one overlay more, and nothing else."""
+"""The effect of each realism control alone: the baseline plus one overlay."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from fraudworld.store.layout import RunPlace
 Row = Mapping[str, Any]
 BASELINE = LADDER[0].adds
 SLIGHT = 0.05
-"""Share of a threshold that a control may shift by drawing other entities."""
+"""Share of a threshold by which other draws alone may move a metric."""
 
 REPLAY = {
     "name": "replay",
-    "why": "An ablation keeps the other defects of the baseline, whatever the control says.",
+    "why": "An ablation keeps the other defects of the baseline, whatever the control sets.",
     "posture": "baseline_replay",
 }
 
 
 @dataclass(frozen=True)
 class Ablation:
-    """A control alone: its run, all rows of its gateboard, and what it moved.
+    """A control alone: its run, the rows of its gateboard, and its effects.
 
-    moved: metrics; mended, broken: guards that hold now and did not, or the other way round.
+    moved: metrics that it moves; mended, broken: guards that start or cease to hold.
 
     A metric is moved where its verdict changed, or its value by more than SLIGHT of its B
     threshold and out of the baseline's 95 % interval, if it has one.
@@ -60,10 +60,10 @@ class Ablation:
 
 
 def ablate(request: RunRequest, sections: Sections | None = None) -> tuple[Ablation, ...]:
-    """The baseline, then every control of the ladder alone on it, in the ladder's order.
+    """Judges the baseline, then the baseline with each control alone, in the ladder's order.
 
-    States no control touches are taken from the baseline's run. Raises what making a world
-    raises.
+    States that a control does not change are reused from the baseline's run. Raises as
+    `run.pipeline.run` does.
     """
     told = sections or (lambda title: None)
     with tempfile.TemporaryDirectory(prefix="fraudworld-ablation-") as folder:

@@ -1,4 +1,4 @@
-"""Climbing: make what a phase must rerun, have it judged, decide, record, go on or stop."""
+"""Climbs the ladder: reruns the states of a phase, judges, decides, records, continues or stops."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ NO_GRACE = RetentionPolicy(timedelta(0))
 
 @dataclass(frozen=True)
 class PhaseRun:
-    """What a phase made: published runs by seed, what its law sees, evidence files."""
+    """The result of a phase: published runs by seed, the input of its law, evidence files."""
 
     runs: dict[int, Path]
     seen: law.PhaseEvidence
@@ -60,20 +60,20 @@ def climb(
     *,
     prune_superseded: bool = False,
 ) -> tuple[Decision, ...]:
-    """Climb the ladder, or the named phases of it; returns every decision up to the last.
+    """Climbs the ladder, or the named phases of it; returns every decision taken.
 
-    request: profile, scale, upstream, policy and where; its seed and overlays are the
-    ladder's own. seeds: of the phases that certify, the first also that of all others.
-    A phase recorded earlier for the same request, on evidence that is still there unchanged,
-    is taken over. The ladder ends with the first phase that is not done.
+    request: profile, scale, upstream, policy and runs root; seed and overlays are set by the
+    ladder. seeds: of the phases that certify; the first is also the seed of all others. A phase
+    recorded earlier for the same request, whose evidence is unchanged, is not repeated. The
+    ladder ends with the first phase that is not done.
 
     Raises RefusedError `6A.CERTIFY.SEEDS_MISSING` where a phase that certifies lacks a
     required seed, `6A.LADDER.PHASE_MISSING` where the first named phase builds on one that is
-    not recorded, `6A.STORE.POSTURE_FROZEN` where a frozen posture stands in the way,
-    and what making and judging worlds raises.
+    not recorded, `6A.STORE.POSTURE_FROZEN` where a frozen posture prevents
+    it, and errors of making and judging worlds.
     """
     if any(_named(name).certifies for name in phases):
-        require_seeds(seeds)  # now, not after an hour of climbing
+        require_seeds(seeds)  # before the first phase, not at the last
     crew = _Climb(request, seeds, sections or (lambda title: None), prune_superseded)
     decisions: list[Decision] = []
     last = max((NAMES.index(name) for name in phases), default=-1)
@@ -104,7 +104,7 @@ class _Climb:
         self.runs: dict[str, Path] = {}
 
     def asked(self, phase: Phase) -> dict[str, Any]:
-        """What a phase's decision answers: another request is another question."""
+        """The request a decision belongs to; a decision of another request is not reused."""
         ready = pipeline.prepare(self._request(phase, self.seeds[0]))
         return {
             "overlays": list(overlays(phase)),
@@ -117,9 +117,9 @@ class _Climb:
         }
 
     def recorded(self, phase: Phase) -> Decision | None:
-        """The phase's decision, if it answers this request and its evidence still stands.
+        """The phase's decision, if it belongs to this request and its evidence is unchanged.
 
-        A run that was pruned as superseded takes its evidence along; that alone is no doubt.
+        Evidence that was removed with a superseded run counts as unchanged.
         """
         found = read_decision(self.root, phase.name)
         if found is None or not found.done or found.basis.get("asked") != self.asked(phase):
@@ -135,7 +135,7 @@ class _Climb:
         return found if same else None
 
     def take(self, phase: Phase) -> Decision:
-        """Make, judge, decide, record."""
+        """Makes the runs of a phase, judges them, decides and records."""
         began = time.perf_counter(), time.process_time()
         asked = self.asked(phase)
         if phase.certifies:
@@ -181,7 +181,7 @@ class _Climb:
         return self.seeds if phase.certifies else self.seeds[:1]
 
     def _climbed(self, phase: Phase) -> Path:
-        """The run of a phase that makes one; made where it is not, or no longer, there."""
+        """The run of a phase; made where it does not exist."""
         if phase.name not in self.runs:
             self.runs[phase.name] = self._found(phase) or self._make(phase)
         return self.runs[phase.name]
@@ -201,7 +201,7 @@ class _Climb:
         return pipeline.run(request, self.sections(f"{phase.name} {phase.title}")).place.root
 
     def _run(self, phase: Phase) -> PhaseRun:
-        """One run, earlier states taken from the phase it builds on, judged by its gateboard."""
+        """One run, which reuses the states of the phase it builds on, judged by its gateboard."""
         root = self._climbed(phase)
         run, seed = RunPlace(root), self.seeds[0]
         board = _read(run.gateboard)
@@ -223,7 +223,7 @@ class _Climb:
         return PhaseRun({seed: root}, seen, (run.gateboard, run.bundle_index))
 
     def _certify(self, phase: Phase) -> PhaseRun:
-        """The full chain on every seed, from nothing, and T1–T10 over them."""
+        """The full chain on every seed, without reuse, and T1–T10 over all."""
 
         def runner(seed: int) -> Path:
             role = "candidate" if seed == self.seeds[0] else f"witness:{seed}"
@@ -237,7 +237,7 @@ class _Climb:
         summary = gates.certify(
             request, self.seeds, runner, lambda runs: judge_runs(runs, request, titled)
         )
-        # The certificate's own place holds the last one; a decision keeps the one it rests on.
+        # The next certificate overwrites the summary; a decision keeps a copy of its own.
         kept = write_document(place(self.root, f"{phase.name}_summary"), _read(self.root / SUMMARY))
         runs = {seed: self.root / summary["runs"][str(seed)] for seed in self.seeds}
         files = [
@@ -262,7 +262,7 @@ class _Climb:
         return sorted(n for n in {*ours, *theirs} if ours.get(n) != theirs.get(n))
 
     def _settle(self, phase: Phase, runs: Mapping[int, Path]) -> None:
-        """Roles after a phase that is done; what certifies is promoted and frozen."""
+        """Sets roles after a phase that is done; certified runs are promoted and frozen."""
         first, *others = runs.items()
         if not phase.certifies:
             if phase.base is not None:
@@ -278,11 +278,11 @@ class _Climb:
             promote(first[1], self.seeds)
         roles.freeze(self._posture(phase), list(runs.values()))
         base = self._found(_named(phase.base)) if phase.adds and phase.base else None
-        if base is not None:  # nothing builds on that run any more
+        if base is not None:  # no later phase builds on that run
             roles.pin(base, "none")
 
     def _supersede(self, earlier: Phase, by: Phase) -> None:
-        """Open the posture a better one replaces, by name and with the reason."""
+        """Reopens the posture that a better one replaces, and records the reason."""
         name, ledger = self._posture(earlier), roles.read_ledger(self.root)
         if name not in ledger.frozen:
             return
@@ -297,7 +297,7 @@ class _Climb:
         return f"{phase.name}-{self.request.profile}{scale}"
 
     def _tidy(self, phase: Phase) -> None:
-        """Before an expensive rerun: superseded runs go, if that was agreed to."""
+        """Removes superseded runs before an expensive rerun, if that was requested."""
         now = datetime.now(UTC)
         plan = prune.plan_of(self.root, NO_GRACE, now)
         if not plan.remove:
@@ -326,13 +326,13 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _without_evidence(run: Path, board: Board) -> list[dict[str, Any]]:
-    """T9 and T10 of a single run: rows that say they have no evidence."""
+    """Rows of T9 and T10 for a single run: INSUFFICIENT_EVIDENCE."""
     stability = t9_cross_seed_stability(sealed_policy(run), [board])
     return [row.as_dict() for row in (stability, *no_witness())]
 
 
 def _mix_moved(before: Path, after: Path) -> int:
-    """Parties by which any (region, segment) count differs between two runs, added up."""
+    """Sum of absolute differences of (region, segment) counts of parties between two runs."""
     files = (str(RunPlace(r).layer / PARTIES / "**" / "*.parquet") for r in (before, after))
     count = (
         "SELECT region_id, segment_id, count(*) AS n "

@@ -1,7 +1,7 @@
-"""When a phase is done: conditions over published evidence (page 4.1). Pure, no files.
+"""The definition of done of every phase: conditions over published evidence (docs/ladder.md).
 
-What a condition needs and does not find makes it fail: a gateboard without T5 has not
-passed T5.
+Pure functions, no files. A condition fails where its evidence is missing: a gateboard without T5
+has not passed T5.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ STATUSES = ("PASS", "FAIL", "INSUFFICIENT_EVIDENCE")
 
 @dataclass(frozen=True)
 class PhaseEvidence:
-    """What the law of a phase is shown.
+    """The input of a phase's law.
 
     rows: T1–T10, all seeds; before: T1–T8 of the phase this one builds on; guards, checks,
-    routing, counters: of the published run; role, vetoes: as the run store has them; sealed:
+    routing, counters: of the published run; role, vetoes: from the run store; sealed:
     the sealed-inputs digest; mix_moved: largest change of a (region, segment) count of
     parties against the phase before; summary: the certificate, of phases that certify.
     """
@@ -56,7 +56,7 @@ def verdict(row: Row) -> str:
 
 
 def pass_b(seen: PhaseEvidence, tests: Iterable[str]) -> Finding:
-    """Every row of these tests passes B, and each of them was judged."""
+    """Every row of these tests passes B, and each test has a row."""
     wanted = tuple(tests)
     rows = [r for r in seen.rows if test_of(r) in wanted]
     judged = {test_of(r) for r in rows}
@@ -66,7 +66,7 @@ def pass_b(seen: PhaseEvidence, tests: Iterable[str]) -> Finding:
 
 
 def nothing_regressed(seen: PhaseEvidence) -> Finding:
-    """Whatever passed B in the phase before passes B."""
+    """Tests that passed B in the previous phase pass B."""
     now = {(r["test_id"], r["metric_name"]): r["pass_B"] for r in seen.rows}
     green = [(r["test_id"], r["metric_name"]) for r in seen.before if r["pass_B"]]
     lost = [f"{test} {metric}" for test, metric in green if not now.get((test, metric))]
@@ -83,7 +83,7 @@ def baseline_locked(seen: PhaseEvidence) -> Iterator[Finding]:
         if r["status"] in STATUSES
         and isinstance(r["pass_B"], bool)
         and isinstance(r["pass_Bplus"], bool)
-        # None defaulted: a verdict without a value is none.
+        # A verdict without a value does not count as one.
         and (r["value"] is not None or r["status"] == "INSUFFICIENT_EVIDENCE")
     }
     said = {t: min(map(verdict, _of(seen.rows, t)), key=_worst) for t in EVERY if t in tagged}
@@ -98,7 +98,7 @@ def baseline_locked(seen: PhaseEvidence) -> Iterator[Finding]:
 
 
 def caps_hold(seen: PhaseEvidence) -> Iterator[Finding]:
-    """P1: hard caps, counted."""
+    """P1: hard caps hold, with counters."""
     yield pass_b(seen, ("T1", "T2"))
     yield nothing_regressed(seen)
     wanted = (
@@ -118,14 +118,14 @@ def endpoints_hold(seen: PhaseEvidence) -> Iterator[Finding]:
 
 
 def risk_travels(seen: PhaseEvidence) -> Iterator[Finding]:
-    """P3: owners' risk reaches their accounts and devices."""
+    """P3: owners' risk propagates to their accounts and devices."""
     yield pass_b(seen, ("T7",))
     yield pass_b(seen, ("T3", "T4", "T5"))
     yield nothing_regressed(seen)
 
 
 def everything_mapped(seen: PhaseEvidence) -> Iterator[Finding]:
-    """P4: families for every role, and no exception to a hard gate anywhere."""
+    """P4: every role is mapped to a family, and no hard gate has an exception."""
     yield pass_b(seen, ("T6", "T8"))
     yield pass_b(seen, HARD)
     yield nothing_regressed(seen)
@@ -147,7 +147,7 @@ def floors_refined(seen: PhaseEvidence) -> Iterator[Finding]:
 
 
 def countries_differ(seen: PhaseEvidence) -> Iterator[Finding]:
-    """P6.2: countries differ within bounds, regions stay as they were."""
+    """P6.2: countries differ within bounds, regional mixes are conserved."""
     yield guard(seen, "country_heterogeneity", "deltas bounded, heterogeneity in band")
     conserved = seen.mix_moved == 0
     yield Finding("regional mix conserved", conserved, {"parties moved": seen.mix_moved})
@@ -206,9 +206,9 @@ def _own_work(seen: PhaseEvidence) -> Iterator[Finding]:
 def blockers(
     done_when: Iterable[Finding], seen: PhaseEvidence, grade: str = "B"
 ) -> tuple[str, ...]:
-    """What would unblock a phase: conditions not met, then who owns each test below `grade`.
+    """What blocks a phase: unmet conditions, then the owner of each test below `grade`.
 
-    T9 and T10 are asked of phases that certify only.
+    T9 and T10 count for phases that certify only.
     """
     unmet = [f"not met: {f.what}" for f in done_when if not f.holds]
     asked = HARD if seen.summary is None else EVERY
@@ -238,7 +238,7 @@ def _worst(word: str) -> int:
 
 
 def cells(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
-    """One row per test for people: the first of those with its worst verdict."""
+    """One row per test for the table: the first row with the worst verdict."""
     out = {}
     for test in EVERY:
         mine = _of(rows, test)

@@ -1,4 +1,4 @@
-"""The phases of the ladder as data (page 4.1)."""
+"""The phases of the ladder as data (docs/ladder.md)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from fraudworld.store.decisions import Finding
 
 @dataclass(frozen=True)
 class Phase:
-    """One rung.
+    """One phase of the ladder.
 
-    adds: overlays on top of those of all earlier phases. from_state: first state to make
-    again, those before come from the run of `base`; None: the whole chain. certifies: full
-    chain on every seed, T1–T10, for `grade`. unlock: the decision where `law` is met (where
-    it certifies: the certificate's own, at most this one); hold: where it is not.
+    adds: overlays beyond those of all earlier phases. from_state: first state to rerun, earlier
+    ones are reused from the run of `base`; None: the whole chain. certifies: full chain on every
+    seed, T1–T10, for `grade`. unlock: decision where `law` is met (of a certifying phase: the
+    certificate's decision, at most this one); hold: decision where it is not.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Phase:
     grade: str = "B"
 
     def reruns(self, seeds: int) -> str:
-        """What this phase makes, for people."""
+        """What this phase reruns, as text."""
         states = {None: "S0–S5", "S5": "S5"}.get(self.from_state, f"{self.from_state}–S5")
         return f"{seeds} × {states}" if self.certifies else states
 
@@ -90,7 +90,7 @@ def chosen(text: str) -> tuple[str, ...]:
 def _no_phase(part: str) -> InputError:
     return InputError(
         "6A.CLI.ARGUMENT_INVALID",
-        f"{part.strip()!r} is no phase or range of phases",
+        f"{part.strip()!r} is not a phase or range of phases",
         where="--phases",
         remedy=f"give names apart by commas, or a range like P0..P4: {', '.join(NAMES)}",
     )

@@ -14,14 +14,14 @@ from fraudworld.store.decisions import Decision, place, write_document
 
 VERDICTS = {"NO EVIDENCE": "?"}
 NOTE = (
-    "A cell is the worst metric of a test, then its verdict; ? is no evidence, as T9 and T10 "
-    "have none\nfrom a single run."
+    "A cell is the worst metric of a test, then its verdict; ? is INSUFFICIENT_EVIDENCE, as for "
+    "T9 and T10\nof a single run."
 )
-MOVED = "Only what moved is shown: by verdict, or by value beyond the noise of a world."
+MOVED = "Only tests that moved are shown: in verdict, or in value beyond sampling noise."
 
 
 def ladder_tables(decisions: Sequence[Decision]) -> tuple[SummaryTable, SummaryTable]:
-    """(phases × tests, what changed and was decided)."""
+    """Two tables: phases × tests, and changes with decisions."""
     shown = tuple((d.phase, *_cells(d.basis["tests"])) for d in decisions)
     told = tuple(
         (
@@ -42,7 +42,7 @@ def ladder_tables(decisions: Sequence[Decision]) -> tuple[SummaryTable, SummaryT
 
 
 def ablation_table(found: Sequence[Ablation]) -> SummaryTable:
-    """Controls × tests: what each moves when it stands alone on the baseline."""
+    """Controls × tests: the effect of each control alone on the baseline."""
     tests = EVERY[:8]
     rows: list[tuple[Cell, ...]] = []
     for one in found:
@@ -54,7 +54,7 @@ def ablation_table(found: Sequence[Ablation]) -> SummaryTable:
 
 
 def guard_table(found: Sequence[Ablation]) -> SummaryTable:
-    """Controls that mend or break a guard when they stand alone."""
+    """Controls that mend or break a guard alone."""
     rows = tuple(
         (one.control, ",\n".join(one.mended) or "·", ",\n".join(one.broken) or "·")
         for one in found
@@ -64,13 +64,13 @@ def guard_table(found: Sequence[Ablation]) -> SummaryTable:
 
 
 def publish_ladder(runs_root: Path, decisions: Sequence[Decision]) -> tuple[SummaryTable, ...]:
-    """Write `ladder.md` and `ladder.json` beside the decisions; returns the tables."""
+    """Writes `ladder.md` and `ladder.json` beside the decisions; returns the tables."""
     tables = ladder_tables(decisions)
     return _publish(runs_root, "ladder", tables, [d.as_dict() for d in decisions])
 
 
 def publish_ablation(runs_root: Path, found: Sequence[Ablation]) -> tuple[SummaryTable, ...]:
-    """Write `ablation.md` and `ablation.json` beside the decisions; returns the tables."""
+    """Writes `ablation.md` and `ablation.json` beside the decisions; returns the tables."""
     tables = ablation_table(found), guard_table(found)
     return _publish(runs_root, "ablation", tables, [a.as_dict() for a in found])
 
@@ -107,7 +107,7 @@ def _cells(tests: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
 
 
 def _short(value: float) -> str:
-    """Few enough characters for ten columns: two digits, nothing below a thousandth."""
+    """A short number for ten columns: two digits, 0 below a thousandth."""
     if 0 < abs(value) < 0.001:
         return "<.001"
     if value == int(value) and abs(value) < 10_000:

@@ -6,7 +6,7 @@
         ▼
     figures · sections · page        Vega-Lite specifications and HTML over that document
 
-What is drawn is what `report.json` holds: pages add words, never a number.
+Every number on the page is in `report.json`.
 """
 
 from fraudworld.report.publish import Written, refresh, write

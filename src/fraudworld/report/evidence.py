@@ -1,6 +1,6 @@
-"""Rows of figures that sealed evidence already holds: counted by the judge, arranged here.
+"""Rows of the figures that come from sealed evidence: the counts and rows of the gates.
 
-Every function takes parsed evidence and returns plain rows; nothing is judged again.
+Every function takes parsed evidence and returns rows; nothing is judged again.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ I64 = NDArray[np.int64]
 Z95 = 1.959963984540054
 BASIS_POINTS = 10_000
 LEAST_EXPECTED = 5.0
-"""Below this many expected pairs a cell's odds ratio is noise and is left blank."""
+"""Cells with fewer expected pairs get no odds ratio: it would be noise."""
 
 
 def allowances(tests: Iterable[Mapping[str, Any]]) -> list[Row]:
-    """How much of grade B's allowance each metric uses: 1 is the limit.
+    """The share of its grade-B bound that every metric uses; 1 is the limit.
 
-    value / bound where the metric must stay below, bound / value where it must stay above.
-    Metrics that must hit a figure exactly, and those without a value, have no such share.
+    value / bound for upper bounds, bound / value for lower bounds; metrics that must equal a
+    figure, and those without a value, are omitted.
     """
     rows = []
     for test in tests:
@@ -56,7 +56,7 @@ def allowances(tests: Iterable[Mapping[str, Any]]) -> list[Row]:
 
 
 def verdict(test: Mapping[str, Any]) -> str:
-    """`B+`, `B`, `FAIL`, or `NO EVIDENCE` where there was too little to judge."""
+    """`B+`, `B`, `FAIL`, or `NO EVIDENCE` for insufficient evidence."""
     if test["status"] == "INSUFFICIENT_EVIDENCE":
         return "NO EVIDENCE"
     return "B+" if test["pass_Bplus"] else "B" if test["pass_B"] else "FAIL"
@@ -80,7 +80,7 @@ def per_owner(counts: Counts, asset: str) -> I64:
 
 
 def owner_bounds(pack: PolicyPack) -> list[Row]:
-    """The most accounts and devices the policy lets one party own."""
+    """The largest numbers of accounts and devices per party that the policy allows."""
     products = pack.account_taxonomy.account_types.items()
     laws = pack.account_per_party_priors.counts
     together = (
@@ -98,7 +98,7 @@ def owner_bounds(pack: PolicyPack) -> list[Row]:
 
 
 def caps(counts: Counts, pack: PolicyPack) -> list[Row]:
-    """Per product: K_max, the largest holding, and who is beyond the cap by how much."""
+    """Per product: the cap, the largest holding, and the breaches of the cap."""
     rows = []
     for product, held in zip(pack.codes("account_type"), counts.held, strict=True):
         cap = pack.account_per_party_priors.counts[product].cap
@@ -118,7 +118,7 @@ def caps(counts: Counts, pack: PolicyPack) -> list[Row]:
 
 
 def ip_types(counts: Counts, pack: PolicyPack) -> list[Row]:
-    """Share of device–IP links by region of the device and IP type, beside the policy's."""
+    """Share of device–IP links by region of the device and IP type, and the policy's share."""
     rows = []
     for region, links in zip(pack.codes("region"), counts.link_types, strict=True):
         mix = pack.ip_count_priors.edge_shares[region]
@@ -139,7 +139,7 @@ def ip_types(counts: Counts, pack: PolicyPack) -> list[Row]:
 
 
 def role_shares(counts: Counts, pack: PolicyPack) -> list[Row]:
-    """Share of every raw role per kind of entity, beside what group and tier shares imply."""
+    """Share of every raw role per entity type, and the share that the priors imply."""
     tiers = pack.fraud_role_taxonomy.tier_shares
     rows = []
     for kind in pack.fraud_role_taxonomy.entities:
@@ -190,8 +190,8 @@ def strata(counts: Counts, pack: PolicyPack) -> list[Row]:
 def odds_ratio(cells: I64) -> Row:
     """Haldane's odds ratio of a 2×2 table (owner, asset) with Woolf's 95 % interval.
 
-    All three are None where a cell expects fewer than `LEAST_EXPECTED`: no figure rather
-    than a wild one. Rows here are assets; T7's own interval resamples owners.
+    All three are None where a cell expects fewer than LEAST_EXPECTED. The interval treats
+    assets as independent; that of T7 resamples owners and is wider.
     """
     total = int(cells.sum())
     expected = np.outer(cells.sum(axis=1), cells.sum(axis=0)) / max(total, 1)
@@ -206,7 +206,7 @@ def odds_ratio(cells: I64) -> Row:
 
 
 def instruments(counts: Counts, pack: PolicyPack) -> list[Row]:
-    """Instruments per account by account and instrument type, beside λ, floors marked."""
+    """Mean instruments per account by account and instrument type, with λ and its floor."""
     mix, kinds = pack.instrument_mix_priors, pack.codes("instrument_type")
     rows = []
     for a, account in enumerate(pack.codes("account_type")):
@@ -227,7 +227,7 @@ def instruments(counts: Counts, pack: PolicyPack) -> list[Row]:
 
 
 def role_pairs(counts: Counts, pack: PolicyPack) -> list[Row]:
-    """Every pair of an owner's raw role and its asset's: count, odds ratio and interval."""
+    """Count, odds ratio and interval for every pair of owner role and asset role."""
     rows: list[Row] = []
     for asset, grid in counts.role_pairs.items():
         owners, assets = pack.codes("party_raw_role"), pack.codes(f"{asset}_raw_role")
@@ -240,7 +240,7 @@ def role_pairs(counts: Counts, pack: PolicyPack) -> list[Row]:
 
 
 def risk_by_degree(counts: Counts) -> list[Row]:
-    """Share of HIGH_RISK_IP among IPs by devices on them, in doubling bins, with intervals."""
+    """Share of HIGH_RISK_IP by the number of devices on an IP, in doubling bins, with intervals."""
     rows, table = [], counts.high_risk_degrees
     for exponent in range(int(table.shape[0] - 1).bit_length()):
         least, most = 2**exponent, 2 ** (exponent + 1) - 1
@@ -263,7 +263,7 @@ def wilson(hits: int, n: int) -> tuple[float, float]:
 
 
 def effects(tests: Iterable[Mapping[str, Any]], guards: Iterable[Mapping[str, Any]]) -> list[Row]:
-    """T7's odds ratios and the guard on IPs, each with every interval the evidence states."""
+    """The odds ratios of T7 and of the IP guard, with all intervals in the evidence."""
     rows = []
     for test in tests:
         if test["test_id"].startswith("T7") and test["value"] is not None:
@@ -298,10 +298,9 @@ def steps(events: Iterable[Mapping[str, Any]]) -> list[Row]:
 
 
 def seeds(summary: Mapping[str, Any] | None) -> list[Row]:
-    """Every metric T9 follows, a row per seed, relative to the mean over the seeds.
+    """Every metric of T9 by seed, relative to its mean over the seeds.
 
-    Distances aim at zero, so a ratio to their mean says nothing: they are left to the
-    table of gates.
+    Distances are omitted: their target is zero, so a ratio to their mean is meaningless.
     """
     if summary is None:
         return []

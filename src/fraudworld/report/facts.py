@@ -21,14 +21,15 @@ SUMMARY = "reports/layer3/6A/validation/realism_gate_summary_6A.json"
 DECISIONS = "reports/decisions"
 PHASES = ("P0", "P1", "P2", "P3", "P4", "P5", "P6_1", "P6_2", "P6_3")
 MEMORY = "1GB"
-"""Enough for every query at authority scale, and less than making the world took."""
+"""Memory limit of DuckDB: enough at authority scale, and below the peak of the run itself."""
 
 
 def collect(run: Path, runs_root: Path) -> dict[str, Any]:
-    """Facts of a published or staged run, with what its runs root knows about it.
+    """Collects the facts of a published or staged run, its certificate and its ladder.
 
-    Certificate and ladder are None and empty where `runs_root` has none that names this run.
-    Raises InputError `6A.REPORT.EVIDENCE_UNREADABLE`, or as `audit.world.open_world` does.
+    The certificate is None, and the ladder empty, where `runs_root` has none that names this
+    run. Raises InputError `6A.REPORT.EVIDENCE_UNREADABLE`, and the errors of
+    `store.published.open_world`.
     """
     place = RunPlace(run)
     receipt = read_receipt(place)
@@ -71,7 +72,7 @@ def collect(run: Path, runs_root: Path) -> dict[str, Any]:
 
 
 def read_document(path: Path) -> Any:
-    """A JSON document; InputError `6A.REPORT.EVIDENCE_UNREADABLE` where it is none."""
+    """Reads a JSON document; raises InputError `6A.REPORT.EVIDENCE_UNREADABLE` if invalid."""
     try:
         return load_json(path)
     except (OSError, ValueError, RecursionError) as error:
@@ -110,7 +111,7 @@ def _from_tables(world: PublishedWorld) -> dict[str, list[Row]]:
 
 
 def _degree_bounds(board: dict[str, Any]) -> Iterator[Row]:
-    """T5's bounds as points of the curve: the 99th percentile at 1 %, the maximum at its foot."""
+    """The bounds of T5 as points of the CCDF: the 99th percentile and the maximum."""
     for test in board["tests"]:
         if test["test_id"].startswith("T5"):
             for grade, bound in (("B", test["threshold_B"]), ("B+", test["threshold_Bplus"])):
@@ -119,7 +120,7 @@ def _degree_bounds(board: dict[str, Any]) -> Iterator[Row]:
 
 
 def _compared(rows: dict[str, list[Row]]) -> Iterator[Row]:
-    """Every figure of the policy beside what was made of it."""
+    """Yields every share and mean of the policy with its value in the world."""
     for family, keys in (
         ("party_types", ("region", "party_type")),
         ("segments", ("region", "segment")),
@@ -144,7 +145,7 @@ def _certificate(runs_root: Path, run_id: str) -> dict[str, Any] | None:
 
 
 def _ladder(runs_root: Path) -> list[dict[str, Any]]:
-    """Decisions of the remediation ladder in their order, as far as they were taken."""
+    """Decisions of the remediation ladder, in order of the phases."""
     paths = (runs_root / DECISIONS / f"{phase}.json" for phase in PHASES)
     return [read_document(path) for path in paths if path.is_file()]
 
@@ -161,5 +162,5 @@ def _unreadable(path: Path, why: Exception) -> InputError:
         "6A.REPORT.EVIDENCE_UNREADABLE",
         f"evidence of the run cannot be read: {why}",
         where=str(path),
-        remedy="report on a run as it was published; make it again if it was changed",
+        remedy="report on an unchanged published run, or run it again",
     )

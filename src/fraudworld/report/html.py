@@ -1,4 +1,4 @@
-"""HTML that is escaped by construction: text is escaped, only `Safe` is not."""
+"""HTML that is escaped by construction: every string but `Safe` is escaped."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ VOID = frozenset({"meta", "br", "hr"})
 
 
 class Safe(str):
-    """Markup made here; everything else is text."""
+    """Markup that is already escaped."""
 
     __slots__ = ()
 
@@ -26,12 +26,12 @@ def el(tag: str, *children: object, **attributes: object) -> Safe:
 
 
 def join(parts: Iterable[Safe]) -> Safe:
-    """Markup one after the other."""
+    """Concatenates markup."""
     return Safe("".join(parts))
 
 
 def table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[object]]) -> Safe:
-    """A table with its caption; the first cell of a row heads it, numbers stand right."""
+    """A table with a caption; the first cell of a row is its header, numbers align right."""
     top = el("tr", join(el("th", head, scope="col") for head in heads))
     body = join(
         el("tr", el("th", row[0], scope="row"), join(_cell(cell) for cell in row[1:]))
@@ -42,7 +42,7 @@ def table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[object]]) 
 
 
 def figure_text(value: object) -> str:
-    """A value as people read it: thousands apart, four digits, — for nothing."""
+    """Formats a value for readers: grouped thousands, four significant digits, — for None."""
     if value is None:
         return "—"
     if isinstance(value, bool):

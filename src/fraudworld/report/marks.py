@@ -1,4 +1,4 @@
-"""Words of the Vega-Lite grammar that several figures use."""
+"""Vega-Lite fragments that several figures share."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from typing import Any
 
 Spec = dict[str, Any]
 DIVERGING = tuple(f"var(--d{i})" for i in range(7))
-"""From far below to far above; the middle says `as it should be`."""
+"""Colours from far below to far above the expected value; the middle one is neutral."""
 ODDS_STEPS = (0.25, 0.5, 0.8, 1.25, 2.0, 4.0)
 RESIDUAL_STEPS = (-3.0, -2.0, -1.0, 1.0, 2.0, 3.0)
 WIDE = 700
-"""Pixels a figure may take, names at its side included."""
+"""Width of a figure in pixels, row labels included."""
 ROW = 18
 
 
 def number(field: str, title: str | None = None) -> Spec:
-    """A quantitative axis; without a title it borrows its neighbours'."""
+    """A quantitative axis; without a title it shares that of the layer before it."""
     said = {"title": title} if title else {}
     return {"field": field, "type": "quantitative", **said}
 
 
 def share(field: str, title: str | None = None) -> Spec:
-    """A fraction, its axis in per cent."""
+    """A fraction on an axis in per cent."""
     return {**number(field, title), "axis": {"format": "~%"}}
 
 
 def log(field: str, title: str | None = None) -> Spec:
-    """A logarithmic axis; only positive values can be drawn on it."""
+    """A logarithmic axis, for positive values."""
     axis = {"format": "~g", "tickCount": 6, "labelOverlap": True}
     return {**number(field, title), "scale": {"type": "log", "nice": False}, "axis": axis}
 
 
 def named(field: str, *, sort: str | None = "ascending") -> Spec:
-    """Names down the side; `sort=None` keeps the order of the rows."""
+    """A nominal axis of row labels; `sort=None` keeps the order of the rows."""
     return {"field": field, "type": "nominal", "title": None, "sort": sort}
 
 
@@ -44,18 +44,18 @@ def tip(field: str, form: str | None = None, title: str | None = None) -> Spec:
 
 
 def zoomable() -> Spec:
-    """Drag moves, shift and wheel zooms: the wheel alone keeps scrolling the page."""
+    """Pan by dragging, zoom by shift and wheel, so that the wheel alone scrolls the page."""
     zoom = "wheel![event.shiftKey]"
     return {"name": "view", "select": {"type": "interval", "zoom": zoom}, "bind": "scales"}
 
 
 def layered(data: str, *layers: Spec, **rest: Any) -> Spec:
-    """Layers over one set of rows; a layer may name its own."""
+    """Layers over one dataset, which a layer may override."""
     return {"data": {"name": data}, **rest, "layer": list(layers)}
 
 
 def stepped(field: str, steps: Sequence[float], colours: Sequence[str], title: str) -> Spec:
-    """A colour per step: as many steps as colours, less one."""
+    """A threshold colour scale with one fewer step than colours."""
     scale = {"type": "threshold", "domain": list(steps), "range": list(colours)}
     legend = {"orient": "bottom", "direction": "horizontal", "gradientLength": 240}
     return {
@@ -72,10 +72,10 @@ def heatmap(
     cell: tuple[int, int], text: tuple[str, str] | None = None, label: str | None = None,
     sort: str | None = "ascending", heads: str = "top",
 ) -> Spec:  # fmt: skip
-    """Coloured cells `across` × `down`; `text` (field, format) repeats the value in words.
+    """Coloured cells `across` × `down`; cells without a value stay blank.
 
-    A cell without a value stays blank. `label` is an expression of Vega for the heads of the
-    columns; heads of several lines need `heads="bottom"`.
+    text: (field, format) printed in every cell. label: a Vega expression for the column
+    headers, which need `heads="bottom"` if they span lines.
     """
     axis: Spec = {"labelAngle": 0 if cell[0] > 40 else -90, "orient": heads}
     if label:

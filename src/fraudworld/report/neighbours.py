@@ -1,8 +1,8 @@
-"""Neighbourhoods of a few dozen parties: who they live with, own, carry and are seen on.
+"""Graph neighbourhoods of a few dozen parties: household, accounts, instruments, devices, IPs.
 
-The parties are a fixed sample: a few of every party type and fraud role, and of those the
-ones a multiplicative hash puts first, so that a world always shows the same. Every list is
-cut at a stated length, and what was cut is counted, so the whole stays small.
+The sample is deterministic: PER_ROLE parties of every party type and fraud role, chosen by a
+multiplicative hash of their ids. Every column of nodes is truncated at LONGEST, and the number
+of omitted nodes is stated.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from fraudworld.store.published import PublishedWorld
 
 PER_ROLE = 3
 LONGEST = 12
-"""Nodes of one kind in a picture; a column with more cannot be read."""
+"""Nodes of one type in a picture at most, to keep it legible."""
 COLUMNS = {"ip": 0, "device": 1, "party": 2, "account": 3, "instrument": 4}
 SHARED = "SHARED_IP"
-"""A family of endpoints that is neither clean nor a sign of fraud."""
+"""The family of endpoints that is neither clean nor a sign of fraud."""
 HASH = "({id} * 2654435761) % 4294967296"
 
 SAMPLE = f"""
@@ -74,9 +74,9 @@ UNION ALL SELECT DISTINCT ego, 'ip', ip_id, 'device', device_id FROM ego_seen
 
 
 def neighbourhoods(world: PublishedWorld) -> dict[str, list[Row]]:
-    """`parties` to pick from, with what their picture leaves out; `nodes` and `edges`.
+    """Rows of `parties`, with the counts of omitted nodes, and of their `nodes` and `edges`.
 
-    Nodes carry their place in the picture: x the column of their kind, y within −1 … 1.
+    Nodes have coordinates: x is the column of their type, y lies in −1 … 1.
     """
     _gather(world)
     risky = {
@@ -96,7 +96,7 @@ def neighbourhoods(world: PublishedWorld) -> dict[str, list[Row]]:
             cut[ego].append(f"{len(nodes) - LONGEST} more {kind}s")
             del nodes[LONGEST:]
         if kind == "party":
-            nodes.insert(len(nodes) // 2, nodes.pop(0))  # the chosen one stands in the middle
+            nodes.insert(len(nodes) // 2, nodes.pop(0))  # the chosen party is in the middle
     edges = rows_of(world, f"{EDGES} ORDER BY ALL")
     drawn = _drawn(kept, edges)
     chosen = rows_of(world, "SELECT * FROM ego ORDER BY party_type DESC, raw_role, ego")
@@ -111,7 +111,7 @@ def neighbourhoods(world: PublishedWorld) -> dict[str, list[Row]]:
 
 
 def _gather(world: PublishedWorld) -> None:
-    """Temporary tables of what belongs to the chosen parties: one scan of each dataset."""
+    """Creates temporary tables of the chosen parties' entities, scanning each dataset once."""
     world.sql.execute(SAMPLE)
     for name, query in (
         (
@@ -139,7 +139,7 @@ def _gather(world: PublishedWorld) -> None:
 
 
 def _drawn(kept: dict[tuple[int, str], list[Row]], edges: Iterable[Row]) -> Iterator[Row]:
-    """Edges between kept nodes, with both ends' places."""
+    """Yields the edges between kept nodes, with the coordinates of both ends."""
     places = {
         (ego, kind, node["id"]): _place(node, nodes)
         for (ego, kind), nodes in kept.items()
@@ -154,7 +154,7 @@ def _drawn(kept: dict[tuple[int, str], list[Row]], edges: Iterable[Row]) -> Iter
 
 
 def _place(node: Row, column: Sequence[Row]) -> Row:
-    """A node with x and y: columns by kind, evenly spread from the top, centred."""
+    """Adds coordinates to a node: a column per type, evenly spaced and centred."""
     at = next(i for i, other in enumerate(column) if other["id"] == node["id"])
     y = 1 - 2 * (at + 0.5) / len(column)
     return {**node, "x": COLUMNS[node["kind"]], "y": round(y, 4)}

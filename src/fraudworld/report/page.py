@@ -1,4 +1,4 @@
-"""The HTML file: words, specifications, facts and the drawing library in one."""
+"""Renders the report as one HTML file with specifications, facts and the plotting library."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
     "img-src data:; base-uri 'none'; form-action 'none'"
 )
-"""The browser itself refuses whatever is not in this file: no request can leave it."""
+"""Content security policy: the browser blocks every request to another resource."""
 
 
 def render(facts: Facts) -> str:
-    """The report as one HTML document that needs nothing else."""
+    """Renders the report as one self-contained HTML document."""
     shown = sections.shown(facts)
     figures = [figure for figure in FIGURES if figure.section in shown]
     specs = {figure.name: figure.spec for figure in figures}
@@ -70,7 +70,7 @@ def _figure(figure: Figure, facts: Facts) -> Safe:
 
 
 def _data(name: str, value: object) -> Safe:
-    """JSON inside a script element: `<` is escaped, so that nothing in it can end it."""
+    """JSON in a script element; `<` is escaped, so that no string can close the element."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return el("script", Safe(text.replace("<", "\\u003c")), type="application/json", id=name)
 

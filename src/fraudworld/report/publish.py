@@ -1,4 +1,4 @@
-"""Writing the report of a staged run, and writing it anew for a published one."""
+"""Writes the report of a staged run, or replaces that of a published one."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ TWIN = "report.json"
 
 @dataclass(frozen=True)
 class Written:
-    """Where the report and its JSON twin are."""
+    """Paths of the HTML report and of its JSON document."""
 
     page: Path
     twin: Path
 
 
 def write(run: Path, runs_root: Path, folder: Path | None = None) -> Written:
-    """Write `report.html` and `report.json` of a run into `folder`, by default its own place.
+    """Writes `report.html` and `report.json` of a run into `folder`, atomically.
 
-    `runs_root` is asked for a certificate that names the run and for the ladder. Raises
-    InputError as `facts.collect` does; files that are there are replaced whole. A published
-    run, one with a `folder`, is checked against its seal first: RefusedError.
+    folder: by default the report folder of a staged run. With a folder, the run is a published
+    one and is verified against its seal first (RefusedError). runs_root: searched for a
+    certificate that names the run and for the ladder. Raises InputError as `facts.collect`.
     """
     if folder is not None:
         check_run(RunPlace(run))
@@ -41,11 +41,11 @@ def write(run: Path, runs_root: Path, folder: Path | None = None) -> Written:
 
 
 def refresh(run: Path) -> Written:
-    """Write a published run's report anew, and its lines in `run_index.json`.
+    """Replaces the report of a published run and its entries in `run_index.json`.
 
-    A certificate or a ladder made later then shows. Raises RefusedError
-    `6A.REPORT.RUN_CHANGED` where anything else the index covers is not as published, and
-    `6A.S5.OUTPUT_CONFLICT` where the run does not hold to its seal.
+    Adds a certificate or a ladder that is newer than the run. Raises RefusedError
+    `6A.REPORT.RUN_CHANGED` if any other indexed file differs from its digest, and
+    `6A.S5.OUTPUT_CONFLICT` if the run does not match its seal.
     """
     place = RunPlace(run)
     check_run(place)
@@ -54,15 +54,15 @@ def refresh(run: Path) -> Written:
     if wrong:
         raise RefusedError(
             "6A.REPORT.RUN_CHANGED",
-            f"{wrong[0]}: not what was published",
+            f"{wrong[0]} differs from what was published",
             where=str(run),
-            remedy="a report is written for runs as published; make the run again",
+            remedy="run it again: a report requires an unchanged run",
         )
     renew_reports(place, _files(run, run.parent, place.report))
     return Written(place.report, place.report.with_name(TWIN))
 
 
 def _files(run: Path, runs_root: Path, page: Path) -> dict[Path, bytes]:
-    """Both files of a report, as bytes."""
+    """The bytes of both files of a report."""
     facts = collect(run, runs_root)
     return {page.with_name(TWIN): canonical_json(facts) + b"\n", page: render(facts).encode()}

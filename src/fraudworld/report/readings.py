@@ -1,6 +1,4 @@
-"""One sentence per figure with this world's own numbers: caption, and text for those who
-cannot see the drawing.
-"""
+"""One sentence per figure with the numbers of this world: its caption and alternative text."""
 
 from __future__ import annotations
 
@@ -9,9 +7,9 @@ from typing import Any
 
 Facts = Mapping[str, Any]
 Row = Mapping[str, Any]
-ENOUGH = 2_000
-"""Parties of a type in a country from which its mix is compared, as the guard does."""
-FEWEST_IPS = 100
+MIN_PARTIES = 2_000
+"""Parties of a type in a country below which its segments are not compared, as in the guard."""
+MIN_IPS = 100
 
 
 def allowances(facts: Facts) -> str:
@@ -32,7 +30,7 @@ def allowances(facts: Facts) -> str:
 
 
 def policy(facts: Facts) -> str:
-    """How far off the median and the worst figure are."""
+    """The median and the largest deviation from the policy."""
     rows = [r for r in _rows(facts, "policy_and_observed") if r["policy"] > 0]
     off = sorted(rows, key=lambda r: abs(r["observed"] / r["policy"] - 1))
     middle, last = off[len(off) // 2], off[-1]
@@ -63,19 +61,19 @@ def segments(facts: Facts) -> str:
 
 
 def segments_by_country(facts: Facts) -> str:
-    """The largest difference where a country has parties enough to tell."""
-    rows = [r for r in _rows(facts, "segments_by_country") if r["of"] >= ENOUGH]
+    """The largest difference among countries with at least MIN_PARTIES parties."""
+    rows = [r for r in _rows(facts, "segments_by_country") if r["of"] >= MIN_PARTIES]
     worst = _largest(rows, lambda r: abs(r["difference_pp"]))
     return (
-        f"Largest difference among types with {ENOUGH:,} parties: {worst['difference_pp']:+.1f} pp,"
-        f" {worst['segment']} in {worst['country']}."
+        f"Largest difference among types with {MIN_PARTIES:,} parties:"
+        f" {worst['difference_pp']:+.1f} pp, {worst['segment']} in {worst['country']}."
         if worst
-        else f"No country has {ENOUGH:,} parties of one type."
+        else f"No country has {MIN_PARTIES:,} parties of one type."
     )
 
 
 def caps(facts: Facts) -> str:
-    """Breaches, and what the caps had to do."""
+    """Breaches of the caps, and the holdings that the caps limited."""
     over = sum(r["parties_over"] for r in _rows(facts, "caps"))
     excess = sum(r["accounts_over"] for r in _rows(facts, "caps"))
     work = facts["caps_at_work"]
@@ -131,10 +129,10 @@ def devices_per_ip(facts: Facts) -> str:
 
 
 def risk_by_degree(facts: Facts) -> str:
-    """The first and the last bin with IPs enough to tell."""
-    rows = [r for r in _rows(facts, "risk_by_degree") if r["ips"] >= FEWEST_IPS]
+    """The first and the last bin with at least MIN_IPS endpoints."""
+    rows = [r for r in _rows(facts, "risk_by_degree") if r["ips"] >= MIN_IPS]
     if not rows:
-        return f"No bin has {FEWEST_IPS} IPs."
+        return f"No bin has {MIN_IPS} IPs."
     first, last = rows[0], rows[-1]
     return (
         f"{first['share']:.2%} of IPs with {first['devices']} device are high-risk,"
@@ -154,7 +152,7 @@ def effects(facts: Facts) -> str:
 
 
 def role_pairs(facts: Facts) -> str:
-    """The pair that meets most beyond chance, among roles that carry risk."""
+    """The pair of risky roles with the largest odds ratio."""
     rows = [r for r in _rows(facts, "role_pairs") if r["odds_ratio"] is not None]
     worst = _largest(rows, lambda r: r["odds_ratio"])
     return (
@@ -178,7 +176,7 @@ def strata(facts: Facts) -> str:
 
 
 def seeds(facts: Facts) -> str:
-    """The metric that moves most over the seeds."""
+    """The metric with the largest spread over the seeds."""
     worst = _largest(_rows(facts, "seeds"), lambda r: r["spread"] or 0.0)
     return (
         f"{worst['metric']} moves most: {worst['spread']:.2%} of its mean (sample standard"
@@ -189,7 +187,7 @@ def seeds(facts: Facts) -> str:
 
 
 def neighbourhood(facts: Facts) -> str:
-    """How many parties there are to pick from."""
+    """The number of parties to choose from."""
     near = facts["neighbourhoods"]
     return (
         f"{len(near['parties'])} parties to pick from, a few of every type and fraud role; roles"

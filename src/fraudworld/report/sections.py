@@ -1,4 +1,4 @@
-"""The words and tables of the page, section by section, from the facts alone."""
+"""Text and tables of the report, section by section, from the facts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TITLES = {
 
 
 def shown(facts: Facts) -> tuple[str, ...]:
-    """Sections this report has, in order: seeds and ladder only where there are any."""
+    """Names of the sections, in order; seeds and ladder only if the facts have them."""
     absent = set()
     if not facts["figures"]["seeds"]:
         absent.add("seeds")
@@ -45,7 +45,7 @@ def title(facts: Facts) -> str:
 
 
 def verdict(facts: Facts) -> Safe:
-    """First thing on the page: the grade, why, and who this world is."""
+    """The head of the report: the grade, the reasons, and the identity of the run."""
     run, grade = facts["run"], facts["grade"]
     tests, guards = facts["tests"], facts["guards"]
     missed = [t for t in tests if not t["pass_B"]]
@@ -163,7 +163,7 @@ def datasets(facts: Facts) -> Safe:
 
 
 def seeds(facts: Facts) -> Safe:
-    """The certificate's seeds: grade and the metrics that fail."""
+    """The seeds of the certificate, with grades and failed metrics."""
     summary = facts["certificate"]
     rows = (
         (
@@ -195,7 +195,7 @@ def seeds(facts: Facts) -> Safe:
 
 
 def ladder(facts: Facts) -> Safe:
-    """Phases down and tests across, then what each phase had to show."""
+    """Worst metric by phase and test, then the conditions of every phase."""
     decisions = facts["ladder"]
     tests = [f"T{n}" for n in range(1, 11)]
     climbed = (
@@ -207,8 +207,8 @@ def ladder(facts: Facts) -> Safe:
             d["phase"],
             d.get("basis", {}).get("reruns", "—"),
             ", ".join(str(s) for s in d["seeds"]),
-            join(el("div", _said(item)) for item in d["done_when"]),
-            "; ".join(_said(item) for item in d["blockers"]) or "none",
+            join(el("div", _condition(item)) for item in d["done_when"]),
+            "; ".join(_condition(item) for item in d["blockers"]) or "none",
             len(d["vetoes"]),
         )
         for d in decisions
@@ -221,7 +221,7 @@ def ladder(facts: Facts) -> Safe:
                 climbed,
             ),
             table(
-                "What each phase had to show",
+                "Conditions of each phase",
                 ("phase", "made", "seeds", "done when", "to unblock it", "vetoes of promotion"),
                 shown,
             ),
@@ -230,13 +230,13 @@ def ladder(facts: Facts) -> Safe:
 
 
 def _changed(decision: Mapping[str, Any]) -> str:
-    """What a phase changed, if it says so."""
+    """The change of a phase, if its decision names one."""
     basis = decision.get("basis", {})
     return ", ".join(basis.get("adds", ())) or basis.get("title", "—")
 
 
 def _reached(decision: Mapping[str, Any], test: str) -> object:
-    """Value and verdict of a test in a phase; a question mark without evidence."""
+    """Value and verdict of a test in a phase; ? without evidence."""
     cell = decision.get("basis", {}).get("tests", {}).get(test)
     if cell is None:
         return "—"
@@ -247,7 +247,7 @@ def _reached(decision: Mapping[str, Any], test: str) -> object:
     return join((el("div", short), _mark(cell["verdict"])))
 
 
-def _said(item: Any) -> str:
+def _condition(item: Any) -> str:
     """A condition and whether it holds, or a line of text."""
     if not isinstance(item, Mapping):
         return str(item)
@@ -255,21 +255,21 @@ def _said(item: Any) -> str:
 
 
 def budgets(facts: Facts) -> Safe:
-    """Seconds of every state against its budget."""
+    """Seconds of every state and its budget."""
     checks = facts["budgets"]
     rows = [
         (c["state"], c["elapsed_s"], c["budget_s"], "yes" if c["pass"] else "no")
         for c in (*checks["states"], {"state": "S1–S5", **checks["segment"]})
     ]
     return table(
-        "Budgets, which are stated for authority scale",
+        "Time budgets (defined for the authority profile)",
         ("state", "seconds", "budget", "within"),
         rows,
     )
 
 
 def certificate(facts: Facts) -> Safe:
-    """A page to print: what is certified, by which figures, and how to check it."""
+    """A printable page: the certified grade, the figures behind it, and how to verify it."""
     run, summary = facts["run"], facts["certificate"]
     decision = DECISIONS[summary["decision"]] if summary else f"graded {facts['grade']}"
     names = [
@@ -297,7 +297,7 @@ def certificate(facts: Facts) -> Safe:
             el("p", f"The synthetic world {run['run_id'][:8]} is {decision}.", class_="lead"),
             el("dl", join(el("div", el("dt", k), el("dd", v)) for k, v in names), class_="names"),
             table(
-                "What the grade rests on",
+                "Evidence of the grade",
                 ("metric", "value", "95 % interval", "B", "B+", "verdict"),
                 (
                     (
@@ -311,9 +311,9 @@ def certificate(facts: Facts) -> Safe:
                     for t in facts["tests"]
                 ),
             ),
-            el("p", "Whoever holds the run can check this page: ",
+            el("p", "To verify this page, run ",
                el("code", f"fraudworld verify {run['run_id'][:8]}"),
-               " works everything out again from the published bytes, and the bundle digest is"
+               " recomputes every figure from the published files, and the bundle digest is"
                " the SHA-256 of the run's index."),
         )
     )  # fmt: skip
@@ -327,4 +327,4 @@ TABLES = {
     "time": budgets,
     "certificate": certificate,
 }
-"""Sections that hold more than figures."""
+"""Sections with tables."""

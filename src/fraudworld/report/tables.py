@@ -1,4 +1,4 @@
-"""Small aggregates of published tables, by SQL. Rows of entities never leave this module."""
+"""Aggregates of published tables, by SQL; no row of a single entity leaves this module."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LARGEST_COUNTRIES = 30
 
 
 def rows_of(world: PublishedWorld, query: str) -> list[Row]:
-    """A query's result as plain rows."""
+    """Rows of a query, as dicts."""
     found = world.sql.execute(query)
     names = [column[0] for column in found.description]
     return [dict(zip(names, values, strict=True)) for values in found.fetchall()]
@@ -29,7 +29,7 @@ def population(world: PublishedWorld) -> list[Row]:
 
 
 def lorenz(cells: Sequence[Row]) -> list[Row]:
-    """Countries from the largest down: parties, share, and the shares accumulated."""
+    """Countries by decreasing size: parties, share and cumulative share."""
     parties: dict[tuple[str, str], int] = defaultdict(int)
     for cell in cells:
         parties[cell["country"], cell["region"]] += cell["parties"]
@@ -52,7 +52,7 @@ def lorenz(cells: Sequence[Row]) -> list[Row]:
 
 
 def party_types(world: PublishedWorld, cells: Sequence[Row]) -> list[Row]:
-    """Share of party types per region, beside the policy's."""
+    """Share of party types per region, in the world and in the policy."""
     mix = world.pack.population_priors.party_type_mix
     return [
         {**dict(zip(("region", "party_type"), key, strict=True)), **_share(n, of, policy)}
@@ -74,8 +74,8 @@ def segments(world: PublishedWorld, cells: Sequence[Row]) -> list[Row]:
 
 
 def segments_by_country(world: PublishedWorld, cells: Sequence[Row]) -> list[Row]:
-    """Segments within a party type in the largest countries, largest first, beside their
-    region's policy.
+    """Segments within a party type in the largest countries, largest first, and
+    the policy of their region.
     """
     mix = world.pack.segmentation_priors.segment_mix
     shown = {row["country"]: row["rank"] for row in lorenz(cells)[:LARGEST_COUNTRIES]}
@@ -93,7 +93,7 @@ def segments_by_country(world: PublishedWorld, cells: Sequence[Row]) -> list[Row
 
 
 def products(world: PublishedWorld, cells: Sequence[Row]) -> list[Row]:
-    """Accounts per party of the product's type, beside λ0, which profiles tilt."""
+    """Accounts per party of the product's party type, and the base rate λ0 before profiles."""
     parties: dict[str, int] = defaultdict(int)
     for cell in cells:
         parties[cell["party_type"]] += cell["parties"]
@@ -114,7 +114,7 @@ def products(world: PublishedWorld, cells: Sequence[Row]) -> list[Row]:
 
 
 def _shares(cells: Sequence[Row], outer: Sequence[str], inner: str, policy: Any) -> list[Any]:
-    """(key, count, count of the outer key, policy share) of every combination seen."""
+    """(key, count, count of the outer key, policy share) of every occurring combination."""
     counts: dict[tuple[str, ...], int] = defaultdict(int)
     totals: dict[tuple[str, ...], int] = defaultdict(int)
     for cell in cells:

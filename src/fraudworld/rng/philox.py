@@ -1,10 +1,11 @@
 """Philox4x64-10, bit for bit numpy's, as one flat stream per key with random access.
 
-The law: element `p` of the stream of key (k0, k1) is element `p` of
-`numpy.random.Philox(key=[k0, k1]).random_raw()`. Four elements share one block; numpy
-increments its counter before it generates, so block `b` has the counter (b + 1, 0, 0, 0).
+Element `p` of the stream of key (k0, k1) is element `p` of
+`numpy.random.Philox(key=[k0, k1]).random_raw()`. Four elements share a block; numpy increments
+its counter before it generates, so block `b` has the counter (b + 1, 0, 0, 0).
 
-Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC'11).
+Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC'11). Twin of all kernels
+here: numpy.random.Philox, compared in tests/unit/kernels/test_kernels.py.
 """
 
 from __future__ import annotations
@@ -26,18 +27,19 @@ _HALF, _LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
 
 
 AT_ONCE = 256
-"""Blocks that are made together: a block's rounds wait for each other, those of others do not."""
+"""Blocks that are computed together: rounds of one block depend on each other, rounds of
+different blocks overlap."""
 
 MANY = 4 * AT_ONCE
-"""Draws to ask for at once: nothing waits for a block of draws then."""
+"""Draws to request at once to fill the pipeline."""
 
 
 @intrinsic
 def mul_wide(typing_context: Any, a: Any, b: Any) -> Any:
-    """High and low 64 bits of the product of two u64: one machine instruction.
+    """High and low 64 bits of the product of two u64, in one machine instruction.
 
-    Both from one product: apart, the compiler puts the low halves of two products into vectors,
-    at several times the cost.
+    Both halves come from one product: separately, the compiler vectorises the low halves of two
+    products at several times the cost.
     """
     signature = types.UniTuple(types.uint64, 2)(  # type: ignore[no-untyped-call]
         types.uint64, types.uint64
@@ -79,7 +81,7 @@ def block(k0: np.uint64, k1: np.uint64, number: np.uint64) -> tuple:  # type: ig
 
 @inlined
 def _mul_halves(m, x):  # type: ignore[no-untyped-def]
-    """`mul_wide(m, x)` of products of 32 bits, which vector instructions have."""
+    """`mul_wide(m, x)` from 32-bit products, which exist as vector instructions."""
     m0, m1, x0, x1 = m & _LOW, m >> _HALF, x & _LOW, x >> _HALF
     low = m0 * x0
     middle = m0 * x1 + (low >> _HALF)
@@ -89,6 +91,10 @@ def _mul_halves(m, x):  # type: ignore[no-untyped-def]
 
 @inlined
 def _round(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
+    """One Philox round of a counter (four u64) under a round key (two u64).
+
+    c0, c1, c2, c3, k0, k1 : uint64. Returns the four words of the new counter.
+    """
     h0, l0 = _mul_halves(_M0, c0)
     h1, l1 = _mul_halves(_M1, c2)
     return h1 ^ c1 ^ k0, l1, h0 ^ c3 ^ k1, l0
@@ -96,10 +102,11 @@ def _round(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
 
 @inlined
 def blocks(keys, numbers, lanes):  # type: ignore[no-untyped-def]
-    """lanes[:, i] = block(keys[0, i], keys[1, i], numbers[i]), several at once.
+    """lanes[:, i] = block(keys[0, i], keys[1, i], numbers[i]), many blocks round by round.
 
-    A round of many blocks comes before the next of any. The first needs one product: all words
-    of a counter but one are 0.
+    The first round needs one product only: three words of the counter are 0.
+
+    keys : uint64 (2, n); numbers : uint64 (n,); lanes : uint64 (4, n), filled.
     """
     for low in range(0, numbers.size, AT_ONCE):
         number = numbers[low : low + AT_ONCE]
@@ -119,7 +126,7 @@ def blocks(keys, numbers, lanes):  # type: ignore[no-untyped-def]
 
 @inlined
 def pair(k0: np.uint64, k1: np.uint64, entity: np.uint64) -> tuple:  # type: ignore[type-arg]
-    """Both draws of an entity of a stream of width 2."""
+    """Both draws (u64) of an entity of a stream of width 2."""
     a, b, c, d = block(k0, k1, entity >> np.uint64(1))
     if entity & np.uint64(1):
         return c, d
@@ -138,7 +145,14 @@ def lane_of(lanes: tuple, position: np.uint64) -> np.uint64:  # type: ignore[typ
 
 @kernel
 def fill(k0, k1, first, out):  # type: ignore[no-untyped-def]
-    """Write elements first, first + 1, … of the stream into `out` (u64, any length)."""
+    """Writes elements first, first + 1, … of the stream of key (k0, k1) into `out`.
+
+    Parameters
+    ----------
+    k0, k1 : uint64
+    first : uint64
+    out : uint64 (n,)
+    """
     skip = np.int64(np.uint64(first) & np.uint64(3))
     number = np.uint64(first) >> np.uint64(2)
     room = min(AT_ONCE, (skip + out.size + 3) >> 2)
@@ -167,7 +181,13 @@ def fill(k0, k1, first, out):  # type: ignore[no-untyped-def]
 
 @kernel
 def gather(k0: np.uint64, k1: np.uint64, positions: np.ndarray, out: np.ndarray) -> None:
-    """Write the elements at `positions` (u64) of the stream into `out`."""
+    """out[i] = element positions[i] of the stream of key (k0, k1).
+
+    Parameters
+    ----------
+    k0, k1 : uint64
+    positions, out : uint64 (n,)
+    """
     for i in range(positions.size):
         position = positions[i]
         out[i] = lane_of(block(k0, k1, position >> np.uint64(2)), position)

@@ -33,7 +33,7 @@ U64 = NDArray[np.uint64]
 
 @dataclass(frozen=True)
 class StreamUse:
-    """What was drawn in one plan cell of one stream: evidence, not state.
+    """Evidence of what was drawn in one plan cell of one stream.
 
     Entities are 0-based and inclusive; `draws` is entities × width for a dense use.
     """
@@ -50,7 +50,7 @@ class StreamUse:
 
 @cache
 def _key(seed: int, label: str) -> tuple[np.uint64, np.uint64]:
-    """Asked for by every task of every stream: worked out once."""
+    """The Philox key of a stream; cached, as every task asks for it."""
     text = f"{RNG_LAW_VERSION}\0{seed}\0{label}".encode()
     k0, k1 = np.frombuffer(hashlib.sha256(text).digest()[:16], dtype="<u8")
     return k0, k1

@@ -1,10 +1,9 @@
-"""Earlier states of a published run, reused: what they read is compared (contract 1.2, rerun
-law; 4.2). What they made is read back by `restored`.
+"""The base of a run: earlier states of a published run that may be reused (docs/runs.md).
 
-A state may be reused where everything it reads is equal: seed, versions of the laws, the
-sealed upstream, its files of the policy (`policy.reads`), and so every state before it.
-What was read stands in each run's own sealed evidence, so nothing here rests on a statement:
-the digests are computed again from the base's resolved policy and sealed inputs.
+A state may be reused where everything it reads is equal: seed, versions of contract and laws, the
+sealed upstream, its files of the policy (`policy.reads`), and every state before it. The digests
+of what the base read are recomputed from its resolved policy and sealed inputs; none is believed.
+Its tables are read back by `restore`.
 """
 
 from __future__ import annotations
@@ -34,16 +33,17 @@ VERSIONS = {
     "rng_law": RNG_LAW_VERSION,
     **{f"law {state}": version for state, version in LAW_VERSIONS.items()},
 }
-"""What a receipt states: the program that made a run, and the laws it followed."""
+"""Versions a receipt states: of the program that made a run, and of the laws it followed."""
 
 Inputs = dict[str, dict[str, str]]
 
 
 def state_inputs(pack: PolicyPack, seed: int, upstream: str, versions: Mapping[str, str]) -> Inputs:
-    """State → what it reads → digest. `input_digest` chains all of it with the states before.
+    """State → input → digest. `input_digest` chains all inputs with those of the states before.
 
-    upstream: the sealed-inputs digest of S0. versions: those of a receipt; the program's own is
-    not among what a state reads, its law's is. Equal `input_digest`, equal state.
+    upstream: the sealed-inputs digest of S0. versions: as a receipt states them; the program's
+    version is not an input of a state, the version of its law is. Equal `input_digest`, equal
+    state.
     """
     found: Inputs = {}
     before = ""
@@ -64,7 +64,7 @@ def state_inputs(pack: PolicyPack, seed: int, upstream: str, versions: Mapping[s
 
 @dataclass(frozen=True)
 class Base:
-    """A run whose states before `from_state` may stand in for those of a new one."""
+    """A run whose states before `from_state` are reused."""
 
     place: RunPlace
     receipt: Receipt
@@ -95,7 +95,7 @@ class Base:
         return {name: self.document(name) for name in names if self._mine(name, "_")}
 
     def evidence(self) -> list[StreamUse]:
-        """Draws of the reused states, as their stages stated them."""
+        """Stream uses of the reused states, from the RNG logs."""
         laws = {r["stream"]: (r["family"], r["width"]) for r in self._log("trace")}
         return [
             _use(row, *laws[row["stream"]])
@@ -112,11 +112,11 @@ class Base:
 
 
 def open_base(root: Path, from_state: str, wanted: Inputs) -> Base:
-    """The run at `root` as base of a new one that reads `wanted`, every byte of it checked.
+    """The run at `root` as base of a run with the inputs `wanted`; every byte is checked.
 
-    Raises RefusedError `6A.S0.BASE_STATE_DIFFERS` naming the first thing an earlier state
-    reads that differs, `6A.S5.OUTPUT_CONFLICT` where the base was changed after publishing,
-    and InputError where there is no run.
+    Raises RefusedError `6A.S0.BASE_STATE_DIFFERS` naming the first input of an earlier state that
+    differs, `6A.S5.OUTPUT_CONFLICT` where the base was changed after publishing, and InputError
+    where there is no run.
     """
     place = RunPlace(root)
     receipt = read_receipt(place)
@@ -130,7 +130,7 @@ def open_base(root: Path, from_state: str, wanted: Inputs) -> Base:
             "6A.S0.BASE_UNREADABLE",
             f"the base's evidence cannot be read by this version: {str(error)[:200]}",
             where=str(root),
-            remedy="run without --from, or name a base this version made",
+            remedy="run without --from, or name a base of this version",
         ) from error
     held = state_inputs(pack, receipt.seed, upstream, receipt.versions)
     for state in states:
@@ -140,8 +140,8 @@ def open_base(root: Path, from_state: str, wanted: Inputs) -> Base:
             if theirs != ours:
                 raise RefusedError(
                     "6A.S0.BASE_STATE_DIFFERS",
-                    f"{state} would not be what the base has: its {name} is {_short(ours)} "
-                    f"now and was {_short(theirs)}",
+                    f"{state} would not equal the base's: its {name} is {_short(ours)} now "
+                    f"and was {_short(theirs)}",
                     where=str(root),
                     remedy=f"run --from {state} or earlier, or without --base"
                     if state != STATES[0]
@@ -151,7 +151,7 @@ def open_base(root: Path, from_state: str, wanted: Inputs) -> Base:
 
 
 def _blame(name: str) -> tuple[bool, str]:
-    """The chained digest last: it only repeats that something differs."""
+    """Sort key of inputs: the chained digest last, as it repeats the others."""
     return name == "input_digest", name
 
 
@@ -174,7 +174,7 @@ def _use(row: Mapping[str, Any], family: str, width: int) -> StreamUse:
 
 
 def reuse_document(inputs: Inputs, base: Base | None) -> dict[str, Any]:
-    """`state_inputs_6A.json`: what every state read, and whose states were reused."""
+    """`state_inputs_6A.json`: inputs of every state, and the base of reused states."""
     reused = base and {
         "run_id": base.receipt.run_id,
         "bundle_digest": base.receipt.bundle_digest,

@@ -3,9 +3,9 @@
     S0 intake → S1 parties → S2 accounts → S3 instruments → S4 network → S5 posture
        → gates T1–T8 → seal → publish
 
-A stage is a pure function of (input columns, policy, key). What is not pure lives here or
-below `store/`: files, clocks, threads. Rows stream into writers while stages compute, all of
-it in a staging folder that is renamed into place at the very end.
+A stage is a pure function of (input columns, policy, key). Files, clocks and threads are handled
+here and in `store/`. Rows are encoded while stages compute, in a staging folder that is renamed
+into place at the end.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ from fraudworld.store.publish import publish, staging
 from fraudworld.store.receipt import Receipt, now, read_receipt, write_receipt
 from fraudworld.store.restamp import Restamp
 from fraudworld.store.seal import check_run, seal_run, write_run_index, write_verifier
-from fraudworld.store.tables import DatasetRecord, Writing, write_part
+from fraudworld.store.tables import DatasetRecord, PartRecord, Writing, write_part
 
 Report = Callable[[Progress], None]
 Step = Callable[[str, str], AbstractContextManager[None]]
@@ -69,7 +69,7 @@ COPIERS = 2
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """How a run ended and where it is."""
+    """The result of a run, and its place."""
 
     place: RunPlace
     run_id: str
@@ -84,7 +84,7 @@ class RunOutcome:
 
 @dataclass(frozen=True)
 class Prepared:
-    """S0's outcome: verified inputs and who the run is."""
+    """The result of S0: verified inputs and the identity of the run."""
 
     loaded: LoadedPack
     sealed: intake.SealedInputs
@@ -98,8 +98,8 @@ def run(
 ) -> RunOutcome:
     """Build, judge, seal and publish one world.
 
-    The same request finds the same place: if that run is there and intact, nothing is done.
-    A `recorder` that is switched off shows what timing costs; the budget check then fails.
+    An equal request finds the same place: if that run is there and intact, nothing is done. With
+    a `recorder` that is switched off (to measure the cost of timing) the budget check fails.
     Raises InputError for bad input and RefusedError where sealed input or a published run
     differs from what it should be; nothing is published then.
     """
@@ -115,11 +115,15 @@ def run(
     if request.base is not None and request.from_state is not None:
         with step("S0", "check_base"):
             base = open_base(request.base.absolute(), request.from_state, ready.inputs)
-    with staging(request.runs_root, name) as folder, _settled(), ThreadPoolExecutor(1) as disk:
-        # Absolute, as workers elsewhere have a working folder of their own.
+    with (
+        staging(request.runs_root, name) as folder,
+        _frozen_garbage(),
+        ThreadPoolExecutor(1) as disk,
+    ):
+        # Absolute: workers of a cluster have another working directory.
         staged = RunPlace(folder.absolute())
         records, checks = _generate(request, ready, base, staged, recorder, step)
-        # Publishing waits for the disk: let it take the tables in while they are judged.
+        # Publishing waits for the disk, so tables are synced while they are judged.
         flushed = [disk.submit(flush_tree, dataset) for dataset, _ in records]
         with step("gates", "judge"):
             board = gates.judge(folder).as_dict()
@@ -155,9 +159,10 @@ def run(
 
 
 @contextmanager
-def _settled() -> Iterator[None]:
-    """What is there already, modules above all, is not looked through for garbage again and
-    again. A caller's own frozen objects are left alone.
+def _frozen_garbage() -> Iterator[None]:
+    """Excludes existing objects, mostly modules, from garbage collection while the body runs.
+
+    Does nothing where the caller has frozen objects itself.
     """
     if gc.get_freeze_count():
         yield
@@ -199,9 +204,9 @@ def _generate(
     recorder: Recorder,
     step: Step,
 ) -> tuple[list[tuple[Path, DatasetRecord]], tuple[Check, ...]]:
-    """S1–S5: every table and document of the run, written into the staging folder."""
+    """S1–S5: writes every table and document of the run into the staging folder."""
     pack = ready.loaded.pack
-    written: list[tuple[Writing, list[Item]]] = []
+    written: list[tuple[Writing, list[Item[PartRecord]]]] = []
     with _engine(request, staged) as engine, ThreadPoolExecutor(COPIERS) as copiers:
 
         def emit(table: Table, rows: Rows) -> int:
@@ -209,8 +214,8 @@ def _generate(
                 engine.check(parts)
             folder = staged.dataset(table.name, ready.identity)
             writing = Writing.of(table, folder, ready.identity, _codes(table, ready))
-            # Encoding goes on while the next stages compute; `fetch` below waits for it.
-            written.append((writing, started(engine, writing, rows)))
+            # Parts are encoded while the next stages compute; `fetch` below waits for them.
+            written.append((writing, submit_parts(engine, writing, rows)))
             recorder.rows += rows.n
             return rows.n
 
@@ -226,7 +231,7 @@ def _generate(
         )
         copies = [] if base is None else _restamped(base, ready, staged, copiers)
         checks = run_states(context, base, recorder)
-        # Little to do, and the last tables are being encoded meanwhile.
+        # Short, and the last tables are encoded meanwhile.
         with recorder.step("S5", "documents"):
             _write_documents(context, ready, staged, checks)
         with recorder.step("S5", "finish_encoding"):
@@ -238,7 +243,7 @@ def _generate(
 def _write_documents(
     context: Context, ready: Prepared, staged: RunPlace, checks: tuple[Check, ...]
 ) -> None:
-    """What the world was made from, and what its stages tell of it besides tables."""
+    """Writes the documents of S0, plans, counters, the issue table and the RNG logs."""
     documents = {
         **intake.documents(ready.sealed, ready.loaded),
         "resolved_policy_6A": {
@@ -255,8 +260,11 @@ def _write_documents(
 
 
 def _engine(request: RunRequest, staged: RunPlace) -> AbstractContextManager[Engine]:
-    """The engine asked for; what it spills lies beside the run in its staging folder, so it is
-    never published, and swept with that folder where this process dies."""
+    """The engine of the request.
+
+    It spills beside the run in the staging folder, which is never published, and is deleted by
+    the next run where this process is killed.
+    """
     return engines.opened(
         request.engine,
         workers=request.workers,
@@ -266,8 +274,8 @@ def _engine(request: RunRequest, staged: RunPlace) -> AbstractContextManager[Eng
     )
 
 
-def started(engine: Engine, writing: Writing, rows: Rows) -> list[Item]:
-    """The parts of a dataset, on their way."""
+def submit_parts(engine: Engine, writing: Writing, rows: Rows) -> list[Item[PartRecord]]:
+    """Starts encoding the parts of a dataset."""
     blocks = [(low, min(low + PART_ROWS, rows.n)) for low in range(0, max(rows.n, 1), PART_ROWS)]
     task = partial(write_part, writing, rows.make)
     pieces = [rows.pieces(*block) for block in blocks]
@@ -277,7 +285,7 @@ def started(engine: Engine, writing: Writing, rows: Rows) -> list[Item]:
 def _restamped(
     base: Base, ready: Prepared, staged: RunPlace, pool: ThreadPoolExecutor
 ) -> list[tuple[Path, Restamp]]:
-    """The base's tables under the new identity, being written on the pool."""
+    """Starts copying the base's tables under the new identity, on the pool."""
     identities = (base.receipt.identity, ready.identity)
     made: list[tuple[Path, Restamp]] = []
     for table in base.tables:
@@ -300,7 +308,7 @@ def _codes(table: Table, ready: Prepared) -> Mapping[str, Sequence[str]]:
 
 
 def _steps(recorder: Recorder, progress: Report | None) -> Step:
-    """Time every step, and tell `progress` when it has ended."""
+    """Times every step, and reports its end to `progress`."""
 
     @contextmanager
     def step(state: str, name: str) -> Iterator[None]:
@@ -316,7 +324,7 @@ def _steps(recorder: Recorder, progress: Report | None) -> Step:
 
 
 def _reuse(place: RunPlace, name: str, identity: Identity) -> RunOutcome:
-    """The run that is already here, if it is this one and intact."""
+    """The run that is already published, if it is this one and intact."""
     sealed = check_run(place)
     receipt = read_receipt(place)
     if receipt.identity != identity:
@@ -385,5 +393,5 @@ def _key_means(rows: dict[str, int]) -> tuple[SummaryTable, ...]:
         ("devices per party", rows["s4_device_base_6A"] / n),
         ("IP links per party", rows["s4_ip_links_6A"] / n),
     )
-    shown = tuple((what, round(value, 3)) for what, value in means)
-    return (SummaryTable("Key means", ("what", "observed"), shown),)
+    shown = tuple((name, round(value, 3)) for name, value in means)
+    return (SummaryTable("Key means", ("mean", "observed"), shown),)

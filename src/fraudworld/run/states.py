@@ -1,7 +1,7 @@
-"""S1–S5 in order, each shown its own part of the policy, or read back from a base.
+"""The states S1–S5 in order, each with its own part of the policy, or read back from a base.
 
-The only place that knows how states feed each other. What a state reads of the pack is
-enforced here (`policy.reads.view`), so that a digest over those files covers the state.
+The only module that knows how states feed each other. It enforces which files of the policy a
+state reads (`policy.reads.view`), so that a digest over these files covers the state.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 def run_states(context: Context, base: Base | None, recorder: Recorder) -> tuple[Check, ...]:
-    """S1–S5, each shown its own part of the policy; those of `base` are read back instead."""
+    """Runs S1–S5, each with its own part of the policy; states of `base` are read back."""
     pack = context.pack
     reused = base.states if base else ()
     kept = None

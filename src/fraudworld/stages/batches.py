@@ -1,8 +1,8 @@
 """A table in pieces: what stages hand to the writer.
 
-A column is an array, or a function that writes it into the memory it is handed: what is only
-ever published is then made where it is encoded from, and nowhere else. Columns that are made
-together stand under the tuple of their names.
+A column is an array, or a function that fills the buffer it is handed: a column that is only
+published is then computed where it is encoded. Columns that are filled together stand under the
+tuple of their names.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ Batch = Mapping[Any, NDArray[np.generic] | Fill]
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows first[k] … first[k + 1] − 1 of a table are made of piece k.
+    """A table of which piece k makes the rows first[k] … first[k + 1] − 1.
 
-    `make(*arguments, low, high)` gives rows low … high − 1 of a piece, counted inside it;
-    the arguments of piece k stand in row k of `columns`, Items among them. It is called where
-    the rows are encoded, so it is a function of a module, or a partial of one.
+    `make(*arguments, low, high)` returns rows low … high − 1 of a piece, counted inside it. The
+    arguments of piece k are row k of `columns`; Items may be among them. It is called where the
+    rows are encoded, so it is a function of a module, or a partial of one.
     """
 
     first: NDArray[np.int64]  # shape (pieces + 1,)
     make: Callable[..., Batch]
-    columns: tuple[Sequence[Any] | NDArray[Any], ...]
+    columns: tuple[Sequence[object] | NDArray[np.generic], ...]
 
     @property
     def n(self) -> int:
         return int(self.first[-1])
 
-    def pieces(self, low: int, high: int) -> list[tuple[list[Any], int, int]]:
-        """(arguments, low, high inside the piece) of every piece that rows low … high − 1 touch."""
+    def pieces(self, low: int, high: int) -> list[tuple[list[object], int, int]]:
+        """(arguments, low, high inside the piece) of every piece with rows in low … high − 1."""
         first = self.first.tolist()
         begin = bisect_right(first, low) - 1
         touched = [k for k in range(begin, bisect_left(first, high)) if first[k] < first[k + 1]]
@@ -51,12 +51,12 @@ class Rows:
                 max(low, first[k]) - first[k],
                 max(min(high, first[k + 1]) - first[k], 0),
             )
-            for k in touched or [0]  # an empty table still has columns
+            for k in touched or [0]  # an empty table still has its columns
         ]
 
 
 def whole(batch: Columns) -> Rows:
-    """A small table that is there already."""
+    """A small table that is already in memory."""
     n = len(next(iter(batch.values())))
     return Rows(np.array([0, n]), _slice, ([batch],))
 
@@ -66,7 +66,7 @@ def _slice(batch: Columns, low: int, high: int) -> Batch:
 
 
 def same(value: int) -> Fill:
-    """One value in every row."""
+    """A column with one value in every row."""
     return lambda out: out.fill(int(value))
 
 
@@ -81,7 +81,7 @@ def ref(positions: NDArray[np.integer], first: int) -> Fill:
 
 
 def optional(positions: NDArray[np.integer], first: int) -> Fill:
-    """Published ids of positions counted from `first`, −1 becoming 0, the writer's null."""
+    """As `ref`, but −1 becomes 0, the writer's null."""
 
     def fill(out: NDArray[np.int64]) -> None:
         ref(positions, first)(out)
@@ -91,17 +91,22 @@ def optional(positions: NDArray[np.integer], first: int) -> Fill:
 
 
 def of_each(values: NDArray[np.integer], at: NDArray[np.integer], add: int = 0) -> Fill:
-    """values[at] + add, for positions `at` that are all in `values`."""
+    """A column with values[at] + add; every position `at` is inside `values`."""
     return partial(_look_up, values, at, add)
 
 
 @kernel
 def _count_up(first, out):  # type: ignore[no-untyped-def]
+    """out[i] = first + i; int64 (n,)."""
     for i in range(out.size):
         out[i] = first + i
 
 
 @kernel
 def _look_up(values, at, add, out):  # type: ignore[no-untyped-def]
+    """out[i] = values[at[i]] + add.
+
+    values, out : integer (m,), integer (n,); at : integer (n,), below m; add : int.
+    """
     for i in range(out.size):
         out[i] = values[at[i]] + add

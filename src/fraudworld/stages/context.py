@@ -1,4 +1,4 @@
-"""What every stage recipe is handed besides its input columns."""
+"""The context of a stage recipe: policy, seed, engine, and where its results go."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from fraudworld.stages.batches import Rows
 
 @dataclass
 class Context:
-    """Policy, key and inputs of a run, and the three ways out: rows, evidence, timings.
+    """Policy, seed and upstream of a run, and the sinks of a recipe.
 
-    `step(state, name)` times a substep; `emit(table, rows)` publishes rows and returns
-    how many; `evidence` collects the draws, `plans` the integer plans, `counters` what
-    `s2_kmax_counters_6A.json` and the like hold. Nothing here can change what a law draws.
+    `step(state, name)` times a substep; `emit(table, rows)` publishes rows and returns their
+    number; `evidence` collects the draws, `plans` the integer plans, `documents` the contents of
+    `s2_kmax_counters_6A.json` and the like. Nothing here changes what a law draws.
     """
 
     pack: PolicyPack
@@ -30,7 +30,7 @@ class Context:
     merchants: Merchants
     parties_per_shard: int | None
     engine: Engine
-    step: Callable[[str, str], AbstractContextManager[Any]]
+    step: Callable[[str, str], AbstractContextManager[None]]
     emit: Callable[[Table, Rows], int]
     evidence: list[StreamUse] = field(default_factory=list)
     plans: dict[str, Any] = field(default_factory=dict)

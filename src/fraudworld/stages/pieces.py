@@ -43,7 +43,7 @@ class Parties:
     """S1."""
 
     shards: tuple[Shard, ...]
-    items: Sequence[Item]  # PartyShard
+    items: Sequence[Item[PartyShard]]
     region: U8  # (shards,)
     household_first: I64  # (shards + 1,)
     business_group_first: I64  # (shards + 1,)
@@ -78,7 +78,7 @@ class AccountShard:
 class Accounts:
     """S2."""
 
-    items: Sequence[Item]  # AccountShard
+    items: Sequence[Item[AccountShard]]
     first: I64  # (shards + 1,)
     types: I64  # accounts per shard and type: (shards, account types)
 
@@ -101,7 +101,7 @@ class InstrumentShard:
 class Instruments:
     """S3."""
 
-    items: Sequence[Item]  # InstrumentShard
+    items: Sequence[Item[InstrumentShard]]
     first: I64  # (shards + 1,)
 
     @property
@@ -111,24 +111,24 @@ class Instruments:
 
 @dataclass(frozen=True)
 class DeviceShard:
-    """S4, party devices of one shard, in order of owner, then group."""
+    """S4, party devices of one shard, in order of owner, then group; all (devices,)."""
 
-    type: U8
-    group: U8
-    os: U8
-    ua: U8
-    owner: U32
+    type: U8  # codes("device_type")
+    group: U8  # codes("device_group")
+    os: U8  # codes("os_family")
+    ua: U8  # codes("ua_family"): the browser
+    owner: U32  # party, counted from 0 in the shard; ascending
 
 
 @dataclass(frozen=True)
 class Terminals:
-    """S4, merchants' devices, in order of merchant; they come after all party devices."""
+    """S4, devices of merchants, in order of merchant, after all party devices; all (terminals,)."""
 
-    type: U8
+    type: U8  # codes as in `DeviceShard`
     group: U8
     os: U8
     ua: U8
-    merchant: I32
+    merchant: I32  # position in the upstream's merchants
     country: U8
     region: U8
 
@@ -141,7 +141,7 @@ class Terminals:
 class Devices:
     """S4. Devices first[k] … first[k + 1] − 1 belong to shard k; then come the terminals."""
 
-    items: Sequence[Item]  # DeviceShard
+    items: Sequence[Item[DeviceShard]]  # per shard
     first: I64  # (shards + 1,)
     terminals: Terminals
 
@@ -152,45 +152,42 @@ class Devices:
 
 @dataclass(frozen=True)
 class LinkShard:
-    """S4, links of one shard's devices: in order of device, then role (owner, co-users,
-    accounts, instruments). `target` is a party, account or instrument, as `role` says.
+    """S4, links of one shard's devices, all (links,).
+
+    In order of device, then role (owner, co-users, accounts, instruments), then target.
     """
 
-    device: U32
-    role: U8  # position in codes("device_link_role")
-    target: U32
+    device: U32  # counted from 0 in the shard
+    role: U8  # codes("device_link_role")
+    target: U32  # party, account or instrument, by `role`; counted from 0 in the shard
 
 
 @dataclass(frozen=True)
 class DeviceLinks:
-    """S4. A terminal has one link, to its merchant; those come after all others."""
+    """S4, links of party devices. Terminals have one link each, to their merchant: not here."""
 
-    items: Sequence[Item]  # LinkShard
-    first: I64  # (shards + 1,)
+    items: Sequence[Item[LinkShard]]  # per shard
+    first: I64  # first link of every shard, (shards + 1,)
 
 
 @dataclass(frozen=True)
 class EndpointCountry:
-    """S4, endpoints of one country, in order of type, node; links in order of endpoint, device.
+    """S4, endpoints of one country, in order of type, node; links in order of endpoint, device."""
 
-    `device` counts the country's party devices from 0, then its terminals, each in published
-    order; `start[i]` is the first link of endpoint i.
-    """
-
-    type: U8
-    asn: U8
-    version: U8
-    device: U32
-    role: U8  # position in codes("ip_link_role")
-    start: I64  # (endpoints + 1,)
+    type: U8  # codes("ip_type"), (endpoints,)
+    asn: U8  # codes("asn_class"), (endpoints,)
+    version: U8  # codes("ip_version"), (endpoints,)
+    device: U32  # (links,); counts the country's party devices from 0, then its terminals
+    role: U8  # codes("ip_link_role"), (links,)
+    start: I64  # first link of every endpoint, (endpoints + 1,)
 
 
 @dataclass(frozen=True)
 class MerchantEndpoints:
-    """S4, endpoints that are a merchant's own, in order of endpoint, then merchant."""
+    """S4, endpoints that are a merchant's own, in order of endpoint, merchant; all (links,)."""
 
     ip: I64  # position in the world
-    merchant: U32
+    merchant: U32  # position in the upstream's merchants
 
 
 @dataclass(frozen=True)
@@ -199,9 +196,9 @@ class Network:
 
     devices: Devices
     links: DeviceLinks
-    countries: Sequence[Item]  # EndpointCountry
-    ip_first: I64  # (countries + 1,)
-    link_first: I64  # device–IP links: (countries + 1,)
+    countries: Sequence[Item[EndpointCountry]]  # per country
+    ip_first: I64  # first endpoint of every country, (countries + 1,)
+    link_first: I64  # first device–IP link of every country, (countries + 1,)
     endpoints: MerchantEndpoints
 
     @property

@@ -1,6 +1,6 @@
 """Writing a dataset whose rows come as a stream of batches, in published order.
 
-Batches are collected into whole blocks; blocks are encoded on a pool while the stream goes on.
+Batches are collected into blocks of `PART_ROWS`, which are encoded on a pool meanwhile.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from fraudworld.store.identity import Identity
 from fraudworld.store.tables import Columns, DatasetRecord, PartRecord, Writing
 
 IN_FLIGHT = 3
-"""Parts that may wait for the pool: what bounds the memory of a stream."""
+"""Parts that may wait for the pool; bounds the memory of a stream."""
 
 
 class DatasetWriter:
-    """Writes the parts of one dataset on a shared pool: `append` batches, then `close`.
+    """Writes the parts of one dataset on a shared pool; `append` batches, then `close`.
 
     `codes` maps each code column to its list.
     """
@@ -47,10 +47,10 @@ class DatasetWriter:
         self.rows = 0
 
     def append(self, batch: Columns) -> None:
-        """Take the next rows: int64 ids and counts (0 = null), u8 codes, float64 reals.
+        """Adds rows: int64 ids and counts (0 = null), uint8 codes, float64 reals.
 
-        The arrays are encoded later and not copied: nobody may change them afterwards.
-        Raises InternalError where names, types or lengths are not the contract's.
+        The arrays are encoded later and not copied, so the caller must not change them. Raises
+        InternalError where names, types or lengths differ from the contract.
         """
         rows = len(next(iter(batch.values()), ()))
         self._writing.check(rows, batch)
@@ -65,16 +65,16 @@ class DatasetWriter:
             self._submit(PART_ROWS)
 
     def flush(self) -> None:
-        """Hand the rest to the pool without waiting; an empty dataset gets one empty part."""
+        """Submits the remaining rows without waiting; an empty dataset gets one empty part."""
         if not self._flushed and (self._pending_rows or not self._count):
             self._submit(self._pending_rows)
         self._flushed = True
 
     def close(self) -> DatasetRecord:
-        """Flush, wait until every part is on disk, and return what was written.
+        """Flushes, waits until every part is on disk, and returns the record of the dataset.
 
-        Raises what went wrong on the pool: InternalError for values outside the contract,
-        OSError for a disk that does not take them.
+        Raises the first exception of the pool: InternalError for values outside the contract,
+        OSError for a failed write.
         """
         self.flush()
         while self._futures:

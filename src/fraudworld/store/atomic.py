@@ -1,7 +1,7 @@
-"""One file or folder that appears whole or not at all, wherever it is.
+"""Atomic files and folders: they appear complete or not at all.
 
-What is being written lies hidden beside its destination, `.NAME-<8 hex>.part`, and holds a lock
-that the system drops with its process. Whoever writes there next removes what the dead left.
+The part that is being written lies hidden beside its destination, `.NAME-<8 hex>.part`, under a
+lock that the system drops with its process. The next writer deletes parts of killed processes.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _SUFFIX = ".part"
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file, replacing one that is there; a reader sees the old bytes or the new.
+    """Writes a file by rename; a reader sees the old bytes or the new.
 
-    The folder is made where it is missing. Raises InputError `6A.S0.IO_WRITE_FAILED`.
+    A missing folder is created. Raises InputError `6A.S0.IO_WRITE_FAILED`.
     """
     try:
         _write_atomic(path, data)
@@ -40,6 +40,7 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 
 def _write_atomic(path: Path, data: bytes) -> None:
+    """As `write_atomic`, but raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     _sweep(path)
     part, handle = _claim(path, lambda part: part.touch(exist_ok=False), os.O_WRONLY)
@@ -58,9 +59,9 @@ def _write_atomic(path: Path, data: bytes) -> None:
 
 @contextmanager
 def atomic_directory(dest: Path) -> Iterator[Path]:
-    """A fresh hidden folder beside `dest`, renamed to it on success, else removed.
+    """A new hidden folder beside `dest`, renamed to `dest` on success, else removed.
 
-    Raises FileExistsError where `dest` has come to be meanwhile, and OSError.
+    Raises FileExistsError where `dest` was created meanwhile, and OSError.
     """
     dest.parent.mkdir(parents=True, exist_ok=True)
     _sweep(dest)
@@ -69,7 +70,7 @@ def atomic_directory(dest: Path) -> Iterator[Path]:
         yield staged
         flush_tree(staged)
         if os.path.lexists(dest):
-            raise FileExistsError(errno.EEXIST, "something else came to be here", str(dest))
+            raise FileExistsError(errno.EEXIST, "created by another process meanwhile", str(dest))
         staged.rename(dest)
         flush(dest.parent)
     finally:
@@ -78,7 +79,7 @@ def atomic_directory(dest: Path) -> Iterator[Path]:
 
 
 def flush_tree(folder: Path) -> None:
-    """Ask the disk to keep every file and folder below `folder`; files before folders."""
+    """Syncs every file and folder below `folder` to disk; files before folders."""
     found = [folder, *folder.rglob("*")]
     with ThreadPoolExecutor(_FLUSHERS) as pool:
         for _ in pool.map(flush, [p for p in found if not p.is_dir()]):
@@ -89,7 +90,7 @@ def flush_tree(folder: Path) -> None:
 
 
 def flush(path: Path) -> None:
-    """Ask the disk to keep a file, or the names in a folder."""
+    """Syncs a file, or the entries of a folder, to disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -98,11 +99,11 @@ def flush(path: Path) -> None:
 
 
 def _claim(dest: Path, make: Callable[[Path], None], mode: int) -> tuple[Path, int]:
-    """Make and lock what will become `dest`; returns its hidden name and an open handle."""
+    """Creates and locks the part of `dest`; returns its hidden path and an open handle."""
     while True:
         part = dest.with_name(f".{dest.name}-{secrets.token_hex(4)}{_SUFFIX}")
         make(part)
-        # Until the lock is held, another writer may take it for a dead one's and remove it.
+        # Until the lock is held, another writer may take it for a killed process's and delete it.
         with suppress(FileNotFoundError):
             handle = os.open(part, mode)
             fcntl.flock(handle, fcntl.LOCK_EX)
@@ -112,7 +113,7 @@ def _claim(dest: Path, make: Callable[[Path], None], mode: int) -> tuple[Path, i
 
 
 def _sweep(dest: Path) -> None:
-    """Remove what dead processes left on the way to `dest`."""
+    """Deletes parts of `dest` that killed processes left behind."""
     ours = re.compile(rf"\.{re.escape(dest.name)}-[0-9a-f]{{8}}\{_SUFFIX}")
     for path in dest.parent.iterdir():
         if not ours.fullmatch(path.name) or path.is_symlink():

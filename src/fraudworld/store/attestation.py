@@ -1,8 +1,8 @@
 """A run's verdict as an in-toto statement (v1) in a DSSE envelope: `reports/attestation.json`.
 
-The statement's subjects are the files under the run's seal, its predicate is who the run is and
-how every gate ended. It names no moment and no place, so the same run has the same statement.
-Signatures are the user's, by a key of theirs, over the envelope's own encoding (DSSE v1).
+The subjects of the statement are the files under the run's seal; its predicate is the identity of
+the run and the result of every gate. It holds no time and no path, so equal runs have equal
+statements. Signatures are made with the user's key over the envelope's encoding (DSSE v1).
 Formats: in-toto attestation framework v1 (statement), secure-systems-lab DSSE v1.0 (envelope).
 """
 
@@ -34,7 +34,7 @@ NO_KEY = "6A.CLI.KEY_INVALID"
 
 @dataclass(frozen=True)
 class Attestation:
-    """An envelope as read: the statement inside, and the envelope's own plain data."""
+    """An envelope as read: its payload, the statement inside, and the envelope itself."""
 
     payload: bytes
     statement: dict[str, Any]
@@ -42,17 +42,17 @@ class Attestation:
 
     @property
     def signed(self) -> bool:
-        """Does the envelope carry any signature at all, good or bad?"""
+        """Whether the envelope carries a signature, valid or not."""
         return bool(self.envelope["signatures"])
 
 
 def place_of(place: RunPlace) -> Path:
-    """Where a run keeps its attestation."""
+    """Path of a run's attestation."""
     return place.reports / NAME
 
 
 def statement(place: RunPlace) -> dict[str, Any]:
-    """The statement that is true of the run as its files are now.
+    """The statement that its current files make true of a run.
 
     Raises InputError where index, receipt or gateboard cannot be read.
     """
@@ -89,12 +89,12 @@ def statement(place: RunPlace) -> dict[str, Any]:
 
 
 def certificate_place(summary: Path) -> Path:
-    """Where the attestation of a certificate lies: beside its summary."""
+    """Path of a certificate's attestation: beside its summary."""
     return summary.with_name(f"{summary.stem}.{NAME}")
 
 
 def certificate_statement(summary: Path, runs_root: Path) -> dict[str, Any]:
-    """The statement of a certificate: the summary and every run it rests on, as they are now.
+    """The statement of a certificate: its summary and every run it rests on.
 
     Raises InputError where the summary or one of its runs cannot be read.
     """
@@ -134,27 +134,27 @@ def envelope(payload: bytes) -> dict[str, Any]:
 
 
 def write_attestation(place: RunPlace) -> None:
-    """Write the unsigned attestation of a staged run; the same run gives the same bytes."""
+    """Writes the unsigned attestation of a staged run; equal runs give equal bytes."""
     place_of(place).write_bytes(encoded(statement(place)))
 
 
 def write_certificate(summary: Path, runs_root: Path) -> None:
-    """Write the unsigned attestation of a certificate beside its summary."""
+    """Writes the unsigned attestation of a certificate beside its summary."""
     write_atomic(certificate_place(summary), encoded(certificate_statement(summary, runs_root)))
 
 
 def encoded(stated: dict[str, Any], key: Path | None = None) -> bytes:
-    """A statement as the bytes of an envelope's file, signed by `key` if there is one."""
+    """The bytes of an envelope around a statement, signed by `key` if one is given."""
     payload = canonical_json(stated)
     document = envelope(payload) if key is None else sign(payload, key)
     return canonical_json(document) + b"\n"
 
 
 def read_attestation(path: Path) -> Attestation:
-    """An envelope with the statement inside it, every field present and of its type.
+    """Reads an envelope and the statement inside it.
 
-    Raises InputError `6A.S5.ATTESTATION_INVALID` for anything that is not a DSSE envelope
-    around an in-toto statement of ours.
+    Raises InputError `6A.S5.ATTESTATION_INVALID` for anything that is not a DSSE envelope around
+    an in-toto statement of this project, every field present and of its type.
     """
     try:
         if path.stat().st_size > LARGEST:
@@ -166,7 +166,7 @@ def read_attestation(path: Path) -> Attestation:
         for signature in document["signatures"]:
             base64.b64decode(signature["sig"], validate=True)
             if not isinstance(signature.get("keyid", ""), str):
-                raise ValueError("a keyid is no text")
+                raise ValueError("a keyid is not a string")
         found = parse_json(payload)
         kinds = (PREDICATE_TYPE, CERTIFICATE_TYPE)
         if found["_type"] != STATEMENT_TYPE or found["predicateType"] not in kinds:
@@ -179,7 +179,7 @@ def read_attestation(path: Path) -> Attestation:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(
             INVALID,
-            f"this is no attestation of a run: {type(error).__name__}: {error}"[:300],
+            f"this is not an attestation of a run: {type(error).__name__}: {error}"[:300],
             where=str(path),
             remedy="make one: fraudworld attest RUN",
         ) from error
@@ -187,9 +187,9 @@ def read_attestation(path: Path) -> Attestation:
 
 
 def differences(attestation: Attestation, wanted: dict[str, Any]) -> Iterator[str]:
-    """What the statement says that is not so; subjects first, one line each.
+    """Lines in which a statement differs from the true one; subjects first.
 
-    wanted: the statement that is true, from `statement` or `certificate_statement`.
+    wanted: the true statement, from `statement` or `certificate_statement`.
     """
     if attestation.statement["predicateType"] != wanted["predicateType"]:
         yield f"it states {attestation.statement['predicateType']}"
@@ -228,9 +228,9 @@ def sign(payload: bytes, key: Path) -> dict[str, Any]:
 
 
 def signed_by(attestation: Attestation, key: Path) -> bool:
-    """Is one of the signatures good under the public key in a PEM file?
+    """Whether one of the signatures is valid under the public key in a PEM file.
 
-    A key id is a hint, as DSSE has it: every signature is tried. Raises InputError
+    A key id is only a hint (DSSE), so every signature is tried. Raises InputError
     `6A.CLI.KEY_INVALID`, and `6A.CLI.EXTRA_MISSING` without the extra `sign`.
     """
     dsse, signer = needs("securesystemslib.dsse"), needs("securesystemslib.signer")
@@ -256,7 +256,7 @@ def signed_by(attestation: Attestation, key: Path) -> bool:
 def _no_key(path: Path, kind: str, error: Exception) -> InputError:
     return InputError(
         NO_KEY,
-        f"this is no {kind} key to use: {error}"[:300],
+        f"not a usable {kind} key: {error}"[:300],
         where=str(path),
         remedy=f"name a PEM file with an unencrypted {kind} key: Ed25519, ECDSA P-256 or RSA",
     )

@@ -1,9 +1,9 @@
-"""The one law of sealed folders: an index of members, a digest of the index, a flag.
+"""Sealed folders: an index of members, the digest of the index, a flag.
 
-The index lists every member with size and SHA-256, paths in ASCII order. The bundle digest
-is the SHA-256 of its canonical JSON. `_passed.flag` holds one line,
-`sha256_hex = <64 hex>`, and says that whoever made the bundle vouches for it. Upstream
-segments and the validation bundle of a run obey the same law.
+The index lists every member with size and SHA-256, paths in ASCII order. The bundle digest is the
+SHA-256 of its canonical JSON. `_passed.flag` holds one line, `sha256_hex = <64 hex>`, and states
+that the maker of the bundle vouches for it. Upstream segments and the validation bundle of a run
+follow the same law.
 """
 
 from __future__ import annotations
@@ -91,12 +91,12 @@ def seal(folder: Path, paths: Iterable[str]) -> str:
 
 
 def verify(folder: Path, name: str) -> Bundle:
-    """Check a sealed folder byte for byte before anything in it is opened.
+    """Checks a sealed folder byte for byte before anything in it is opened.
 
-    `name` is what messages call it. Raises RefusedError naming the segment, the file and
-    both digests: flag or member missing, digest or size differs, file that is not listed,
-    index of another form, path that leaves the folder; InputError `6A.S0.IO_READ_FAILED`
-    where the disk refuses.
+    name: of the segment, for messages. Raises RefusedError with the segment, the file and both
+    digests where the flag or a member is missing, a digest or size differs, a file is not
+    listed, the index is malformed, or a path leaves the folder; InputError
+    `6A.S0.IO_READ_FAILED` where a file cannot be read.
     """
     try:
         return _verify(folder, name)
@@ -142,7 +142,7 @@ def _read_index(index: Path, name: str) -> dict[str, object]:
         raise _refused(INVALID, f"{name}: index beyond 16 MiB", index)
     try:
         document = load_json(index)
-        canonical_json(document)  # NaN and lone surrogates have none
+        canonical_json(document)  # raises for lone surrogates
     except (ValueError, RecursionError) as error:
         raise _refused(INVALID, f"{name}: index is not JSON: {error}", index) from error
     if not isinstance(document, dict) or not isinstance(document.get("members"), list):
@@ -151,7 +151,7 @@ def _read_index(index: Path, name: str) -> dict[str, object]:
 
 
 def _members(rows: object, index: Path, name: str) -> tuple[Member, ...]:
-    """Members of an index, each of the right form, in order, inside the folder."""
+    """Members of an index: well-formed, in order, inside the folder."""
     assert isinstance(rows, list)
     members: list[Member] = []
     for row in rows:
@@ -164,7 +164,7 @@ def _members(rows: object, index: Path, name: str) -> tuple[Member, ...]:
             raise _refused(INVALID, f"{name}: {member.path!r} leaves the bundle", index)
         proper = pure.parts and str(pure) == member.path and member.path.isprintable()
         if not proper or member.path in _OWN:
-            raise _refused(INVALID, f"{name}: {member.path!r} is no path of a member", index)
+            raise _refused(INVALID, f"{name}: {member.path!r} is not the path of a member", index)
         if members and members[-1].path >= member.path:
             what = f"{name}: {member.path} stands after {members[-1].path}, out of ASCII order"
             raise _refused(INVALID, what, index)

@@ -34,19 +34,21 @@ DTYPES: dict[Kind, np.dtype[Any]] = {
 
 
 def leaf(values: NDArray[np.generic]) -> str:
-    """The leaf of one block of canonical values, hex; ids and counts come as int64 ≥ 0."""
+    """The leaf of one block of canonical values, hex; ids and counts are int64 ≥ 0."""
     if values.dtype == DTYPES[Kind.INT]:
         return narrowed(values)[2]
     return hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
 
 
 def narrowed(values: NDArray[Any]) -> tuple[int, NDArray[Any], str]:
-    """Smallest value, canonical values and leaf of a block of ids or counts (int64); the last two
-    of those ≥ 0 only. The values lie in memory that this thread's next block is written to.
+    """Smallest value, canonical values and leaf of a block of ids or counts (int64).
+
+    The last two are defined for values ≥ 0 only. The values lie in a buffer that the next block
+    of this thread overwrites.
     """
     if values.size == 0:
         return 0, values.astype(np.uint8), hashlib.sha256().hexdigest()
-    # Narrow first: hashing is the dearest thing that is done to every value.
+    # Narrow first: hashing costs more than any other operation per value.
     halves = _ROOM.halves(values.size)
     least, most, even = narrow.halved(values, halves)
     width = np.min_scalar_type(most)
@@ -61,12 +63,12 @@ def narrowed(values: NDArray[Any]) -> tuple[int, NDArray[Any], str]:
 
 
 _EVEN: dict[tuple[int, int, int], str] = {}
-"""Leaves of blocks that go on in the step of their first two values, by these and their length:
-ids that count up and columns of nulls come in many tables, and are hashed once a process."""
+"""Leaves of arithmetic progressions, by first value, second value and length: ids that count up and
+columns of nulls occur in many tables, and are hashed once per process."""
 
 
 class _Room(threading.local):
-    """The same memory for every block of a thread."""
+    """A buffer that every block of a thread uses."""
 
     def __init__(self) -> None:
         self._halves = np.empty(0, dtype=np.uint32)
@@ -83,7 +85,7 @@ _ROOM = _Room()
 def content_digest(
     table: Table, rows: int, leaves: Sequence[Sequence[str]], codes: Mapping[str, Sequence[str]]
 ) -> str:
-    """The digest of the law above, from the leaves of every part (part-major)."""
+    """The content digest, from the leaves of every part (part-major)."""
     columns = []
     for i, column in enumerate(table.columns):
         joined = hashlib.sha256(b"".join(bytes.fromhex(part[i]) for part in leaves))

@@ -1,7 +1,7 @@
-"""Decisions: `<runs_root>/reports/decisions/<phase>.json`, each with what it rests on.
+"""Decisions: `<runs_root>/reports/decisions/<phase>.json`, each with its evidence.
 
-Phases of the remediation ladder and lanes of performance record theirs alike (page 4): one
-decision, the findings it follows from, and digests of the evidence.
+Phases of the remediation ladder and performance lanes record the same document: one decision,
+the findings it follows from, and digests of the evidence.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FOLDER = Path("reports/decisions")
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of a definition of done: whether it holds, and the figures that say so."""
+    """One line of a definition of done: whether it holds, and the figures behind it."""
 
     what: str
     holds: bool
@@ -33,11 +33,11 @@ class Finding:
 
 @dataclass(frozen=True)
 class Decision:
-    """What a phase or lane decided.
+    """The decision of a phase or lane.
 
-    digests: what it rests on, by name; of a ladder's phase these are files below the runs
-    root. vetoes: what forbids to promote its runs. blockers: what would have to change.
-    basis: what was asked for, and figures for people.
+    digests: of the evidence, by name; for a phase of the ladder, files below the runs root.
+    vetoes: reasons that forbid promoting its runs. blockers: what would have to change. basis:
+    the request, and figures for readers.
     """
 
     phase: str
@@ -67,20 +67,20 @@ def place(runs_root: Path, phase: str) -> Path:
 
 
 def write_document(path: Path, document: object) -> Path:
-    """Write a JSON document whole, replacing an earlier one."""
+    """Writes a JSON document atomically, replacing an earlier one."""
     write_atomic(path, pretty_json(document))
     return path
 
 
 def write_decision(runs_root: Path, decision: Decision) -> Path:
-    """Record a decision; a later one on the same phase replaces it. Returns its path."""
+    """Records a decision; a later one of the same phase replaces it. Returns its path."""
     return write_document(place(runs_root, decision.phase), decision.as_dict())
 
 
 def read_decision(runs_root: Path, phase: str) -> Decision | None:
     """The recorded decision of a phase, None where there is none.
 
-    Raises InputError `6A.LADDER.DECISION_INVALID` for a file that is no decision of ours.
+    Raises InputError `6A.LADDER.DECISION_INVALID` for a malformed file.
     """
     path = place(runs_root, phase)
     if not path.exists():
@@ -88,7 +88,7 @@ def read_decision(runs_root: Path, phase: str) -> Decision | None:
     try:
         decision = _SHAPE.validate_json(path.read_bytes(), strict=True)
         if decision.phase != phase or not all(map(RUN_ID.fullmatch, decision.run_ids)):
-            raise ValueError("it is another phase's, or names what are no runs")
+            raise ValueError("it belongs to another phase, or names ids that are not runs")
     except (OSError, ValueError) as error:
         raise InputError(
             "6A.LADDER.DECISION_INVALID",

@@ -1,7 +1,7 @@
-"""RNG evidence: audit, trace and events, byte-identical for the same run (contract 1.6).
+"""RNG evidence: audit, trace and events, byte-identical for the same run.
 
-Uses of one stream in one plan cell are one event, however the work was cut into shards, and
-no clock is read: a replay writes the same bytes.
+Uses of one stream in one plan cell are one event, however the work was cut into shards, and no
+clock is read, so a replay writes the same bytes. docs/contract.md describes the files.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ DRAWS_PER_BLOCK = 4
 
 
 def write_rng_logs(folder: Path, seed: int, uses: Sequence[StreamUse]) -> list[Path]:
-    """Write the three logs below `folder`; returns their paths.
+    """Writes the three logs below `folder`; returns their paths.
 
     audit: engine, law and per stream the SHA-256 of the canonical JSON of its key (two
     integers). trace: per stream the draws, blocks and entities. events: per stream and cell
@@ -46,7 +46,7 @@ def write_rng_logs(folder: Path, seed: int, uses: Sequence[StreamUse]) -> list[P
 
 
 def merge(uses: Iterable[StreamUse]) -> list[StreamUse]:
-    """One use per stream and cell, by label, position and cell; counts added up."""
+    """Adds uses of one stream and cell; ordered by label, position and cell."""
     cells: dict[tuple[str, str], StreamUse] = {}
     laws: dict[str, tuple[str, int]] = {}
     for use in uses:
@@ -60,7 +60,7 @@ def merge(uses: Iterable[StreamUse]) -> list[StreamUse]:
 
 
 def _joined(a: StreamUse, b: StreamUse) -> StreamUse:
-    # A use without entities has no range of its own: it must not stretch another's.
+    # A use without entities has no range, and must not widen another's.
     if not a.entities or not b.entities:
         return b if b.entities else a
     return replace(
@@ -73,7 +73,7 @@ def _joined(a: StreamUse, b: StreamUse) -> StreamUse:
 
 
 def _range(use: StreamUse) -> tuple[int, int]:
-    """Flat positions reached: first, and first not reached."""
+    """Flat positions of the draws: the first, and the one after the last."""
     first = use.first_entity * use.width
     return first, (use.last_entity + 1) * use.width if use.entities else first
 

@@ -1,4 +1,4 @@
-"""Who a run is: seed, policy, sealed inputs; and the place that follows from them."""
+"""The identity of a run: seed, policy, sealed inputs; and the run id that follows from it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fraudworld.errors import InputError
 
 @dataclass(frozen=True)
 class Identity:
-    """The three columns that close every row of a run."""
+    """The last three columns of every row of a run."""
 
     seed: int
     parameter_hash: str
@@ -30,7 +30,7 @@ class Identity:
 def manifest_fingerprint(
     parameter_hash: str, sealed_inputs: str, contract_version: str, rng_law: str
 ) -> str:
-    """Hex64 over everything a run was sealed with."""
+    """Hex64 over the policy, the sealed inputs, the contract and the RNG law."""
     return digest(
         {
             "contract_version": contract_version,
@@ -42,6 +42,6 @@ def manifest_fingerprint(
 
 
 def run_id(identity: Identity, role: str) -> str:
-    """Default place of a run: the same request finds the same place (hex32)."""
+    """Default id of a run, hex32: an equal request finds the same run."""
     text = f"{identity.seed}\0{identity.parameter_hash}\0{identity.manifest_fingerprint}\0{role}"
     return hashlib.sha256(text.encode()).hexdigest()[:32]

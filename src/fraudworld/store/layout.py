@@ -1,4 +1,4 @@
-"""Where things are inside a run (contract 1.4). Pure paths, no I/O."""
+"""Paths inside a run (docs/contract.md). No I/O."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class RunPlace:
 
     @property
     def gate_receipt(self) -> Path:
-        """What S0 verified before anything else was opened."""
+        """The gate receipt: what S0 verified before anything else was opened."""
         return self.layer / "s0_gate_receipt_6A.json"
 
     @property
@@ -67,7 +67,7 @@ class RunPlace:
 
     @property
     def gateboard(self) -> Path:
-        """Every gate's verdict."""
+        """The gateboard: the verdict of every gate."""
         return self.document("realism_gate_6A")
 
     @property
@@ -77,7 +77,7 @@ class RunPlace:
 
     @property
     def bundle_index(self) -> Path:
-        """What the run sealed."""
+        """The index of the sealed validation bundle."""
         return self.root / BUNDLE_INDEX
 
     @property
@@ -92,17 +92,17 @@ class RunPlace:
 
     @property
     def reports(self) -> Path:
-        """Timings and the report: evidence no digest of the data depends on."""
+        """Timings and the report; no digest of the data depends on them."""
         return self.root / "reports"
 
     @property
     def report(self) -> Path:
-        """The report for people."""
+        """The HTML report."""
         return self.reports / "report.html"
 
     @property
     def state_inputs(self) -> Path:
-        """What every state read, and whose states were reused."""
+        """Inputs of every state by digest, and the base of reused states."""
         return self.reports / "layer3/6A/state_inputs_6A.json"
 
     def perf(self, identity: Identity) -> Path:
@@ -111,12 +111,12 @@ class RunPlace:
 
     @property
     def receipt(self) -> Path:
-        """Who the run is and how it ended."""
+        """The receipt: identity, versions, grade and rows."""
         return self.root / "run_receipt.json"
 
     @property
     def run_index(self) -> Path:
-        """Digests of what the validation bundle does not cover."""
+        """Digests of the files that the validation bundle does not cover."""
         return self.root / "run_index.json"
 
 

@@ -1,4 +1,4 @@
-"""Ids and counts in half the bytes, and how they run, in one pass."""
+"""Narrows ids and counts to 32 bits and detects arithmetic progressions, in one pass."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from fraudworld.jit import kernel
 
 @kernel
 def halved(values, out):  # type: ignore[no-untyped-def]
-    """Write the lower 32 bits of `values` (i64, one at least) into `out` (u32, as long).
+    """Writes the lower 32 bits of `values` into `out`.
 
-    Returns the smallest and the largest value, and whether all go on in the step of the first two.
+    values : int64 (n,), n ≥ 1; out : uint32 (n,). Returns the smallest and the largest value, and
+    whether the values are an arithmetic progression. Twin: numpy's `min`, `max` and `diff`, in
+    tests/unit/store/test_content.py.
     """
     least = most = first = values[0]
     step = values[min(1, values.size - 1)] - first

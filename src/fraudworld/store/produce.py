@@ -1,8 +1,8 @@
-"""What a segment publishes: datasets and evidence under one index, with or without a flag.
+"""The output of a segment: datasets and evidence under one index, with or without a flag.
 
-Runs (6A) and streams (6B) obey this one law. The index lists every file with size and
-SHA-256, and per dataset its content digest; the flag holds the digest of the index and is
-there only where every check passed.
+Runs (6A) and streams (6B) follow the same law. The index lists every file with size and SHA-256,
+and the content digest of every dataset; the flag holds the digest of the index and exists only
+where every check passed.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Sealed:
 class Produce:
     """One folder under such an index.
 
-    covered: relative paths of what the index has to list, as it is on disk now.
-    code, what, remedy: how a departure from the index is told.
+    covered: relative paths of the files on disk that the index must list. code, what, remedy:
+    of the error for a departure from the index.
     """
 
     root: Path
@@ -50,10 +50,10 @@ class Produce:
     remedy: str
 
     def seal(self, folders: Iterable[tuple[Path, DatasetRecord]], *, passed: bool) -> str:
-        """Write the index (and the flag, if `passed`); returns the bundle digest.
+        """Writes the index, and the flag if `passed`; returns the bundle digest.
 
-        folders: each dataset's folder and record; parts are not read back, their hashes were
-        taken while they were in memory.
+        folders: folder and record of every dataset. Parts are not read back: their hashes were
+        taken in memory.
         """
         members: list[Member] = []
         digests: dict[str, str] = {}
@@ -72,10 +72,10 @@ class Produce:
         return digest
 
     def check(self) -> Sealed:
-        """Check every byte against the index.
+        """Checks every byte against the index.
 
-        Raises RefusedError `code` naming the first file that differs, is missing, is not in
-        the index, or lies outside the folder.
+        Raises RefusedError `code` for the first file that differs, is missing, is not in the
+        index, or lies outside the folder.
         """
         try:
             document = load_json(self.index)
@@ -115,7 +115,7 @@ def _inside(root: Path, name: str) -> bool:
     path = root / name
     try:
         return not path.is_symlink() and path.resolve().is_relative_to(root.resolve())
-    except (OSError, ValueError):  # a name no file system takes
+    except (OSError, ValueError):  # not a valid file name
         return False
 
 

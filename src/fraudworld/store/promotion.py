@@ -1,7 +1,7 @@
-"""Candidate → witness → last good: what vetoes a run, and who may be promoted (page 4.2).
+"""Promotion of a run, candidate → last good, and the vetoes that stop it (docs/runs.md).
 
-One seed first, then the witness seeds. A veto is a hard gate that fails or evidence that is
-missing; one is enough, and all are told.
+One seed comes first, then the witness seeds. A failing hard gate or missing evidence is a veto;
+one veto is enough, and all are reported.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ HARD = tuple(f"T{n}" for n in range(1, 9))
 
 
 def vetoes(root: Path) -> tuple[str, ...]:
-    """What forbids to promote the run at `root`; nothing where it may be."""
+    """Reasons not to promote the run at `root`; empty where there are none."""
     place = RunPlace(root)
     try:
         sealed = check_run(place)
@@ -48,7 +48,7 @@ def vetoes(root: Path) -> tuple[str, ...]:
 
 
 def promote(root: Path, seeds: Sequence[int] = WITNESS_SEEDS) -> tuple[str, ...]:
-    """Make a candidate the last good run; returns the ids of the runs that lost that role.
+    """Makes a candidate the last good run; returns the ids of runs that lost that role.
 
     Every other seed needs a run of the same policy and size with the role `witness:<seed>`.
     Raises RefusedError `6A.STORE.PROMOTION_VETOED` with every veto, and changes nothing.
@@ -76,6 +76,6 @@ def promote(root: Path, seeds: Sequence[int] = WITNESS_SEEDS) -> tuple[str, ...]
             "6A.STORE.PROMOTION_VETOED",
             f"{len(found)} veto(es): " + "; ".join(found[:20]),
             where=str(root),
-            remedy="pin the candidate, run and pin its witnesses, mend what fails; then again",
+            remedy="pin the candidate and its witnesses, repair what fails, and promote again",
         )
     return pin(root, "last_good")

@@ -1,7 +1,7 @@
-"""Carrying out a retention plan: only folders of ours, and no run is ever half removed.
+"""Executes a retention plan: touches only our folders, and never leaves half a run.
 
-A run leaves by one rename into `.trash`, and only there is it taken apart. Killed before the
-rename it is whole, killed after it is gone; what is left in the trash the next prune finishes.
+A run leaves by one rename into `.trash` and is deleted only there. Killed before the rename the
+run is complete, killed after it the run is gone; the next prune empties the trash.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from fraudworld.store.roles import Ledger, locked, read_ledger
 
 TRASH = ".trash"
 OURS = frozenset({"run_receipt.json", "run_index.json", "data", "logs", "reports"})
-"""What lies at the top of a run."""
+"""Entries of a run's folder."""
 
 _TRASHED = re.compile(r"[0-9a-f]{32}-[0-9a-f]{8}")
 
 
 @dataclass(frozen=True)
 class Found:
-    """Runs of ours below a root, and folders that look like runs and are left alone, why."""
+    """Runs below a root, and folders that look like runs but are not touched, with the reason."""
 
     runs: tuple[Receipt, ...]
     left_alone: tuple[tuple[str, str], ...]
@@ -40,7 +40,7 @@ class Found:
 def find(runs_root: Path) -> Found:
     """Every entry of a root that could be a run. Links are never followed.
 
-    What another prune takes away meanwhile is neither a run nor left alone: it is gone.
+    Entries that another prune removes meanwhile are not listed.
     """
     runs: list[Receipt] = []
     left: list[tuple[str, str]] = []
@@ -59,7 +59,7 @@ def find(runs_root: Path) -> Found:
 
 
 def _of_ours(folder: Path) -> Receipt | str:
-    """The receipt of a run that may be touched, or why it may not."""
+    """The receipt of a run that may be removed, or the reason why not."""
     if folder.is_symlink():
         return "a link"
     if not RUN_ID.fullmatch(folder.name):
@@ -75,7 +75,7 @@ def _of_ours(folder: Path) -> Receipt | str:
 
 
 def plan_of(runs_root: Path, policy: RetentionPolicy, now: datetime) -> Plan:
-    """The plan for the runs that are there now; touches nothing."""
+    """The plan for the runs below a root; touches nothing."""
     return _plan(find(runs_root), read_ledger(runs_root), policy, now)
 
 
@@ -98,11 +98,11 @@ def _plan(found: Found, ledger: Ledger, policy: RetentionPolicy, now: datetime) 
 
 
 def prune(runs_root: Path, agreed: Plan, policy: RetentionPolicy, now: datetime) -> list[str]:
-    """Remove what `agreed` says and a plan made now, under the lock, still says; returns ids.
+    """Removes the runs that `agreed` and a new plan, made under the lock, both remove; returns ids.
 
-    A run that was pinned, frozen or changed since is kept, and so is one that another
-    process is making or reading under its lock. Raises InputError `6A.S0.IO_WRITE_FAILED`
-    where the disk refuses; the next prune finishes what this one began.
+    A run that was pinned, frozen or changed since is kept, and so is one that another process
+    makes or reads under its lock. Raises InputError `6A.S0.IO_WRITE_FAILED` where a rename or
+    deletion fails; the next prune continues.
     """
     try:
         return _prune(runs_root, agreed, policy, now)
@@ -123,7 +123,7 @@ def _prune(runs_root: Path, agreed: Plan, policy: RetentionPolicy, now: datetime
         if trash.is_symlink() or (trash.exists() and not trash.is_dir()):
             return removed
         _empty(trash)
-        # A role must not wait for a run that is gone to be made again.
+        # A role must not apply to a later run of the same id.
         for run_id in sorted(ledger.roles):
             if not (runs_root / run_id).exists():
                 del ledger.roles[run_id]
@@ -143,7 +143,7 @@ def _prune(runs_root: Path, agreed: Plan, policy: RetentionPolicy, now: datetime
 
 
 def _empty(trash: Path) -> None:
-    """Finish what a killed prune began; only folders named as `prune` names them."""
+    """Deletes what a killed prune left in the trash; only folders named as `prune` names them."""
     for folder in sorted(trash.iterdir()) if trash.is_dir() else ():
         if _TRASHED.fullmatch(folder.name) and folder.is_dir() and not folder.is_symlink():
             shutil.rmtree(folder)

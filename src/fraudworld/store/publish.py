@@ -1,10 +1,9 @@
-"""Staged, then renamed: a reader never sees half a run.
+"""Staging and publishing: a reader never sees half a run.
 
-A run is assembled in `<runs_root>/.staging/<run_id>-<pid>-<nonce>/run`, flushed to disk and
-renamed into place. An existing place with the same bundle is left alone and counts as
-success; another one is refused. A lock per run id keeps two racing runs apart, and tells the
-living from the dead: the system drops it with its process, so a staging folder whose lock is
-free belongs to nobody and is removed.
+A run is assembled in `<runs_root>/.staging/<run_id>-<pid>-<nonce>/run`, synced to disk and renamed
+into place. An existing place with the same bundle is left as it is and counts as success; any
+other is refused. A lock per run id serialises racing runs. The system drops it with its process,
+so a staging folder whose lock is free was left by a killed process and is deleted.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ _NOT_WRITTEN = {
 
 @contextmanager
 def staging(runs_root: Path, run_id: str) -> Iterator[Path]:
-    """A fresh folder to assemble run `run_id` in; gone afterwards unless it was published.
+    """A new folder to assemble run `run_id` in; deleted afterwards unless it was published.
 
     Waits while another process assembles the same run. Raises InputError
     `6A.S0.IO_WRITE_FAILED` where the disk is full or `runs_root` cannot be written.
@@ -71,11 +70,11 @@ def staging(runs_root: Path, run_id: str) -> Iterator[Path]:
 
 
 def publish(staged: Path, place: Path, index: str) -> bool:
-    """Rename `staged` to `place`; True if it is new, False if the same bundle is there.
+    """Renames `staged` to `place`; True if it is new, False if the same bundle is there.
 
-    Two runs are the same where bundle index (at `index`, run-relative) and flag agree byte
-    for byte. Raises RefusedError `6A.S5.OUTPUT_CONFLICT`, and touches nothing, where the
-    place holds anything else. To be called inside `staging`, which holds the run's lock.
+    Two runs are the same where bundle index (at `index`, relative to the run) and flag are equal
+    byte for byte. Raises RefusedError `6A.S5.OUTPUT_CONFLICT`, and touches nothing, where the
+    place holds anything else. Call it inside `staging`, which holds the run's lock.
     """
     if os.path.lexists(place):
         theirs = _sealed(place / index)
@@ -83,9 +82,9 @@ def publish(staged: Path, place: Path, index: str) -> bool:
             return False
         raise RefusedError(
             "6A.S5.OUTPUT_CONFLICT",
-            "something else is already here: another run, or a folder that is none",
+            "the place is taken by another run, or by a folder that is not a run",
             where=str(place),
-            remedy="choose another --run-id or --runs-root; what is published is never overwritten",
+            remedy="choose another --run-id or --runs-root; a published run is never overwritten",
         )
     flush_tree(staged)
     staged.rename(place)
@@ -94,10 +93,9 @@ def publish(staged: Path, place: Path, index: str) -> bool:
 
 
 def sweep(area: Path, *, mine: str) -> None:
-    """Remove what dead runs left in the staging area; the lock of `mine` is held already.
+    """Deletes what killed runs left in the staging area; the lock of `mine` is held already.
 
-    Only folders of ours are touched: named as `staging` names them, and carrying its
-    marker or nothing at all.
+    Touches only folders that are named as `staging` names them and hold its marker or nothing.
     """
     for folder in sorted(area.iterdir()):
         named = _FOLDER.fullmatch(folder.name)
@@ -112,12 +110,12 @@ def sweep(area: Path, *, mine: str) -> None:
             with _lock(area / f"{named['run']}.lock", wait=False):
                 shutil.rmtree(folder, ignore_errors=True)
         except BlockingIOError:
-            continue  # its run is alive
+            continue  # its process is running
 
 
 @contextmanager
 def hold_run(runs_root: Path, run_id: str) -> Iterator[bool]:
-    """Keep others from making run `run_id`; False where somebody is making it now."""
+    """Locks run `run_id` against other processes; False where one is making it now."""
     area = runs_root / AREA
     area.mkdir(parents=True, exist_ok=True)
     with (area / f"{run_id}.lock").open("a") as handle:
@@ -131,7 +129,7 @@ def hold_run(runs_root: Path, run_id: str) -> Iterator[bool]:
 
 @contextmanager
 def _lock(path: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold the lock file `path`; BlockingIOError where it is taken and `wait` is off."""
+    """Holds the lock file `path`; BlockingIOError where it is taken and `wait` is off."""
     with path.open("a") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         yield

@@ -60,7 +60,7 @@ def sealed_policy(run: Path, segment: str = "6A") -> PolicyPack:
     if stated != parameter_hash(pack):
         raise InputError(
             f"{segment}.S0.PRIOR_PACK_DIGEST_MISMATCH",
-            f"the sealed policy hashes to {parameter_hash(pack)}, it says {stated}",
+            f"the sealed policy hashes to {parameter_hash(pack)}, it states {stated}",
             where=str(path),
             remedy="the policy was changed after sealing; judge the untouched run",
         )
@@ -68,7 +68,7 @@ def sealed_policy(run: Path, segment: str = "6A") -> PolicyPack:
 
 
 def open_world(run: Path, *, threads: int = 2, memory: str = "4GB") -> PublishedWorld:
-    """Open `run` (a published or staged run folder).
+    """Opens a published or staged run folder.
 
     Raises InputError `6A.S5.<TABLE>_SCHEMA_OR_KEY_INVALID` where a dataset is missing.
     """
@@ -96,7 +96,7 @@ def open_world(run: Path, *, threads: int = 2, memory: str = "4GB") -> Published
 
 
 def _policy_tables(sql: duckdb.DuckDBPyConnection, pack: PolicyPack) -> None:
-    """The policy's caps, legality and mappings as small tables SQL can join."""
+    """Creates small tables of the policy's caps, legality and mappings, for SQL to join."""
     caps = pack.account_per_party_priors.counts
     kinds = pack.instrument_taxonomy.instrument_types
     accounts = pack.account_taxonomy.account_types
@@ -151,7 +151,7 @@ def _policy_tables(sql: duckdb.DuckDBPyConnection, pack: PolicyPack) -> None:
 
 
 def _table(sql: duckdb.DuckDBPyConnection, declared: str, rows: list[tuple[object, ...]]) -> None:
-    """Declare a table and fill it column by column: DuckDB is slow with single rows."""
+    """Creates a table and fills it by columns: DuckDB is slow with single rows."""
     sql.execute(f"CREATE TABLE {declared}")
     columns = [list(column) for column in zip(*rows, strict=True)]
     name, values = declared.partition("(")[0], ", ".join(["unnest(?)"] * len(columns))

@@ -1,4 +1,4 @@
-"""Reading a published dataset back into plain columns, and its digest from its values."""
+"""Reads a published dataset into plain columns, and its digest from its values."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def parts(folder: Path) -> list[Path]:
     """
     found = sorted(folder.rglob("part-*.parquet"))
     if not found:
-        raise _invalid("dataset", "there is no part here", folder)
+        raise _invalid("dataset", "it has no part", folder)
     return found
 
 
@@ -35,14 +35,14 @@ def read_columns(
     """Columns of a dataset: ids and counts as int64 (null = 0), codes as u8 positions.
 
     `codes` maps the code columns among `names` to their lists. Raises InputError for a
-    missing column, a null that may not be, or a code outside its list.
+    missing column, a null in a required column, or a code outside its list.
     """
     read = [block for path in parts(folder) for block in blocks(path, table, names, codes)]
     return {name: np.concatenate([block[name] for block in read]) for name in names}
 
 
 def recompute_digest(folder: Path, table: Table, codes: Codes) -> str:
-    """The content digest of a dataset from its Parquet values, however it is cut into parts.
+    """The content digest of a dataset, from its Parquet values, for any number of parts.
 
     Holds one block and one row group at a time.
     """
@@ -93,7 +93,7 @@ def blocks(
             if not file.num_row_groups:
                 yield {c.name: np.empty(0, DTYPES[c.kind]) for c in columns}
     except pa.ArrowInvalid as error:
-        raise _invalid(table.name, f"this is no readable Parquet: {error}", path) from error
+        raise _invalid(table.name, f"not a readable Parquet file: {error}", path) from error
 
 
 def _canonical(
@@ -107,7 +107,7 @@ def _canonical(
         return np.asarray(values.to_numpy(), dtype=np.float64)
     if column.nullable:
         if pc.any(pc.equal(values, 0)).as_py():
-            raise _invalid(table.name, f"{column.name} holds 0, which is no id", path)
+            raise _invalid(table.name, f"{column.name} holds 0, which is not an id", path)
         values = pc.fill_null(values, 0)
     return np.asarray(values.to_numpy(), dtype=np.int64)
 

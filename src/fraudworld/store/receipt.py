@@ -1,7 +1,7 @@
-"""`run_receipt.json`: who a run is, what it was asked for and how it ended.
+"""`run_receipt.json`: the identity of a run, its request and its result.
 
-The receipt lies outside the bundle, so it alone may name a moment. Everything that removes
-or reuses runs recognises ours by it.
+The receipt lies outside the bundle, so it may hold a time. Commands that remove or reuse runs
+recognise ours by it.
 """
 
 from __future__ import annotations
@@ -16,12 +16,11 @@ from fraudworld.store.identity import Identity
 from fraudworld.store.layout import RunPlace
 
 TOOL = "fraudworld"
-"""Bytes beyond which a receipt is not ours and is not read."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Receipt:
-    """One run. `tables` maps datasets to rows; `grade` and `passed` are its decision."""
+    """One run. `tables` maps datasets to rows; `grade` and `passed` are its verdict."""
 
     run_id: str
     role: str
@@ -46,20 +45,20 @@ class Receipt:
 
 
 def now() -> str:
-    """The present moment as receipts state it: UTC, to the second."""
+    """The current time as receipts state it: UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def write_receipt(place: RunPlace, receipt: Receipt) -> None:
-    """Write the receipt of a staged run."""
+    """Writes the receipt of a staged run."""
     document = {"tool": TOOL, **asdict(receipt)}
     write_json(place.receipt, document)
 
 
 def read_receipt(place: RunPlace) -> Receipt:
-    """The receipt of a run, every field present and of its type.
+    """The receipt of a run; every field is present and has its type.
 
-    Raises InputError `6A.S0.RECEIPT_INVALID` where it is missing, damaged or another tool's.
+    Raises InputError `6A.S0.RECEIPT_INVALID` where it is missing, damaged or made by another tool.
     """
     path = place.receipt
     try:
@@ -67,13 +66,13 @@ def read_receipt(place: RunPlace) -> Receipt:
     except (OSError, ValueError, RecursionError) as error:
         raise _invalid(path, str(error)) from error
     if not isinstance(document, dict) or document.pop("tool", None) != TOOL:
-        raise _invalid(path, f"it does not say that {TOOL} made it")
+        raise _invalid(path, f"it does not name {TOOL} as its tool")
     wanted = {f.name: _TYPES[str(f.type)] for f in fields(Receipt)}
     if set(document) != set(wanted):
         strange = sorted(set(document) ^ set(wanted))
         raise _invalid(path, f"fields missing or unknown: {', '.join(strange)}")
     for name, kinds in wanted.items():
-        # A bool is an int to Python, but a seed of `true` is nobody's seed.
+        # bool is a subclass of int in Python, but `true` is not a seed.
         if not isinstance(document[name], kinds) or (
             isinstance(document[name], bool) and kinds is not bool
         ):
@@ -97,5 +96,5 @@ def _invalid(path: Path, why: str) -> InputError:
         "6A.S0.RECEIPT_INVALID",
         f"this folder has no usable run receipt: {why}",
         where=str(path),
-        remedy="name the folder of a run of ours; `fraudworld runs list` shows those there are",
+        remedy="name the folder of a run; `fraudworld runs list` lists them",
     )

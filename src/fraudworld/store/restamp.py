@@ -1,9 +1,8 @@
-"""A dataset of an earlier run under a new identity: the same values, other constant columns.
+"""A dataset of an earlier run under a new identity: equal values, other constant columns.
 
-A part holds its identity as two plain digests (`tables.write_parquet`), so it is copied with
-those bytes replaced, and is byte for byte what a run from scratch would have written. Where
-nothing but the folder's name changes (the same identity, or a table that carries none) the
-file is linked.
+A part holds its identity as two uncompressed digests (`tables.write_parquet`), so it is copied
+with those bytes replaced, and equals byte for byte what a run from scratch would write. Where only
+the folder's name changes (equal identity, or a table without identity) the file is hard-linked.
 """
 
 from __future__ import annotations
@@ -24,14 +23,14 @@ from fraudworld.store.reader import parts
 from fraudworld.store.tables import DatasetRecord, PartRecord
 
 REPLACED = ["manifest_fingerprint", "parameter_hash"]
-"""Identity columns that a new policy changes; the seed is the same, or nothing is reused."""
+"""Identity columns that a new policy changes; reused states have the same seed."""
 
 
 class Restamp:
-    """One dataset on its way; `close` waits for its parts.
+    """One dataset being copied; `close` waits for its parts.
 
-    `source` is the folder of a run that was checked against its index, `content_digest`
-    what that index says: neither depends on the identity. Records carry no leaves.
+    source: folder of a run that was checked against its index. content_digest: the one that index
+    states, which does not depend on the identity. Records carry no leaves.
     """
 
     def __init__(
@@ -56,7 +55,7 @@ class Restamp:
         ]
 
     def close(self) -> DatasetRecord:
-        """Wait until every part is on disk. Raises OSError where the disk does not take it."""
+        """Waits until every part is on disk. Raises OSError for a failed write."""
         made = tuple(future.result() for future in self._futures)
         return DatasetRecord(self._table.name, sum(p.rows for p in made), made, self._digest)
 
@@ -72,10 +71,10 @@ def _link(source: Path, target: Path) -> PartRecord:
 
 
 def _restamp(source: Path, target: Path, identities: tuple[Identity, Identity]) -> PartRecord:
-    """Copy a part with the old identity's two digests replaced by the new one's.
+    """Copies a part with the two digests of the old identity replaced by the new ones.
 
-    They are hexadecimal SHA-256 of equal length in dictionaries that are not compressed, so
-    the file keeps its layout. What was written is read back: identity and number of rows.
+    They are hexadecimal SHA-256 of equal length in uncompressed dictionaries, so the file keeps
+    its layout. Identity and number of rows are read back.
     """
     data = source.read_bytes()
     for name in REPLACED:

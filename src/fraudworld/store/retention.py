@@ -1,7 +1,7 @@
-"""Which runs are kept: a pure function of (runs, policy, now), a reason per run (page 4.2).
+"""Which runs are kept: a pure function of (runs, policy, now), with a reason per run.
 
-The keep-set is the runs that hold a role and those of a frozen posture. Nothing here knows a
-file: `store.prune` carries a plan out.
+The keep-set is the runs that hold a role and those of a frozen baseline set (docs/runs.md). No
+file is touched here: `store.prune` executes a plan.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ NO_ROLE = "none"
 
 @dataclass(frozen=True, kw_only=True)
 class Kept:
-    """What retention knows of one run; `frozen` names the posture it belongs to, if any."""
+    """One run as retention sees it; `frozen` names the frozen posture it belongs to, if any."""
 
     run_id: str
     role: str
@@ -27,14 +27,14 @@ class Kept:
 
 @dataclass(frozen=True)
 class RetentionPolicy:
-    """`grace`: runs younger than this are kept whatever they are; by default none is."""
+    """`grace`: younger runs are kept whatever their role; by default none is."""
 
     grace: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One run, and why it stays or goes."""
+    """One run, and the reason why it is kept or removed."""
 
     run_id: str
     why: str

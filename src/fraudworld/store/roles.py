@@ -1,8 +1,8 @@
-"""Roles of runs and frozen postures: one small file beside the runs, `store_6A.json`.
+"""Roles of runs and frozen postures: the ledger `store_6A.json` beside the runs.
 
-A published run's folder never changes, so what a run *is* to its users lies outside of it.
-A run without an entry has the role its receipt was made with. Every change is one line of
-`history`; the file is replaced whole, under a lock that keeps two writers apart.
+A published run's folder never changes, so its role is kept outside of it. A run without an entry
+has the role of its receipt. Every change is one line of `history`; the file is replaced
+atomically, under a lock that serialises writers.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Ledger:
     history: list[dict[str, Any]] = field(default_factory=list)
 
     def role(self, receipt: Receipt) -> str:
-        """What a run is now."""
+        """The role of a run."""
         return self.roles.get(receipt.run_id, receipt.role)
 
     def posture_of(self, run_id: str) -> str | None:
@@ -45,15 +45,15 @@ class Ledger:
         return next((name for name, runs in sorted(self.frozen.items()) if run_id in runs), None)
 
     def note(self, change: str, **facts: Any) -> None:
-        """One line of history."""
+        """Appends a line to the history."""
         self.history.append({"at": now(), "change": change, **facts})
 
 
 def read_ledger(runs_root: Path) -> Ledger:
-    """The ledger of a store; an empty one where nothing was ever pinned.
+    """The ledger of a store; empty where nothing was ever pinned.
 
-    Raises InputError `6A.STORE.LEDGER_INVALID` for a file that is not one of ours: a ledger
-    that cannot be read protects nothing, so nobody goes on without it.
+    Raises InputError `6A.STORE.LEDGER_INVALID` for a file that is not a ledger: without it no run
+    is protected, so no command continues.
     """
     path = runs_root / FILE
     if not path.is_symlink() and not path.exists():
@@ -67,7 +67,7 @@ def read_ledger(runs_root: Path) -> Ledger:
             or document.pop("tool", None) != TOOL
             or set(document) != {"roles", "frozen", "history"}
         ):
-            raise ValueError("it has other fields than ours")
+            raise ValueError("its fields are not those of a ledger")
         ledger = Ledger(**document)
         _check(ledger)
     except (OSError, ValueError, RecursionError) as error:
@@ -84,7 +84,7 @@ def _check(ledger: Ledger) -> None:
     if not isinstance(ledger.history, list) or not all(
         isinstance(part, dict) for part in (ledger.roles, ledger.frozen)
     ):
-        raise ValueError("roles or history are of another form")
+        raise ValueError("roles or history are malformed")
     for run_id, role in ledger.roles.items():
         if not isinstance(role, str) or not ROLE.fullmatch(role):
             raise ValueError(f"{run_id} has the role {role!r}")
@@ -95,7 +95,7 @@ def _check(ledger: Ledger) -> None:
 
 @contextmanager
 def locked(runs_root: Path) -> Iterator[Ledger]:
-    """The ledger, to be changed: written back whole if the block ends well, else not at all."""
+    """The ledger under its lock; written back if the block succeeds."""
     runs_root.mkdir(parents=True, exist_ok=True)
     with (runs_root / LOCK).open("a") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -112,16 +112,16 @@ def _bytes(ledger: Ledger) -> bytes:
 
 
 def pin(root: Path, role: str) -> tuple[str, ...]:
-    """Give the run at `root` a role; returns the ids of the runs that lost it.
+    """Gives the run at `root` a role; returns the ids of the runs that lost it.
 
-    A role has one holder per profile and scale: who had it before has none then, and so is
-    what `prune` calls superseded. Raises RefusedError `6A.STORE.POSTURE_FROZEN` where either
-    belongs to a frozen posture, InputError for something that is no role.
+    A role has one holder per profile and scale; the previous holder has no role then, and `prune`
+    calls it superseded. Raises RefusedError `6A.STORE.POSTURE_FROZEN` where either belongs to a
+    frozen posture, and InputError for an unknown role.
     """
     if not ROLE.fullmatch(role):
         raise InputError(
             "6A.CLI.ARGUMENT_INVALID",
-            f"{role!r} is no role of a run",
+            f"{role!r} is not a role of a run",
             where="role",
             remedy="use none, baseline, candidate, last_good or witness:<seed>",
         )
@@ -159,7 +159,7 @@ def _receipts(runs_root: Path) -> Iterator[Receipt]:
 
 
 def freeze(name: str, roots: list[Path]) -> dict[str, str]:
-    """Freeze an accepted posture: from now on nothing of these runs may change.
+    """Freezes an accepted posture: its runs can no longer change role or be removed.
 
     Returns run id → bundle digest, as recorded. Raises RefusedError `6A.STORE.NOT_ACCEPTED`
     for a run without flag, `6A.STORE.POSTURE_FROZEN` where the name is taken.
@@ -167,7 +167,7 @@ def freeze(name: str, roots: list[Path]) -> dict[str, str]:
     if not _NAME.fullmatch(name):
         raise InputError(
             "6A.CLI.ARGUMENT_INVALID",
-            f"{name!r} is no name of a posture",
+            f"{name!r} is not a name of a posture",
             where="--name",
             remedy="use letters, digits, dots, dashes and underscores",
         )
@@ -194,9 +194,9 @@ def freeze(name: str, roots: list[Path]) -> dict[str, str]:
 
 
 def reopen(runs_root: Path, name: str, reason: str) -> None:
-    """Open a frozen posture again, by name and for a reason that is recorded.
+    """Reopens a frozen posture and records the reason.
 
-    Raises InputError for a posture that is not frozen, or for no reason.
+    Raises InputError for a posture that is not frozen, or an empty reason.
     """
     if not reason.strip():
         raise InputError(
@@ -219,7 +219,7 @@ def reopen(runs_root: Path, name: str, reason: str) -> None:
 
 
 def require_open(ledger: Ledger, run_id: str, what: str) -> None:
-    """Raise RefusedError `6A.STORE.POSTURE_FROZEN` if a run belongs to a frozen posture."""
+    """Raises RefusedError `6A.STORE.POSTURE_FROZEN` if a run belongs to a frozen posture."""
     name = ledger.posture_of(run_id)
     if name is not None:
         raise _frozen(name, f"run {run_id[:8]} is frozen in posture {name}: {what}")

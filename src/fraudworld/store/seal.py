@@ -1,8 +1,7 @@
-"""Sealing a run: the validation bundle index, the flag, and checking them again.
+"""The seal of a run: the validation bundle index, the flag, and their check.
 
-Order: S5 checks → gates T1–T8 → index → flag. The index lists every dataset part, the RNG
-logs and all validation evidence. A run that fails is sealed by its index all the same,
-without flag.
+Order: S5 checks → gates T1–T8 → index → flag. The index lists every dataset part, the RNG logs and
+all validation evidence. A run that fails is sealed by its index too, without flag.
 """
 
 from __future__ import annotations
@@ -24,27 +23,27 @@ from fraudworld.store.roles import require_run_open
 from fraudworld.store.tables import DatasetRecord
 
 OUTSIDE = ("run_receipt.json", "run_index.json", "reports")
-"""What the bundle does not cover; `run_index.json` does."""
+"""Files that the bundle does not cover; `run_index.json` does."""
 
 RENEWING = "renewing"
 _UNFINISHED = re.compile(
     r"(\.run_index\.json|reports/\.(report\.(html|json)|attestation\.json))-[0-9a-f]{8}\.part"
 )
-"""What a killed `fraudworld report` may leave; the next one removes it."""
+"""Files that a killed `fraudworld report` may leave; the next one deletes them."""
 
 BESIDE = "data/layer3/6B/"
-"""A stream made over the run later, under a bundle of its own."""
+"""A stream made over the run later; it has its own bundle."""
 
 
 def seal_run(
     place: RunPlace, folders: Iterable[tuple[Path, DatasetRecord]], *, passed: bool
 ) -> str:
-    """Write index (and flag, if `passed`) of a staged run; returns the bundle digest."""
+    """Writes the index of a staged run, and the flag if `passed`; returns the bundle digest."""
     return _produce(place).seal(folders, passed=passed)
 
 
 def check_run(place: RunPlace) -> Sealed:
-    """Check a published run against its own index, every byte of it.
+    """Checks every byte of a published run against its index.
 
     Raises RefusedError `6A.S5.OUTPUT_CONFLICT`.
     """
@@ -64,7 +63,7 @@ def _produce(place: RunPlace) -> Produce:
 
 
 def _covered(place: RunPlace) -> set[str]:
-    """Everything but index, flag, OUTSIDE and BESIDE; links are listed, never followed."""
+    """All files except index, flag, OUTSIDE and BESIDE; links are listed, never followed."""
     own = {p.relative_to(place.root).as_posix() for p in (place.bundle_index, place.flag)}
     found = (
         path.relative_to(place.root).as_posix()
@@ -78,27 +77,27 @@ def _covered(place: RunPlace) -> set[str]:
 
 
 def write_verifier(place: RunPlace) -> None:
-    """`reports/verify.py`: a reviewer's own check of the run, that needs DuckDB and not us."""
+    """Writes `reports/verify.py`, a check of the run that needs DuckDB and not this package."""
     script = files("fraudworld.store") / "standalone" / "verify.py"
     place.reports.mkdir(parents=True, exist_ok=True)
     (place.reports / "verify.py").write_bytes(script.read_bytes())
 
 
 def write_run_index(place: RunPlace) -> None:
-    """`run_index.json`: size and SHA-256 of what the bundle does not cover."""
+    """Writes `run_index.json`: size and SHA-256 of the files that the bundle does not cover."""
     write_atomic(place.run_index, canonical_json(run_index(place)) + b"\n")
 
 
 def run_index(place: RunPlace) -> dict[str, Any]:
-    """What `run_index.json` has to say of the receipt and reports that are there now."""
+    """The content of `run_index.json` for the current receipt and reports."""
     return index_document(describe(place.root, _outside(place)))
 
 
 def renew_reports(place: RunPlace, files: Mapping[Path, bytes]) -> None:
-    """Replace reports of a published run; killed at any instant, `check_outside` still holds.
+    """Replaces reports of a published run; `check_outside` holds even if killed at any instant.
 
-    The index says first what it will say, with the old lines beside the new under `renewing`;
-    then come the files, then the index without the old lines. Raises RefusedError
+    First the index is written with the new lines, and the old ones under `renewing`; then the
+    files; then the index without the old lines. Raises RefusedError
     `6A.STORE.POSTURE_FROZEN` for a run of a frozen posture.
     """
     require_run_open(place.root, "its reports cannot be renewed")
@@ -117,7 +116,7 @@ def renew_reports(place: RunPlace, files: Mapping[Path, bytes]) -> None:
 
 
 def check_outside(place: RunPlace) -> tuple[list[str], list[str]]:
-    """What is off between `run_index.json` and what it lists: paths, then sizes and digests.
+    """Differences between `run_index.json` and the files: paths, then sizes and digests.
 
     Raises InputError `6A.S0.IO_READ_FAILED` where the index cannot be read.
     """

@@ -1,4 +1,4 @@
-"""DuckDB, as everything here opens it."""
+"""DuckDB connections."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ if TYPE_CHECKING:
 
 
 def in_memory() -> duckdb.DuckDBPyConnection:
-    """An in-memory connection that never writes a progress bar among a command's output."""
+    """An in-memory connection without a progress bar, which would mix with a command's output."""
     import duckdb
 
     connection = duckdb.connect()
-    # A notebook without widgets has it off already, and there even setting it off fails.
+    # In a notebook without widgets it is off already, and setting it raises.
     (shown,) = connection.execute("SELECT current_setting('enable_progress_bar')").fetchone() or ()
     if shown:
         connection.execute("SET enable_progress_bar = false")

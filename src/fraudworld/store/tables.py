@@ -1,7 +1,7 @@
-"""Writing a dataset: rows in published order → Parquet parts with their digests.
+"""Writes a dataset: rows in published order → Parquet parts with their digests.
 
 A part holds exactly one block of the content digest (`store/content.py`), so its bytes do not
-depend on how the rows came: from how many shards, on which thread, on which machine.
+depend on the number of shards, the thread or the machine that made the rows.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ MOST_CODES = 128
 
 Columns = Mapping[str, NDArray[np.generic]]
 Batch = Mapping[Any, NDArray[np.generic] | Callable[..., object]]
-"""Rows: under a column's name its values, or what writes them into the memory it is handed; under
-a tuple of names what writes several columns at once."""
+"""Rows by column name: values, or a function that fills a buffer. A tuple of names maps to
+a function that fills several columns at once."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class PartRecord:
 
 @dataclass(frozen=True)
 class DatasetRecord:
-    """What was written of one dataset."""
+    """All parts of one dataset, and its content digest."""
 
     table: str
     rows: int
@@ -58,9 +58,9 @@ class DatasetRecord:
 
 @dataclass(frozen=True)
 class Writing:
-    """A dataset on its way into `folder`; `codes` has the list of every code column.
+    """A dataset being written into `folder`; `codes` has the list of every code column.
 
-    Raises InternalError for a code list that a published dictionary cannot hold.
+    Raises InternalError for a code list that exceeds a published dictionary.
     """
 
     table: Table
@@ -72,7 +72,7 @@ class Writing:
     def of(
         cls, table: Table, folder: Path, identity: Identity, codes: Mapping[str, Sequence[str]]
     ) -> Writing:
-        """Check the code lists."""
+        """A writing whose code lists are checked."""
         mine = {c.name: tuple(codes[c.name]) for c in table.columns if c.kind is Kind.CODE}
         writing = cls(table, folder, identity, mine)
         for name, listed in mine.items():
@@ -81,7 +81,7 @@ class Writing:
         return writing
 
     def check(self, rows: int, batch: Batch) -> None:
-        """Raise InternalError unless the batch has the contract's columns, `rows` long."""
+        """Raises InternalError unless the batch has the contract's columns, `rows` long."""
         wanted_names = sorted(c.name for c in self.table.columns)
         names = sorted(n for key in batch for n in (key if isinstance(key, tuple) else (key,)))
         if names != wanted_names:
@@ -89,16 +89,16 @@ class Writing:
         for column in self.table.columns:
             values, wanted = batch.get(column.name), DTYPES[column.kind]
             if not isinstance(values, np.ndarray):
-                continue  # written into what has the contract's type and length
+                continue  # it fills a buffer that has the contract's type and length
             if values.shape != (rows,):
                 raise self.broken(f"column {column.name} has shape {values.shape}, not ({rows},)")
             if not np.can_cast(values.dtype, wanted, "safe"):
                 raise self.broken(f"column {column.name} is {values.dtype}, not {wanted}")
 
     def write(self, number: int, batch: Columns) -> PartRecord:
-        """Encode one block and put it in place, as part `number`.
+        """Encodes one block and renames it into place as part `number`.
 
-        The file appears whole or not at all, and a part written twice is the same part.
+        The file appears complete or not at all; writing a part twice gives the same bytes.
         """
         rows = len(next(iter(batch.values())))
         self.check(rows, batch)
@@ -112,7 +112,7 @@ class Writing:
         )
         write_parquet(self._arrow(rows, arrays), self.table, sink)
         data = sink.getvalue()
-        # Hashed while in memory: nothing is read back to be sealed.
+        # Hashed in memory, so that sealing reads nothing back.
         sha = hashlib.sha256(data).hexdigest()
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / part_name(number)
@@ -122,7 +122,7 @@ class Writing:
         return PartRecord(path.name, rows, data.size, sha, leaves)
 
     def record(self, parts: Sequence[PartRecord]) -> DatasetRecord:
-        """What was written, once every part is; clears away what a killed worker left."""
+        """The record of a complete dataset; deletes files that a killed worker left."""
         for unfinished in self.folder.glob(".*"):
             unfinished.unlink(missing_ok=True)
         rows = sum(p.rows for p in parts)
@@ -136,12 +136,12 @@ class Writing:
         return pa.Table.from_arrays([*arrays, *fixed], schema=self.table.schema)
 
     def _array(self, column: Column, values: NDArray[np.generic]) -> tuple[pa.Array, str]:
-        """A column as it is encoded, and its leaf; checked."""
+        """A column as Arrow array, and its leaf. Raises InternalError for a value outside it."""
         if column.kind is Kind.CODE:
             codes = self.codes[column.name]
             if values.size and values.max() >= len(codes):
                 raise self.broken(f"{column.name} holds code {values.max()} of {len(codes)}")
-            # Not checked again, row by row: the largest was.
+            # Arrow's own check of every row is skipped: the largest code was checked.
             array = pa.DictionaryArray.from_arrays(
                 pa.array(values.view(np.int8)), pa.array(codes, pa.string()), safe=False
             )
@@ -176,7 +176,7 @@ def write_part(
     number: int,
     pieces: Sequence[tuple[Sequence[Any], int, int]],
 ) -> PartRecord:
-    """Part `number` from the pieces of its rows: `make(*arguments, low, high)` of each, joined."""
+    """Task: writes part `number` from its pieces, `make(*arguments, low, high)` of each."""
     part = _ROOM.columns(writing.table, sum(high - low for _, low, high in pieces))
     at = 0
     for arguments, low, high in pieces:
@@ -188,7 +188,7 @@ def write_part(
 
 
 def lay(batch: Batch, into: Columns) -> None:
-    """Write every column of a batch into its memory."""
+    """Writes every column of a batch into its buffer."""
     for names, values in batch.items():
         if isinstance(names, tuple):
             assert callable(values)
@@ -200,16 +200,16 @@ def lay(batch: Batch, into: Columns) -> None:
 
 
 class _Room(threading.local):
-    """Columns of a part, the same memory for every part of a thread.
+    """Buffers for the columns of a part, reused by every part of a thread.
 
-    Fresh memory costs more than what is written into it.
+    Page faults of fresh memory cost more than filling it.
     """
 
     def __init__(self) -> None:
         self._columns: dict[tuple[int, Kind], NDArray[np.generic]] = {}
 
     def columns(self, table: Table, rows: int) -> dict[str, NDArray[np.generic]]:
-        """Columns of canonical values, `rows` long, holding anything."""
+        """Uninitialised buffers of canonical values, `rows` long."""
         return {c.name: self._column((i, c.kind))[:rows] for i, c in enumerate(table.columns)}
 
     def _column(self, key: tuple[int, Kind]) -> NDArray[np.generic]:
@@ -223,7 +223,7 @@ _ROOM = _Room()
 
 @lru_cache(maxsize=1)
 def _identity_columns(identity: Identity) -> list[pa.Array]:
-    """The constant columns of a part that is full."""
+    """The constant identity columns of a full part."""
     zeros = pa.array(np.zeros(PART_ROWS, dtype=np.int8))
     values = (identity.manifest_fingerprint, identity.parameter_hash)
     return [
@@ -233,13 +233,13 @@ def _identity_columns(identity: Identity) -> list[pa.Array]:
 
 
 def write_parquet(data: pa.Table, table: Table, sink: pa.NativeFile) -> None:
-    """Encode `data` with the settings every dataset shares; same rows, same bytes.
+    """Encodes `data` with the settings all datasets share; equal rows give equal bytes.
 
-    Codes and the constant seed are dictionaries. Ids and counts are delta-encoded: sorted
-    ids shrink to bits, and ids in random order still take the width of their range instead
-    of eight bytes, in half the time zstd needs for plain values. Statistics are kept where
-    a reader can skip by them. The identity is one value a column and not compressed: so a
-    part gets another one by replacing its bytes (`store/restamp.py`).
+    Codes and the constant seed are dictionaries. Ids and counts are delta-encoded: sorted ids
+    shrink to bits, and ids in random order take the width of their range instead of eight bytes,
+    in half the time zstd needs for plain values. Statistics are written where readers can skip
+    row groups by them. The identity columns are not compressed, so that `store/restamp.py` can
+    replace them in the file.
     """
     integers = [c.name for c in table.columns if c.kind is Kind.INT]
     packed = [c.name for c in table.columns]

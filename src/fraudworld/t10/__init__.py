@@ -1,1 +1,4 @@
-"""The witness of segment 6B (T10): does fraud follow the world's risk, without shortcuts?"""
+"""T10, the downstream witness: does fraud in 6B follow the risk that 6A drew, without leaks?
+
+The metrics N1–N6, S1–S9 and their bounds are described in docs/witness.md.
+"""

@@ -1,14 +1,14 @@
-"""T10 from end to end: the arms of a candidate, made by the ordinary code, then measured.
+"""T10 from end to end: generates the arms of a candidate, measures them, writes the verdict.
 
-    baseline    the published world, as a run of its own
+    baseline    the published baseline policy, as a run of its own
     candidate   the world that is judged
-    dose_zero   the candidate's policy without propagation
-    dose_half   every propagated log-odds halved
-    rewired     the candidate's stream over endpoints dealt anew, degrees kept
+    dose_zero   the candidate's policy without propagation of risk
+    dose_half   the candidate's policy with every propagated log-odds halved
+    rewired     the candidate's stream with its endpoints permuted, degrees kept
 
-All arms have the candidate's seed and upstream, so they share arrivals and draws. Worlds and
-streams lie below `.witness` in the candidate's runs root, where neither lists nor pruning
-look; what is there already is verified and used again.
+All arms have the candidate's seed and upstream, so they share arrivals and draws. Their worlds
+and streams lie below `.witness` in the candidate's runs root, which `runs` neither lists nor
+prunes; an existing one is verified and used again.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from fraudworld.t10.rows import TEST
 
 Report = Callable[[Progress], None]
 Sections = Callable[[str], Report | None]
-"""Called with the name of what begins; returns whom to tell how far it is."""
+"""Called with the title of each part of the work; returns the progress callback for it."""
 
 FOLDER = ".witness"
 REPORTS = Path("reports/layer3/6B/validation")
@@ -54,7 +54,7 @@ BASELINE = SHIPPED / "overlays/published_baseline.yaml"
 
 @dataclass(frozen=True)
 class Arm:
-    """A published run, and the folder its stream's `data/layer3/6B` is in."""
+    """A published run, and the folder with `data/layer3/6B` of its stream."""
 
     name: str
     run: Path
@@ -74,15 +74,11 @@ class Arms:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What T10 says of one candidate.
+    """The result of T10 for one candidate."""
 
-    rows: every metric; binding: `non_regression` and `sensitivity`; report: where it is
-    written, with the arms it rests on.
-    """
-
-    rows: tuple[Row, ...]
-    binding: tuple[Row, Row]
-    report: Path
+    rows: tuple[Row, ...]  # every metric
+    binding: tuple[Row, Row]  # `non_regression` and `sensitivity`
+    report: Path  # JSON file with the rows and the digests of all arms
 
     @property
     def grade(self) -> str:
@@ -101,14 +97,19 @@ def witness(
     workers: int = 1,
     sections: Sections | None = None,
 ) -> Verdict:
-    """Make the arms of a published run, measure them, write and return the verdict.
+    """Generates the arms of a published run, measures them, writes and returns the verdict.
 
-    baseline: a run of the same seed, size and upstream, flagged or not; None makes the
-    `published_baseline` of the candidate's own policy. flows: of every arm, by default the
-    policy's. upstream_dir: the folder the candidate was made from, None for the embedded one.
+    Parameters
+    ----------
+    candidate : folder of a run with a `_passed` flag
+    baseline : folder of a run of the same seed, profile and scale; by default the overlay
+        `published_baseline` over the candidate's own policy is generated
+    flows : number of flows in every arm; by default the policy's
+    upstream_dir : the upstream of the candidate; by default the embedded one
+    sections : called with the title of each part, returns its progress callback
 
-    Raises InputError `6B.S5.WITNESS_INPUT_INVALID` for a baseline of another seed or size,
-    and whatever making a world or a stream raises: a candidate without flag is refused.
+    Raises InputError `6B.S5.WITNESS_INPUT_INVALID` for a baseline of another seed or size, and
+    the errors of generating a world or a stream.
     """
     runner = _ArmRunner(candidate, upstream_dir, flows, workers, sections or (lambda title: None))
     rows = measure(runner.arms(baseline), runner.pack.downstream_witness)
@@ -124,9 +125,9 @@ def witness(
 def judge_runs(
     runs: Mapping[int, Path], request: RunRequest, sections: Sections
 ) -> tuple[Row, ...]:
-    """T10's binding rows of every seed of a certificate, and over all seeds together.
+    """The binding rows of T10 for every seed of a certificate, then those over all seeds.
 
-    Each names the file with its metrics and arms, and that file's SHA-256.
+    The rows of a seed name the file with its metrics and arms, and the SHA-256 of that file.
     """
     metrics: list[Row] = []
     binding: list[Row] = []
@@ -147,7 +148,7 @@ def judge_runs(
 
 
 class _ArmRunner:
-    """Makes the arms of one candidate."""
+    """Generates the arms of one candidate."""
 
     def __init__(
         self,
@@ -167,10 +168,10 @@ class _ArmRunner:
         self.upstream = upstream_dir or upstream.ensure_embedded(
             self.candidate.parent / ".upstream", size
         )
-        self.made: dict[str, Arm] = {}
+        self.arms_by_name: dict[str, Arm] = {}
 
     def arms(self, baseline: Path | None) -> Arms:
-        """Every arm, worlds and streams; the candidate first, because it may be refused."""
+        """Generates every arm; the candidate first, because it may be refused."""
         if baseline is not None:
             _require_pair(read_receipt(RunPlace(baseline)), self.receipt, baseline)
         return Arms(
@@ -190,11 +191,11 @@ class _ArmRunner:
             ),
             self.sections(f"{name}: stream of {self.flows} flows"),
         )  # fmt: skip
-        self.made[name] = Arm(name, run, place)
-        return self.made[name]
+        self.arms_by_name[name] = Arm(name, run, place)
+        return self.arms_by_name[name]
 
     def _world(self, name: str, overlay: Path | dict[str, Any]) -> Path:
-        """A world of the candidate's sealed policy with one overlay more."""
+        """Generates a world of the candidate's sealed policy with one more overlay."""
         with tempfile.TemporaryDirectory(prefix="fraudworld-witness-") as temporary:
             folder = Path(temporary)
             overlays = [*write_pack(self.pack, folder), _as_file(overlay, folder)]
@@ -211,7 +212,7 @@ class _ArmRunner:
             return pipeline.run(request, self.sections(f"{name}: world")).place.root
 
     def document(self, verdict: Verdict) -> dict[str, Any]:
-        """The verdict as evidence: everything it rests on, by digest."""
+        """The verdict as a JSON document, with the digests of all arms."""
         return {
             "contract_version": DOWNSTREAM_VERSION,
             "test_id": TEST,
@@ -221,11 +222,12 @@ class _ArmRunner:
             "binding": [row.as_dict() for row in verdict.binding],
             "rows": [row.as_dict() for row in verdict.rows],
             "bounds": self.pack.downstream_witness.model_dump(),
-            "arms": {name: _told(arm) for name, arm in self.made.items()},
+            "arms": {name: _digests(arm) for name, arm in self.arms_by_name.items()},
         }
 
 
 def _as_file(overlay: Path | dict[str, Any], folder: Path) -> Path:
+    """Path of an overlay; one given as a mapping is written to `folder` first."""
     if isinstance(overlay, Path):
         return overlay
     path = folder / f"{overlay['name']}.yaml"
@@ -234,7 +236,7 @@ def _as_file(overlay: Path | dict[str, Any], folder: Path) -> Path:
 
 
 def without_propagation() -> dict[str, Any]:
-    """Dose 0 as an overlay: roles are drawn without looking at owners or devices."""
+    """Overlay of dose 0: the roles of assets do not depend on owners or devices."""
     return {
         "name": "dose_zero",
         "why": "T10's dose 0: what fraud looks like where risk does not propagate.",
@@ -244,7 +246,7 @@ def without_propagation() -> dict[str, Any]:
 
 
 def half_dose(pack: PolicyPack) -> dict[str, Any]:
-    """Dose ½ as an overlay: every log-odds of the propagation is halved."""
+    """Overlay of dose ½: halves every log-odds of the propagation."""
     law = pack.risk_propagation_coeffs
     owner = {
         name: {"target_odds_ratio": round(math.sqrt(getattr(law, name).target_odds_ratio), 6)}
@@ -263,6 +265,7 @@ def half_dose(pack: PolicyPack) -> dict[str, Any]:
 
 
 def _require_pair(baseline: Receipt, candidate: Receipt, where: Path) -> None:
+    """Raises InputError unless both runs have the same seed, profile and scale."""
     for name in ("seed", "profile", "scale"):
         theirs, ours = getattr(baseline, name), getattr(candidate, name)
         if theirs != ours:
@@ -274,7 +277,8 @@ def _require_pair(baseline: Receipt, candidate: Receipt, where: Path) -> None:
             )
 
 
-def _told(arm: Arm) -> dict[str, Any]:
+def _digests(arm: Arm) -> dict[str, Any]:
+    """Identifies an arm in the verdict."""
     receipt = read_receipt(RunPlace(arm.run))
     return {
         "run_id": receipt.run_id,

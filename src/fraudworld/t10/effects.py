@@ -1,4 +1,4 @@
-"""Does fraud follow risk? S1, S2, S1p, S2p, S7, S8, S9 of one arm (page 5, section 2)."""
+"""Does fraud follow risk? S1, S2, S1p, S2p, S7, S8, S9 of one arm; docs/witness.md defines them."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from fraudworld.t10.estimators import (
 from fraudworld.t10.sample import Sample, permuted
 
 TOP_SHARE = 0.01
-"""Endpoints that count as crowded: the one per cent with the most devices."""
+"""Share of linked endpoints that count as crowded: those with the most devices."""
 
 
 @dataclass(frozen=True)
 class Effects:
-    """Rate ratios of one arm, flows a posture rule caused removed."""
+    """Rate ratios of one arm, without the flows whose cause is a posture rule."""
 
     account: Ratio  # S1: risky account
     device: Ratio  # S2: risky device
@@ -37,65 +37,67 @@ class Effects:
 def effects(sample: Sample) -> Effects:
     """Rate ratios within party type × region × amount decile, clustered by party.
 
-    Posture reads the roles of accounts and devices, and an owner's risk raises those: its
-    flows would make an effect out of a label's construction, and are left out. What goes by
-    devices is clustered by device (S2) or its owner (S2p) as well: attacks carry a few from
-    victim to victim.
+    A posture rule labels a flow because of the role of its account or device, and an owner's
+    risk raises those roles: its flows would show an effect by construction and are excluded.
+    Device ratios are also clustered by device (S2) or by its owner (S2p), because an attack
+    uses the same few devices on many victims.
     """
     flows, world = sample.flows, sample.world
-    people, kept = _people(sample), ~sample.posture
+    strata, counted = _strata(sample), ~sample.posture
     owner = np.where(flows.device >= 0, world.device_owner[flows.device], -1)
     account, device = asset_ratios(sample)
     return Effects(
         account,
         device,
-        _ratio(sample, kept, world.party.risky[world.account_owner[flows.account]], people),
-        _ratio(sample, kept & (owner >= 0), world.party.risky[owner], people, owner),
+        _ratio(sample, counted, world.party.risky[world.account_owner[flows.account]], strata),
+        _ratio(sample, counted & (owner >= 0), world.party.risky[owner], strata, owner),
         crowded(sample),
     )
 
 
 def asset_ratios(sample: Sample, *, within_tier: bool = False) -> tuple[Ratio, Ratio]:
-    """S1 and S2: ratios of risky to clean accounts, and devices.
+    """S1 and S2: rate ratio of risky to clean accounts, and of risky to clean devices.
 
-    within_tier: strata are cut by the asset's risk tier as well. Permuted roles keep each
-    tier's share of risky assets, so without this a permuted world shows the effect of tiers
-    (about 1.09 at the demo's scale).
+    within_tier: stratifies by the asset's risk tier too. Permuted roles keep the share of
+    risky assets in every tier, so without this a permuted world shows the effect of tiers.
     """
     flows, world = sample.flows, sample.world
-    people, kept = _people(sample), ~sample.posture
-    found = []
-    for roles, at, also in (
+    strata, counted = _strata(sample), ~sample.posture
+    ratios = []
+    for roles, asset, cluster in (
         (world.account, flows.account, None),
         (world.device, flows.device, flows.device),
     ):
-        strata = people * 4 + roles.tier[at] if within_tier else people
-        found.append(_ratio(sample, kept & (at >= 0), roles.risky[at], strata, also))
-    return found[0], found[1]
+        cell = strata * 4 + roles.tier[asset] if within_tier else strata
+        ratios.append(_ratio(sample, counted & (asset >= 0), roles.risky[asset], cell, cluster))
+    return ratios[0], ratios[1]
 
 
 def permuted_ratios(sample: Sample, times: int) -> tuple[Ratio, Ratio]:
-    """S1 and S2 of the same flows against roles dealt anew, `times` over, within tiers.
+    """S1 and S2 of the same flows under `times` permutations of the roles, within tiers.
 
-    One dealing's own interval is too narrow: its error is in who was dealt a role, and a few
-    hundred events among heavy-tailed parties do not show it. The spread over dealings does.
+    The interval of one permutation is too narrow: most of its error lies in which entities
+    hold a role, which a few hundred events of heavy-tailed parties do not reveal. The spread
+    between permutations does (docs/decisions/0007-controls-of-the-witness.md).
     """
     drawn = [asset_ratios(permuted(sample, draw), within_tier=True) for draw in range(times)]
     return mean_ratio([d[0] for d in drawn]), mean_ratio([d[1] for d in drawn])
 
 
 def _ratio(
-    sample: Sample, on: Bools, exposed: Bools, strata: NDArray[np.int32],
-    also: NDArray[np.int32] | None = None,
+    sample: Sample, rows: Bools, exposed: Bools, strata: NDArray[np.int32],
+    second_cluster: NDArray[np.int32] | None = None,
 ) -> Ratio:  # fmt: skip
+    """Rate ratio over the flows in the mask `rows`, clustered by party."""
     flows = sample.flows
     return rate_ratio(
-        flows.bad[on], exposed[on], strata[on], flows.party[on], sample.world.party_type.size,
-        None if also is None else also[on],
+        flows.bad[rows], exposed[rows], strata[rows], flows.party[rows],
+        sample.world.party_type.size,
+        None if second_cluster is None else second_cluster[rows],
     )  # fmt: skip
 
 
-def _people(sample: Sample) -> NDArray[np.int32]:
+def _strata(sample: Sample) -> NDArray[np.int32]:
     """Stratum of every flow: party type × region × amount decile."""
     world, flows = sample.world, sample.flows
     regions = int(world.region.max(initial=0)) + 1
@@ -104,10 +106,7 @@ def _people(sample: Sample) -> NDArray[np.int32]:
 
 
 def crowded(sample: Sample) -> Ratio:
-    """S7: chance that a bad flow comes from a crowded endpoint over that of a legitimate one.
-
-    Crowded are the TOP_SHARE of endpoints with devices, ties at the border left out.
-    """
+    """S7: share of bad flows on crowded endpoints over that of legitimate flows."""
     flows, degree = sample.flows, sample.world.degrees["ip_devices"]
     top = top_degrees(degree)
     on_top = (flows.ip >= 0) & top[flows.ip]
@@ -116,7 +115,10 @@ def crowded(sample: Sample) -> Ratio:
 
 
 def top_degrees(degree: NDArray[np.int32]) -> Bools:
-    """The TOP_SHARE of endpoints with the most devices; of a tie at the border, the first."""
+    """Flags the TOP_SHARE of linked endpoints with the most devices.
+
+    Ties at the cut are broken by id, so that exactly the share is flagged.
+    """
     linked = int(np.count_nonzero(degree))
     top = np.zeros(degree.size, np.bool_)
     top[np.argsort(-degree, kind="stable")[: round(TOP_SHARE * linked)]] = True
@@ -124,15 +126,15 @@ def top_degrees(degree: NDArray[np.int32]) -> Bools:
 
 
 def endpoint_missing(sample: Sample) -> Share:
-    """S8: AUC of "this flow shows no endpoint" for fraud; .5 where it tells nothing."""
+    """S8: AUC of "the flow has no endpoint" for fraud; 0.5 means no information."""
     flows = sample.flows
     return area(flows.ip < 0, flows.bad, flows.party)
 
 
 def struck_again(sample: Sample) -> Share:
-    """S9: of the accounts with a bad visit, the share that had two or more.
+    """S9: share of the accounts with a bad visit that had two or more.
 
-    A hit is a visit (`session_id`): two flows of one visit are one strike.
+    Visits (`session_id`) are counted, not flows: two bad flows of one visit are one attack.
     """
     flows, world = sample.flows, sample.world
     visits = np.unique(

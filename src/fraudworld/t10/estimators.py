@@ -1,8 +1,9 @@
-"""Estimators of the witness, each with an interval that knows flows of one party go together.
+"""Estimators of T10, with confidence intervals that are robust to clusters of flows.
 
-All are ratios of sums, so one closed form serves: a flow's influence on the logarithm of the
-ratio, added up per party, squared, added up (the cluster-robust sandwich). Nothing is
-resampled, so twenty million flows cost what reading them costs.
+Flows of one party are dependent. Every estimator is a ratio of sums, so one closed form gives
+its variance: the influence of each flow on the logarithm of the ratio, summed per party,
+squared and summed (the cluster-robust sandwich). Nothing is resampled: cost is linear in the
+number of flows.
 """
 
 from __future__ import annotations
@@ -20,52 +21,52 @@ Ints = NDArray[np.integer]
 
 NAN = float("nan")
 POWER = 0.80
-"""Chance of seeing what a stated power calls detectable."""
+"""Power at which an effect counts as detectable."""
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """A ratio, the standard error of its logarithm, and what it rests on."""
+    """A ratio with the standard error of its logarithm."""
 
     value: float
     log_se: float
     support: float  # events among the exposed
     freedom: float = math.inf  # degrees of freedom behind log_se
     by_cluster: Floats | None = field(default=None, repr=False, compare=False)
-    """Influence on the logarithm, summed per cluster: for pairing with another arm."""
+    """Influence on the logarithm, summed per cluster; pairs this ratio with another arm's."""
 
     @property
     def design(self) -> float:
-        """Standard error over what parties alone would give it: at least 1."""
+        """Standard error over that of one-way clustering by party; at least 1."""
         if self.by_cluster is None:
             return 1.0
-        alone = math.sqrt(_sandwich(self.by_cluster, int(np.count_nonzero(self.by_cluster))))
-        return max(self.log_se / alone, 1.0) if alone else 1.0
+        one_way = math.sqrt(_sandwich(self.by_cluster, int(np.count_nonzero(self.by_cluster))))
+        return max(self.log_se / one_way, 1.0) if one_way else 1.0
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
-        """Interval on the logarithm's scale; NaN where there is no estimate."""
-        wide = _quantile(0.5 + confidence / 2, self.freedom) * self.log_se
-        return self.value * math.exp(-wide), self.value * math.exp(wide)
+        """Confidence interval, symmetric on the log scale; NaN without an estimate."""
+        half = _quantile(0.5 + confidence / 2, self.freedom) * self.log_se
+        return self.value * math.exp(-half), self.value * math.exp(half)
 
     def detectable(self, confidence: float = 0.95) -> float:
-        """Smallest true ratio above 1 whose interval clears 1 with a chance of POWER."""
+        """Smallest true ratio above 1 whose interval excludes 1 with probability POWER."""
         z = _quantile(0.5 + confidence / 2, self.freedom) + _quantile(POWER, self.freedom)
         return math.exp(z * self.log_se) if math.isfinite(self.log_se) else NAN
 
     def over(self, other: Ratio) -> Ratio:
-        """This ratio over another arm's.
+        """This ratio divided by another arm's, as a paired comparison.
 
-        Arms share arrivals, draws and parties, so what one party adds to both cancels: the
-        error is that of the difference, party by party. Without the same parties the two are
-        taken as independent.
+        Arms share arrivals, draws and parties, so the noise of a party cancels: the error is
+        that of the per-party difference. Ratios over different parties are treated as
+        independent.
         """
         support = min(self.support, other.support)
         if not other.value > 0:
             return Ratio(NAN, NAN, support)
-        one, two = self.by_cluster, other.by_cluster
-        if one is not None and two is not None and one.size == two.size:
-            seen = int(np.count_nonzero((one != 0) | (two != 0)))
-            error = math.sqrt(_sandwich(one - two, seen)) * max(self.design, other.design)
+        mine, theirs = self.by_cluster, other.by_cluster
+        if mine is not None and theirs is not None and mine.size == theirs.size:
+            clusters = int(np.count_nonzero((mine != 0) | (theirs != 0)))
+            error = math.sqrt(_sandwich(mine - theirs, clusters)) * max(self.design, other.design)
         else:
             error = math.hypot(self.log_se, other.log_se)
         return Ratio(self.value / other.value, error, support)
@@ -73,32 +74,40 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Share:
-    """A share or an area, its standard error, and what it rests on."""
+    """A share, or an area under a ROC curve, with its standard error."""
 
     value: float
     se: float
-    support: float
+    support: float  # rows, or events, it is estimated from
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
-        """Interval on the plain scale, kept inside 0 … 1."""
-        wide = _quantile(0.5 + confidence / 2, math.inf) * self.se
-        return max(self.value - wide, 0.0), min(self.value + wide, 1.0)
+        """Normal confidence interval, clipped to 0 … 1."""
+        half = _quantile(0.5 + confidence / 2, math.inf) * self.se
+        return max(self.value - half, 0.0), min(self.value + half, 1.0)
 
 
 def rate_ratio(
     event: Bools, exposed: Bools, stratum: Ints, cluster: Ints, clusters: int = 0,
-    also: Ints | None = None,
+    second_cluster: Ints | None = None,
 ) -> Ratio:  # fmt: skip
-    """Mantel–Haenszel ratio of event rates, exposed to not, within strata.
+    """Mantel–Haenszel ratio of event rates, exposed over unexposed, within strata.
 
-    event, exposed, stratum, cluster: (n,); strata and clusters are small integers from 0.
-    clusters: how many there are, seen or not; arms of one world must state the same to pair.
-    also: a second grouping whose rows go together too, devices for instance, which an attack
-    carries from party to party; the variance is then the two-way one of Cameron, Gelbach and
-    Miller (2011), never below that of either grouping.
-    The point is the common risk ratio of Rothman (Modern Epidemiology, ch. 15); its variance
-    is the sandwich over clusters of the influence of every row, strata margins included. NaN
-    where one side has no event in any stratum that holds both.
+    The estimate is the common risk ratio of Rothman (Modern Epidemiology, ch. 15); its
+    variance is the cluster sandwich of the influence of every row, stratum margins included.
+
+    Parameters
+    ----------
+    event, exposed : (n,) bool
+    stratum, cluster : (n,) small integers from 0
+    clusters : number of clusters, those without rows included; two arms can be paired only
+        if they state the same number
+    second_cluster : (n,) a second grouping of dependent rows, such as devices; the variance
+        is then the two-way one of Cameron, Gelbach and Miller (2011), never below that of
+        either grouping
+
+    Returns
+    -------
+    Ratio, NaN where the exposed or the unexposed have no event in any stratum with both.
     """
     strata = int(stratum.max(initial=0)) + 1
 
@@ -108,29 +117,28 @@ def rate_ratio(
     a, n1 = total(event & exposed), total(exposed)
     events, n = total(event), np.bincount(stratum, minlength=strata).astype(np.float64)
     b, n0, n = events - a, n - n1, np.maximum(n, 1.0)
-    up, down = float((a * n0 / n).sum()), float((b * n1 / n).sum())
-    if up <= 0 or down <= 0:
+    exposed_rate, other_rate = float((a * n0 / n).sum()), float((b * n1 / n).sum())
+    if exposed_rate <= 0 or other_rate <= 0:
         return Ratio(NAN, NAN, float(a.sum()))
-    # d log(up / down) by a row of stratum k: one value per (exposed?, event?) pattern.
+    # Influence of a row on the log ratio depends only on its stratum, exposure and event.
     table = np.empty((strata, 2, 2))
     for e in (0, 1):
         for y in (0, 1):
-            d_up = (e * y * n0 + a * (1 - e)) / n - a * n0 / n**2
-            d_down = ((1 - e) * y * n1 + b * e) / n - b * n1 / n**2
-            table[:, e, y] = d_up / up - d_down / down
+            d_exposed = (e * y * n0 + a * (1 - e)) / n - a * n0 / n**2
+            d_other = ((1 - e) * y * n1 + b * e) / n - b * n1 / n**2
+            table[:, e, y] = d_exposed / exposed_rate - d_other / other_rate
     influence = table.ravel()[stratum.astype(np.int64) * 4 + exposed * 2 + event]
     sums: Floats = np.bincount(cluster, influence, minlength=clusters).astype(np.float64)
-    seen = int(np.count_nonzero(np.bincount(cluster)))
-    variance = _sandwich(sums, seen)
-    if also is not None:
-        other = clustered(influence, also)
-        both = clustered(influence, _pairs(cluster, also))
-        variance = max(variance + other - both, variance, other)
-    return Ratio(up / down, math.sqrt(variance), float(a.sum()), by_cluster=sums)
+    variance = _sandwich(sums, int(np.count_nonzero(np.bincount(cluster))))
+    if second_cluster is not None:
+        second = clustered(influence, second_cluster)
+        joint = clustered(influence, _pairs(cluster, second_cluster))
+        variance = max(variance + second - joint, variance, second)
+    return Ratio(exposed_rate / other_rate, math.sqrt(variance), float(a.sum()), by_cluster=sums)
 
 
 def mean_ratio(draws: Sequence[Ratio]) -> Ratio:
-    """Geometric mean of ratios drawn alike and independently, with the spread they show."""
+    """Geometric mean of independent draws of a ratio; its error is their empirical spread."""
     logs = np.log([draw.value for draw in draws])
     n = len(draws)
     error = float(logs.std(ddof=1)) / math.sqrt(n) if n > 1 else NAN
@@ -139,7 +147,7 @@ def mean_ratio(draws: Sequence[Ratio]) -> Ratio:
 
 
 def share(part: Bools, cluster: Ints) -> Share:
-    """Share of rows in `part`, its error over clusters."""
+    """Share of true rows, with a cluster-robust standard error."""
     n = part.size
     if n == 0:
         return Share(NAN, NAN, 0.0)
@@ -148,11 +156,11 @@ def share(part: Bools, cluster: Ints) -> Share:
 
 
 def area(score: NDArray[np.generic], event: Bools, cluster: Ints) -> Share:
-    """Area under the ROC of `score` for `event`, ties counted half, error over clusters.
+    """Area under the ROC curve of `score` for `event`, ties counted half.
 
-    score: (n,) any order that sorts; below .5 means that high scores are safe. The variance
-    is DeLong's, with placements summed per cluster (Obuchowski 1997). NaN where one side is
-    empty.
+    score: (n,) of any sortable type; an area below 0.5 means that high scores are safe. The
+    variance is DeLong's with placements summed per cluster (Obuchowski 1997). NaN where one
+    class is empty.
     """
     values, place = np.unique(score, return_inverse=True)
     bad = np.bincount(place[event], minlength=values.size).astype(np.float64)
@@ -168,30 +176,31 @@ def area(score: NDArray[np.generic], event: Bools, cluster: Ints) -> Share:
 
 
 def clustered(influence: Floats, cluster: Ints) -> float:
-    """Variance of a sum of influences whose clusters are independent."""
-    seen = int(np.count_nonzero(np.bincount(cluster)))
-    return _sandwich(np.bincount(cluster, influence).astype(np.float64), seen)
+    """Variance of the sum of influences, clusters being independent."""
+    clusters = int(np.count_nonzero(np.bincount(cluster)))
+    return _sandwich(np.bincount(cluster, influence).astype(np.float64), clusters)
 
 
 def _quantile(probability: float, freedom: float) -> float:
-    """Student's t; the normal where `freedom` is infinite."""
+    """Quantile of Student's t, or of the normal where `freedom` is infinite."""
     from scipy.special import ndtri, stdtrit
 
     return float(ndtri(probability) if math.isinf(freedom) else stdtrit(freedom, probability))
 
 
-def _pairs(one: Ints, other: Ints) -> Ints:
-    """Cells of two groupings, numbered from 0."""
-    key = one.astype(np.int64) * (int(other.max(initial=0)) + 1) + other
+def _pairs(first: Ints, second: Ints) -> Ints:
+    """Joint groups of two groupings, numbered from 0."""
+    key = first.astype(np.int64) * (int(second.max(initial=0)) + 1) + second
     return np.asarray(np.unique(key, return_inverse=True)[1])
 
 
 def _sandwich(sums: Floats, clusters: int) -> float:
+    """Sum of squared cluster sums, with the small-sample factor G / (G − 1)."""
     return float((sums**2).sum()) * clusters / max(clusters - 1, 1)
 
 
 def deciles(values: Ints) -> NDArray[np.uint8]:
-    """Decile 0 … 9 of every value among all; equal values share one."""
+    """Decile 0 … 9 of every value; equal values share a decile."""
     cuts = np.quantile(values, np.arange(1, 10) / 10)
     return np.searchsorted(cuts, values, side="right").astype(np.uint8)
 

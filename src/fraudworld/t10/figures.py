@@ -1,4 +1,4 @@
-"""Figures of the arms: everything the rows of T10 are judged from."""
+"""The figures of every arm from which the rows of T10 are judged."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from fraudworld.t10.learning import logistic_area, single_areas
 from fraudworld.t10.sample import Sample, permuted
 from fraudworld.t10.soundness import Soundness, soundness
 
-DEALINGS = 9
-"""Times the roles are dealt anew for the permuted control."""
+PERMUTATIONS = 9
+"""Permutations of the roles for the permuted control."""
 
 
 @dataclass(frozen=True)
 class ArmFigures:
-    """What every arm tells."""
+    """Figures that are computed for every arm."""
 
     name: str
     soundness: Soundness
@@ -33,17 +33,17 @@ class ArmFigures:
 
 @dataclass(frozen=True)
 class CandidateFigures(ArmFigures):
-    """What only the candidate is asked."""
+    """Figures that are computed for the candidate only."""
 
     seed: int
-    permuted_account: Ratio  # S1, S2 of the same flows against roles dealt anew
-    permuted_device: Ratio
+    permuted_account: Ratio  # S1 of the same flows under permuted roles
+    permuted_device: Ratio  # S2, likewise
     missing: Share  # S8
     again: Share  # S9
     model: Share  # S5
-    model_permuted: Share
+    model_permuted: Share  # S5 under permuted roles
     single: Mapping[str, float]  # S6
-    violations: Mapping[str, int]  # N1: SQL check → rows that break it
+    violations: Mapping[str, int]  # N1: SQL check → violating rows
     leaks: tuple[Guard, ...]
 
 
@@ -59,17 +59,17 @@ class Figures:
 
 
 def arm_figures(sample: Sample) -> ArmFigures:
-    """Figures every arm needs."""
+    """Computes the figures of one arm."""
     return ArmFigures(sample.name, soundness(sample), effects(sample))
 
 
 def candidate_figures(
     sample: Sample, violations: Mapping[str, int], leaks: tuple[Guard, ...]
 ) -> CandidateFigures:
-    """Figures of the candidate; violations and leaks come from its files."""
+    """Computes the figures of the candidate; violations and leaks were read from its files."""
     return CandidateFigures(
         sample.name, soundness(sample), effects(sample), sample.seed,
-        *permuted_ratios(sample, DEALINGS), endpoint_missing(sample), struck_again(sample),
+        *permuted_ratios(sample, PERMUTATIONS), endpoint_missing(sample), struck_again(sample),
         logistic_area(sample), logistic_area(permuted(sample)), single_areas(sample),
         violations, leaks,
     )  # fmt: skip

@@ -1,7 +1,7 @@
-"""Rows of T10 from the figures of the arms (page 5, section 2).
+"""Judges the figures of the arms against the bounds of policy `downstream_witness_6B`.
 
-B asks for every N, for S1, S2, S5, S6 and for the dose and permuted controls; B+ for
-everything, with S1 and S2 from 2.0 on.
+Grade B requires every N metric, S1, S2, S5, S6 and the dose and permuted controls; B+ requires
+all metrics, with the stricter bounds of S1 and S2. docs/witness.md explains each metric.
 """
 
 from __future__ import annotations
@@ -18,38 +18,38 @@ from fraudworld.t10.rows import OWNER, TEST, holds_one, row, within
 OWNER_EFFECTS = (("S1p", "account_owner"), ("S2p", "device_owner"))
 
 
-def judge(found: Figures, bounds: DownstreamWitness) -> tuple[Row, ...]:
-    """Every row, in the order of the page."""
+def judge(figures: Figures, bounds: DownstreamWitness) -> tuple[Row, ...]:
+    """All rows of one seed, in the order of docs/witness.md."""
     return (
-        *non_regression(found, bounds),
-        *effect_rows(found, bounds),
-        *dose_rows(found, bounds),
-        *model_rows(found, bounds),
-        *endpoint_rows(found, bounds),
-        *leak_rows(found, bounds),
+        *non_regression(figures, bounds),
+        *effect_rows(figures, bounds),
+        *dose_rows(figures, bounds),
+        *model_rows(figures, bounds),
+        *endpoint_rows(figures, bounds),
+        *leak_rows(figures, bounds),
     )
 
 
-def non_regression(found: Figures, bounds: DownstreamWitness) -> Iterator[Row]:
+def non_regression(figures: Figures, bounds: DownstreamWitness) -> Iterator[Row]:
     """N1 to N6: the candidate's stream is sound and no worse than the baseline's."""
-    c = found.candidate
-    now, then, seed = c.soundness, found.baseline.soundness, c.seed
+    c = figures.candidate
+    now, before, seed = c.soundness, figures.baseline.soundness, c.seed
     n = float(now.flows)
-    broken = {name: count for name, count in c.violations.items() if count}
+    failed = {name: count for name, count in c.violations.items() if count}
     yield row(
-        "N1_violations", float(sum(broken.values())), not broken, 0.0, seed=seed,
+        "N1_violations", float(sum(failed.values())), not failed, 0.0, seed=seed,
         support=float(len(c.violations)), known=bool(c.violations),
-        why="no check was run", broken=broken,
+        why="no check was run", broken=failed,
     )  # fmt: skip
-    strays = [
-        arm.name for arm in _others(found)
+    unpaired = [
+        arm.name for arm in _others(figures)
         if (arm.soundness.arrivals, arm.soundness.flows) != (now.arrivals, now.flows)
     ]  # fmt: skip
-    yield row("N1_unpaired_arms", float(len(strays)), not strays, 0.0, seed=seed, support=n,
-              arms=strays)  # fmt: skip
+    yield row("N1_unpaired_arms", float(len(unpaired)), not unpaired, 0.0, seed=seed, support=n,
+              arms=unpaired)  # fmt: skip
     yield within("N2_prevalence", now.prevalence.value, bounds.prevalence, seed=seed,
                  support=n, interval=now.prevalence.interval(bounds.confidence))  # fmt: skip
-    base = then.prevalence.value
+    base = before.prevalence.value
     yield within("N2_prevalence_to_baseline", now.prevalence.value / base if base else math.nan,
                  bounds.prevalence_to_baseline, seed=seed, support=n)  # fmt: skip
     floor = math.ceil(bounds.flows_per_type * min(1.0, now.flows / bounds.full_flows))
@@ -59,10 +59,10 @@ def non_regression(found: Figures, bounds: DownstreamWitness) -> Iterator[Row]:
               flows=now.campaign_flows)  # fmt: skip
     yield row("N4_transacting_share", now.transacting, now.transacting >= bounds.transacting_share,
               bounds.transacting_share, seed=seed, support=n)  # fmt: skip
-    gained = now.transacting - then.transacting
+    change = now.transacting - before.transacting
     least = -bounds.transacting_loss
-    yield row("N4_transacting_to_baseline", gained, gained >= least, least, seed=seed, support=n,
-              baseline=then.transacting)  # fmt: skip
+    yield row("N4_transacting_to_baseline", change, change >= least, least, seed=seed, support=n,
+              baseline=before.transacting)  # fmt: skip
     yield row("N4_attached_share", now.attached, now.attached == 1.0, 1.0, seed=seed, support=n)
     distance = now.attachable_distance
     yield row("N5_attachable_distance", distance, distance <= bounds.attachable_distance,
@@ -71,41 +71,41 @@ def non_regression(found: Figures, bounds: DownstreamWitness) -> Iterator[Row]:
               support=n)  # fmt: skip
 
 
-def effect_rows(found: Figures, bounds: DownstreamWitness) -> Iterator[Row]:
-    """S1, S2: fraud follows risky accounts and devices; not roles dealt anew."""
-    c = found.candidate
-    for name, kind in (("S1", "account"), ("S2", "device")):
-        ratio: Ratio = getattr(c.effects, kind)
-        asked: Effect = getattr(bounds, kind)
+def effect_rows(figures: Figures, bounds: DownstreamWitness) -> Iterator[Row]:
+    """S1, S2: fraud follows risky accounts and devices, and does not follow permuted roles."""
+    c = figures.candidate
+    for name, asset in (("S1", "account"), ("S2", "device")):
+        ratio: Ratio = getattr(c.effects, asset)
+        bound: Effect = getattr(bounds, asset)
         low, high = ratio.interval(bounds.confidence)
-        sound = low > asked.ci_low and ratio.value <= asked.most
+        sound = low > bound.ci_low and ratio.value <= bound.most
         yield row(
-            f"{name}_{kind}", ratio.value, sound and ratio.value >= asked.B, asked.B,
-            bound_plus=asked.Bplus, better=ratio.value >= asked.Bplus, seed=c.seed,
+            f"{name}_{asset}", ratio.value, sound and ratio.value >= bound.B, bound.B,
+            bound_plus=bound.Bplus, better=ratio.value >= bound.Bplus, seed=c.seed,
             support=ratio.support, interval=(low, high),
             known=ratio.support >= bounds.min_exposed_events,
             why=f"{ratio.support:g} of {bounds.min_exposed_events} exposed bad flows",
-            detectable=_number(ratio.detectable(bounds.confidence)), ci_low_above=asked.ci_low,
-            at_most=asked.most,
+            detectable=_number(ratio.detectable(bounds.confidence)), ci_low_above=bound.ci_low,
+            at_most=bound.most,
         )  # fmt: skip
-        yield holds_one(f"{name}_permuted", getattr(c, f"permuted_{kind}"), ratio,
+        yield holds_one(f"{name}_permuted", getattr(c, f"permuted_{asset}"), ratio,
                         bounds.control_confidence, seed=c.seed)  # fmt: skip
 
 
-def dose_rows(found: Figures, bounds: DownstreamWitness) -> Iterator[Row]:
-    """S1p, S2p: what propagation adds along ownership, and how it follows the dose."""
-    c = found.candidate
-    for name, kind in OWNER_EFFECTS:
+def dose_rows(figures: Figures, bounds: DownstreamWitness) -> Iterator[Row]:
+    """S1p, S2p: the effect of an owner's risk grows with the dose of propagation."""
+    c = figures.candidate
+    for name, effect in OWNER_EFFECTS:
         doses: list[Ratio] = [
-            getattr(arm.effects, kind) for arm in (found.dose_zero, found.dose_half, c)
+            getattr(arm.effects, effect) for arm in (figures.dose_zero, figures.dose_half, c)
         ]
         none, half, full = doses
         values = [_number(d.value) for d in doses]
-        # The effect to deny is full dose over none. What the two arms share cancels there, so
-        # the pair tells less than an arm alone can.
+        # The control must be able to detect full dose over none; the noise that both arms
+        # share cancels in that ratio, so its error is the relevant one.
         added = full.over(none)
         yield holds_one(f"{name}_at_dose_zero", none, added, bounds.control_confidence,
-                        seed=c.seed, told_by=added, doses=values)  # fmt: skip
+                        seed=c.seed, power_of=added, doses=values)  # fmt: skip
         steps = [half.over(none), full.over(half)]
         least = min(steps, key=lambda s: s.value)
         known = all(math.isfinite(s.value) for s in steps)
@@ -114,23 +114,23 @@ def dose_rows(found: Figures, bounds: DownstreamWitness) -> Iterator[Row]:
             seed=c.seed, support=least.support, interval=least.interval(bounds.confidence),
             doses=values,
         )  # fmt: skip
-        gain = full.over(getattr(found.baseline.effects, kind))
+        gain = full.over(getattr(figures.baseline.effects, effect))
         low, high = gain.interval(bounds.confidence)
-        alone = full.interval(bounds.confidence)
+        own = full.interval(bounds.confidence)
         yield row(
             f"{name}_over_baseline", gain.value,
-            gain.value >= bounds.owner_over_baseline and low > 1.0 and alone[0] > 1.0,
+            gain.value >= bounds.owner_over_baseline and low > 1.0 and own[0] > 1.0,
             bounds.owner_over_baseline, seed=c.seed, support=gain.support, counts_for="B+",
             interval=(low, high), known=gain.support >= bounds.min_exposed_events,
             why=f"{gain.support:g} of {bounds.min_exposed_events} exposed bad flows",
-            ratio=_number(full.value), ratio_interval=[_number(x) for x in alone],
+            ratio=_number(full.value), ratio_interval=[_number(x) for x in own],
             detectable=_number(gain.detectable(bounds.confidence)),
         )  # fmt: skip
 
 
-def model_rows(found: Figures, bounds: DownstreamWitness) -> Iterator[Row]:
-    """S5, S6: roles and degrees tell something, never everything."""
-    c = found.candidate
+def model_rows(figures: Figures, bounds: DownstreamWitness) -> Iterator[Row]:
+    """S5, S6: roles and degrees are informative, but do not determine the label."""
+    c = figures.candidate
     yield within("S5_role_model_auc", c.model.value, bounds.role_model, seed=c.seed,
                  support=c.model.support, interval=c.model.interval(bounds.confidence),
                  known=c.model.support >= bounds.min_exposed_events,
@@ -148,19 +148,19 @@ def model_rows(found: Figures, bounds: DownstreamWitness) -> Iterator[Row]:
               areas=areas)  # fmt: skip
 
 
-def endpoint_rows(found: Figures, bounds: DownstreamWitness) -> Iterator[Row]:
+def endpoint_rows(figures: Figures, bounds: DownstreamWitness) -> Iterator[Row]:
     """S7, S8, S9 and the rewired control."""
-    c = found.candidate
+    c = figures.candidate
     crowded = c.effects.crowded
     yield row("S7_crowded_endpoints", crowded.value, crowded.value <= bounds.crowded,
               bounds.crowded, seed=c.seed, support=crowded.support, counts_for="B+",
               interval=crowded.interval(bounds.confidence))  # fmt: skip
-    moved = found.rewired.effects.crowded.over(crowded)
+    moved = figures.rewired.effects.crowded.over(crowded)
     low, high = moved.interval(bounds.confidence)
     yield row("S7_moves_when_rewired", moved.value, not low <= 1.0 <= high, 1.0, seed=c.seed,
               support=moved.support, counts_for="B+", interval=(low, high),
-              rewired=_number(found.rewired.effects.crowded.value))  # fmt: skip
-    stays = found.rewired.effects.account.over(c.effects.account)
+              rewired=_number(figures.rewired.effects.crowded.value))  # fmt: skip
+    stays = figures.rewired.effects.account.over(c.effects.account)
     low, high = stays.interval(bounds.confidence)
     yield row("S1_stays_when_rewired", stays.value,
               abs(low - 1.0) <= bounds.unmoved and abs(high - 1.0) <= bounds.unmoved,
@@ -176,9 +176,9 @@ def endpoint_rows(found: Figures, bounds: DownstreamWitness) -> Iterator[Row]:
                  interval=c.again.interval(bounds.confidence))  # fmt: skip
 
 
-def leak_rows(found: Figures, bounds: DownstreamWitness) -> Iterator[Row]:
-    """The leakage guard as rows: a leak blocks B+."""
-    c = found.candidate
+def leak_rows(figures: Figures, bounds: DownstreamWitness) -> Iterator[Row]:
+    """One row for each leakage guard; a leak denies B+."""
+    c = figures.candidate
     for guard in c.leaks:
         value = guard.value if guard.value is not None else math.nan
         yield row(guard.guard_id, value, guard.holds, bounds.observable_leak, seed=c.seed,
@@ -186,14 +186,14 @@ def leak_rows(found: Figures, bounds: DownstreamWitness) -> Iterator[Row]:
     if not c.leaks:
         yield row(
             "label_leak", math.nan, False, bounds.observable_leak, seed=c.seed, support=0.0,
-            counts_for="B+", known=False, why="no observable table was looked at",
+            counts_for="B+", known=False, why="no observable table was examined",
         )  # fmt: skip
 
 
 def summary(rows: Sequence[Row], seed: int | None) -> tuple[Row, Row]:
     """The two binding rows of T10: `non_regression` (N) and `sensitivity` (everything else).
 
-    value: share of the metrics B asks for that pass; the details name what fails.
+    value: share of the metrics required for B that pass; the details name those that fail.
     """
     return (
         _summed("non_regression", [r for r in rows if r.metric_name.startswith("N")], seed),
@@ -202,25 +202,25 @@ def summary(rows: Sequence[Row], seed: int | None) -> tuple[Row, Row]:
 
 
 def _summed(metric: str, rows: Sequence[Row], seed: int | None) -> Row:
-    asked = [r for r in rows if r.details["counts_for"] == "B"]
-    failed = [r.metric_name for r in asked if not r.pass_B]
+    required = [r for r in rows if r.details["counts_for"] == "B"]
+    failed = [r.metric_name for r in required if not r.pass_B]
     short = [r.metric_name for r in rows if not r.pass_Bplus]
-    blind = [r.metric_name for r in rows if r.status == "INSUFFICIENT_EVIDENCE"]
-    good = bool(asked) and not failed
-    lacking = set(failed) <= set(blind)
+    unproven = [r.metric_name for r in rows if r.status == "INSUFFICIENT_EVIDENCE"]
+    good = bool(required) and not failed
+    lacking = set(failed) <= set(unproven)
     return Row(
-        TEST, metric, (len(asked) - len(failed)) / len(asked) if asked else None, 1.0, 1.0,
+        TEST, metric, (len(required) - len(failed)) / len(required) if required else None, 1.0, 1.0,
         good, good and not short, None, None, seed,
         "PASS" if good else "INSUFFICIENT_EVIDENCE" if lacking else "FAIL", OWNER,
         float(len(rows)),
-        {"failed_B": failed, "failed_Bplus": short, "insufficient": blind},
+        {"failed_B": failed, "failed_Bplus": short, "insufficient": unproven},
     )  # fmt: skip
 
 
-def _others(found: Figures) -> tuple[ArmFigures, ...]:
-    return found.baseline, found.dose_zero, found.dose_half, found.rewired
+def _others(figures: Figures) -> tuple[ArmFigures, ...]:
+    return figures.baseline, figures.dose_zero, figures.dose_half, figures.rewired
 
 
 def _number(value: float) -> float | None:
-    """Null for NaN and infinities, which JSON has no word for."""
+    """None for NaN and infinities, which JSON cannot express."""
     return value if math.isfinite(value) else None

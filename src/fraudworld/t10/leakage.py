@@ -1,6 +1,6 @@
-"""The leakage guard of 6B: does one observable column, or a small tree on one observable
-table, give the label away? (A public bank-made generator's label turned out to be one
-threshold on one amount.)
+"""Leakage guards of 6B: can one observable column, or a shallow tree on one table, predict fraud?
+
+A label that one observable column gives away teaches a model nothing about fraud.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from fraudworld.t10.sample import Sample
 
 Columns = dict[str, NDArray[Any]]
 MOST_FLOWS = 1_000_000
-"""Flows looked at: every k-th of a longer stream, its whole time kept."""
+"""Flows the guards sample at most: every k-th of a longer stream, over all its time."""
 
 TREE_DEPTH = 3
-LEAST_LEAF = 50
+MIN_LEAF = 50
 
 
-def flows_looked_at(sample: Sample) -> NDArray[np.bool_]:
-    """Which flows of a stream the guard looks at."""
+def sampled_flows(sample: Sample) -> NDArray[np.bool_]:
+    """Flags the flows that the guards sample."""
     flow = sample.first_flow + np.arange(sample.size)
     return np.asarray(flow % _step(sample.size) == 0)
 
@@ -38,11 +38,10 @@ def flows_looked_at(sample: Sample) -> NDArray[np.bool_]:
 def observable_tables(
     stream: StreamPlace, identity: Identity, flows: int
 ) -> Iterator[tuple[str, Columns]]:
-    """Raw columns of every observable table, a row per flow looked at, in order of time.
+    """Yields the columns of every observable table, one row a sampled flow, in time order.
 
-    Tables with several rows a flow (events, case steps) give how many rows it has, how long
-    they last, and how often each code occurs. A null is 0, as it is read; codes are positions
-    in their lists.
+    Tables with several rows a flow (events, case steps) yield the number of rows, the span of
+    every number, and the count of every code. Nulls are 0; codes are positions in their lists.
     """
     step = _step(flows)
     lists = _place_lists(stream, identity)
@@ -54,14 +53,15 @@ def observable_tables(
 
 
 def _step(flows: int) -> int:
+    """Sampling step that keeps at most MOST_FLOWS flows."""
     return -(-flows // MOST_FLOWS)
 
 
 def _place_lists(stream: StreamPlace, identity: Identity) -> dict[str, tuple[str, ...]]:
-    """Countries and currencies, which no list closes: those the stream's columns hold."""
+    """The codes that occur in columns without a closed list: countries and currencies."""
     import pyarrow.parquet as pq
 
-    found: dict[str, set[str]] = {}
+    occurring: dict[str, set[str]] = {}
     for table in DOWNSTREAM_TABLES:
         open_lists = [c for c in table.columns if c.codes and c.codes not in CODES]
         if table.visibility is not Visibility.OBSERVABLE or not open_lists:
@@ -72,15 +72,17 @@ def _place_lists(stream: StreamPlace, identity: Identity) -> dict[str, tuple[str
                 data = file.read(names)
             for column in open_lists:
                 for chunk in data[column.name].chunks:
-                    found.setdefault(str(column.codes), set()).update(chunk.dictionary.to_pylist())
-    return {name: tuple(sorted(words)) for name, words in found.items()}
+                    occurring.setdefault(str(column.codes), set()).update(
+                        chunk.dictionary.to_pylist()
+                    )
+    return {name: tuple(sorted(words)) for name, words in occurring.items()}
 
 
 def _sampled(
     stream: StreamPlace, identity: Identity, table: Table, name: str,
     lists: Mapping[str, tuple[str, ...]], step: int,
 ) -> NDArray[Any]:  # fmt: skip
-    """A column of the rows whose flow is a multiple of `step`."""
+    """Reads a column for the rows whose flow id is a multiple of `step`."""
     key = table.key[0]
     codes = {c.name: CODES.get(c.codes) or lists[c.codes] for c in table.columns if c.codes}
     pieces = []
@@ -94,23 +96,26 @@ def _per_flow(
     stream: StreamPlace, identity: Identity, table: Table, lists: Mapping[str, tuple[str, ...]],
     flow: NDArray[np.int64], step: int,
 ) -> Columns:  # fmt: skip
-    found = {c.name: _sampled(stream, identity, table, c.name, lists, step) for c in table.columns}
+    """Columns of one table with one row a sampled flow; `flow` holds the sampled ids."""
+    columns = {
+        c.name: _sampled(stream, identity, table, c.name, lists, step) for c in table.columns
+    }
     if len(table.key) == 1:
-        return {n: v for n, v in found.items() if n != table.key[0]}
-    at = np.searchsorted(flow, found.pop(table.key[0]))
-    counts = np.bincount(at, minlength=flow.size)
+        return {n: v for n, v in columns.items() if n != table.key[0]}
+    row = np.searchsorted(flow, columns.pop(table.key[0]))
+    counts = np.bincount(row, minlength=flow.size)
     out: Columns = {"rows": counts}
     ends = np.cumsum(counts)
     for column in table.columns:
-        values = found.get(column.name)
+        values = columns.get(column.name)
         if values is None or column.name == table.key[1]:
             continue
         if column.kind is Kind.CODE:
             for code in np.unique(values):
                 name = f"{column.name}_{CODES[str(column.codes)][code]}"
-                out[name] = np.bincount(at[values == code], minlength=flow.size)
+                out[name] = np.bincount(row[values == code], minlength=flow.size)
         elif counts.any():
-            # Rows of a flow lie together, first to last.
+            # The rows of a flow are adjacent and in time order.
             first, last = values[np.maximum(ends - counts, 0) % values.size], values[ends - 1]
             out[f"{column.name}_span"] = np.where(counts > 0, last - first, -1)
     return out
@@ -119,18 +124,21 @@ def _per_flow(
 def label_leak(
     tables: Iterator[tuple[str, Columns]], bad: NDArray[np.bool_], bound: float
 ) -> Iterator[Guard]:
-    """Guards over columns and over trees; `bad` is the label of every flow looked at.
+    """Yields the guard over columns and the guard over trees.
 
-    A column's AUC is that of its raw value in the direction that tells most, and codes are
-    ranked by their fraud rate. A tree of depth 3 learns on the first 70 % of time and is
-    scored on the rest. No evidence (one class alone) does not hold.
+    A column's AUC is that of its raw value in the better direction; codes are ranked by their
+    fraud rate in the training part. A tree of depth TREE_DEPTH trains on the first 70 % of
+    time and is scored on the rest. A guard without evidence (a single class) does not hold.
+
+    tables: as `observable_tables` yields them; bad: (n,) labels of the sampled flows; bound:
+    largest AUC that holds.
     """
     columns: dict[str, float] = {}
     trees: dict[str, float] = {}
     split = round(TRAIN_SHARE * bad.size)
-    for name, found in tables:
+    for name, raw in tables:
         coded = {c.name for c in DOWNSTREAM_BY_NAME[name].columns if c.kind is Kind.CODE}
-        ranked = {n: ranked_codes(v, bad, split) if n in coded else v for n, v in found.items()}
+        ranked = {n: ranked_codes(v, bad, split) if n in coded else v for n, v in raw.items()}
         for column, values in ranked.items():
             columns[f"{name}.{column}"] = _area(values, bad)
         trees[name] = tree_area(np.stack(list(ranked.values()), axis=1), bad, split)
@@ -147,7 +155,7 @@ def label_leak(
 def ranked_codes(
     codes: NDArray[np.integer], bad: NDArray[np.bool_], split: int
 ) -> NDArray[np.int64]:
-    """Codes as ranks of their fraud rate in the training part."""
+    """Replaces codes by the rank of their fraud rate in the training part."""
     size = int(codes.max(initial=0)) + 1
     hits = np.bincount(codes[:split][bad[:split]], minlength=size)
     rate = hits / np.maximum(np.bincount(codes[:split], minlength=size), 1)
@@ -155,19 +163,20 @@ def ranked_codes(
 
 
 def _area(values: NDArray[Any], bad: NDArray[np.bool_]) -> float:
-    found = area(values, bad, np.zeros(bad.size, np.int8)).value
-    return max(found, 1.0 - found)
+    """AUC of the values in the better direction."""
+    auc = area(values, bad, np.zeros(bad.size, np.int8)).value
+    return max(auc, 1.0 - auc)
 
 
 def tree_area(columns: NDArray[Any], bad: NDArray[np.bool_], split: int) -> float:
-    """Test AUC of a depth-3 tree on these columns; NaN where the split lacks a class."""
+    """Test AUC of a shallow tree on these columns; NaN where either part has a single class."""
     from sklearn.tree import DecisionTreeClassifier
 
     sides = (bad[:split], bad[split:])
     if not all(s.any() and not s.all() for s in sides):
         return NAN
     tree = DecisionTreeClassifier(
-        max_depth=TREE_DEPTH, min_samples_leaf=LEAST_LEAF, class_weight="balanced", random_state=0
+        max_depth=TREE_DEPTH, min_samples_leaf=MIN_LEAF, class_weight="balanced", random_state=0
     )
     tree.fit(columns[:split], bad[:split])
     score = tree.predict_proba(columns[split:])[:, 1]

@@ -1,4 +1,4 @@
-"""What a learner makes of roles and degrees: S5 and S6."""
+"""S5 and S6: how well roles and degrees predict fraud, together and one by one."""
 
 from __future__ import annotations
 
@@ -13,55 +13,56 @@ from fraudworld.t10.sample import Sample
 
 I64 = NDArray[np.int64]
 TRAIN_SHARE = 0.7
-"""The first part of time trains, the rest is scored."""
+"""Share of the stream, in time order, that trains a model; the rest tests it."""
 
-KINDS = ("party", "account", "device", "ip", "merchant")
+ENTITIES = ("party", "account", "device", "ip", "merchant")
 
 
 @dataclass(frozen=True)
 class Feature:
-    """A small code per flow; a code list is unordered where `categories` says so."""
+    """One feature of every flow."""
 
-    codes: NDArray[np.uint8]
+    codes: NDArray[np.uint8]  # (n,) 0 … size − 1
     size: int
-    categories: bool
+    categories: bool  # codes have no order
 
 
 def role_features(sample: Sample) -> dict[str, Feature]:
-    """Family of the five entities of a flow, one more code where there is none, and degrees.
+    """Role family of the five entities of a flow, and degrees in the world's graph.
 
-    Degrees are floor(log2(1 + degree)): a learner sees their order, not their last digit.
+    A missing entity has a code of its own. Degrees are binned as floor(log2(1 + degree)), so
+    that a model cannot recognise single entities by an exact degree.
     """
     flows, world = sample.flows, sample.world
-    found: dict[str, Feature] = {}
-    for kind in KINDS:
-        at = getattr(flows, kind)
-        family = getattr(world, kind).family
-        none = int(family.max(initial=0)) + 1
-        found[f"{kind}_role"] = Feature(
-            np.where(at >= 0, family[at], none).astype(np.uint8), none + 1, True
+    features: dict[str, Feature] = {}
+    for entity in ENTITIES:
+        position = getattr(flows, entity)
+        family = getattr(world, entity).family
+        missing = int(family.max(initial=0)) + 1
+        features[f"{entity}_role"] = Feature(
+            np.where(position >= 0, family[position], missing).astype(np.uint8), missing + 1, True
         )
-    of = {"ip_devices": flows.ip, "device_ips": flows.device, "device_users": flows.device,
+    positions = {"ip_devices": flows.ip, "device_ips": flows.device, "device_users": flows.device,
           "account_instruments": flows.account}  # fmt: skip
     for name, degree in world.degrees.items():
-        at = of.get(name, flows.party)
+        position = positions.get(name, flows.party)
         binned = np.log2(1.0 + degree).astype(np.uint8)
-        codes = np.where(at >= 0, binned[at], 0).astype(np.uint8)
-        found[f"{name}_degree"] = Feature(codes, int(codes.max(initial=0)) + 1, False)
-    return found
+        codes = np.where(position >= 0, binned[position], 0).astype(np.uint8)
+        features[f"{name}_degree"] = Feature(codes, int(codes.max(initial=0)) + 1, False)
+    return features
 
 
 def logistic_area(sample: Sample) -> Share:
     """S5: test AUC of a logistic regression on roles and degrees alone.
 
-    The first 70 % of the stream trains. Flows with the same features are one weighted row, so
-    the fit is that of all flows. NaN where one side of the split has a single class.
+    Flows with equal features are one weighted row, so the fit is exactly that of all flows.
+    NaN where the training or the test part has a single class.
     """
     from sklearn.linear_model import LogisticRegression
 
     features, bad = list(role_features(sample).values()), sample.flows.bad
     split = round(TRAIN_SHARE * sample.size)
-    if not (_both(bad[:split]) and _both(bad[split:])):
+    if not (_has_two_classes(bad[:split]) and _has_two_classes(bad[split:])):
         return Share(NAN, NAN, float(bad[split:].sum()))
     key = np.zeros(sample.size, np.int64)
     for feature in features:
@@ -80,7 +81,7 @@ def logistic_area(sample: Sample) -> Share:
 
 
 def _design(patterns: I64, features: list[Feature]) -> NDArray[np.float64]:
-    """Columns of the distinct patterns: indicators of categories, degrees scaled to 0 … 1."""
+    """Design matrix of the distinct patterns: indicators of categories, degrees in 0 … 1."""
     columns, rest = [], patterns.copy()
     for feature in reversed(features):
         rest, code = np.divmod(rest, feature.size)
@@ -91,24 +92,24 @@ def _design(patterns: I64, features: list[Feature]) -> NDArray[np.float64]:
     return np.stack(columns, axis=1).astype(np.float64)
 
 
-def _both(bad: NDArray[np.bool_]) -> bool:
+def _has_two_classes(bad: NDArray[np.bool_]) -> bool:
     return bool(bad.any() and not bad.all())
 
 
 def single_areas(sample: Sample) -> dict[str, float]:
-    """S6: AUC of every feature by itself, in the direction that tells most.
+    """S6: AUC of every single feature, in the better direction.
 
-    Roles, degrees, and what a flow shows: amount, hour, weekday, channel, whether it has an
-    endpoint. Categories are ranked by their own fraud rate, which flatters them a little.
+    Features are roles, degrees, amount, hour, weekday, channel and whether the flow has an
+    endpoint. Categories are ranked by their own fraud rate, which biases their AUC upwards.
     """
     flows = sample.flows
     hour = (flows.ts // 3_600_000 % 24).astype(np.uint8)
     day = (flows.ts // 86_400_000 % 7).astype(np.uint8)
-    found = {
+    areas = {
         name: single_area(f.codes, flows.bad, categories=f.categories)
         for name, f in role_features(sample).items()
     }
-    return found | {
+    return areas | {
         "amount": single_area(flows.cents, flows.bad, categories=False),
         "hour": single_area(hour, flows.bad, categories=True),
         "weekday": single_area(day, flows.bad, categories=True),
@@ -120,7 +121,7 @@ def single_areas(sample: Sample) -> dict[str, float]:
 
 
 def single_area(codes: NDArray[np.integer], bad: NDArray[np.bool_], *, categories: bool) -> float:
-    """AUC of one column of whole numbers from 0, at least .5."""
+    """AUC of one column of integers from 0, in the better direction (at least 0.5)."""
     size = int(codes.max(initial=0)) + 1
     positive = np.bincount(codes[bad], minlength=size).astype(np.float64)
     negative = np.bincount(codes[~bad], minlength=size).astype(np.float64)

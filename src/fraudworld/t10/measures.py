@@ -1,4 +1,4 @@
-"""T10, measured: every arm is read, told in figures and let go; then the rows."""
+"""Measures the arms of T10: reads one at a time, keeps its figures, then judges them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from fraudworld.t10.figures import (
     candidate_figures,
 )
 from fraudworld.t10.judge import judge
-from fraudworld.t10.leakage import flows_looked_at, label_leak, observable_tables
+from fraudworld.t10.leakage import label_leak, observable_tables, sampled_flows
 from fraudworld.t10.sample import load
 
 
@@ -51,10 +51,10 @@ class Places(Protocol):
 
 
 def measure(arms: Places, bounds: DownstreamWitness) -> tuple[Row, ...]:
-    """Every row of T10 for the arms of one seed.
+    """Computes every row of T10 for the arms of one seed.
 
-    Raises InputError where an arm's run or stream cannot be read (`sample.load`). Holds one
-    arm at a time: about 35 bytes a flow and 60 a party.
+    Holds one arm in memory at a time: about 35 bytes a flow and 60 a party. Raises InputError
+    where a run or stream cannot be read (`sample.load`).
     """
     return judge(
         Figures(
@@ -66,31 +66,31 @@ def measure(arms: Places, bounds: DownstreamWitness) -> tuple[Row, ...]:
 
 
 def of_arm(place: Place) -> ArmFigures:
-    """Figures of an arm that is not the candidate."""
+    """Computes the figures of an arm other than the candidate."""
     return arm_figures(load(place.name, place.run, StreamPlace.below(place.stream).layer))
 
 
 def of_candidate(place: Place, bounds: DownstreamWitness) -> CandidateFigures:
-    """Figures of the candidate, its SQL checks and its leakage guard included."""
+    """Computes the figures of the candidate, with its SQL checks and leakage guards."""
     stream = StreamPlace.below(place.stream)
-    violations = checked(place.run, stream)
+    violations = count_violations(place.run, stream)
     sample = load(place.name, place.run, stream.layer)
-    looked_at = flows_looked_at(sample)
+    sampled = sampled_flows(sample)
     identity = read_receipt(RunPlace(place.run)).identity
     leaks = tuple(
         label_leak(
             observable_tables(stream, identity, sample.size),
-            sample.flows.bad[looked_at],
+            sample.flows.bad[sampled],
             bounds.observable_leak,
         )
     )
     return candidate_figures(sample, violations, leaks)
 
 
-def checked(run: Path, stream: StreamPlace) -> Mapping[str, int]:
-    """N1: violations of every SQL check of a stream, over its files and the run's."""
+def count_violations(run: Path, stream: StreamPlace) -> Mapping[str, int]:
+    """N1: violations of every SQL check over the files of a stream and its run."""
     sealed = Sealed(run, read_receipt(RunPlace(run)).identity)
     return {
-        found["check"]: found["violations"]
-        for found in run_checks(sealed, stream, observable=False)
+        result["check"]: result["violations"]
+        for result in run_checks(sealed, stream, observable=False)
     }

@@ -1,4 +1,4 @@
-"""Rows of T10: a figure, its bounds, what it counts for."""
+"""Builds the rows of T10: a value, its bounds and the grade that requires it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,17 @@ def row(
     bound_plus: float | None = None, better: bool | None = None, counts_for: Grade = "B",
     interval: Interval = None, known: bool = True, why: str = "", **details: Any,
 ) -> Row:  # fmt: skip
-    """One metric. counts_for B+ leaves pass_B to whether there is evidence at all.
+    """Builds the row of one metric.
 
-    bound: the B threshold; bound_plus: that of B+, the same if left out, with `better` its
-    verdict. A value that is no number, or `known=False`, is no evidence and passes nothing;
-    `why` says what was lacking.
+    Parameters
+    ----------
+    holds : whether the value meets `bound`, the threshold of grade B
+    bound_plus, better : the threshold of B+ and whether it is met; by default those of B
+    counts_for : the lowest grade that requires the metric; one that only B+ requires passes
+        for B whenever it is known
+    known : whether there is enough evidence; an unknown or non-finite value passes for no
+        grade, and `why` names what was lacking
+    details : further figures of the row, as JSON values
     """
     known = known and math.isfinite(value)
     status: Status = "PASS" if holds else "FAIL"
@@ -45,7 +51,7 @@ def within(
     metric: str, value: float, bounds: Range, *, seed: int | None, support: float,
     counts_for: Grade = "B", interval: Interval = None, known: bool = True, **details: Any,
 ) -> Row:  # fmt: skip
-    """A metric that must lie in a range; the threshold shown is the nearer end."""
+    """Builds the row of a metric that must lie in a range; its threshold is the nearer end."""
     nearer = bounds.low if abs(value - bounds.low) <= abs(value - bounds.high) else bounds.high
     return row(
         metric, value, bounds.holds(value), nearer, seed=seed, support=support,
@@ -56,23 +62,23 @@ def within(
 
 def holds_one(
     metric: str, control: Ratio, effect: Ratio, confidence: float, *, seed: int | None,
-    told_by: Ratio | None = None, counts_for: Grade = "B", **details: Any,
+    power_of: Ratio | None = None, counts_for: Grade = "B", **details: Any,
 ) -> Row:  # fmt: skip
-    """A control: its interval contains 1, and the effect it denies could have been told.
+    """Builds the row of a negative control: a ratio whose interval must contain 1.
 
-    effect: what the candidate shows and the control should not; the control's own error, or
-    that of `told_by`, must be small enough to tell it. Arms that could not tell as much are
-    no evidence, however wide the control's interval.
+    effect: what the candidate shows and the control must not. The standard error of the
+    control, or of `power_of`, must be small enough to detect an effect of that size: a control
+    without power is no evidence (docs/decisions/0011-power-of-the-dose-control.md).
     """
     low, high = control.interval(confidence)
-    able = [r.detectable(confidence) for r in (control, told_by) if r is not None]
-    least = min((d for d in able if math.isfinite(d)), default=math.nan)
-    denied = effect.value
-    size = min(denied, 1 / denied) if denied > 0 else math.nan
+    powers = [r.detectable(confidence) for r in (control, power_of) if r is not None]
+    least = min((d for d in powers if math.isfinite(d)), default=math.nan)
+    excluded = effect.value
+    size = min(excluded, 1 / excluded) if excluded > 0 else math.nan
     return row(
         metric, control.value, low <= 1.0 <= high, 1.0, seed=seed, support=control.support,
         counts_for=counts_for, interval=(low, high), known=1 / least >= size,
-        why=f"its arms tell ratios from {least:.3g} on; the effect it should deny is {denied:.3g}",
+        why=f"detects ratios from {least:.3g}; the effect to exclude is {excluded:.3g}",
         detectable=_finite(least), confidence=confidence, **details,
     )  # fmt: skip
 

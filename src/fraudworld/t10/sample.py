@@ -1,7 +1,7 @@
-"""What the witness looks at: one stream beside its world, as arrays.
+"""One arm of T10 as arrays: a stream and the world it was generated over.
 
-Read from published tables alone. Positions are 0-based (published id − 1), −1 where a flow
-has none. About 35 bytes a flow: twenty million flows take 0.7 GB.
+Read from published tables only. Positions are 0-based (published id − 1), −1 where a flow has
+no such entity. About 35 bytes a flow: twenty million flows take 0.7 GB.
 """
 
 from __future__ import annotations
@@ -37,34 +37,34 @@ LEGIT = CODES["truth_label"].index("LEGIT")
 
 @dataclass(frozen=True)
 class Flows:
-    """Flows in order of time, one entry each."""
+    """Columns of the flows, (n,) each, in time order."""
 
     bad: Bools  # labelled FRAUD or ABUSE
-    cause: U8
-    subtype: U8
+    cause: U8  # code of contracts.transactions `cause`
+    subtype: U8  # code of `truth_subtype`
     ts: I64  # ms since 1970 UTC
     session: I64
-    party: I32
+    party: I32  # positions from here to `ip`
     account: I32
     merchant: I32
     device: I32
     ip: I32
-    channel: U8
+    channel: U8  # code of `channel_group`
     cents: I32  # US cents
 
 
 @dataclass(frozen=True)
 class Roles:
-    """Posture of one kind of entity."""
+    """Fraud roles of one type of entity, (entities,) each."""
 
-    family: U8  # canonical, by the policy's list
-    risky: Bools  # family not clean
+    family: U8  # code of the canonical family, in the order of the policy
+    risky: Bools  # the family is not the clean one
     tier: U8
 
 
 @dataclass(frozen=True)
 class World:
-    """Entities of the run the flows were made over; degrees are links in the world's graph."""
+    """Entities of the run, (entities,) each, and their degrees in its graph."""
 
     party: Roles
     account: Roles
@@ -74,7 +74,7 @@ class World:
     party_type: U8
     region: U8
     segment: U8
-    attachable: Bools  # parties with a payable account and a device at hand
+    attachable: Bools  # parties with an account that can pay and a device that can be used
     account_owner: I32
     account_type: U8
     device_owner: I32  # −1: terminal
@@ -100,15 +100,15 @@ class Sample:
 
     @property
     def posture(self) -> Bools:
-        """Flows whose label a posture rule gave: fraud by construction of a role."""
+        """Flags flows whose label is caused by a posture rule."""
         return np.asarray(self.flows.cause == POSTURE)
 
 
 def load(name: str, run: Path, layer: Path) -> Sample:
-    """Read one arm: a published run, and the layer folder (`data/layer3/6B`) of its stream.
+    """Reads one arm: a published run, and the layer folder (`data/layer3/6B`) of its stream.
 
-    Raises InputError `6B.S5.WITNESS_INPUT_INVALID` for a stream of another run or without
-    truth; whatever reading a table raises where one is missing or damaged.
+    Raises InputError `6B.S5.WITNESS_INPUT_INVALID` for a stream of another run or without truth
+    tables, and the errors of the table reader for a missing or damaged table.
     """
     place = RunPlace(run)
     identity = read_receipt(place).identity
@@ -122,9 +122,9 @@ def load(name: str, run: Path, layer: Path) -> Sample:
     if missing:
         raise InputError(
             "6B.S5.WITNESS_INPUT_INVALID",
-            f"arm {name}: no {missing[0]} of run {run.name} is here",
+            f"arm {name}: the stream has no {missing[0]} of run {run.name}",
             where=str(layer),
-            remedy="name a stream made over this run, with its truth",
+            remedy="name a stream generated over this run, with its truth tables",
         )
     flows = _flows(stream, identity)
     first = next(_flow_ids(stream, identity))
@@ -132,7 +132,7 @@ def load(name: str, run: Path, layer: Path) -> Sample:
 
 
 def _flow_ids(stream: StreamPlace, identity: Identity) -> Iterator[int]:
-    """First flow of every row group."""
+    """Yields the first flow id of every row group."""
     table = DOWNSTREAM_BY_NAME["s1_arrival_entities_6B"]
     for path in parts(stream.dataset(table.name, identity)):
         for block in blocks(path, table, ["flow_id"], {}):
@@ -140,6 +140,8 @@ def _flow_ids(stream: StreamPlace, identity: Identity) -> Iterator[int]:
 
 
 def _flows(stream: StreamPlace, identity: Identity) -> Flows:
+    """Reads the columns of the flows from the arrival, anchor and truth tables."""
+
     def column(table: str, name: str, dtype: type[np.generic], offset: int = 0) -> NDArray[Any]:
         contract = DOWNSTREAM_BY_NAME[table]
         return _narrow(stream.dataset(table, identity), contract, name, dtype, offset)
@@ -167,7 +169,7 @@ def _flows(stream: StreamPlace, identity: Identity) -> Flows:
             "6B.S5.WITNESS_INPUT_INVALID",
             "the stream's tables differ in length or hold no flow",
             where=str(stream.layer),
-            remedy="judge a stream as it was published",
+            remedy="generate the stream again: it is incomplete",
         )
     return flows
 
@@ -175,7 +177,7 @@ def _flows(stream: StreamPlace, identity: Identity) -> Flows:
 def _narrow(
     folder: Path, table: Table, name: str, dtype: type[np.generic], offset: int
 ) -> NDArray[Any]:
-    """One column in a narrow type, a row group at a time."""
+    """Reads one column into a narrow dtype, a row group at a time."""
     codes = {c.name: CODES[c.codes] for c in table.columns if c.codes in CODES}
     return np.concatenate(
         [
@@ -187,7 +189,7 @@ def _narrow(
 
 
 def load_world(place: RunPlace, pack: PolicyPack, identity: Identity) -> World:
-    """Read the entities of a run."""
+    """Reads the entities of a run."""
 
     def read(name: str, *columns: str) -> dict[str, Any]:
         table = BY_NAME[name]
@@ -197,16 +199,16 @@ def load_world(place: RunPlace, pack: PolicyPack, identity: Identity) -> World:
         return dict(read_columns(place.dataset(name, identity), table, columns, codes))
 
     def roles(entity: str) -> Roles:
-        # The family is mapped from the raw role: an unmapped baseline has the same roles.
-        found = read(f"s5_{entity}_fraud_roles_6A", "raw_role", "risk_tier")
+        # Mapped from the raw role, because a baseline may publish roles without a family.
+        columns = read(f"s5_{entity}_fraud_roles_6A", "raw_role", "risk_tier")
         law = pack.fraud_role_taxonomy.entities[entity]
         families = pack.codes(f"{entity}_family")
         of_raw = np.array(
             [families.index(law.mapping[raw]) for raw in pack.codes(f"{entity}_raw_role")],
             np.uint8,
         )
-        family = of_raw[found["raw_role"]]
-        return Roles(family, family != families.index(law.clean_family), found["risk_tier"])
+        family = of_raw[columns["raw_role"]]
+        return Roles(family, family != families.index(law.clean_family), columns["risk_tier"])
 
     people = read("s1_party_base_6A", "party_type", "region_id", "segment_id")
     accounts = read("s2_account_base_6A", "owner_party_id", "account_type")
@@ -216,10 +218,10 @@ def load_world(place: RunPlace, pack: PolicyPack, identity: Identity) -> World:
     device_owner = (devices["primary_party_id"] - 1).astype(np.int32)
     parties = people["party_type"].size
     users = read("s4_device_links_6A", "device_id", "party_id")
-    held = users["party_id"] > 0
-    user, used = users["party_id"][held] - 1, users["device_id"][held] - 1
-    del users, held
-    handy = _weights(pack, "device_type", pack.attachment.device_use)[devices["device_type"]] > 0
+    has_party = users["party_id"] > 0
+    user, used = users["party_id"][has_party] - 1, users["device_id"][has_party] - 1
+    del users, has_party
+    usable = _weights(pack, "device_type", pack.attachment.device_use)[devices["device_type"]] > 0
     degrees = {
         "party_accounts": _count(owner, parties),
         "party_devices": _count(user, parties),
@@ -228,19 +230,19 @@ def load_world(place: RunPlace, pack: PolicyPack, identity: Identity) -> World:
             read("s3_instrument_base_6A", "account_id")["account_id"] - 1, owner.size
         ),
     }
-    payable = _weights(pack, "account_type", pack.attachment.account_use)[accounts["account_type"]]
-    pays = (payable > 0) & (degrees["account_instruments"] > 0)
-    can = (_count(owner[pays], parties) > 0) & (_count(user[handy[used]], parties) > 0)
+    can_pay = _weights(pack, "account_type", pack.attachment.account_use)[accounts["account_type"]]
+    pays = (can_pay > 0) & (degrees["account_instruments"] > 0)
+    attachable = (_count(owner[pays], parties) > 0) & (_count(user[usable[used]], parties) > 0)
     del user, used
     links = read("s4_ip_links_6A", "ip_id", "device_id")
-    seen = links["device_id"] > 0
-    degrees["ip_devices"] = _count(links["ip_id"][seen] - 1, ips)
-    degrees["device_ips"] = _count(links["device_id"][seen] - 1, device_owner.size)
-    del links, seen
+    has_device = links["device_id"] > 0
+    degrees["ip_devices"] = _count(links["ip_id"][has_device] - 1, ips)
+    degrees["device_ips"] = _count(links["device_id"][has_device] - 1, device_owner.size)
+    del links, has_device
     return World(
         roles("party"), roles("account"), roles("device"), roles("ip"), roles("merchant"),
         people["party_type"], people["region_id"], people["segment_id"],
-        can, owner, accounts["account_type"], device_owner, degrees,
+        attachable, owner, accounts["account_type"], device_owner, degrees,
     )  # fmt: skip
 
 
@@ -253,12 +255,12 @@ def _count(position: NDArray[np.integer], n: int) -> I32:
 
 
 def permuted(sample: Sample, draw: int = 0) -> Sample:
-    """The same flows against roles dealt anew within (party type, region, tier).
+    """The same flows with the roles permuted: a negative control.
 
-    Every kind of entity by itself: parties by their own type and region, accounts and
-    devices by their owner's, endpoints and merchants (which have no owner of a type) within
-    their tier. What then remains of an effect is not one of the roles. Another `draw` deals
-    otherwise.
+    Roles are permuted within each entity type: of parties within (party type, region, tier),
+    of accounts and devices within those of their owner, of endpoints and merchants within
+    their tier. An effect that remains is not an effect of the roles. `draw` numbers the
+    permutations.
     """
     world = sample.world
     place = world.party_type.astype(np.int64) * 256 + world.region
@@ -269,17 +271,17 @@ def permuted(sample: Sample, draw: int = 0) -> Sample:
         "ip": np.zeros(world.ip.tier.size, np.int64),
         "merchant": np.zeros(world.merchant.tier.size, np.int64),
     }
-    dealt: dict[str, Any] = {}
-    for number, (kind, group) in enumerate(owners.items()):
-        roles: Roles = getattr(world, kind)
+    shuffled: dict[str, Any] = {}
+    for number, (entity, group) in enumerate(owners.items()):
+        roles: Roles = getattr(world, entity)
         random = np.random.Generator(np.random.Philox(key=[sample.seed, draw * 8 + number]))
         order = _shuffled(group.astype(np.int64) * 256 + roles.tier, random)
-        dealt[kind] = Roles(roles.family[order], roles.risky[order], roles.tier)
-    return replace(sample, name="permuted", world=replace(world, **dealt))
+        shuffled[entity] = Roles(roles.family[order], roles.risky[order], roles.tier)
+    return replace(sample, name="permuted", world=replace(world, **shuffled))
 
 
 def _shuffled(group: I64, random: np.random.Generator) -> I64:
-    """A permutation that keeps every position inside its group."""
+    """A random permutation of positions within their groups."""
     noise = random.random(group.size)
     target = np.argsort(group, kind="stable")
     source = np.lexsort((noise, group))

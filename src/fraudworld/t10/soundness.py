@@ -1,4 +1,7 @@
-"""Is the stream a stream? N2 to N6 of one arm (page 5, section 2); N1 is SQL over its files."""
+"""Metrics N2 to N6 of one arm: is its stream sound? N1 is SQL over its files.
+
+docs/witness.md defines the metrics.
+"""
 
 from __future__ import annotations
 
@@ -17,20 +20,20 @@ IN_CAMPAIGN = [CODES["cause"].index(word) for word in ("CAMPAIGN", "COLLATERAL")
 
 @dataclass(frozen=True)
 class Soundness:
-    """Figures of one arm that say whether it can be compared at all."""
+    """Figures that decide whether an arm can be compared with the others."""
 
     flows: int
-    arrivals: str  # digest of moments, merchants and channels: arms must share it
+    arrivals: str  # SHA-256 of times, merchants and channels; equal in all arms
     prevalence: Share  # N2
     campaign_flows: dict[str, int]  # N3: flows by campaign type
-    transacting: float  # N4: attachable parties / parties
-    attached: float  # N4: flows whose party and account are known and belong together
-    attachable_distance: float  # N5: total variation, attachable to all
-    cap_breaches: int  # N6
+    transacting: float  # N4: share of parties that can transact
+    attached: float  # N4: share of flows whose account belongs to their party
+    attachable_distance: float  # N5: total variation between parties that can transact and all
+    cap_breaches: int  # N6: (party, product) pairs above their cap
 
 
 def soundness(sample: Sample) -> Soundness:
-    """N2 to N6 of one arm."""
+    """Computes N2 to N6 of one arm."""
     flows, world = sample.flows, sample.world
     inside = np.isin(flows.cause, IN_CAMPAIGN)
     by_type = np.bincount(flows.subtype[inside], minlength=len(CODES["truth_subtype"]))
@@ -49,14 +52,14 @@ def soundness(sample: Sample) -> Soundness:
 
 
 def _arrivals(sample: Sample) -> str:
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for column in (sample.flows.ts, sample.flows.merchant, sample.flows.channel):
-        found.update(np.ascontiguousarray(column).data)
-    return found.hexdigest()
+        digest.update(np.ascontiguousarray(column).data)
+    return digest.hexdigest()
 
 
 def _distance(sample: Sample) -> float:
-    """N5: are those who can transact like everyone, over type × region × segment?"""
+    """N5: distance of the parties that can transact from all, over type × region × segment."""
     world = sample.world
     regions, segments = (len(sample.pack.codes(c)) for c in ("region", "segment"))
     cell = (world.party_type.astype(np.int64) * regions + world.region) * segments + world.segment
@@ -65,9 +68,9 @@ def _distance(sample: Sample) -> float:
 
 
 def cap_breaches(sample: Sample) -> int:
-    """N6: (party, product) pairs above K_max where one of the accounts made a flow.
+    """N6: (party, product) pairs above the cap of the product with at least one flow.
 
-    A product without a rule has K_max 0: whoever holds it breaks it.
+    A product without a rule has cap 0, so every account of it is a breach.
     """
     world, products = sample.world, sample.pack.codes("account_type")
     rules = sample.pack.account_per_party_priors.counts
@@ -80,6 +83,6 @@ def cap_breaches(sample: Sample) -> int:
 
 
 def _over(pair: NDArray[np.int64], caps: NDArray[np.int64], products: int) -> NDArray[np.bool_]:
-    """Accounts whose (party, product) holds more than the product's cap."""
+    """Flags accounts whose (party, product) pair exceeds the product's cap."""
     held = np.bincount(pair)
     return np.asarray(held[pair] > caps[pair % products])

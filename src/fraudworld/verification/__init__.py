@@ -1,9 +1,8 @@
-"""Verification: what a run claims, worked out again from its bytes, trusting nothing else.
+"""Verification: recomputes every claim of a run from its bytes.
 
-Checks are plain functions that yield findings, in the visible list CHECKS: bytes first, then
-who the run is, what its tables say of each other, its randomness, its inputs, its verdict.
-A group is only entered while everything before it holds: a wrong byte is named as such, and
-not as the hundred laws it breaks.
+Checks are plain functions that yield findings, in the list CHECKS: bytes first, then identity,
+tables, laws, randomness, inputs, verdict and attestation. A group runs only while all earlier ones
+hold, so that a wrong byte is reported as such and not as the hundred laws it breaks.
 """
 
 from fraudworld.verification.attest import attested

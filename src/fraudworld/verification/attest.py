@@ -1,4 +1,4 @@
-"""Writing an attestation anew, signed by a key of the user's."""
+"""Writes an attestation, signed with the user's key."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from fraudworld.verification.certificate import is_certificate
 
 
 def attested(place: Path, key: Path | None, out: Path | None = None) -> Path:
-    """Write the attestation of a run, or of a runs root's certificate, into `out`.
+    """Writes the attestation of a run, or of a runs root's certificate; returns its path.
 
-    key: a PEM file with the private key that signs it, if any. out: by default the place the
-    run or certificate keeps its own. Returns where. The caller has verified what is attested.
+    key: PEM file of the private key that signs it, if any. out: by default the path of the run's
+    or certificate's own attestation. The caller has verified the run before.
     Raises InputError `6A.CLI.KEY_INVALID`, `6A.CLI.EXTRA_MISSING`, `6A.S0.IO_WRITE_FAILED`.
     """
     if is_certificate(place):

@@ -1,4 +1,4 @@
-"""A certificate: that its runs are what it says, and that its attestation is about them."""
+"""Verification of a certificate: its runs, and its attestation."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from fraudworld.verification.verdict import Check, Verdict
 
 
 def is_certificate(folder: Path) -> bool:
-    """Is this a runs root that holds a certificate?"""
+    """Whether a folder is a runs root that holds a certificate."""
     return (folder / SUMMARY).is_file()
 
 
 def verify_certificate(root: Path, *, key: Path | None = None, attested: bool = True) -> Verdict:
-    """Verify the certificate of a runs root and, wholly, every run it names.
+    """Verifies the certificate of a runs root, and completely every run it names.
 
-    key: a public key in PEM that has to have signed its attestation; InputError where it is
-    none. attested: whether there has to be an attestation yet. Nothing is written.
+    key: PEM file of the public key that must have signed its attestation; InputError where it is
+    not a key. attested: whether an attestation must exist. Nothing is written.
     """
     made: list[Check] = []
     try:
@@ -42,7 +42,7 @@ def _checks(root: Path, key: Path | None, attested: bool) -> Iterator[Check]:
 
     summary = read_json(root / SUMMARY)
     broken = violations("realism_gate_summary_6A", summary)
-    yield Check("certificate", "keeps to its schema", not broken, "; ".join(broken[:2]))
+    yield Check("certificate", "is valid under its schema", not broken, "; ".join(broken[:2]))
     for seed, name in summary["runs"].items():
         inside = Path(name).name == name and not (root / name).is_symlink()
         yield Check("certificate", f"seed {seed} is a run beside it", inside, name)

@@ -30,7 +30,7 @@ from fraudworld.verification.verdict import Check, Verdict
 
 @dataclass
 class Claim:
-    """What the run says of itself; filled by the seal group, read by the others."""
+    """The claims of the run; filled by the seal group, read by the others."""
 
     place: RunPlace
     upstream: Path | None
@@ -40,14 +40,14 @@ class Claim:
 
     @property
     def known(self) -> tuple[Sealed, Receipt]:
-        """Seal and receipt; both are there once the first group has passed."""
+        """Seal and receipt, which exist once the first group has passed."""
         assert self.sealed is not None
         assert self.receipt is not None
         return self.sealed, self.receipt
 
 
 CALLER = (attestation.NO_KEY, MISSING)
-"""Codes of what is said of the caller, not of the run."""
+"""Codes of errors that concern the caller, not the run."""
 
 Group = Callable[[Claim], Iterator[Check]]
 
@@ -55,11 +55,11 @@ Group = Callable[[Claim], Iterator[Check]]
 def verify(
     run: Path, *, upstream: Path | None = None, key: Path | None = None, but: Collection[str] = ()
 ) -> Verdict:
-    """Verify a published run, or a copy of one, from its files alone; nothing is written.
+    """Verifies a published run, or a copy of one, from its files alone; nothing is written.
 
-    upstream: the folder of the frozen upstream, where it should be compared too. key: a public
-    key in PEM that has to have signed the attestation; InputError where it is none. but:
-    groups to leave out. Never raises for what is wrong with the run: that is what it returns.
+    upstream: folder of the frozen upstream, to compare it too. key: PEM file of the public key
+    that must have signed the attestation; InputError where it is not a key. but: groups to skip.
+    Faults of the run are returned, never raised.
     """
     claim = Claim(RunPlace(run), upstream, key)
     made: list[Check] = []
@@ -80,14 +80,14 @@ def verify(
 
 
 def _seal(claim: Claim) -> Iterator[Check]:
-    """Every byte is the one that was sealed, and there is nothing else."""
+    """Every file has its sealed digest, and there is no other file."""
     claim.sealed = check_run(claim.place)
     yield Check("seal", "every file of data and logs has its sealed SHA-256", True)
     claim.receipt = read_receipt(claim.place)
     sealed, receipt = claim.known
     yield _same("seal", "receipt names the bundle", receipt.bundle_digest, sealed.digest)
     yield _same("seal", "flag and receipt agree", receipt.passed, sealed.passed)
-    # A file laid beside an index is a finding, and so is one that is gone.
+    # Added and missing files are both findings.
     strange, differs = check_outside(claim.place)
     yield Check("seal", "run_index lists receipt and reports, and only them", not strange,
                 ", ".join(strange[:3]))  # fmt: skip
@@ -98,7 +98,7 @@ def _identity(claim: Claim) -> Iterator[Check]:
     """Seed, policy, fingerprint: receipt, documents, folder names and columns all agree."""
     _, receipt = claim.known
     place = claim.place
-    policy = sealed_policy(place.root)  # raises where it does not hash to what it says
+    policy = sealed_policy(place.root)  # raises where its hash is not the stated one
     stated = _json(place.resolved_policy)["parameter_hash"]
     yield _same("identity", "policy hashes to the receipt's", receipt.parameter_hash, stated)
     yield _same("identity", "posture", receipt.posture, policy.posture)
@@ -166,7 +166,7 @@ def _identity_columns(name: str, folder: Path, identity: Identity) -> Check:
 
 
 def _code_lists(claim: Claim) -> Callable[[str], dict[str, tuple[str, ...]]]:
-    """Code lists of a dataset's columns: the policy's, or what the tables hold, sorted.
+    """Code lists of a dataset's columns: those of the policy, or the sorted values of the tables.
 
     Every country of the upstream has parties and accounts, so the open lists are complete.
     """
@@ -195,7 +195,7 @@ def _code_lists(claim: Claim) -> Callable[[str], dict[str, tuple[str, ...]]]:
 
 
 def _laws(claim: Claim) -> Iterator[Check]:
-    """Keys and references; and every law of the domain, where the flag claims them."""
+    """Keys and references; and every law of the domain, where the run has its flag."""
     world = open_world(claim.place.root)
     claims_all = claim.known[0].passed
     look = invariants.check if claims_all else invariants.check_structure
@@ -224,7 +224,7 @@ def _inputs(claim: Claim) -> Iterator[Check]:
 
 
 def _gates(claim: Claim) -> Iterator[Check]:
-    """The gateboard, computed anew, row by row; and that the flag follows from it."""
+    """The gateboard, recomputed row by row; the flag must follow from it."""
     from fraudworld import gates
     from fraudworld.gates.schema import violations
 
@@ -235,10 +235,10 @@ def _gates(claim: Claim) -> Iterator[Check]:
     for kind, name in (("tests", "metric_name"), ("guards", "guard_id")):
         for stated, found in zip(board[kind], anew[kind], strict=True):
             if stated != found:
-                yield Check("gates", f"{stated[name]} computed anew", False,
+                yield Check("gates", f"{stated[name]} recomputed", False,
                             f"stated {stated['value']}, found {found['value']}")  # fmt: skip
     same = all(board[k] == anew[k] for k in anew)
-    yield Check("gates", "the gateboard computed anew is the one published", same)
+    yield Check("gates", "the recomputed gateboard equals the published one", same)
     report = _json(claim.place.document("s5_validation_report_6A"))
     good = not report["required_failed"] and board["grade"] in ("B", "B+")
     yield _same("gates", "flag follows from checks and gates", claim.known[0].passed, good)
@@ -246,7 +246,7 @@ def _gates(claim: Claim) -> Iterator[Check]:
 
 
 def _attestation(claim: Claim) -> Iterator[Check]:
-    """The statement is this run's, and its signature is by the key given, if one is."""
+    """The statement is about this run, and signed by the given key, if there is one."""
     found = attestation.read_attestation(attestation.place_of(claim.place))
     differs = list(attestation.differences(found, attestation.statement(claim.place)))
     yield Check("attestation", "subjects and predicate are this run's", not differs,
@@ -256,7 +256,7 @@ def _attestation(claim: Claim) -> Iterator[Check]:
 
 
 def signature(found: attestation.Attestation, key: Path) -> Check:
-    """Is the attestation signed by the public key in a PEM file?"""
+    """Whether the attestation is signed by the public key in a PEM file."""
     signed = attestation.signed_by(found, key)
     why = "none of its signatures is good under it" if found.signed else "it is not signed"
     return Check("attestation", f"signed by {key}", signed, "" if signed else why)

@@ -1,4 +1,4 @@
-"""The whole run made again from its seed, policy and inputs, and compared value for value."""
+"""Regenerates a run from its seed, policy and inputs, and compares it value for value."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from fraudworld.verification.verdict import Check
 
 
 def regenerated(run: Path, *, upstream: Path | None = None) -> Iterator[Check]:
-    """Every dataset made again, not a sample: its content digest against the published one.
+    """Regenerates every dataset and compares its content digest with the published one.
 
-    upstream: the folder the run was made from, where it was not the embedded one. What is
-    made is made in a temporary folder and removed.
+    upstream: the folder the run was made from, where it was not the embedded one. The new run is
+    made in a temporary folder and deleted.
     """
     place = RunPlace(run)
     receipt = read_receipt(place)

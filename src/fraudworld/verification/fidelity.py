@@ -1,7 +1,7 @@
-"""Means and shares of a published world against its policy, as tables a person can read.
+"""Means and shares of a published world beside its policy, as tables.
 
-Expected figures come from the policy alone, observed ones from Parquet alone. Nothing here
-decides anything: gates do.
+Expected figures come from the policy alone, observed ones from Parquet alone. Nothing is decided
+here; that is the task of gates.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from fraudworld.store.published import PublishedWorld
 
 @dataclass(frozen=True)
 class Line:
-    """One figure: what the policy says (None where it says nothing) and what was made."""
+    """One figure: of the policy (None where it states none), and observed."""
 
     what: str
     policy: float | None

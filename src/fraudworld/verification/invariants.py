@@ -15,7 +15,7 @@ from fraudworld.store.published import PublishedWorld
 
 @dataclass(frozen=True)
 class Invariant:
-    """A named law and the query that counts what breaks it."""
+    """A named law and the query that counts its violations."""
 
     name: str
     query: str
@@ -23,7 +23,7 @@ class Invariant:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How often one invariant was broken in a world."""
+    """Violations of one invariant in a world."""
 
     name: str
     violations: int
@@ -39,7 +39,7 @@ def check(world: PublishedWorld) -> tuple[Outcome, ...]:
 
 
 def check_structure(world: PublishedWorld) -> tuple[Outcome, ...]:
-    """What holds whatever the policy says: also of a world published without its flag."""
+    """Invariants that hold under any policy, also in a world published without its flag."""
     return _outcomes(world, structure())
 
 
@@ -48,12 +48,12 @@ def _outcomes(world: PublishedWorld, laws: tuple[Invariant, ...]) -> tuple[Outco
 
 
 def structure() -> tuple[Invariant, ...]:
-    """What tables declare of themselves and of each other."""
+    """Invariants from the declarations of tables: keys, codes, nulls, references."""
     return (*_keys_unique(), *_codes_known(), *_no_nulls(), *_ORPHANS, *_COUNTS)
 
 
 def invariants(world: PublishedWorld) -> tuple[Invariant, ...]:
-    """The full list for a world: its structure, then what the domain demands."""
+    """All invariants of a world: its structure, then the laws of the domain."""
     return (
         *structure(),
         *_CAPS,

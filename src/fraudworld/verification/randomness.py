@@ -1,4 +1,4 @@
-"""The RNG logs against each other and against what the tables say must have been drawn."""
+"""Checks the RNG logs against each other and against the draws that the tables imply."""
 
 from __future__ import annotations
 

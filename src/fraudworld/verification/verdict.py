@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at; `what` says what was found, for a failure exactly where."""
+    """One check; `what` is the observation, for a failure with its place."""
 
     group: str
     name: str
@@ -19,7 +19,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Verdict:
-    """All checks made. A group that was not reached is named in `skipped`."""
+    """All checks that ran. Groups that were not reached are in `skipped`."""
 
     run: Path
     checks: tuple[Check, ...]
@@ -27,12 +27,12 @@ class Verdict:
 
     @property
     def holds(self) -> bool:
-        """Everything was looked at and everything holds."""
+        """Whether all groups ran and every check holds."""
         return not self.skipped and all(c.holds for c in self.checks)
 
     @property
     def first_failure(self) -> Check | None:
-        """The first wrong thing."""
+        """The first check that does not hold."""
         return next((c for c in self.checks if not c.holds), None)
 
     def as_dict(self) -> dict[str, Any]:

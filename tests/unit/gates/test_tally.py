@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from fraudworld.gates import holdings
 from fraudworld.gates.entities import Ids
 from fraudworld.gates.holdings import Accounts, held_by
-from fraudworld.gates.tally import Tally, added, chunks, crosstab, occurrences, ravel_codes, summed
+from fraudworld.gates.tally import (
+    CountPerEntity,
+    chunks,
+    crosstab,
+    occurrences,
+    ravel_codes,
+    sum_histograms,
+    sum_over_slices,
+)
 
 
 @given(
@@ -44,14 +52,14 @@ def test_a_cell_is_as_wide_as_its_table_needs(sizes, kind):
 def test_histograms_of_other_lengths_are_added(blocks):
     made = [np.bincount(np.array(b, dtype=np.int64)) for b in blocks]
     everything = np.array([v for b in blocks for v in b], dtype=np.int64)
-    assert added(made).tolist() == np.bincount(everything).tolist()
+    assert sum_histograms(made).tolist() == np.bincount(everything).tolist()
     assert made[0].tolist() == np.bincount(np.array(blocks[0], dtype=np.int64)).tolist()
 
 
 @pytest.mark.parametrize("n", [0, 1, 9, 10, 11])
 def test_chunks_cover_every_entity_once(n):
     assert [i for part in chunks(n, 10) for i in range(part.start, part.stop)] == list(range(n))
-    assert summed(lambda part: np.array([part.stop - part.start]), n).tolist() == [n]
+    assert sum_over_slices(lambda part: np.array([part.stop - part.start]), n).tolist() == [n]
 
 
 @given(
@@ -60,7 +68,7 @@ def test_chunks_cover_every_entity_once(n):
     )
 )
 def test_a_tally_is_a_bincount_however_far_apart_the_rows(blocks):
-    tally = Tally(100_000)
+    tally = CountPerEntity(100_000)
     for block in blocks:
         tally.add(occurrences(np.array(block, dtype=np.int64)))
     everything = np.array([row for block in blocks for row in block], dtype=np.int64)
@@ -69,7 +77,7 @@ def test_a_tally_is_a_bincount_however_far_apart_the_rows(blocks):
 
 
 def test_a_tally_grows_only_when_it_must():
-    tally, seventh = Tally(10), np.full(255, 7)
+    tally, seventh = CountPerEntity(10), np.full(255, 7)
     tally.add(occurrences(seventh))
     assert tally.counts.dtype == np.uint8
     tally.add(occurrences(seventh[:1]))

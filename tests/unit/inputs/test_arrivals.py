@@ -54,7 +54,7 @@ def test_counts_meet_the_expected_week(arrivals: Arrivals) -> None:
 
 def test_hours_and_weekend_have_the_published_shape(arrivals: Arrivals) -> None:
     """The plan's week: the weekend carries .287, the local peak lies between 11 and 16."""
-    week = arrivals.cells.weekly @ arrivals.hours[arrivals.cells.shape]
+    week = arrivals.cells.weekly @ arrivals.rhythm.hours[arrivals.cells.demand]
     assert week[120:].sum() / week.sum() == pytest.approx(0.287, abs=0.003)
     by_hour = week.reshape(7, 24).sum(axis=0)
     assert 11 <= int(by_hour.argmax()) <= 16

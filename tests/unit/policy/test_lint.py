@@ -61,7 +61,7 @@ CASES = {
     "unreachable account mean": (
         {"set": {"product_mix_priors": {"lambda_per_party": {"RETAIL_CURRENT_BASIC": 1.99}}}},
         "counts.RETAIL_CURRENT_BASIC",
-        "more RETAIL_CURRENT_BASIC per party than caps and gate can hold",
+        "more RETAIL_CURRENT_BASIC per party than caps and hurdle allow",
     ),
     "too many accounts in all": (
         {"set": {"product_mix_priors": {"max_total_lambda": {"RETAIL": 2.5}}}},
@@ -76,7 +76,7 @@ CASES = {
     "unreachable instrument mean": (
         {"set": {"instrument_mix_priors": {"lambda_per_account": {"BUSINESS_TERM_LOAN": 0.96}}}},
         f"counts.BUSINESS_TERM_LOAN.{BANK}",
-        "than cap, gate and parent cards can hold",
+        "than cap, hurdle and parent cards allow",
     ),
     "floor above its mean": (
         {"set": {"instrument_mix_priors": {"lambda_per_account": {"OTHER_CURRENT_BASIC": 1.2}}}},
@@ -373,9 +373,9 @@ def test_coverage_agrees_with_the_law_played_out() -> None:
     rng = np.random.default_rng(5)
     n, rho = 40_000, 0.3
     for mean, law in (
-        (1.08, m.GatedCount(cap=3, zero_share=0.01, sigma=0.30)),
-        (0.45, m.GatedCount(cap=4, zero_share=0.50, sigma=0.90)),
-        (1.0, m.GatedCount(cap=2, zero_share=0.04, sigma=0.25)),
+        (1.08, m.HurdleCount(cap=3, zero_share=0.01, sigma=0.30)),
+        (0.45, m.HurdleCount(cap=4, zero_share=0.50, sigma=0.90)),
+        (1.0, m.HurdleCount(cap=2, zero_share=0.04, sigma=0.25)),
     ):
         common = rng.standard_normal(n)
         gate, z = (

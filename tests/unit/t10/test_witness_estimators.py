@@ -83,10 +83,10 @@ def test_a_second_grouping_never_narrows_and_sees_its_own_clusters():
     event, exposed, stratum, cluster = flows()
     rows = np.arange(event.size)
     one = rate_ratio(event, exposed, stratum, cluster)
-    assert rate_ratio(event, exposed, stratum, cluster, also=rows).log_se == pytest.approx(
-        one.log_se, rel=1e-2
-    )
-    swapped = rate_ratio(event, exposed, stratum, rows, also=cluster)
+    assert rate_ratio(
+        event, exposed, stratum, cluster, second_cluster=rows
+    ).log_se == pytest.approx(one.log_se, rel=1e-2)
+    swapped = rate_ratio(event, exposed, stratum, rows, second_cluster=cluster)
     assert swapped.log_se == pytest.approx(one.log_se, rel=1e-2)
 
 

@@ -1,4 +1,4 @@
-"""The frozen upstream 1A–5B: the embedded default, its shape, its seal."""
+"""The embedded upstream: segments 1A to 5B of the default bank, built and measured."""
 
 from fraudworld.inputs.embedded.build import SEGMENTS, build, ensure_embedded
 from fraudworld.inputs.embedded.shape import measure

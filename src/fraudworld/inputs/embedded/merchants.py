@@ -1,7 +1,7 @@
-"""Merchants of the default upstream: how many outlets, where, of which class, how busy.
+"""Merchants of the embedded upstream: outlets, countries, classes, volumes.
 
-Sizes follow quantile functions through published shape figures, not draws, so the shape is
-the same in every build; what is drawn (places, classes) comes from one fixed Philox key.
+Outlets and volumes are quantile functions through the published figures that
+`embedded/shape.py` measures; they are not drawn. Places and classes are.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ OUTLET_QUANTILES = ((0.0, 1), (0.1, 6), (0.5, 16), (0.9, 36), (0.99, 165), (1.0,
 VOLUME_QUANTILES = (
     (0.0, 400), (0.5, 4_509), (0.9, 16_619), (0.99, 112_000), (1.0, 1_290_000),
 )  # fmt: skip
-"""The published points; the least volume is authored."""
+"""(probability, value) of outlets and weekly volume per merchant: published figures, but for the
+least volume, which is authored."""
 
 COUNTRY_STEPS = ((0.52, 1), (0.68, 2), (0.79, 3), (0.86, 4), (0.92, 5), (0.95, 6), (0.97, 7),
                  (0.98, 8), (0.99, 9), (0.996, 10), (1.0, 11))  # fmt: skip
-"""Quantile function of countries per merchant: published p50, p90 and maximum, the rest
-authored."""
+"""(probability, countries per merchant) of a quantile function: median, p90 and maximum are
+published, the others authored."""
 
 SPENDING = {
     "REGION_AFRICA": 0.5,
@@ -38,7 +39,7 @@ SPENDING = {
     "REGION_EMEA": 1.5,
     "REGION_LATAM": 0.8,
 }
-"""Card spending per head against the world's, in round figures (authored)."""
+"""Card spending per head, relative to the world's (authored)."""
 
 TRADES: tuple[tuple[str, str, float, tuple[int, ...]], ...] = (
     ("GENERAL_RETAIL", "consumer_daytime", 0.418, (5311, 5411, 5651, 5732, 5912)),
@@ -57,71 +58,73 @@ TRADES: tuple[tuple[str, str, float, tuple[int, ...]], ...] = (
 )
 """Merchant class, demand class, share of merchants, ISO 18245 category codes.
 
-Both margins are given: classes by the policy's mix, demand by the published arrivals. How
-they meet is authored, so that no airline sells fuel and no game shop closes at night.
+The margins are given: merchant classes by the policy's mix, demand classes by the published
+arrivals. The joint shares are authored.
 """
 
 
 @dataclass(frozen=True)
 class Portfolio:
-    """One row per merchant, ids 1 … n in array order."""
+    """Merchants in order of id; arrays (merchants,)."""
 
-    home: NDArray[np.int64]  # country position
+    home: NDArray[np.int64]  # position of the home country
     risk_class: NDArray[np.str_]
-    mcc: NDArray[np.int64]
+    mcc: NDArray[np.int64]  # ISO 18245
     demand_class: NDArray[np.str_]
     outlets: NDArray[np.int64]
-    weekly_volume: NDArray[np.float64]
+    weekly_volume: NDArray[np.float64]  # arrivals a week at authority scale
     is_virtual: NDArray[np.bool_]
-    legal: tuple[NDArray[np.int64], ...]  # countries served, per merchant
-    legal_outlets: tuple[NDArray[np.int64], ...]  # outlets in each
+    legal: tuple[NDArray[np.int64], ...]  # countries served, one array a merchant
+    legal_outlets: tuple[NDArray[np.int64], ...]  # outlets in each of them
 
 
 def quantile_curve(
     points: tuple[tuple[float, float], ...], n: int, total: float, *, bent_from: float
 ) -> NDArray[np.float64]:
-    """n ascending values through `points` of a quantile function, summing to `total`.
+    """n ascending values through `points` of a quantile function, with sum `total`.
 
-    Log-linear between the points below `bent_from`; above it log-convex, with the one
-    exponent that meets the total. Points keep their places whatever the total is.
+    points: (probability, value). The curve is log-linear between points below the probability
+    `bent_from`; above, the exponent of t in log(low) + log(high / low)·t^exponent is fitted to the
+    total by bisection.
     """
-    at, value = np.array(points).T
+    probability, value = np.array(points).T
     u = np.arange(n) / (n - 1)
-    segment = np.clip(np.searchsorted(at, u, side="right") - 1, 0, at.size - 2)
-    t = (u - at[segment]) / (at[segment + 1] - at[segment])
+    segment = np.clip(np.searchsorted(probability, u, side="right") - 1, 0, probability.size - 2)
+    start, end = probability[segment], probability[segment + 1]
+    t = (u - start) / (end - start)
     low, high = np.log(value[segment]), np.log(value[segment + 1])
 
-    def curve(bend: float) -> NDArray[np.float64]:
-        shape = np.where(at[segment] >= bent_from, t**bend, t)
-        return np.asarray(np.exp(low + (high - low) * shape))
+    def curve(exponent: float) -> NDArray[np.float64]:
+        bent = np.where(start >= bent_from, t**exponent, t)
+        return np.asarray(np.exp(low + (high - low) * bent))
 
-    flat, steep = 0.05, 50.0
+    least, most = 0.05, 50.0
     for _ in range(60):
-        middle = 0.5 * (flat + steep)
+        middle = 0.5 * (least + most)
         if curve(middle).sum() > total:
-            flat = middle
+            least = middle
         else:
-            steep = middle
-    return curve(steep)
+            most = middle
+    return curve(most)
 
 
 def portfolio(places: tuple[Country, ...], random: np.random.Generator) -> Portfolio:
-    """The merchants of the default bank."""
+    """The merchants of the default bank; the order of draws from `random` is part of VERSION."""
     size = quantile_curve(OUTLET_QUANTILES, MERCHANTS, OUTLETS, bent_from=0.9)
     outlets = random.permutation(np.maximum(largest_remainder(OUTLETS, size), 1))
-    # Volume follows size, loosely: ranks of outlets disturbed by noise.
+    # Volumes are ordered as outlets, with noise.
     rank = np.argsort(np.argsort(np.log(outlets) + random.normal(0.0, 0.6, MERCHANTS)))
-    # Thousandths of an arrival, as integers: the total is exact, and a last bit of some
-    # machine's logarithm cannot reach the file.
+    # Integer thousandths of an arrival: an exact total, and logarithms differ in the last bit
+    # between machines.
     volume = quantile_curve(VOLUME_QUANTILES, MERCHANTS, WEEKLY_VOLUME, bent_from=0.5)
     weekly = largest_remainder(round(1_000 * WEEKLY_VOLUME), volume)[rank] / 1_000
 
     market = np.array([SPENDING[c.region] * float(c.population) ** 0.7 for c in places])
     home = random.choice(len(places), MERCHANTS, p=market / market.sum())
-    steps, reaches = np.array(COUNTRY_STEPS).T
+    steps, countries = np.array(COUNTRY_STEPS).T
     by_size = np.argsort(np.argsort(outlets + random.random(MERCHANTS)))
-    reach = reaches.astype(np.int64)[np.searchsorted(steps, (by_size + 0.5) / MERCHANTS)]
-    legal, legal_outlets = _footprints(home, outlets, np.minimum(reach, outlets), market, random)
+    served = countries.astype(np.int64)[np.searchsorted(steps, (by_size + 0.5) / MERCHANTS)]
+    legal, legal_outlets = _footprints(home, outlets, np.minimum(served, outlets), market, random)
 
     trade = random.permutation(
         np.repeat(
@@ -131,8 +134,8 @@ def portfolio(places: tuple[Country, ...], random: np.random.Generator) -> Portf
     risk, demand = np.array([t[:2] for t in TRADES]).T
     mcc = np.zeros(MERCHANTS, dtype=np.int64)
     for number, (_, _, _, codes) in enumerate(TRADES):
-        mine = trade == number
-        mcc[mine] = random.choice(codes, int(mine.sum()))
+        rows = trade == number
+        mcc[rows] = random.choice(codes, int(rows.sum()))
     online = random.permutation(np.flatnonzero(demand[trade] == "online_24h"))
     return Portfolio(
         home=home,
@@ -150,26 +153,28 @@ def portfolio(places: tuple[Country, ...], random: np.random.Generator) -> Portf
 def _footprints(
     home: NDArray[np.int64],
     outlets: NDArray[np.int64],
-    reach: NDArray[np.int64],
+    served: NDArray[np.int64],
     market: NDArray[np.float64],
     random: np.random.Generator,
 ) -> tuple[tuple[NDArray[np.int64], ...], tuple[NDArray[np.int64], ...]]:
-    """Countries served and outlets in each; outlets abroad add up to the published share.
+    """`legal` and `legal_outlets` of a Portfolio; outlets abroad have the published share.
 
-    Merchants of several countries keep a varying part at home. Then merchants of one
-    country are moved abroad whole (a legal seat away from home), smallest last, until the
-    share is met.
+    A merchant of several countries has some 59 % of its outlets at home. Then merchants of one
+    country are moved abroad, the largest first, as long as the share is not exceeded.
+
+    home, outlets, served: home country, outlets and number of countries of every merchant;
+    market: weight of every country.
     """
     legal, counts = [], []
-    for h, n, k in zip(home, outlets, reach, strict=True):
+    for h, n, k in zip(home, outlets, served, strict=True):
         weight = market.copy()
         weight[h] = 0.0
         others = random.choice(market.size, k - 1, replace=False, p=weight / weight.sum())
-        where = np.concatenate([[h], others]).astype(np.int64)
+        countries = np.concatenate([[h], others]).astype(np.int64)
         share = np.concatenate([[1.0], np.full(k - 1, 0.7 / max(k - 1, 1))])
         split = np.maximum(largest_remainder(int(n), share), 1)
         split[0] -= split.sum() - n
-        legal.append(where)
+        legal.append(countries)
         counts.append(split)
     abroad = sum(int(c[1:].sum()) for c in counts)
     wanted = round(HOME_ABROAD * float(outlets.sum()))

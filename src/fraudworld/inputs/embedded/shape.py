@@ -1,10 +1,9 @@
-"""The shape of an upstream, measured from its files against the published figures."""
+"""Measures the files of an upstream against the published figures of shape."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -12,17 +11,17 @@ import pyarrow.parquet as pq
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure of shape; `target` is the published one at authority volume."""
+    """One figure of shape."""
 
     what: str
-    target: float
+    target: float  # the published figure, at authority volume
     measured: float
 
 
 def measure(root: Path) -> tuple[Figure, ...]:
-    """The published figures of shape, found in the files of a verified upstream.
+    """All figures of shape of a verified upstream.
 
-    Merchant ids must be dense from 1, as S0 asks.
+    Merchant ids must be dense from 1, as S0 verifies.
     """
     sites = _columns(root, "1A/outlet_catalogue", "merchant_id", "home_country_iso",
                      "legal_country_iso")  # fmt: skip
@@ -34,7 +33,7 @@ def measure(root: Path) -> tuple[Figure, ...]:
     outlets = np.bincount(merchant)[1:]
     iso, country = np.unique(legal, return_inverse=True)
     footprints = np.unique(merchant * iso.size + country) // iso.size
-    reach = np.bincount(footprints)[1:]
+    served = np.bincount(footprints)[1:]
     per_merchant = np.bincount(profile["merchant_id"], weekly, outlets.size + 1)[1:]
     ascending = np.sort(outlets)
     gini = 1 - 2 * (np.cumsum(ascending) / ascending.sum()).mean() + 1 / outlets.size
@@ -50,9 +49,9 @@ def measure(root: Path) -> tuple[Figure, ...]:
         ("outlets per merchant p99", 165, q[3]),
         ("outlets per merchant max", 2_546, outlets.max()),
         ("Gini of outlets", 0.53, gini),
-        ("countries per merchant p50", 1, np.quantile(reach, 0.5)),
-        ("countries per merchant p90", 5, np.quantile(reach, 0.9)),
-        ("countries per merchant max", 11, reach.max()),
+        ("countries per merchant p50", 1, np.quantile(served, 0.5)),
+        ("countries per merchant p90", 5, np.quantile(served, 0.9)),
+        ("countries per merchant max", 11, served.max()),
         ("outlets away from home", 0.386, (home != legal).mean()),
         ("zone_alloc rows", 16_528, zones),
         ("virtual merchants", 0.03, virtual.mean()),
@@ -62,9 +61,9 @@ def measure(root: Path) -> tuple[Figure, ...]:
         ("weekly volume per merchant p99", 112_000, v[2]),
         ("weekly volume per merchant max", 1_290_000, per_merchant.max()),
     )
-    return tuple(Figure(what, float(target), float(found)) for what, target, found in rows)
+    return tuple(Figure(what, float(target), float(value)) for what, target, value in rows)
 
 
-def _columns(root: Path, table: str, *names: str) -> dict[str, Any]:
+def _columns(root: Path, table: str, *names: str) -> dict[str, np.ndarray]:
     data = pq.read_table(root / f"{table}.parquet", columns=list(names))
     return {name: data[name].to_numpy() for name in names}

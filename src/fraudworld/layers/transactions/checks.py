@@ -1,15 +1,14 @@
-"""6B.S5: what every stream must satisfy, counted in SQL over its files and the world's.
+"""6B.S5: checks of a stream, SQL over its files and those of its world.
 
-A check is a name, a query that counts violations, and whether it needs the truth tables.
-Nothing of the generator's memory is used, so the same checks can be run on a published
-stream at any time.
+A check counts the rows that break one rule. Only published files are read, so a published stream
+can be checked again at any time.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from fraudworld.contracts import transactions as tables
 from fraudworld.layers.transactions.inputs import Inputs
@@ -22,17 +21,19 @@ if TYPE_CHECKING:
     import duckdb
 
 MEMORY = "2GB"
+"""DuckDB's limit; it spills beyond."""
+
 WORLD = (
     "s1_party_base_6A", "s2_account_base_6A", "s3_instrument_base_6A", "s4_device_base_6A",
     "s4_ip_base_6A", "s4_device_links_6A", "s5_account_fraud_roles_6A",
     "s5_device_fraud_roles_6A", "s5_ip_fraud_roles_6A", "s5_merchant_fraud_roles_6A",
 )  # fmt: skip
-"""Tables of the world the checks read."""
+"""Tables of the world that checks read."""
 
 
 @dataclass(frozen=True)
 class Sealed:
-    """A run the checks read beside a stream, where nothing else of it is open."""
+    """The run of a stream, where no more of it is open than checks need."""
 
     root: Path
     identity: Identity
@@ -40,11 +41,18 @@ class Sealed:
 
 @dataclass(frozen=True)
 class Check:
-    """One law of a stream: `query` returns the number of rows that break it."""
+    """One rule that a stream must obey."""
 
     name: str
-    query: str
-    truth: bool = False
+    query: str  # returns the number of rows that break the rule
+    truth: bool = False  # whether it reads truth tables
+
+
+class CheckResult(TypedDict):
+    """A row of `checks` in the report of S5."""
+
+    check: str
+    violations: int
 
 
 CHECKS: tuple[Check, ...] = (
@@ -165,7 +173,8 @@ CHECKS: tuple[Check, ...] = (
         left join s5_ip_fraud_roles_6A i using (ip_id)
         left join s5_merchant_fraud_roles_6A m using (merchant_id)
         where t.cause = 'POSTURE' and a.raw_role = 'CLEAN_ACCOUNT'
-          and d.raw_role = 'NORMAL_DEVICE' and coalesce(i.raw_role, 'NORMAL_IP') = 'NORMAL_IP'
+          and coalesce(d.raw_role, 'NORMAL_DEVICE') = 'NORMAL_DEVICE'
+          and coalesce(i.raw_role, 'NORMAL_IP') = 'NORMAL_IP'
           and m.raw_role = 'NORMAL'""", truth=True),
     Check("devices_follow_links_unless_swapped", """
         select count(*) from s1_arrival_entities_6B f
@@ -173,21 +182,22 @@ CHECKS: tuple[Check, ...] = (
         left join (select distinct device_id, party_id from s4_device_links_6A
                    where party_id is not null) l using (device_id, party_id)
         left join s1_party_base_6A p using (party_id)
-        where l.device_id is null and t.tactic not in ('DEVICE_SWAP', 'DEVICE_AND_IP_SWAP')
+        where f.device_id is not null and l.device_id is null
+          and t.tactic not in ('DEVICE_SWAP', 'DEVICE_AND_IP_SWAP')
           and not exists (select 1 from s4_device_links_6A o join s1_party_base_6A q
             on q.party_id = o.party_id where o.device_id = f.device_id
             and (q.household_id = p.household_id
                  or q.business_group_id = p.business_group_id))""", truth=True),
 )  # fmt: skip
-"""Every check, cheap ones first."""
+"""All checks, in the order in which they are run and reported: observable tables first."""
 
 
 def run_checks(
     inputs: Inputs | Sealed, place: StreamPlace, *, observable: bool
-) -> list[dict[str, Any]]:
-    """Run every check that applies; each as {check, violations}, in order.
+) -> list[CheckResult]:
+    """Runs all checks, in order.
 
-    place: a staged or published stream. With `observable` checks of truth are left out.
+    place: a staged or published stream; observable: leaves out the checks that read truth tables.
     """
     with connect(inputs, place) as connection:
         return [
@@ -198,7 +208,7 @@ def run_checks(
 
 
 def connect(inputs: Inputs | Sealed, place: StreamPlace) -> duckdb.DuckDBPyConnection:
-    """A connection with a view per table of the stream and of the world."""
+    """A connection with a view of every table of the stream and of the world that exists."""
     connection = in_memory()
     connection.execute(f"set memory_limit = '{MEMORY}'")
     connection.execute("set preserve_insertion_order = false")
@@ -217,6 +227,6 @@ def _read(folder: Path) -> str:
 
 
 def violations(connection: duckdb.DuckDBPyConnection, check: Check) -> int:
-    """Rows that break a check."""
+    """Number of rows that break a check."""
     ((count,),) = connection.execute(check.query).fetchall()
     return int(count)

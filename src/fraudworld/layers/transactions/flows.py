@@ -1,7 +1,11 @@
-"""6B.S2: the money of every flow, its authorisation, and the events that follow.
+"""6B.S2: amount of every flow, its authorisation, and the events that follow.
 
-Amounts are made in US cents: log-normal by merchant class, raised by the segment's income, or
-the shelf price nearest to that. They are then expressed in the outlet's currency.
+Amounts are drawn in US cents: log-normal by merchant class, raised by the income of the payer's
+segment; a share of them is the nearest shelf price. They are then converted to the outlet's
+currency.
+
+Law: policy/flow_amounts_6B.v1.yaml. Twin of all kernels here:
+tests/reference/transactions/flows.py:Payments and event_stream.
 """
 
 from __future__ import annotations
@@ -16,9 +20,9 @@ from fraudworld.errors import InputError
 from fraudworld.inputs.arrivals import CHANNELS
 from fraudworld.jit import inlined, kernel
 from fraudworld.kernels import normal
-from fraudworld.layers.transactions.campaigns import Campaigns, Tactics
+from fraudworld.layers.transactions.campaigns import Attacks
 from fraudworld.layers.transactions.inputs import Inputs
-from fraudworld.layers.transactions.visits import Attached
+from fraudworld.layers.transactions.visits import ArrivalBlock, Attached
 from fraudworld.layers.transactions.world import World
 from fraudworld.policy.transactions import LogNormal
 from fraudworld.rng import Stream, philox, registry
@@ -27,40 +31,54 @@ U8 = NDArray[np.uint8]
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
 
-WIDTH = registry.FLOW.width
 MOST_CENTS = 10_000_000
-"""A hundred thousand dollars: no single payment of these classes is larger."""
+"""Largest amount, in US cents."""
 
 HOUR, DAY = 3_600_000.0, 86_400_000.0
+"""Milliseconds."""
+
 AUTH, CLEARING, REFUND = (CODES["event_type"].index(e) for e in ("AUTH", "CLEARING", "REFUND"))
+EVENT_TYPES = np.array([AUTH, CLEARING, REFUND], np.uint8)
+"""Codes of a flow's events, in their order."""
+
 APPROVED, DECLINED = (CODES["auth_status"].index(s) for s in ("APPROVED", "DECLINED"))
 
 
 class AmountPolicy(NamedTuple):
-    """Amount policy by position; laws are rows (log of the median, sigma)."""
+    """Amount policy by position. A log-normal law is (log of the median, sigma)."""
 
-    log_median: F64  # merchant class
-    sigma: F64
-    price_point: F64
-    refund: F64
-    tilt: F64  # log factor by segment
-    prices: F64  # cents, ascending
-    units: F64  # by country: hundredths of the currency per US cent
-    latency: F64  # (channels, 2), milliseconds
-    declined: F64  # by channel
-    clearing: F64  # (channels, 2), milliseconds
-    refund_delay: F64  # (2,), milliseconds
+    log_median: F64  # of US cents, by merchant class
+    sigma: F64  # by merchant class
+    price_point: F64  # share of amounts that are a shelf price, by merchant class
+    refund: F64  # share of cleared flows, by merchant class
+    tilt: F64  # added to the log of the amount, by segment
+    prices: F64  # shelf prices in US cents, ascending
+    units: F64  # hundredths of the currency per US cent, by country
+    latency: F64  # law of milliseconds, (channels, 2)
+    declined: F64  # share of flows, by channel
+    clearing: F64  # law of milliseconds, (channels, 2)
+    refund_delay: F64  # law of milliseconds, (2,)
 
 
 class Flows(NamedTuple):
-    """Money of some arrivals."""
+    """Amounts and moments of flows; arrays (arrivals,), moments in ms since 1970 UTC."""
 
-    cents: I64
-    minor: I64
-    latency: I64
-    status: U8
+    cents: I64  # of a US dollar
+    minor: I64  # hundredths of the outlet's currency
+    latency: I64  # ms
+    status: U8  # APPROVED or DECLINED
     clearing: I64  # moment; 0 where declined
-    refund: I64  # moment; 0 where none
+    refund: I64  # moment; 0 where there is none
+
+
+class EventColumns(NamedTuple):
+    """Columns of `s2_event_stream_6B`; arrays (events,)."""
+
+    flow_id: I64
+    event_seq: I64
+    event_type: U8
+    ts_utc: I64
+    amount_minor: I64
 
 
 def amount_policy(inputs: Inputs) -> AmountPolicy:
@@ -74,7 +92,7 @@ def amount_policy(inputs: Inputs) -> AmountPolicy:
     if missing:
         raise InputError(
             "6B.S2.CURRENCY_UNKNOWN",
-            f"the upstream pays in {', '.join(missing)}, which the policy cannot convert",
+            f"the upstream has currency {', '.join(missing)}, the policy has no rate for it",
             where="flow_amounts_6B.v1.yaml: units_per_dollar",
             remedy="add the units of one US dollar in these currencies",
         )
@@ -82,22 +100,22 @@ def amount_policy(inputs: Inputs) -> AmountPolicy:
     income = np.array([inputs.profiles[s].income for s in inputs.codes("segment")])
     rate = np.array([policy.units_per_dollar[c] for c in geo.currencies])
     return AmountPolicy(
-        np.array([normal.log(100.0 * c.median) for c in classes]),
-        np.array([c.sigma for c in classes]),
-        np.array([c.price_point_share for c in classes]),
-        np.array([c.refund_share for c in classes]),
-        policy.income_elasticity * (income - 0.5),
-        np.rint(100.0 * np.array(policy.price_points)),
-        rate[geo.currency],
-        np.stack([law(policy.latency_ms[c], 1.0) for c in CHANNELS]),
-        np.array([policy.declined_share[c] for c in CHANNELS]),
-        np.stack([law(policy.clearing_hours[c], HOUR) for c in CHANNELS]),
-        law(policy.refund_days, DAY),
+        log_median=np.array([normal.log(100.0 * c.median) for c in classes]),
+        sigma=np.array([c.sigma for c in classes]),
+        price_point=np.array([c.price_point_share for c in classes]),
+        refund=np.array([c.refund_share for c in classes]),
+        tilt=policy.income_elasticity * (income - 0.5),
+        prices=np.rint(100.0 * np.array(policy.price_points)),
+        units=rate[geo.currency],
+        latency=np.stack([delay_law(policy.latency_ms[c], 1.0) for c in CHANNELS]),
+        declined=np.array([policy.declined_share[c] for c in CHANNELS]),
+        clearing=np.stack([delay_law(policy.clearing_hours[c], HOUR) for c in CHANNELS]),
+        refund_delay=delay_law(policy.refund_days, DAY),
     )
 
 
-def law(spread: LogNormal, unit: float) -> F64:
-    """A log-normal law as (log of the median in milliseconds, sigma)."""
+def delay_law(spread: LogNormal, unit: float) -> F64:
+    """A log-normal law as (log of the median in ms, sigma); unit: of its median, in ms."""
     return np.array([normal.log(unit * spread.median), spread.sigma])
 
 
@@ -106,85 +124,54 @@ def stream(seed: int) -> Stream:
     return registry.FLOW.of(seed)
 
 
-def make_flows(
+def draw_flows(
     seed: int,
-    base: int,
-    moment: I64,
-    merchant: NDArray[np.int32],
-    country: U8,
-    channel: U8,
+    arrivals: ArrivalBlock,
     attached: Attached,
+    attacks: Attacks,
     world: World,
-    campaigns: Campaigns,
-    tactics: Tactics,
     policy: AmountPolicy,
 ) -> Flows:
-    """Money of arrivals base, base + 1, …; `moment` in ms since 1970."""
-    n = moment.size
-    out = Flows(np.zeros(n, np.int64), np.zeros(n, np.int64), np.zeros(n, np.int64),
-                np.zeros(n, np.uint8), np.zeros(n, np.int64), np.zeros(n, np.int64))  # fmt: skip
-    _flows(*stream(seed).key, base, moment, merchant, country, channel, attached.party,
-           attached.campaign, world, campaigns, tactics, policy, out)  # fmt: skip
+    """Amounts, authorisations and moments of the events of arrivals."""
+    n = arrivals.n
+    out = Flows(
+        cents=np.zeros(n, np.int64),
+        minor=np.zeros(n, np.int64),
+        latency=np.zeros(n, np.int64),
+        status=np.zeros(n, np.uint8),
+        clearing=np.zeros(n, np.int64),
+        refund=np.zeros(n, np.int64),
+    )
+    _flows(*stream(seed).key, arrivals, attached, attacks, world, policy, out)
     return out
 
 
-def events(base: int, moment: I64, flows: Flows) -> dict[str, NDArray[np.integer]]:
+def events(arrivals: ArrivalBlock, flows: Flows) -> dict[str, NDArray[np.integer]]:
     """Rows of `s2_event_stream_6B`: one to three per flow."""
-    approved = flows.clearing > 0
-    refunded = flows.refund > 0
-    many = 1 + approved + refunded
-    rows = int(many.sum())
-    flow, seq = np.empty(rows, np.int64), np.empty(rows, np.int64)
-    kind, when, amount = (
-        np.empty(rows, np.uint8),
-        np.empty(rows, np.int64),
-        np.empty(rows, np.int64),
+    rows = int((1 + (flows.clearing > 0) + (flows.refund > 0)).sum())
+    columns = EventColumns(
+        flow_id=np.empty(rows, np.int64),
+        event_seq=np.empty(rows, np.int64),
+        event_type=np.empty(rows, np.uint8),
+        ts_utc=np.empty(rows, np.int64),
+        amount_minor=np.empty(rows, np.int64),
     )
-    _events(base, moment, flows, flow, seq, kind, when, amount)
-    return {"flow_id": flow, "event_seq": seq, "event_type": kind, "ts_utc": when,
-            "amount_minor": amount}  # fmt: skip
+    _events(arrivals, flows, columns)
+    return columns._asdict()
 
 
 @inlined
-def delay(row, draw):  # type: ignore[no-untyped-def]
-    """A log-normal delay in whole milliseconds, at least one."""
-    return np.int64(normal.exp(row[0] + row[1] * normal.deviate(draw))) + 1
+def delay(law, draw):  # type: ignore[no-untyped-def]
+    """A log-normal delay rounded up to whole ms, so no event coincides with its cause (int64).
 
-
-@kernel
-def _flows(  # type: ignore[no-untyped-def]
-    k0, k1, base, moment, merchant, country, channel, party, campaign, world, campaigns, tactics,
-    policy, out,
-):  # fmt: skip
-    for i in range(moment.size):
-        entity = np.uint64(2 * (base + i))
-        a = philox.block(k0, k1, entity)
-        b = philox.block(k0, k1, entity + np.uint64(1))
-        sort, way = world.merchant_class[merchant[i]], channel[i]
-        kind = np.int64(campaigns.kind[campaign[i]]) if campaign[i] >= 0 else np.int64(-1)
-        level = policy.log_median[sort] + policy.tilt[world.party_segment[party[i]]]
-        cents = normal.exp(level + policy.sigma[sort] * normal.deviate(a[0]))
-        if kind >= 0:
-            cents *= tactics.amount_factor[kind]
-        if normal.unit(a[1]) < policy.price_point[sort]:
-            cents = _nearest(policy.prices, cents)
-        out.cents[i] = min(max(np.int64(cents + 0.5), 1), MOST_CENTS)
-        out.minor[i] = max(np.int64(out.cents[i] * policy.units[country[i]] + 0.5), 1)
-        out.latency[i] = delay(policy.latency[way], a[2])
-        refused = policy.declined[way] if kind < 0 else tactics.declined[kind]
-        if normal.unit(a[3]) < refused:
-            out.status[i] = DECLINED
-            continue
-        out.status[i] = APPROVED
-        out.clearing[i] = moment[i] + out.latency[i] + delay(policy.clearing[way], b[0])
-        back = policy.refund[sort] if kind < 0 else tactics.refund[kind]
-        if normal.unit(b[1]) < back:
-            out.refund[i] = out.clearing[i] + delay(policy.refund_delay, b[2])
+    law: float64 (2,), see `delay_law`.
+    """
+    return np.int64(normal.exp(law[0] + law[1] * normal.deviate(draw))) + 1
 
 
 @inlined
 def _nearest(prices, cents):  # type: ignore[no-untyped-def]
-    """The price nearest to an amount; beyond the last one the amount itself."""
+    """The nearest price, the higher of two as near; above the last price the amount itself."""
     at = np.searchsorted(prices, cents)
     if at == prices.size:
         return cents
@@ -193,21 +180,102 @@ def _nearest(prices, cents):  # type: ignore[no-untyped-def]
     return prices[at]
 
 
+@inlined
+def _cents(draw, price_draw, level, sigma, factor, price_share, prices):  # type: ignore[no-untyped-def]
+    """Amount in US cents (int64).
+
+    Parameters
+    ----------
+    draw, price_draw : u64
+        Of the amount, and of whether it is a shelf price.
+    level, sigma : float
+        Mean and standard deviation of the logarithm.
+    factor : float
+        Of the campaign's type; 1 outside campaigns.
+    price_share : float
+        Share of amounts that are a shelf price.
+    prices : float64 (prices,)
+    """
+    cents = normal.exp(level + sigma * normal.deviate(draw)) * factor
+    if normal.unit(price_draw) < price_share:
+        cents = _nearest(prices, cents)
+    return min(max(np.int64(cents + 0.5), 1), MOST_CENTS)
+
+
 @kernel
-def _events(base, moment, flows, flow, seq, kind, when, amount):  # type: ignore[no-untyped-def]
-    at = 0
+def _flows(k0, k1, arrivals, attached, attacks, world, policy, out):  # type: ignore[no-untyped-def]
+    """Draws the flows of arrivals.
+
+    Parameters
+    ----------
+    k0, k1 : u64
+        Philox key of the stream. Draws of a flow: 0 amount, 1 shelf price, 2 latency, 3 decline,
+        4 clearing, 5 refund, 6 delay of the refund.
+    arrivals, attached, attacks : ArrivalBlock, Attached, Attacks
+    world, policy : World, AmountPolicy
+    out : Flows
+        Filled; `clearing` and `refund` are 0 before.
+    """
+    # Unpacked here: in the loop, passing a named tuple would change the reference counts of its
+    # arrays.
+    base, moment, merchant = arrivals.base, arrivals.moment, arrivals.merchant
+    country, channel = arrivals.country, arrivals.channel
+    party, campaign = attached.party, attached.campaign
+    kinds, tactics = attacks.campaigns.kind, attacks.tactics
+    merchant_class, party_segment = world.merchant_class, world.party_segment
+    log_median, tilt, sigma = policy.log_median, policy.tilt, policy.sigma
+    price_share, prices, units = policy.price_point, policy.prices, policy.units
+    share_declined, share_refunded = policy.declined, policy.refund
+    cents, minor, latency, status = out.cents, out.minor, out.latency, out.status
+    clearing, refund = out.clearing, out.refund
+    for i in range(moment.size):
+        entity = np.uint64(2 * (base + i))
+        a = philox.block(k0, k1, entity)
+        b = philox.block(k0, k1, entity + np.uint64(1))
+        risk_class, way = merchant_class[merchant[i]], channel[i]
+        factor, declined, refunded = 1.0, share_declined[way], share_refunded[risk_class]
+        if campaign[i] >= 0:
+            kind = kinds[campaign[i]]
+            factor = tactics.amount_factor[kind]
+            declined, refunded = tactics.declined[kind], tactics.refund[kind]
+        level = log_median[risk_class] + tilt[party_segment[party[i]]]
+        cents[i] = _cents(
+            a[0], a[1], level, sigma[risk_class], factor, price_share[risk_class], prices
+        )
+        minor[i] = max(np.int64(cents[i] * units[country[i]] + 0.5), 1)
+        latency[i] = delay(policy.latency[way], a[2])
+        if normal.unit(a[3]) < declined:
+            status[i] = DECLINED
+            continue
+        status[i] = APPROVED
+        clearing[i] = moment[i] + latency[i] + delay(policy.clearing[way], b[0])
+        if normal.unit(b[1]) < refunded:
+            refund[i] = clearing[i] + delay(policy.refund_delay, b[2])
+
+
+@kernel
+def _events(arrivals, flows, columns):  # type: ignore[no-untyped-def]
+    """Writes authorisation, clearing and refund of every flow, in order, into EventColumns.
+
+    arrivals: ArrivalBlock; flows: Flows.
+    """
+    base, moment = arrivals.base, arrivals.moment
+    clearing, refund, minor = flows.clearing, flows.refund, flows.minor
+    flow_id, event_seq, event_type = columns.flow_id, columns.event_seq, columns.event_type
+    ts_utc, amount_minor = columns.ts_utc, columns.amount_minor
+    row = 0
     for i in range(moment.size):
         for step in range(3):
-            time = moment[i]
+            at = moment[i]
             if step == 1:
-                time = flows.clearing[i]
+                at = clearing[i]
             elif step == 2:
-                time = flows.refund[i]
-            if time == 0:
+                at = refund[i]
+            if at == 0:
                 break
-            flow[at] = base + i + 1
-            seq[at] = step + 1
-            kind[at] = AUTH if step == 0 else (CLEARING if step == 1 else REFUND)
-            when[at] = time
-            amount[at] = flows.minor[i]
-            at += 1
+            flow_id[row] = base + i + 1
+            event_seq[row] = step + 1
+            event_type[row] = EVENT_TYPES[step]
+            ts_utc[row] = at
+            amount_minor[row] = minor[i]
+            row += 1

@@ -1,4 +1,4 @@
-"""6B.S0: open a published run, prove it is untouched, and find the upstream it was made from."""
+"""6B.S0: opens a published run, verifies its bytes and those of the upstream it was made from."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ from fraudworld.store.seal import check_run
 
 @dataclass(frozen=True)
 class Inputs:
-    """A run that proved intact, its policy, and the upstream behind it."""
+    """A verified run, its policy and its upstream."""
 
-    root: Path
+    root: Path  # of the run
     receipt: Receipt
-    bundle_digest: str
+    bundle_digest: str  # of the run
     pack: PolicyPack
     upstream: Path
-    segments: dict[str, str]  # segment → bundle digest
+    segments: dict[str, str]  # upstream segment → bundle digest
     geo: Geography
-    merchant_class: NDArray[np.uint8]
+    merchant_class: NDArray[np.uint8]  # position in codes("merchant_class"), (merchants,)
 
     @property
     def identity(self) -> Identity:
-        """The run's three columns; they close the rows of its stream as well."""
+        """Seed and digests of the run; the rows of its stream end with them too."""
         return self.receipt.identity
 
     @property
     def profiles(self) -> Mapping[str, SegmentProfile]:
-        """Behaviour of every segment."""
+        """Behaviour of every segment, by name."""
         return self.pack.segmentation_priors.profiles
 
     @cached_property
@@ -55,23 +55,23 @@ class Inputs:
         return {"country": self.geo.countries, "currency": self.geo.currencies}
 
     def codes(self, name: str) -> tuple[str, ...]:
-        """The closed list of a code column of 6A."""
+        """Closed list of a code column of 6A, sorted: a position is the code in memory."""
         return self._places.get(name) or self.pack.codes(name)
 
     def clean_code(self, entity: str) -> int:
-        """Position of the clean family among an entity's families."""
+        """Code of the family of an entity's clean roles."""
         clean = self.pack.fraud_role_taxonomy.entities[entity].clean_family
         return self.codes(f"{entity}_family").index(clean)
 
     def raw_code(self, entity: str, role: str) -> int:
-        """Position of a raw role."""
+        """Code of a raw role of an entity."""
         return self.codes(f"{entity}_raw_role").index(role)
 
     def families(self, entity: str) -> NDArray[np.uint8]:
-        """Family of every raw role, by position in both lists.
+        """Code of the family of every raw role, (raw roles,).
 
-        Roles are read raw and mapped here: a world that left its roles unmapped (a baseline
-        being studied) has the same attacks as one that did not.
+        Raw roles are mapped here, so that a baseline whose own mapping was left out has the same
+        attacks as other worlds.
         """
         mapping = self.pack.fraud_role_taxonomy.entities[entity].mapping
         families = self.codes(f"{entity}_family")
@@ -80,17 +80,17 @@ class Inputs:
         )
 
     def table(self, codes: str, values: Mapping[str, float]) -> NDArray[np.float64]:
-        """Values by position in a code list; 0 where the mapping has none."""
+        """Values by code; 0 where the mapping has none."""
         return np.array([float(values.get(word, 0.0)) for word in self.codes(codes)])
 
 
 def open_inputs(root: Path, upstream_dir: Path | None, *, allow_unflagged: bool) -> Inputs:
-    """Verify a run byte for byte, then its upstream against what the run sealed.
+    """Verifies every byte of a run, then its upstream against the digests the run sealed.
 
-    upstream_dir: the folder the run was made from; None is the embedded one, built anew
-    below the runs root if it is gone. Raises RefusedError for a run that failed its gates
-    (unless `allow_unflagged`), was changed after publishing, or whose upstream is not the
-    one sealed; InputError for a run made before segment 6B had a policy.
+    upstream_dir: the upstream of the run; None is the embedded one, which is built below the runs
+    root where it is missing. Raises RefusedError for a run that failed its gates (unless
+    `allow_unflagged`), was changed after publishing, or has another upstream; InputError for a run
+    whose sealed policy has no figures for 6B.
     """
     place = RunPlace(root)
     receipt = read_receipt(place)
@@ -98,16 +98,16 @@ def open_inputs(root: Path, upstream_dir: Path | None, *, allow_unflagged: bool)
     if sealed.digest != receipt.bundle_digest:
         raise RefusedError(
             "6B.S0.RECEIPT_MISMATCH",
-            f"the receipt states bundle {receipt.bundle_digest}, the run is {sealed.digest}",
+            f"the receipt names bundle {receipt.bundle_digest}, the run has {sealed.digest}",
             where=str(place.receipt),
             remedy="the receipt was changed after publishing; make the run again elsewhere",
         )
     if not (sealed.passed or allow_unflagged):
         raise RefusedError(
             "6B.S0.RUN_NOT_PASSED",
-            f"this run has no _passed.flag: its grade is {receipt.grade}",
+            f"this run has no _passed.flag, its grade is {receipt.grade}",
             where=str(root),
-            remedy="repair the world, or say --allow-unflagged to study a failing one",
+            remedy="repair the world, or use --allow-unflagged to study a failed one",
         )
     pack = _policy(place, receipt)
     gate = load_json(place.gate_receipt)
@@ -116,14 +116,14 @@ def open_inputs(root: Path, upstream_dir: Path | None, *, allow_unflagged: bool)
         root.resolve().parent / ".upstream",
         PROFILES[receipt.profile] * receipt.scale / PROFILES["authority"],
     )
-    for segment, stated in segments.items():
-        found = bundle.verify(source / segment, segment).digest
-        if found != stated:
+    for segment, expected in segments.items():
+        digest = bundle.verify(source / segment, segment).digest
+        if digest != expected:
             raise RefusedError(
                 "6B.S0.UPSTREAM_HASHGATE_DIGEST_MISMATCH",
-                f"{segment} is bundle {found}, the run was made from {stated}",
+                f"{segment} has bundle {digest}, the run was made from {expected}",
                 where=str(source / segment),
-                remedy="name the run's own upstream with --upstream",
+                remedy="give the run's own upstream with --upstream",
             )
     sealed_inputs = intake.SealedInputs((), segments, gate["sealed_inputs_digest"])
     world = intake.load_upstream(
@@ -135,7 +135,7 @@ def open_inputs(root: Path, upstream_dir: Path | None, *, allow_unflagged: bool)
 
 
 def _policy(place: RunPlace, receipt: Receipt) -> PolicyPack:
-    """The pack the run was made with, from its sealed copy."""
+    """The policy of the run, from its sealed copy."""
     pack = sealed_policy(place.root, "6B")
     if parameter_hash(pack) != receipt.parameter_hash:
         raise RefusedError(

@@ -1,9 +1,12 @@
-"""6B.S4: what every flow really was and why; what the bank came to know; the cases.
+"""6B.S4: label of every flow and its cause; what the bank learns of it, and when; the cases.
 
-A flow a campaign made is CAMPAIGN, or COLLATERAL where it struck a neighbour of the victim.
-Any other flow is fraud with a chance that adds up over the roles of its own account, device,
-endpoint and merchant (POSTURE), or with a chance that follows nothing (BACKGROUND). The role
-of the party is not among them.
+The cause of a campaign's flow is CAMPAIGN, or COLLATERAL where a neighbour of the victim is
+attacked. Any other flow is fraud with probability p + b: p is the sum over the roles of its
+account, device, endpoint and merchant (POSTURE), b depends on nothing (BACKGROUND). The role of
+the party is not in the sum: fraud must follow risky owners because of the world, not of this law.
+
+Laws: policy/campaigns_6B.v1.yaml and policy/bank_view_6B.v1.yaml. Twin of all kernels here:
+tests/reference/transactions/labels.py:Labels and Bank.
 """
 
 from __future__ import annotations
@@ -14,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudworld.contracts.transactions import ABUSE_TYPES, CAMPAIGN_TYPES, CODES
-from fraudworld.jit import kernel
+from fraudworld.jit import inlined, kernel
 from fraudworld.kernels import normal
 from fraudworld.layers.transactions.campaigns import Campaigns
-from fraudworld.layers.transactions.flows import DAY, HOUR, Flows, delay, law
+from fraudworld.layers.transactions.flows import DAY, HOUR, Flows, delay, delay_law
 from fraudworld.layers.transactions.inputs import Inputs
-from fraudworld.layers.transactions.visits import Attached
+from fraudworld.layers.transactions.visits import ArrivalBlock, Attached
 from fraudworld.layers.transactions.world import World
 from fraudworld.rng import Stream, philox, registry
 
@@ -27,71 +30,62 @@ U8 = NDArray[np.uint8]
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
 
-LABEL_WIDTH = registry.LABEL.width
-VIEW_WIDTH = registry.BANK_VIEW.width
 
-_LABEL = {word: CODES["truth_label"].index(word) for word in CODES["truth_label"]}
-_SUBTYPE = {word: CODES["truth_subtype"].index(word) for word in CODES["truth_subtype"]}
-_CAUSE = {word: CODES["cause"].index(word) for word in CODES["cause"]}
-LEGIT, FRAUD, ABUSE = _LABEL["LEGIT"], _LABEL["FRAUD"], _LABEL["ABUSE"]
-S_LEGIT, S_CARD, S_ABUSE = (_SUBTYPE[word] for word in ("LEGIT", "CARD_FRAUD", "FIRST_PARTY_ABUSE"))
-NONE, CAMPAIGN, COLLATERAL = _CAUSE["NONE"], _CAUSE["CAMPAIGN"], _CAUSE["COLLATERAL"]
-POSTURE, BACKGROUND = _CAUSE["POSTURE"], _CAUSE["BACKGROUND"]
-TYPE_LABEL = np.array([ABUSE if t in ABUSE_TYPES else FRAUD for t in CAMPAIGN_TYPES], np.uint8)
-TYPE_SUBTYPE = np.array([_SUBTYPE[t] for t in CAMPAIGN_TYPES], np.uint8)
-TACTICS = np.array(
-    [
-        CODES["tactic"].index(word)
-        for word in ("NONE", "DEVICE_SWAP", "IP_SWAP", "DEVICE_AND_IP_SWAP")
-    ],
-    np.uint8,
-)
-"""Code of the swap bits 0 … 3."""
+def _codes(column: str, *words: str) -> tuple[int, ...]:
+    return tuple(CODES[column].index(word) for word in words)
 
-NO_SIGNAL, ALERTED, DISPUTED, CHARGEBACK = (
-    CODES["bank_status"].index(s) for s in ("NO_SIGNAL", "ALERTED", "DISPUTED", "CHARGEBACK")
+
+LEGIT, FRAUD, ABUSE = _codes("truth_label", "LEGIT", "FRAUD", "ABUSE")
+S_LEGIT, S_CARD, S_ABUSE = _codes("truth_subtype", "LEGIT", "CARD_FRAUD", "FIRST_PARTY_ABUSE")
+NONE, CAMPAIGN, COLLATERAL, POSTURE, BACKGROUND = _codes(
+    "cause", "NONE", "CAMPAIGN", "COLLATERAL", "POSTURE", "BACKGROUND"
 )
-R_NONE, CONFIRMED, DISMISSED, OPEN = (
-    CODES["resolution"].index(s) for s in ("NONE", "CONFIRMED", "DISMISSED", "OPEN")
+NO_SIGNAL, ALERTED, DISPUTED, CHARGEBACK = _codes(
+    "bank_status", "NO_SIGNAL", "ALERTED", "DISPUTED", "CHARGEBACK"
 )
-OPENED, ALERT_RAISED, DISPUTE_FILED, CHARGEBACK_FILED, CLOSED_BAD, CLOSED_FINE = (
-    CODES["case_event"].index(e)
-    for e in (
-        "CASE_OPENED", "ALERT_RAISED", "DISPUTE_FILED", "CHARGEBACK_FILED", "CLOSED_CONFIRMED",
-        "CLOSED_DISMISSED",
-    )
+R_NONE, CONFIRMED, DISMISSED, OPEN = _codes("resolution", "NONE", "CONFIRMED", "DISMISSED", "OPEN")
+OPENED, ALERT_RAISED, DISPUTE_FILED, CHARGEBACK_FILED, CLOSED_CONFIRMED, CLOSED_DISMISSED = _codes(
+    "case_event", "CASE_OPENED", "ALERT_RAISED", "DISPUTE_FILED", "CHARGEBACK_FILED",
+    "CLOSED_CONFIRMED", "CLOSED_DISMISSED",
 )  # fmt: skip
 
+TYPE_LABEL = np.array([ABUSE if t in ABUSE_TYPES else FRAUD for t in CAMPAIGN_TYPES], np.uint8)
+TYPE_SUBTYPE = np.array(_codes("truth_subtype", *CAMPAIGN_TYPES), np.uint8)
+TACTICS = np.array(
+    _codes("tactic", "NONE", "DEVICE_SWAP", "IP_SWAP", "DEVICE_AND_IP_SWAP"), np.uint8
+)
+"""Code of the bits `Attached.swapped`."""
 
-class Chances(NamedTuple):
-    """Label policy by position."""
 
-    account: F64
-    device: F64
-    ip: F64
-    merchant: F64
-    cap: float
+class LabelPolicy(NamedTuple):
+    """Label policy by position: probabilities that a flow outside campaigns is fraud."""
+
+    account: F64  # by account family
+    device: F64  # by raw device role
+    ip: F64  # by endpoint family
+    merchant: F64  # by merchant family
+    cap: float  # on the sum of the four
     background: float
-    abuse: float
+    abuse: float  # share of this fraud that is first-party abuse
 
 
 class DetectionPolicy(NamedTuple):
-    """Bank policy by position; laws are (log of the median in ms, sigma)."""
+    """Bank policy by position. A delay law is (log of the median in ms, sigma)."""
 
-    alert: F64  # by truth subtype
-    dispute: F64
-    alert_delay: F64
-    dispute_delay: F64
-    chargeback: float
-    chargeback_delay: F64
-    closing_delay: F64
-    confirmed_if_bad: float
-    confirmed_if_legit: float
-    horizon_end: int  # what closes later is still open
+    alert: F64  # probability, by truth subtype
+    dispute: F64  # probability, by truth subtype
+    alert_delay: F64  # law, (2,)
+    dispute_delay: F64  # law, (2,)
+    chargeback: float  # share of disputes
+    chargeback_delay: F64  # law, (2,)
+    closing_delay: F64  # law, (2,)
+    confirmed_if_bad: float  # share of cases
+    confirmed_if_legit: float  # share of cases
+    horizon_end: int  # ms since 1970 UTC; a case that would close here or later is open
 
 
 class Labels(NamedTuple):
-    """Truth of some flows, as codes."""
+    """Truth of flows, as codes; arrays (arrivals,)."""
 
     label: U8
     subtype: U8
@@ -99,8 +93,8 @@ class Labels(NamedTuple):
     tactic: U8
 
 
-class View(NamedTuple):
-    """What the bank knows of some flows; moments in ms, 0 where there is none."""
+class BankView(NamedTuple):
+    """What the bank knows of flows; arrays (arrivals,), moments in ms since 1970 UTC, 0: none."""
 
     status: U8
     resolution: U8
@@ -110,18 +104,18 @@ class View(NamedTuple):
     closed: I64
 
 
-def chances(inputs: Inputs) -> Chances:
+def label_policy(inputs: Inputs) -> LabelPolicy:
     """The label policy as arrays."""
     policy = inputs.pack.campaigns
     posture = policy.posture
-    return Chances(
-        inputs.table("account_family", posture.account),
-        inputs.table("device_raw_role", posture.device),
-        inputs.table("ip_family", posture.ip),
-        inputs.table("merchant_family", posture.merchant),
-        posture.cap,
-        policy.background_share,
-        policy.abuse_share_outside,
+    return LabelPolicy(
+        account=inputs.table("account_family", posture.account),
+        device=inputs.table("device_raw_role", posture.device),
+        ip=inputs.table("ip_family", posture.ip),
+        merchant=inputs.table("merchant_family", posture.merchant),
+        cap=posture.cap,
+        background=policy.background_share,
+        abuse=policy.abuse_share_outside,
     )
 
 
@@ -130,118 +124,176 @@ def detection_policy(inputs: Inputs, horizon_end: int) -> DetectionPolicy:
     policy = inputs.pack.bank_view
     sensing = [policy.sensing[word] for word in CODES["truth_subtype"]]
     return DetectionPolicy(
-        np.array([s.alert for s in sensing]),
-        np.array([s.dispute for s in sensing]),
-        law(policy.alert_hours, HOUR),
-        law(policy.dispute_days, DAY),
-        policy.chargeback_share,
-        law(policy.chargeback_days, DAY),
-        law(policy.closing_days, DAY),
-        policy.confirmed_if_bad,
-        policy.confirmed_if_legit,
-        horizon_end,
+        alert=np.array([s.alert for s in sensing]),
+        dispute=np.array([s.dispute for s in sensing]),
+        alert_delay=delay_law(policy.alert_hours, HOUR),
+        dispute_delay=delay_law(policy.dispute_days, DAY),
+        chargeback=policy.chargeback_share,
+        chargeback_delay=delay_law(policy.chargeback_days, DAY),
+        closing_delay=delay_law(policy.closing_days, DAY),
+        confirmed_if_bad=policy.confirmed_if_bad,
+        confirmed_if_legit=policy.confirmed_if_legit,
+        horizon_end=horizon_end,
     )
 
 
 def streams(seed: int) -> tuple[Stream, Stream]:
-    """Streams of causes and of the bank's view, one entity per flow."""
+    """Streams of labels and of the bank's view, one entity per flow."""
     return (
         registry.LABEL.of(seed),
         registry.BANK_VIEW.of(seed),
     )
 
 
-def make_labels(
+def draw_labels(
     seed: int,
-    base: int,
-    merchant: NDArray[np.int32],
+    arrivals: ArrivalBlock,
     attached: Attached,
-    world: World,
     campaigns: Campaigns,
-    policy: Chances,
+    world: World,
+    policy: LabelPolicy,
 ) -> Labels:
-    """Truth of flows base, base + 1, …."""
-    n = merchant.size
-    out = Labels(np.empty(n, np.uint8), np.empty(n, np.uint8), np.empty(n, np.uint8),
-                 TACTICS[attached.swapped])  # fmt: skip
-    _labels(*streams(seed)[0].key, base, merchant, attached, world, campaigns, TYPE_LABEL,
-            TYPE_SUBTYPE, policy, out)  # fmt: skip
+    """Labels and causes of the flows of arrivals."""
+    n = arrivals.n
+    out = Labels(
+        label=np.empty(n, np.uint8),
+        subtype=np.empty(n, np.uint8),
+        cause=np.empty(n, np.uint8),
+        tactic=TACTICS[attached.swapped],
+    )
+    key = streams(seed)[0].key
+    _labels(*key, arrivals, attached, campaigns, world, policy, out)
     return out
 
 
-def bank_view(
-    seed: int, base: int, moment: I64, flows: Flows, labels: Labels, policy: DetectionPolicy
-) -> View:
-    """What the bank came to know of flows base, base + 1, …."""
-    n = moment.size
-    out = View(np.empty(n, np.uint8), np.empty(n, np.uint8),
-               *(np.zeros(n, np.int64) for _ in range(4)))  # fmt: skip
-    _view(*streams(seed)[1].key, base, moment, flows.clearing, labels.subtype, policy, out)
+def draw_bank_view(
+    seed: int, arrivals: ArrivalBlock, flows: Flows, labels: Labels, policy: DetectionPolicy
+) -> BankView:
+    """Alert, dispute, chargeback and case of the flows of arrivals."""
+    n = arrivals.n
+    out = BankView(
+        status=np.empty(n, np.uint8),
+        resolution=np.empty(n, np.uint8),
+        alert=np.zeros(n, np.int64),
+        dispute=np.zeros(n, np.int64),
+        chargeback=np.zeros(n, np.int64),
+        closed=np.zeros(n, np.int64),
+    )
+    key = streams(seed)[1].key
+    _bank_view(*key, arrivals, flows.clearing, labels.subtype, policy, out)
     return out
 
 
-def cases(base: int, view: View) -> dict[str, NDArray[np.integer]]:
-    """Rows of `s4_case_timeline_6B`: the steps of every flow the bank heard of, in time order.
+def cases(base: int, view: BankView) -> dict[str, NDArray[np.integer]]:
+    """Rows of `s4_case_timeline_6B`: the steps of every case in order of time.
 
-    A case opens with its first signal, at the same moment.
+    A case opens at the moment of its first signal. base: number of the first flow, from 0.
     """
     known = np.flatnonzero(view.status != NO_SIGNAL)
-    closed = np.where(view.resolution[known] == CONFIRMED, CLOSED_BAD, CLOSED_FINE)
-    first = np.where(view.alert[known] > 0, view.alert[known], view.dispute[known])
-    disputed = view.dispute[known]
-    first = np.where((disputed > 0) & (disputed < first), disputed, first)
-    when = np.stack([first, view.alert[known], disputed, view.chargeback[known],
-                     view.closed[known]], axis=1)  # fmt: skip
-    what = np.stack(
-        [np.full(known.size, e) for e in (OPENED, ALERT_RAISED, DISPUTE_FILED, CHARGEBACK_FILED)]
-        + [closed],
-        axis=1,
-    )
-    # Steps that never happened sort behind all others and are cut off.
-    order = np.argsort(np.where(when > 0, when, np.iinfo(np.int64).max), axis=1, kind="stable")
-    when, what = np.take_along_axis(when, order, 1), np.take_along_axis(what, order, 1)
-    happened = when > 0
-    seq = np.broadcast_to(np.arange(1, 6), when.shape)
-    flow = np.broadcast_to((base + known + 1)[:, None], when.shape)
+    alert, dispute = view.alert[known], view.dispute[known]
+    closing = np.where(view.resolution[known] == CONFIRMED, CLOSED_CONFIRMED, CLOSED_DISMISSED)
+    opened = np.where(alert > 0, alert, dispute)
+    opened = np.where((dispute > 0) & (dispute < opened), dispute, opened)
+    moment = np.stack([opened, alert, dispute, view.chargeback[known], view.closed[known]], axis=1)
+    event = np.empty_like(moment)
+    event[:, :4] = OPENED, ALERT_RAISED, DISPUTE_FILED, CHARGEBACK_FILED
+    event[:, 4] = closing
+    # Steps that did not happen sort behind all others and are dropped.
+    order = np.argsort(np.where(moment > 0, moment, np.iinfo(np.int64).max), axis=1, kind="stable")
+    moment = np.take_along_axis(moment, order, 1)
+    event = np.take_along_axis(event, order, 1)
+    happened = moment > 0
+    seq = np.broadcast_to(np.arange(1, 6), moment.shape)
+    flow = np.broadcast_to((base + known + 1)[:, None], moment.shape)
     return {
         "case_id": flow[happened],
         "case_seq": seq[happened],
-        "case_event": what[happened].astype(np.uint8),
-        "ts_utc": when[happened],
+        "case_event": event[happened].astype(np.uint8),
+        "ts_utc": moment[happened],
     }
 
 
+@inlined
+def _posture(account_role, device_role, merchant_role, ip_role, policy):  # type: ignore[no-untyped-def]
+    """Probability of fraud by the roles of a flow's assets; a role of −1 is that of no asset."""
+    p = policy.account[account_role]
+    if device_role >= 0:
+        p += policy.device[device_role]
+    p += policy.merchant[merchant_role]
+    if ip_role >= 0:
+        p += policy.ip[ip_role]
+    return min(p, policy.cap)
+
+
+@inlined
+def _role(roles, entity):  # type: ignore[no-untyped-def]
+    """Role of an entity (int64); −1 where the entity is −1."""
+    return np.int64(roles[entity]) if entity >= 0 else np.int64(-1)
+
+
 @kernel
-def _labels(  # type: ignore[no-untyped-def]
-    k0, k1, base, merchant, attached, world, campaigns, type_label, type_subtype, policy, out
-):
+def _labels(k0, k1, arrivals, attached, campaigns, world, policy, out):  # type: ignore[no-untyped-def]
+    """Draws label, subtype and cause of flows.
+
+    Parameters
+    ----------
+    k0, k1 : u64
+        Philox key of the stream. Draws of a flow outside campaigns: 0 whether and why it is
+        fraud, 1 whether the fraud is abuse.
+    arrivals, attached, campaigns : ArrivalBlock, Attached, Campaigns
+    world, policy : World, LabelPolicy
+    out : Labels
+        Filled, but for `tactic`.
+    """
+    base, merchant = arrivals.base, arrivals.merchant
+    account, device, endpoint = attached.account, attached.device, attached.endpoint
     for i in range(merchant.size):
         c = attached.campaign[i]
         if c >= 0:
             kind = campaigns.kind[c]
-            out.label[i] = type_label[kind]
-            out.subtype[i] = type_subtype[kind]
+            out.label[i] = TYPE_LABEL[kind]
+            out.subtype[i] = TYPE_SUBTYPE[kind]
             out.cause[i] = COLLATERAL if attached.collateral[i] else CAMPAIGN
             continue
-        chance = policy.account[world.account_role[attached.account[i]]]
-        chance += policy.device[world.device_role[attached.device[i]]]
-        chance += policy.merchant[world.merchant_role[merchant[i]]]
-        if attached.endpoint[i] >= 0:
-            chance += policy.ip[world.ip_role[attached.endpoint[i]]]
-        chance = min(chance, policy.cap)
+        posture = _posture(
+            world.account_role[account[i]],
+            _role(world.device_role, device[i]),
+            world.merchant_role[merchant[i]],
+            _role(world.ip_role, endpoint[i]),
+            policy,
+        )
         first, second = philox.pair(k0, k1, np.uint64(base + i))
         u = normal.unit(first)
-        if u >= chance + policy.background:
+        if u >= posture + policy.background:
             out.label[i], out.subtype[i], out.cause[i] = LEGIT, S_LEGIT, NONE
             continue
-        out.cause[i] = POSTURE if u < chance else BACKGROUND
-        own = normal.unit(second) < policy.abuse
-        out.label[i] = ABUSE if own else FRAUD
-        out.subtype[i] = S_ABUSE if own else S_CARD
+        out.cause[i] = POSTURE if u < posture else BACKGROUND
+        abuse = normal.unit(second) < policy.abuse
+        out.label[i] = ABUSE if abuse else FRAUD
+        out.subtype[i] = S_ABUSE if abuse else S_CARD
 
 
 @kernel
-def _view(k0, k1, base, moment, clearing, subtype, policy, out):  # type: ignore[no-untyped-def]
+def _bank_view(k0, k1, arrivals, clearing, subtype, policy, out):  # type: ignore[no-untyped-def]
+    """Draws alerts, disputes, chargebacks and cases of flows.
+
+    Alerts follow the arrival, disputes the clearing, chargebacks the dispute; a case closes after
+    its last signal.
+
+    Parameters
+    ----------
+    k0, k1 : u64
+        Philox key of the stream. Draws of a flow: 0 alert, 1 dispute, 2 chargeback, 3 resolution,
+        4 to 7 the delays of alert, dispute, chargeback and closing.
+    arrivals : ArrivalBlock
+    clearing : int64 (arrivals,)
+        Moment in ms; 0 where declined.
+    subtype : u8 (arrivals,)
+    policy : DetectionPolicy
+    out : BankView
+        Filled; the moments are 0 before.
+    """
+    base, moment = arrivals.base, arrivals.moment
     for i in range(moment.size):
         entity = np.uint64(2 * (base + i))
         a = philox.block(k0, k1, entity)
@@ -266,9 +318,9 @@ def _view(k0, k1, base, moment, clearing, subtype, policy, out):  # type: ignore
                 out.chargeback[i] = out.dispute[i] + delay(policy.chargeback_delay, b[2])
                 last = max(last, out.chargeback[i])
         closed = last + delay(policy.closing_delay, b[3])
-        sure = policy.confirmed_if_legit if kind == S_LEGIT else policy.confirmed_if_bad
+        confirmed = policy.confirmed_if_legit if kind == S_LEGIT else policy.confirmed_if_bad
         if closed >= policy.horizon_end:
             out.resolution[i] = OPEN
             continue
         out.closed[i] = closed
-        out.resolution[i] = CONFIRMED if normal.unit(a[3]) < sure else DISMISSED
+        out.resolution[i] = CONFIRMED if normal.unit(a[3]) < confirmed else DISMISSED

@@ -1,8 +1,8 @@
-"""Where a stream lies, how it is sealed, and checking that it is what it was.
+"""Paths of a stream, its seal, and the check of the seal.
 
-Everything of a stream is below `data/layer3/6B`, its draw logs and verdict too, so that one
-rename publishes it and the run's own bundle is not touched. The law of the seal is the one
-of every bundle: an index of members with size and SHA-256, its digest in `_passed.flag`.
+Everything of a stream is below `data/layer3/6B`, RNG logs and report included, so that one rename
+publishes it and the run's own bundle is not touched. The seal is that of every bundle
+(`store/bundle.py`): an index of members with size and SHA-256, its digest in `_passed.flag`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CONFLICT = "6B.S5.OUTPUT_CONFLICT"
 
 @dataclass(frozen=True)
 class StreamPlace:
-    """Paths below the layer folder of a stream, published or staged."""
+    """Paths of a stream below its layer folder, published or staged."""
 
     layer: Path
 
@@ -34,47 +34,47 @@ class StreamPlace:
         return StreamPlace(root / LAYER)
 
     def dataset(self, table: str, identity: Identity) -> Path:
-        """Folder that holds the parts of one dataset."""
+        """Folder of the parts of a dataset."""
         return self.layer / table / RunPlace.partition(identity)
 
     @property
     def receipt(self) -> Path:
-        """What S0 verified and which window was asked for."""
+        """Document of S0: the run and upstream verified, the window asked for."""
         return self.layer / "s0_gate_receipt_6B.json"
 
     @property
     def report(self) -> Path:
-        """Checks and figures of S5."""
+        """Document of S5: results of the checks, and counts."""
         return self.layer / "validation/s5_validation_report_6B.json"
 
     @property
     def rng_logs(self) -> Path:
-        """Audit, trace and event logs of the draws."""
+        """Folder of the RNG logs: audit, trace, events."""
         return self.layer / "logs/rng"
 
     @property
     def index(self) -> Path:
-        """What the stream sealed."""
+        """Index of the sealed files."""
         return self.layer / INDEX
 
     @property
     def flag(self) -> Path:
-        """Present only where every check passed."""
+        """Flag that is present only where every check passed."""
         return self.layer / FLAG
 
 
 def seal_stream(
     place: StreamPlace, folders: Iterable[tuple[Path, DatasetRecord]], *, passed: bool
 ) -> str:
-    """Write index (and flag, if `passed`) of a staged stream; returns the bundle digest."""
+    """Writes the index of a staged stream, and its flag if `passed`; returns the bundle digest."""
     return _produce(place).seal(folders, passed=passed)
 
 
 def check_stream(place: StreamPlace) -> Sealed:
-    """Check every byte of a published stream.
+    """Checks every byte of a published stream.
 
-    Raises RefusedError `6B.S5.OUTPUT_CONFLICT` naming the first file that differs, is
-    missing or is not in the index.
+    Raises RefusedError `6B.S5.OUTPUT_CONFLICT` for the first file that differs, is missing or is
+    not in the index.
     """
     return _produce(place).check()
 
@@ -87,15 +87,15 @@ def _produce(place: StreamPlace) -> Produce:
         lambda: _covered(place),
         CONFLICT,
         "stream",
-        "move its data/layer3/6B away, or publish elsewhere with --to",
+        "move its data/layer3/6B away, or publish to another folder with --to",
     )
 
 
 def _covered(place: StreamPlace) -> set[str]:
-    """Everything but index and flag; links are listed, never followed."""
-    found = {
+    """Relative paths of all files but index and flag; links are listed, never followed."""
+    files = {
         path.relative_to(place.layer).as_posix()
         for path in place.layer.rglob("*")
         if path.is_symlink() or not path.is_dir()
     }
-    return found - {INDEX.as_posix(), FLAG.as_posix()}
+    return files - {INDEX.as_posix(), FLAG.as_posix()}

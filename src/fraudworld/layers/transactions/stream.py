@@ -1,10 +1,10 @@
-"""START HERE for 6B: one stream, from a published run to a sealed folder beside it.
+"""START HERE for 6B: one stream, from a published run to a sealed folder.
 
-    S0 open and verify → S3 plan campaigns → for every stretch of hours: S1 attach, S2 flows,
-    S4 labels and bank view → S5 checks, seal, publish
+    S0 open and verify → S3 plan campaigns → for every block of hours: S1 visits, S2 flows,
+    S4 labels and bank view → S5 check, seal, publish
 
-Stretches are independent of each other, so windows, workers and their cut change nothing.
-Memory holds the world and a few stretches; how long a stream is costs disk only.
+Blocks are independent of each other, so windows, threads and block sizes change no row. Memory
+holds the world and a few blocks, whatever the length of the stream.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +25,8 @@ from fraudworld.contracts import transactions as tables
 from fraudworld.documents import load_json, write_json
 from fraudworld.engine.local import LocalEngine
 from fraudworld.errors import InputError, RefusedError
-from fraudworld.inputs.arrivals import Arrivals, load_arrivals
-from fraudworld.layers.transactions import campaigns, checks, flows, labels, visits, world
+from fraudworld.inputs.arrivals import WEEK, Arrivals, load_arrivals
+from fraudworld.layers.transactions import checks, flows, labels, visits
 from fraudworld.layers.transactions.inputs import Inputs, open_inputs
 from fraudworld.layers.transactions.layout import (
     CONFLICT,
@@ -36,8 +35,15 @@ from fraudworld.layers.transactions.layout import (
     check_stream,
     seal_stream,
 )
-from fraudworld.layers.transactions.request import StreamOutcome, StreamRequest, outside
-from fraudworld.layers.transactions.rows import BlockBuilder, Window
+from fraudworld.layers.transactions.plan import plan_campaigns
+from fraudworld.layers.transactions.request import StreamOutcome, StreamRequest, outside_horizon
+from fraudworld.layers.transactions.rows import BlockBuilder, Rows, Window
+from fraudworld.layers.transactions.world import (
+    World,
+    activity_stream,
+    load_world,
+    rewiring_stream,
+)
 from fraudworld.request import Progress
 from fraudworld.rng import RNG_LAW_VERSION, StreamUse
 from fraudworld.store.append import DatasetWriter
@@ -47,40 +53,45 @@ from fraudworld.store.roles import require_run_open
 from fraudworld.store.tables import DatasetRecord
 
 Report = Callable[[Progress], None]
+Records = list[tuple[Path, DatasetRecord]]
+"""Folder and record of every dataset written."""
+
 ENCODERS = 2
-"""Threads that turn rows into Parquet while the next stretch is computed."""
+"""Threads that encode Parquet while the next blocks are computed."""
 
 
 @dataclass
 class _Clock:
-    """Seconds per step, told to `progress` as steps end."""
+    """Seconds of every step, reported to `progress` as steps end."""
 
     progress: Report | None
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
     def step(self, state: str, name: str) -> Iterator[None]:
-        began = time.perf_counter()
+        start = time.perf_counter()
         yield
-        taken = time.perf_counter() - began
-        self.seconds[f"{state}.{name}"] = round(taken, 3)
-        self.tell(state, name, 1, 1, 0, taken)
+        seconds = time.perf_counter() - start
+        self.seconds[f"{state}.{name}"] = round(seconds, 3)
+        self.report(Progress(f"6B.{state}", name, 1, 1, 0, seconds))
 
-    def tell(self, state: str, name: str, done: int, total: int, rows: int, seconds: float) -> None:
+    def report(self, progress: Progress) -> None:
         if self.progress is not None:
-            self.progress(Progress(f"6B.{state}", name, done, total, rows, seconds))
+            self.progress(progress)
 
 
 def stream(request: StreamRequest, progress: Report | None = None) -> StreamOutcome:
-    """Make, check, seal and publish one stream; the same request again changes nothing.
+    """Makes, checks, seals and publishes one stream; repeating a request changes nothing.
 
-    Raises InputError for a bad window or world, RefusedError for a run without flag or
+    Raises InputError for an invalid window or world, RefusedError for a run without flag or
     changed after publishing, and where another stream is published already.
     """
     clock = _Clock(progress)
     target = StreamPlace.below(request.to or request.run)
     if request.to is None and not target.layer.exists():
-        require_run_open(request.run, "no stream can be made inside it; publish it --to elsewhere")
+        require_run_open(
+            request.run, "no stream can be published inside it; use --to for another folder"
+        )
     with clock.step("S0", "verify_run"):
         inputs = open_inputs(
             request.run, request.upstream_dir, allow_unflagged=request.allow_unflagged
@@ -96,28 +107,28 @@ def stream(request: StreamRequest, progress: Report | None = None) -> StreamOutc
         records, summary = _generate(request, inputs, arrivals, window, place, clock)
         write_json(place.receipt, receipt)
         with clock.step("S5", "checks"):
-            found = checks.run_checks(inputs, place, observable=request.observable)
-        good = not request.rewired and all(check["violations"] == 0 for check in found)
-        report = {"checks": found, "passed": good, "summary": summary}
+            results = checks.run_checks(inputs, place, observable=request.observable)
+        passed = not request.rewired and all(row["violations"] == 0 for row in results)
+        report = {"checks": results, "passed": passed, "summary": summary}
         write_json(place.report, report)
         with clock.step("S5", "seal_and_publish"):
-            seal_stream(place, records, passed=good)
+            seal_stream(place, records, passed=passed)
             target.layer.parent.mkdir(parents=True, exist_ok=True)
             publish(folder, target.layer, INDEX.as_posix())
     rows = {record.table: record.rows for _, record in records}
-    return StreamOutcome(target.layer, good, False, rows, report, clock.seconds)
+    return StreamOutcome(target.layer, passed, False, rows, report, clock.seconds)
 
 
 def make_window(request: StreamRequest, arrivals: Arrivals) -> Window:
-    """The hours a request asks for, with their arrivals.
+    """The hours of a request, with their arrivals.
 
     Raises InputError `6B.S0.WINDOW_OUTSIDE_HORIZON`.
     """
     first = request.from_day - 1
     if first >= arrivals.days or (request.days or 0) > arrivals.days - first:
-        raise outside(
-            f"days {request.from_day} to {first + (request.days or 1)} are asked for, the horizon "
-            f"has {arrivals.days}",
+        raise outside_horizon(
+            f"the request is for days {request.from_day} to {first + (request.days or 1)}, the "
+            f"horizon has {arrivals.days}",
             f"stay inside days 1 to {arrivals.days}",
         )
     skipped = int(_totals(arrivals, 0, 24 * first).sum())
@@ -125,26 +136,24 @@ def make_window(request: StreamRequest, arrivals: Arrivals) -> Window:
     totals = np.cumsum(_totals(arrivals, 24 * first, hours))
     wanted = int(totals[-1]) if request.flows is None else request.flows
     if wanted > totals[-1]:
-        raise outside(
-            f"{wanted} flows are asked for, the horizon holds {totals[-1]} from day "
-            f"{request.from_day}",
+        raise outside_horizon(
+            f"the request is for {wanted} flows, the horizon has {totals[-1]} from day "
+            f"{request.from_day} on",
             f"ask for at most {totals[-1]}, or make a larger world",
         )
-    last = int(np.searchsorted(totals, wanted)) + 1
-    if request.days is not None:
-        last = len(totals)
     if wanted == 0:
-        raise outside("nothing arrives in these days", "ask for more days")
+        raise outside_horizon("these days have no arrivals", "ask for more days")
+    last = len(totals) if request.days else int(np.searchsorted(totals, wanted)) + 1
     counts = arrivals.counts(24 * first, 24 * first + last)
     before = np.concatenate([[0], totals[:last]]) + skipped
     return Window(24 * first, counts, before, skipped + wanted)
 
 
 def _totals(arrivals: Arrivals, first: int, last: int) -> NDArray[np.int64]:
-    """Arrivals of every hour, a week of hours at a time."""
+    """Arrivals of every hour first … last − 1; counts by cell are held for a week at a time."""
     pieces = [
-        arrivals.counts(low, min(low + 168, last)).sum(axis=1, dtype=np.int64)
-        for low in range(first, last, 168)
+        arrivals.counts(low, min(low + WEEK, last)).sum(axis=1, dtype=np.int64)
+        for low in range(first, last, WEEK)
     ]
     return np.concatenate([np.empty(0, np.int64), *pieces])
 
@@ -156,23 +165,49 @@ def _generate(
     window: Window,
     place: StreamPlace,
     clock: _Clock,
-) -> tuple[list[tuple[Path, DatasetRecord]], dict[str, Any]]:
-    """S1–S4: every table of the stream, and the figures S5 reports."""
+) -> tuple[Records, dict[str, object]]:
+    """S1 to S4: writes every table of the stream; returns their records and the S5 summary."""
     with clock.step("S1", "load_world"):
-        people = world.load_world(inputs, rewired=request.rewired)
-        if not people.activity[-1]:
-            raise InputError(
-                "6B.S1.NO_ATTACHABLE_PARTY",
-                "nobody in this world has both a payable account and a device",
-                where=str(request.run),
-                remedy="make a world with instruments and devices",
-            )
+        world = _open_world(request, inputs)
     with clock.step("S3", "plan_campaigns"):
-        plan = campaigns.plan(inputs, people, arrivals, window.first, window.first + window.hours)
-    builder = BlockBuilder(inputs, people, arrivals, plan, window)
+        plan = plan_campaigns(inputs, world, arrivals, window.first, window.first + window.hours)
+    builder = BlockBuilder(inputs, world, arrivals, plan, window)
+    tally = _Tally(len(plan.attacks.campaigns.kind))
+    start = time.perf_counter()
+    records = _write_tables(request, builder, place, tally, clock)
+    clock.seconds["S1-S4.flows"] = round(time.perf_counter() - start, 3)
+    evidence = _evidence(builder, tally)
+    if request.rewired:
+        links = world.device_endpoint.size
+        evidence.append(rewiring_stream(inputs.identity.seed).use("world", 0, links))
+    write_rng_logs(place.rng_logs, inputs.identity.seed, evidence)
+    return records, tally.summary(builder, observable=request.observable)
+
+
+def _open_world(request: StreamRequest, inputs: Inputs) -> World:
+    """Raises InputError `6B.S1.NO_ATTACHABLE_PARTY` for a world in which nobody can pay."""
+    world = load_world(inputs, rewired=request.rewired)
+    if not world.activity[-1]:
+        raise InputError(
+            "6B.S1.NO_ATTACHABLE_PARTY",
+            "no party of this world has both a payable account and a device in use",
+            where=str(request.run),
+            remedy="make a world with instruments and devices",
+        )
+    return world
+
+
+def _write_tables(
+    request: StreamRequest,
+    builder: BlockBuilder,
+    place: StreamPlace,
+    tally: _Tally,
+    clock: _Clock,
+) -> Records:
+    """Computes all blocks, a group at a time, and appends their rows to the datasets."""
+    inputs = builder.inputs
     writers: dict[str, tuple[Path, DatasetWriter]] = {}
-    tally = _Tally(len(plan.campaigns.kind))
-    began = time.perf_counter()
+    start = time.perf_counter()
     with LocalEngine(request.workers) as engine, ThreadPoolExecutor(ENCODERS) as encoders:
         for table in tables.DOWNSTREAM_TABLES:
             if not (request.observable and table.visibility is Visibility.TRUTH):
@@ -181,27 +216,22 @@ def _generate(
                     table, folder, inputs.identity, _codes(table, inputs), encoders
                 )
                 writers[table.name] = folder, writer
-        blocks = list(window.blocks(request.block_flows))
-        left = iter(blocks)
+        blocks = list(builder.window.blocks(request.block_flows))
+        remaining = iter(blocks)
         done = 0
-        while group := list(islice(left, 2 * request.workers)):
+        while group := list(islice(remaining, 2 * request.workers)):
             for rows in engine.collect(builder.block, *zip(*group, strict=True)):
                 tally.add(rows)
-                for name, batch in rows.items():
+                for name, columns in rows.items():
                     if name in writers:
-                        writers[name][1].append(batch)
+                        writers[name][1].append(columns)
             done += len(group)
-            clock.tell("S2", "flows", done, len(blocks), tally.flows, time.perf_counter() - began)
+            seconds = time.perf_counter() - start
+            clock.report(Progress("6B.S2", "flows", done, len(blocks), tally.flows, seconds))
         if tables.CAMPAIGN_CATALOGUE.name in writers:
-            writers[tables.CAMPAIGN_CATALOGUE.name][1].append(builder.catalogue(tally.struck))
-        records = [(folder, writer.close()) for folder, writer in writers.values()]
-    clock.seconds["S1-S4.flows"] = round(time.perf_counter() - began, 3)
-    evidence = _evidence(builder, tally)
-    if request.rewired:
-        links = people.device_endpoint.size
-        evidence.append(world.rewiring_stream(inputs.identity.seed).use("world", 0, links))
-    write_rng_logs(place.rng_logs, inputs.identity.seed, evidence)
-    return records, tally.summary(builder, observable=request.observable)
+            catalogue = builder.catalogue(tally.by_campaign)
+            writers[tables.CAMPAIGN_CATALOGUE.name][1].append(catalogue)
+        return [(folder, writer.close()) for folder, writer in writers.values()]
 
 
 @dataclass
@@ -210,71 +240,74 @@ class _Tally:
 
     campaigns: int
     flows: int = 0
-    visits: int = 0
-    strikes: int = 0  # visits of campaigns
-    struck: NDArray[np.int64] = field(init=False)
-    causes: NDArray[np.int64] = field(init=False)
+    customer_visits: int = 0
+    campaign_visits: int = 0
+    by_campaign: NDArray[np.int64] = field(init=False)  # flows, (campaigns,)
+    by_cause: NDArray[np.int64] = field(init=False)  # flows, (causes,)
 
     def __post_init__(self) -> None:
-        self.struck = np.zeros(self.campaigns, dtype=np.int64)
-        self.causes = np.zeros(len(tables.CODES["cause"]), dtype=np.int64)
+        self.by_campaign = np.zeros(self.campaigns, dtype=np.int64)
+        self.by_cause = np.zeros(len(tables.CODES["cause"]), dtype=np.int64)
 
-    def add(self, rows: dict[str, dict[str, NDArray[np.integer]]]) -> None:
+    def add(self, rows: Rows) -> None:
         truth = rows[tables.TRUTH_LABELS.name]
         entities = rows[tables.ARRIVAL_ENTITIES.name]
         by_campaign = np.bincount(truth["campaign_id"], minlength=self.campaigns + 1)
-        self.struck += by_campaign[1:]
-        self.causes += np.bincount(truth["cause"], minlength=self.causes.size)
+        self.by_campaign += by_campaign[1:]
+        self.by_cause += np.bincount(truth["cause"], minlength=self.by_cause.size)
         self.flows += truth["cause"].size
         begins = entities["session_id"] == entities["flow_id"]
-        struck = begins & (truth["campaign_id"] > 0)
-        self.strikes += int(struck.sum())
-        self.visits += int(begins.sum()) - int(struck.sum())
+        of_campaigns = int((begins & (truth["campaign_id"] > 0)).sum())
+        self.campaign_visits += of_campaigns
+        self.customer_visits += int(begins.sum()) - of_campaigns
 
-    def summary(self, builder: BlockBuilder, *, observable: bool) -> dict[str, Any]:
-        """What the report tells of the stream; nothing of the truth where `observable`."""
+    def summary(self, builder: BlockBuilder, *, observable: bool) -> dict[str, object]:
+        """Counts of the stream for the report of S5; without truth where `observable`."""
         countries = builder.inputs.geo.countries
-        activity = builder.world.activity[builder.world.country_party]
-        nobody = [c for c, n in zip(countries, np.diff(activity), strict=True) if n == 0]
-        said: dict[str, Any] = {
+        activity = np.diff(builder.world.activity[builder.world.country_party])
+        empty = [c for c, n in zip(countries, activity, strict=True) if n == 0]
+        summary: dict[str, object] = {
             "flows": self.flows,
-            "visits": self.visits + self.strikes,
-            "countries_without_attachable_party": nobody,
+            "visits": self.customer_visits + self.campaign_visits,
+            "countries_without_attachable_party": empty,
         }
         if observable:
-            return said
-        kinds = np.bincount(builder.plan.campaigns.kind, self.struck, len(tables.CAMPAIGN_TYPES))
-        causes = dict(zip(tables.CODES["cause"], self.causes.tolist(), strict=True))
-        return said | {
+            return summary
+        kinds = builder.plan.attacks.campaigns.kind
+        by_type = np.bincount(kinds, self.by_campaign, len(tables.CAMPAIGN_TYPES))
+        causes = dict(zip(tables.CODES["cause"], self.by_cause.tolist(), strict=True))
+        return summary | {
             "prevalence": 1.0 - causes["NONE"] / max(self.flows, 1),
             "flows_by_cause": causes,
             "flows_by_campaign_type": dict(
-                zip(tables.CAMPAIGN_TYPES, kinds.astype(np.int64).tolist(), strict=True)
+                zip(tables.CAMPAIGN_TYPES, by_type.astype(np.int64).tolist(), strict=True)
             ),
             "campaign_types_without_merchants": list(builder.plan.unplanned),
         }
 
 
 def _evidence(builder: BlockBuilder, tally: _Tally) -> list[StreamUse]:
-    """What was drawn: per flow densely, per visit as many as there were."""
+    """RNG evidence: streams of flows are dense, those of visits have an entity a visit."""
     seed, window = builder.inputs.identity.seed, builder.window
     first, n = int(window.before[0]), window.flows
-    flow, visit, strike = visits.streams(seed)
+    flow, customer, campaign = visits.streams(seed)
     cells = builder.arrivals.cells.merchant.size
-    counted = builder.arrivals.count_stream
+    counts, moments = builder.arrivals.count_stream, builder.arrivals.moment_stream
     dense = [flow, flows.stream(seed), *labels.streams(seed)]
+    campaign_entities = visits.campaign_entities(tally.campaigns)
     return [
-        counted.use("window", window.first * cells, window.hours * cells),
-        builder.arrivals.moment_stream.use("window", first, int(window.before[-1]) - first),
-        world.activity_stream(seed).use("world", 0, builder.world.parties),
-        visit.use("window", 2 * first, 2 * n, entities=tally.visits),
-        strike.use("window", 0, visits.strike_entities(tally.campaigns), entities=tally.strikes),
+        counts.use("window", window.first * cells, window.hours * cells),
+        moments.use("window", first, int(window.before[-1]) - first),
+        activity_stream(seed).use("world", 0, builder.world.parties),
+        customer.use("window", 2 * first, 2 * n, entities=tally.customer_visits),
+        campaign.use("window", 0, campaign_entities, entities=tally.campaign_visits),
         *(s.use("window", first, n) for s in dense),
         *builder.plan.evidence,
     ]
 
 
 def _codes(table: Table, inputs: Inputs) -> dict[str, tuple[str, ...]]:
+    """Closed list of every code column."""
     return {
         c.name: tables.CODES.get(str(c.codes)) or inputs.codes(str(c.codes))
         for c in table.columns
@@ -282,8 +315,8 @@ def _codes(table: Table, inputs: Inputs) -> dict[str, tuple[str, ...]]:
     }
 
 
-def _receipt(request: StreamRequest, inputs: Inputs, window: Window) -> dict[str, Any]:
-    """Who the stream is: its run, its upstream, its window. The same for the same request."""
+def _receipt(request: StreamRequest, inputs: Inputs, window: Window) -> dict[str, object]:
+    """Identity of a stream: its run, upstream and window. The same for the same request."""
     return {
         "contract_version": tables.DOWNSTREAM_VERSION,
         "rng_law_version": RNG_LAW_VERSION,
@@ -303,18 +336,18 @@ def _receipt(request: StreamRequest, inputs: Inputs, window: Window) -> dict[str
     }
 
 
-def _reuse(place: StreamPlace, receipt: dict[str, Any], clock: _Clock) -> StreamOutcome:
-    """The stream that is already here, if it is this one and intact."""
+def _reuse(place: StreamPlace, receipt: dict[str, object], clock: _Clock) -> StreamOutcome:
+    """The published stream, if its bytes are intact and its receipt is this one."""
     with clock.step("S5", "verify_published"):
         check_stream(place)
-        found = load_json(place.receipt)
-    if found != receipt:
-        differing = sorted(k for k in receipt if found.get(k) != receipt[k])
+        published = load_json(place.receipt)
+    if published != receipt:
+        differing = sorted(k for k in receipt if published.get(k) != receipt[k])
         raise RefusedError(
             CONFLICT,
             f"another stream is published here: it differs in {', '.join(differing)}",
             where=str(place.layer),
-            remedy="publish elsewhere with --to, or move that folder away",
+            remedy="publish to another folder with --to, or move this one away",
         )
     report = load_json(place.report)
     rows = {

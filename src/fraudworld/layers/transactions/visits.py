@@ -1,9 +1,15 @@
 """6B.S1: arrivals of one hour → visits → party, account, instrument, device, endpoint.
 
-An arrival is first offered to the campaigns awake in its country; whoever takes it decides
-which visit it belongs to. All other arrivals of one country and channel are dealt to the
-visits of ordinary customers. A visit draws its party, device and endpoint once, so arrivals
-of one visit share them; accounts and instruments are chosen per arrival.
+The campaigns awake in the country of an arrival take it with their shares; those of one campaign
+are spread over its visits of the hour. All other arrivals of one country and channel are spread
+over visits of ordinary customers. All arrivals of a visit have one party, device and endpoint.
+Visits of campaigns also have one account; in visits of customers the account is chosen per
+arrival. The instrument always is.
+
+Every visit has a number in its stream of draws, which depends on the arrivals of its hour and
+before only: a window has the same visits as the whole horizon.
+
+Twin of all kernels here: tests/reference/transactions/visits.py:Attachment.
 """
 
 from __future__ import annotations
@@ -14,14 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudworld.inputs.arrivals import CHANNELS
-from fraudworld.jit import kernel
+from fraudworld.jit import inlined, kernel
 from fraudworld.kernels import normal
-from fraudworld.layers.transactions.campaigns import MOST_VISITS, Plan
+from fraudworld.layers.transactions.campaigns import MOST_VISITS, Attacks
 from fraudworld.layers.transactions.choices import (
     account_of,
     below,
     device_of,
     endpoint_of,
+    happens,
     instrument_of,
     weighted_index,
 )
@@ -29,71 +36,89 @@ from fraudworld.layers.transactions.inputs import Inputs
 from fraudworld.layers.transactions.world import World
 from fraudworld.rng import Stream, philox, registry
 
+U8 = NDArray[np.uint8]
+I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
-FLOW_WIDTH = registry.FLOW_VISIT.width
-VISIT_WIDTH = registry.VISIT.width
-STRIKE_WIDTH = registry.STRIKE_VISIT.width
+
+CHANNEL_COUNT = len(CHANNELS)
 HOURS = 1 << 17
-"""Room for hours in the numbers of campaign visits: more than the longest horizon has."""
+"""Hours in the numbers of campaign visits: more than the longest horizon has."""
+
+SWAPPED_DEVICE, SWAPPED_ENDPOINT = np.uint8(1), np.uint8(2)
+"""Bits of `Attached.swapped`."""
+
+Key = tuple[np.uint64, np.uint64]
+"""A Philox key."""
 
 
-class Habits(NamedTuple):
-    """Attachment policy by position; chances are 63-bit thresholds."""
+class ArrivalBlock(NamedTuple):
+    """Arrivals base, base + 1, … of the horizon, in order of time; arrays (arrivals,)."""
 
-    home: NDArray[np.uint64]  # by channel
+    base: int  # number of the first arrival, from 0 at the start of the horizon
+    moment: I64  # ms since 1970 UTC
+    merchant: I32
+    country: U8
+    channel: U8  # position in CHANNELS
+
+    @property
+    def n(self) -> int:
+        return int(self.moment.size)
+
+
+class AttachmentPolicy(NamedTuple):
+    """Attachment policy by position; probabilities are of 2**63."""
+
+    home: NDArray[np.uint64]  # customers of the outlet's country, by channel
     flows_per_visit: float
-    account_use: I64  # by account type
-    instrument_use: I64  # (channels, instrument types)
-    device_use: I64  # by device type
-    borrowed: np.uint64
-    typical: np.uint64
-    collateral: np.uint64
+    account_use: I64  # weights by account type
+    instrument_use: I64  # weights, (channels, instrument types)
+    device_use: I64  # weights by device type
+    borrowed: np.uint64  # visits on a device of a member of the same home or firm
+    typical: np.uint64  # visits from the device's typical endpoint
+    collateral: np.uint64  # campaign visits that attack a neighbour of the victim
 
 
 class Keys(NamedTuple):
-    """Philox keys: of flows, of visits of customers, of visits of campaigns."""
+    """Philox keys of the three streams of S1."""
 
-    flow0: np.uint64
-    flow1: np.uint64
-    visit0: np.uint64
-    visit1: np.uint64
-    strike0: np.uint64
-    strike1: np.uint64
+    flow: Key  # draws of a flow: 0 campaign, 1 visit, 2 account, 3 instrument
+    customer: Key  # draws of a customer's visit
+    campaign: Key  # draws of a campaign's visit
 
 
 class Attached(NamedTuple):
-    """Entities of the arrivals of one hour, positions; −1 where there is none."""
+    """Entities of arrivals as positions, −1 for none; arrays (arrivals,)."""
 
-    session: I64  # flow number of the visit's first arrival, from 0
-    party: NDArray[np.int32]
-    account: NDArray[np.int32]
-    instrument: NDArray[np.int32]
-    device: NDArray[np.int32]
-    endpoint: NDArray[np.int32]
-    campaign: NDArray[np.int32]
-    collateral: NDArray[np.uint8]
-    swapped: NDArray[np.uint8]  # 1: device, 2: endpoint
+    session: I64  # number of the visit's first arrival, from 0 at the start of the horizon
+    party: I32
+    account: I32
+    instrument: I32
+    device: I32
+    endpoint: I32
+    campaign: I32
+    collateral: U8  # 1: a neighbour of the victim is attacked
+    swapped: U8  # SWAPPED_DEVICE, SWAPPED_ENDPOINT
 
 
-def chance(share: float) -> np.uint64:
-    """A share as a 63-bit threshold: it happens where (draw >> 1) is below."""
+def threshold(share: float) -> np.uint64:
+    """A probability as a fraction of 2**63, as `choices.happens` takes it."""
     return np.uint64(share * 2.0**63)
 
 
-def habits(inputs: Inputs) -> Habits:
+def attachment_policy(inputs: Inputs) -> AttachmentPolicy:
     """The attachment policy as arrays."""
     policy = inputs.pack.attachment
-    return Habits(
-        np.array([chance(policy.home_share[c]) for c in CHANNELS], dtype=np.uint64),
-        policy.flows_per_visit,
-        inputs.table("account_type", policy.account_use).astype(np.int64),
-        np.stack(
+    return AttachmentPolicy(
+        home=np.array([threshold(policy.home_share[c]) for c in CHANNELS], dtype=np.uint64),
+        flows_per_visit=policy.flows_per_visit,
+        account_use=inputs.table("account_type", policy.account_use).astype(np.int64),
+        instrument_use=np.stack(
             [inputs.table("instrument_type", policy.instrument_use[c]) for c in CHANNELS]
         ).astype(np.int64),
-        inputs.table("device_type", policy.device_use).astype(np.int64),
-        chance(policy.household_device_share),
-        chance(policy.typical_endpoint_share),
-        chance(inputs.pack.campaigns.collateral_share),
+        device_use=inputs.table("device_type", policy.device_use).astype(np.int64),
+        borrowed=threshold(policy.household_device_share),
+        typical=threshold(policy.typical_endpoint_share),
+        collateral=threshold(inputs.pack.campaigns.collateral_share),
     )
 
 
@@ -106,195 +131,289 @@ def streams(seed: int) -> tuple[Stream, Stream, Stream]:
     )
 
 
-def strike_entities(campaigns: int) -> int:
-    """Numbers that visits of this many campaigns may take: campaign, hour, visit."""
+def stream_keys(seed: int) -> Keys:
+    """Keys of `streams`."""
+    flow, customer, campaign = streams(seed)
+    return Keys(flow.key, customer.key, campaign.key)
+
+
+def campaign_entities(campaigns: int) -> int:
+    """Entities in the stream of campaign visits: campaign × hour × visit."""
     return campaigns * HOURS * MOST_VISITS
 
 
 def attach_hour(
-    base: int,
     hour: int,
-    first_hour: int,
-    merchant: NDArray[np.int32],
-    country: NDArray[np.uint8],
-    channel: NDArray[np.uint8],
-    plan: Plan,
+    arrivals: ArrivalBlock,
+    attacks: Attacks,
     world: World,
-    habits_: Habits,
+    policy: AttachmentPolicy,
     keys: Keys,
 ) -> Attached:
-    """Entities of all arrivals of UTC hour `hour`, in order of time.
+    """Entities of all arrivals of one UTC hour.
 
-    base: arrivals of the horizon before it; first_hour: where the plan's window begins;
-    merchant, country, channel: positions, one per arrival.
+    hour: counted from the start of the horizon; the window of `attacks` holds it. arrivals: all
+    arrivals of the hour, as the number of a country's visits depends on how many there are.
     """
-    n = merchant.size
-    out = Attached(
-        np.empty(n, np.int64), np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n, np.int32),
-        np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n, np.int32),
-        np.zeros(n, np.uint8), np.zeros(n, np.uint8),
-    )  # fmt: skip
+    n = arrivals.n
+    attached = Attached(
+        session=np.empty(n, np.int64),
+        party=np.empty(n, np.int32),
+        account=np.empty(n, np.int32),
+        instrument=np.empty(n, np.int32),
+        device=np.empty(n, np.int32),
+        endpoint=np.empty(n, np.int32),
+        campaign=np.empty(n, np.int32),
+        collateral=np.zeros(n, np.uint8),
+        swapped=np.zeros(n, np.uint8),
+    )
     entity = np.empty(n, np.int64)
-    _visits(base, hour, hour - first_hour, merchant, country, channel, plan.campaigns, plan.tactics,
-            plan.active, world, habits_.flows_per_visit, keys, entity, out)  # fmt: skip
-    _people(base, country, channel, entity, plan.campaigns, plan.tactics, world, habits_, keys,
-            out)  # fmt: skip
-    return out
+    _assign_visits(hour, arrivals, attacks, world, policy, keys, entity, attached)
+    _draw_visits(arrivals, attacks, world, policy, keys, entity, attached)
+    return attached
+
+
+@inlined
+def _group_offsets(arrivals, countries):  # type: ignore[no-untyped-def]
+    """Offsets of the arrivals of every (country, channel): int64 (countries · channels + 1,)."""
+    country, channel = arrivals.country, arrivals.channel
+    start = np.zeros(countries * CHANNEL_COUNT + 1, np.int64)
+    for i in range(country.size):
+        start[np.int64(country[i]) * CHANNEL_COUNT + channel[i] + 1] += 1
+    for g in range(countries * CHANNEL_COUNT):
+        start[g + 1] += start[g]
+    return start
+
+
+@inlined
+def _campaign_visits(active, hour, countries):  # type: ignore[no-untyped-def]
+    """Visits that all campaigns make in an hour."""
+    row = hour - active.first_hour
+    low, high = active.start[row * countries], active.start[(row + 1) * countries]
+    return active.slot[high - 1] + active.visits[high - 1] if high > low else 0
+
+
+@inlined
+def _taking_entry(u, low, high, role, risk_class, channel, attacks):  # type: ignore[no-untyped-def]
+    """The entry of `attacks.active` that takes an arrival; −1 where none does.
+
+    Campaigns take their shares of one uniform, one after the other.
+
+    Parameters
+    ----------
+    u : float in (0, 1)
+    low, high : int
+        Entries low … high − 1 of the hour and country.
+    role, risk_class, channel : int
+        Family and class of the merchant, and the channel, as positions.
+    attacks : Attacks
+    """
+    for e in range(low, high):
+        c = attacks.active.campaign[e]
+        kind = attacks.campaigns.kind[c]
+        if (attacks.tactics.roles[kind] >> role) & 1:
+            appetite = attacks.tactics.appetite[kind, channel, risk_class]
+            u -= attacks.campaigns.share[c] * appetite
+            if u < 0.0:
+                return e
+    return -1
 
 
 @kernel
-def _visits(  # type: ignore[no-untyped-def]
-    base, hour, row, merchant, country, channel, campaigns, tactics, active, world,
-    flows_per_visit, keys, entity, out,
-):  # fmt: skip
-    """Deal every arrival to a visit: the visit's number for draws, its first arrival."""
-    n = merchant.size
+def _assign_visits(hour, arrivals, attacks, world, policy, keys, entity, attached):  # type: ignore[no-untyped-def]
+    """Assigns every arrival of an hour to a visit.
+
+    Parameters
+    ----------
+    hour : int
+        Of the horizon.
+    arrivals, attacks, world, policy, keys : ArrivalBlock, Attacks, World, AttachmentPolicy, Keys
+    entity : int64 (arrivals,)
+        Filled with the visit's number in its stream of draws.
+    attached : Attached
+        `session` and `campaign` are filled.
+    """
+    base, merchant = arrivals.base, arrivals.merchant
+    country, channel = arrivals.country, arrivals.channel
+    active = attacks.active
     countries = world.country_party.size - 1
-    groups = countries * 3
-    count = np.zeros(groups + 1, np.int64)
-    for i in range(n):
-        count[np.int64(country[i]) * 3 + channel[i] + 1] += 1
-    for g in range(groups):
-        count[g + 1] += count[g]
-    # At most two possible visits an arrival: the policy deals half an arrival or more to each.
-    first_of_slot = np.full(2 * n, -1, np.int64)
-    low_hour = active.start[row * countries]
-    high_hour = active.start[(row + 1) * countries]
-    strikes = 0
-    if high_hour > low_hour:
-        strikes = active.slot[high_hour - 1] + active.visits[high_hour - 1]
-    first_of_strike = np.full(strikes, -1, np.int64)
-    for i in range(n):
-        lanes = philox.block(keys.flow0, keys.flow1, np.uint64(base + i))
-        cell = row * countries + country[i]
-        role = np.int64(world.merchant_role[merchant[i]])
-        taste = world.merchant_class[merchant[i]]
-        left = normal.unit(lanes[0])
-        taken = -1
-        for e in range(active.start[cell], active.start[cell + 1]):
+    group_start = _group_offsets(arrivals, countries)
+    # A policy gives a visit at least half an arrival, so there are at most two visits an arrival.
+    first_of_customer = np.full(2 * country.size, -1, np.int64)
+    first_of_campaign = np.full(_campaign_visits(active, hour, countries), -1, np.int64)
+    for i in range(country.size):
+        lanes = philox.block(keys.flow[0], keys.flow[1], np.uint64(base + i))
+        cell = (hour - active.first_hour) * countries + country[i]
+        e = _taking_entry(
+            normal.unit(lanes[0]), active.start[cell], active.start[cell + 1],
+            np.int64(world.merchant_role[merchant[i]]), world.merchant_class[merchant[i]],
+            channel[i], attacks,
+        )  # fmt: skip
+        if e >= 0:
             c = active.campaign[e]
-            kind = campaigns.kind[c]
-            if (tactics.roles[kind] >> role) & 1:
-                left -= campaigns.share[c] * tactics.appetite[kind, channel[i], taste]
-                if left < 0.0:
-                    taken = e
-                    break
-        if taken >= 0:
-            c = active.campaign[taken]
-            j = below(lanes[1], active.visits[taken])
-            slot = active.slot[taken] + j
-            if first_of_strike[slot] < 0:
-                first_of_strike[slot] = i
-            out.session[i] = base + first_of_strike[slot]
-            out.campaign[i] = c
+            j = below(lanes[1], active.visits[e])
+            slot = active.slot[e] + j
+            if first_of_campaign[slot] < 0:
+                first_of_campaign[slot] = i
+            attached.session[i] = base + first_of_campaign[slot]
+            attached.campaign[i] = c
             entity[i] = (np.int64(c) * HOURS + hour) * MOST_VISITS + j
         else:
-            g = np.int64(country[i]) * 3 + channel[i]
-            visits = np.int64(np.ceil((count[g + 1] - count[g]) / flows_per_visit))
-            slot = 2 * count[g] + below(lanes[1], visits)
-            if first_of_slot[slot] < 0:
-                first_of_slot[slot] = i
-            out.session[i] = base + first_of_slot[slot]
-            out.campaign[i] = -1
+            # Arrivals that campaigns take count as well: visits of customers must not depend on
+            # the campaigns of the hour.
+            g = np.int64(country[i]) * CHANNEL_COUNT + channel[i]
+            size = group_start[g + 1] - group_start[g]
+            visits = np.int64(np.ceil(size / policy.flows_per_visit))
+            slot = 2 * group_start[g] + below(lanes[1], visits)
+            if first_of_customer[slot] < 0:
+                first_of_customer[slot] = i
+            attached.session[i] = base + first_of_customer[slot]
+            attached.campaign[i] = -1
             entity[i] = 2 * base + slot
 
 
 @kernel
-def _people(  # type: ignore[no-untyped-def]
-    base, country, channel, entity, campaigns, tactics, world, habits_, keys, out
-):
-    """Party, device and endpoint once a visit; account and instrument once an arrival."""
+def _draw_visits(arrivals, attacks, world, policy, keys, entity, attached):  # type: ignore[no-untyped-def]
+    """Draws party, device and endpoint of every visit, account and instrument of every arrival.
+
+    Parameters
+    ----------
+    arrivals, attacks, world, policy, keys : ArrivalBlock, Attacks, World, AttachmentPolicy, Keys
+    entity : int64 (arrivals,)
+        The visit's number in its stream of draws.
+    attached : Attached
+        `session` and `campaign` are given, the others are filled.
+    """
+    base, country, channel = arrivals.base, arrivals.country, arrivals.channel
     for i in range(entity.size):
-        first = out.session[i] - base
+        first = attached.session[i] - base
         if first < i:
-            out.party[i] = out.party[first]
-            out.device[i] = out.device[first]
-            out.endpoint[i] = out.endpoint[first]
-            out.account[i] = out.account[first]
-            out.collateral[i] = out.collateral[first]
-            out.swapped[i] = out.swapped[first]
-        elif out.campaign[i] >= 0:
-            _strike(i, entity[i], campaigns, tactics, world, habits_, keys, out)
+            attached.party[i] = attached.party[first]
+            attached.device[i] = attached.device[first]
+            attached.endpoint[i] = attached.endpoint[first]
+            attached.account[i] = attached.account[first]
+            attached.collateral[i] = attached.collateral[first]
+            attached.swapped[i] = attached.swapped[first]
+        elif attached.campaign[i] >= 0:
+            _draw_campaign_visit(i, entity[i], attacks, world, policy, keys, attached)
         else:
-            _customer(i, entity[i], country[i], channel[i], world, habits_, keys, out)
-        lanes = philox.block(keys.flow0, keys.flow1, np.uint64(base + i))
-        if out.campaign[i] < 0:
-            out.account[i] = account_of(world, out.party[i], habits_.account_use, lanes[2])
-        out.instrument[i] = instrument_of(
-            world, out.account[i], habits_.instrument_use[channel[i]], lanes[3]
+            _draw_customer_visit(
+                i, entity[i], country[i], channel[i], world, policy, keys, attached
+            )
+        lanes = philox.block(keys.flow[0], keys.flow[1], np.uint64(base + i))
+        if attached.campaign[i] < 0:
+            attached.account[i] = account_of(world, attached.party[i], policy.account_use, lanes[2])
+        attached.instrument[i] = instrument_of(
+            world, attached.account[i], policy.instrument_use[channel[i]], lanes[3]
         )
 
 
 @kernel
-def _customer(i, entity, country, channel, world, habits_, keys, out):  # type: ignore[no-untyped-def]
-    """An ordinary visit: at home or from abroad, by activity; own device or a housemate's."""
-    a = philox.block(keys.visit0, keys.visit1, np.uint64(entity * 2))
-    b = philox.block(keys.visit0, keys.visit1, np.uint64(entity * 2 + 1))
+def _draw_customer_visit(i, entity, country, channel, world, policy, keys, attached):  # type: ignore[no-untyped-def]
+    """Party, device and endpoint of an ordinary visit.
+
+    The party is from the outlet's country or a traveller, drawn by activity; the device is its
+    own, or one of a member of its home or firm.
+
+    Parameters
+    ----------
+    i : int
+        First arrival of the visit, counted from 0 in the hour.
+    entity : int64
+        Number of the visit in its stream. Draws: 0 home or abroad, 1 party, 2 own device or
+        borrowed, 3 from whom, 4 device, 5 typical endpoint or any, 6 endpoint.
+    country, channel : int
+    world, policy, keys : World, AttachmentPolicy, Keys
+    attached : Attached
+        Row i is filled.
+    """
+    a = philox.block(keys.customer[0], keys.customer[1], np.uint64(entity * 2))
+    b = philox.block(keys.customer[0], keys.customer[1], np.uint64(entity * 2 + 1))
     party = -1
-    if (a[0] >> np.uint64(1)) < habits_.home[channel]:
+    if happens(a[0], policy.home[channel]):
         party = weighted_index(
             world.activity, world.country_party[country], world.country_party[country + 1], a[1]
         )
     if party < 0:
-        # From abroad; so is everyone where no party of the country can transact.
+        # Where no party of the country can transact, everyone is a traveller.
         party = weighted_index(world.reach, 0, world.party_country.size, a[1])
     holder = party
-    if (a[2] >> np.uint64(1)) < habits_.borrowed and world.home[party] >= 0:
+    if happens(a[2], policy.borrowed) and world.home[party] >= 0:
         low = world.home_start[world.home[party]]
         high = world.home_start[world.home[party] + 1]
         holder = world.home_member[low + below(a[3], high - low)]
-    device = device_of(world, holder, habits_.device_use, b[0])
+    device = device_of(world, holder, policy.device_use, b[0])
     if device < 0:
-        device = device_of(world, party, habits_.device_use, b[0])
-    out.party[i] = party
-    out.device[i] = device
-    out.endpoint[i] = endpoint_of(world, device, habits_.typical, b[1], b[2])
+        device = device_of(world, party, policy.device_use, b[0])
+    attached.party[i] = party
+    attached.device[i] = device
+    attached.endpoint[i] = endpoint_of(world, device, policy.typical, b[1], b[2])
 
 
 @kernel
-def _strike(i, entity, campaigns, tactics, world, habits_, keys, out):  # type: ignore[no-untyped-def]
-    """A visit of a campaign: a victim or its neighbour, then what the tactics swap."""
+def _draw_campaign_visit(i, entity, attacks, world, policy, keys, attached):  # type: ignore[no-untyped-def]
+    """Party, account, device and endpoint of a campaign's visit.
+
+    Parameters
+    ----------
+    i : int
+        First arrival of the visit, counted from 0 in the hour.
+    entity : int64
+        Number of the visit in its stream. Draws: 0 victim, 1 whether a neighbour is attacked,
+        2 and 3 which one, 4 device, 5 and 6 whether it is swapped and for which of the kit, 7 and
+        10 the same for the endpoint, 8 typical endpoint or any, 9 endpoint.
+    attacks, world, policy, keys : Attacks, World, AttachmentPolicy, Keys
+    attached : Attached
+        Row i is filled.
+    """
+    campaigns, tactics = attacks.campaigns, attacks.tactics
     at = np.uint64(entity * 3)
-    a = philox.block(keys.strike0, keys.strike1, at)
-    b = philox.block(keys.strike0, keys.strike1, at + np.uint64(1))
-    d = philox.block(keys.strike0, keys.strike1, at + np.uint64(2))
-    c = out.campaign[i]
+    a = philox.block(keys.campaign[0], keys.campaign[1], at)
+    b = philox.block(keys.campaign[0], keys.campaign[1], at + np.uint64(1))
+    d = philox.block(keys.campaign[0], keys.campaign[1], at + np.uint64(2))
+    c = attached.campaign[i]
     kind = campaigns.kind[c]
     low, high = campaigns.victim_start[c], campaigns.victim_start[c + 1]
     account = campaigns.victim[low + below(a[0], high - low)]
-    if (a[1] >> np.uint64(1)) < habits_.collateral:
-        other = _neighbour(account, world, habits_, a[2], a[3])
-        if other >= 0:
-            account = other
-            out.collateral[i] = 1
+    if happens(a[1], policy.collateral):
+        neighbour = _neighbour(account, world, policy, a[2], a[3])
+        if neighbour >= 0:
+            account = neighbour
+            attached.collateral[i] = 1
     party = world.account_owner[account]
-    device = device_of(world, party, habits_.device_use, b[0])
+    # A neighbour may have no device in use: then device and endpoint are −1.
+    device = device_of(world, party, policy.device_use, b[0])
     if normal.unit(b[1]) < tactics.device_swap[kind]:
         kit = campaigns.kit_device[c, below(b[2], campaigns.kit_device.shape[1])]
         if kit >= 0:
             device = kit
-            out.swapped[i] |= 1
-    endpoint = endpoint_of(world, device, habits_.typical, d[0], d[1])
+            attached.swapped[i] |= SWAPPED_DEVICE
+    endpoint = endpoint_of(world, device, policy.typical, d[0], d[1])
     if normal.unit(b[3]) < tactics.ip_swap[kind]:
         kit = campaigns.kit_endpoint[c, below(d[2], campaigns.kit_endpoint.shape[1])]
         if kit >= 0:
             endpoint = kit
-            out.swapped[i] |= 2
-    out.party[i] = party
-    out.account[i] = account
-    out.device[i] = device
-    out.endpoint[i] = endpoint
+            attached.swapped[i] |= SWAPPED_ENDPOINT
+    attached.party[i] = party
+    attached.account[i] = account
+    attached.device[i] = device
+    attached.endpoint[i] = endpoint
 
 
 @kernel
-def _neighbour(account, world, habits_, draw, second):  # type: ignore[no-untyped-def]
-    """Another payable account of the owner, else one of somebody who shares a device; −1."""
+def _neighbour(account, world, policy, draw, owner_draw):  # type: ignore[no-untyped-def]
+    """An account beside the victim's, −1 for none.
+
+    Another account of the victim, if `draw` names another. Else an account, by `owner_draw`, of
+    the owner of the first device that the victim uses but does not own; owners of further such
+    devices are never attacked.
+    """
     party = world.account_owner[account]
-    other = account_of(world, party, habits_.account_use, draw)
+    other = account_of(world, party, policy.account_use, draw)
     if other != account:
         return other
     for e in range(world.device_start[party], world.device_start[party + 1]):
         owner = world.device_owner[world.party_device[e]]
         if owner >= 0 and owner != party:
-            return account_of(world, owner, habits_.account_use, second)
+            return account_of(world, owner, policy.account_use, owner_draw)
     return -1

@@ -1,7 +1,9 @@
-"""The published world as arrays that kernels can walk: who holds what, who is seen where.
+"""6B.S1: the published world as arrays for kernels.
 
-Positions are 0-based (published id − 1). Links are lists in compressed form: `start[x]` is
-the first entry of x and `start[x + 1]` the first of the next one.
+Entities are positions (published id − 1). Links are offset arrays (CSR): those of entity x are
+entries start[x] … start[x + 1] − 1.
+
+Twin: tests/reference/transactions/world.py.
 """
 
 from __future__ import annotations
@@ -25,41 +27,41 @@ I64 = NDArray[np.int64]
 Codes = NDArray[np.integer]
 
 SCALE = 1024
-"""Activity weights are whole multiples of 1/1024."""
+"""Weights of activity and reach are integers: multiples of 1/1024."""
 
 
 class World(NamedTuple):
-    """Columns of a world as segment 6B reads them. About 90 bytes a party."""
+    """Columns of a world that segment 6B reads, about 90 bytes a party. Codes are positions."""
 
-    party_country: U8
-    party_segment: U8
-    home: I32  # dense over households and firms; −1: none
-    home_start: I64
-    home_member: I32
-    exposed: U8  # 1: the party has a risky account or uses a risky device
-    country_party: I64  # first party of every country, and the end
-    activity: I64  # cumulative weights, shape (parties + 1,); unattachable parties weigh 0
-    reach: I64  # the same, times the segment's propensity to buy abroad
-    account_start: I64
-    account_owner: I32
-    account_type: U8
-    account_role: U8  # canonical family
-    instrument_start: I64  # by account
-    instrument_type: U8
-    device_start: I64  # by party: devices it owns, then those it shares
-    party_device: I32
-    device_owner: I32  # −1: terminal
-    device_type: U8
-    device_role: U8  # raw role
-    device_shared: U8  # 1: more than one user
-    device_country: U8
-    country_device: I64  # first party device of every country, and the end
-    endpoint_start: I64  # by device: its typical endpoint first
-    device_endpoint: I32
-    ip_type: U8
-    ip_role: U8  # canonical family
-    merchant_role: U8  # canonical family
-    merchant_class: U8
+    party_country: U8  # (parties,)
+    party_segment: U8  # (parties,)
+    home: I32  # household or firm, dense; −1: none, (parties,)
+    home_start: I64  # offsets into `home_member`, (homes + 1,)
+    home_member: I32  # parties by home
+    exposed: U8  # 1: the party has a risky account or uses a risky device, (parties,)
+    country_party: I64  # first party of every country, and their number, (countries + 1,)
+    activity: I64  # weights summed over the parties before; 0 for unattachable ones, (parties + 1,)
+    reach: I64  # activity times the segment's propensity to buy abroad, summed likewise
+    account_start: I64  # offsets of a party's accounts, (parties + 1,)
+    account_owner: I32  # (accounts,)
+    account_type: U8  # (accounts,)
+    account_role: U8  # canonical family, (accounts,)
+    instrument_start: I64  # offsets of an account's instruments, (accounts + 1,)
+    instrument_type: U8  # (instruments,)
+    device_start: I64  # offsets into `party_device`, (parties + 1,)
+    party_device: I32  # devices that a party owns or shares, in order of device
+    device_owner: I32  # −1: a merchant's terminal, (devices,)
+    device_type: U8  # (devices,)
+    device_role: U8  # raw role, (devices,)
+    device_shared: U8  # 1: more than one user, (devices,)
+    device_country: U8  # (devices,)
+    country_device: I64  # first owned device of every country, and their number, (countries + 1,)
+    endpoint_start: I64  # offsets into `device_endpoint`, (devices + 1,)
+    device_endpoint: I32  # endpoints of a device, the typical one first
+    ip_type: U8  # (endpoints,)
+    ip_role: U8  # canonical family, (endpoints,)
+    merchant_role: U8  # canonical family, (merchants,)
+    merchant_class: U8  # (merchants,)
 
     @property
     def parties(self) -> int:
@@ -67,24 +69,25 @@ class World(NamedTuple):
 
     @property
     def attachable(self) -> NDArray[np.bool_]:
-        """Parties that can transact: an account with an instrument, and a device."""
+        """Whether a party can transact: a payable account and a device in use, (parties,)."""
         return np.diff(self.activity) > 0
 
 
 def load_world(inputs: Inputs, *, rewired: bool = False) -> World:
-    """Read what 6B needs of the run's published tables; `rewired` as `StreamRequest` says.
+    """Reads the published tables of a run.
 
-    Raises InputError where a table is missing, damaged or outside its taxonomy.
+    rewired: shuffles the endpoints of all links inside the device's country. Raises InputError
+    for a table that is missing, damaged or holds unknown codes.
     """
     read = _Reader(inputs)
-    # Links first: they need the most memory while they are read.
+    # Links come first: reading them takes the most memory.
     endpoint_start, device_endpoint, ip_type, ip_role = _endpoints(read)
     people = read("s1_party_base_6A", "party_type", "segment_id", "country_iso", "household_id",
                   "business_group_id")  # fmt: skip
     parties = people["segment_id"].size
     devices = read("s4_device_base_6A", "device_type", "primary_party_id", "home_country_iso")
     if rewired:
-        device_endpoint = _dealt_anew(
+        device_endpoint = _rewired(
             inputs.identity.seed, device_endpoint, endpoint_start, devices["home_country_iso"]
         )
     device_start, party_device, shared = _held_devices(read, parties, devices["device_type"].size)
@@ -100,13 +103,11 @@ def load_world(inputs: Inputs, *, rewired: bool = False) -> World:
     risky_account = account_role != inputs.clean_code("account")
     risky_device = device_role != inputs.raw_code("device", "NORMAL_DEVICE")
     home, home_start, home_member = _homes(people["household_id"], people["business_group_id"])
-    can = _attachable(
+    attachable = _attachable(
         inputs, account_start, accounts["account_type"], instrument_start, device_start,
         party_device, devices["device_type"],
     )  # fmt: skip
-    weight = _activity(inputs, people["segment_id"], can)
-    reach = np.array([p.cross_border for _, p in sorted(inputs.profiles.items())])
-    abroad = weight * np.rint(reach * SCALE).astype(np.int64)[people["segment_id"]]
+    activity = _activity(inputs, people["segment_id"], attachable)
     party_devices = int((owner >= 0).sum())
     return World(
         party_country=people["country_iso"].astype(np.uint8),
@@ -116,8 +117,8 @@ def load_world(inputs: Inputs, *, rewired: bool = False) -> World:
         home_member=home_member,
         exposed=_exposed(account_start, risky_account, device_start, party_device, risky_device),
         country_party=_first(people["country_iso"], countries),
-        activity=_cumulative(weight),
-        reach=_cumulative(abroad),
+        activity=_cumulative(activity),
+        reach=_cumulative(_reach(inputs, people["segment_id"], activity)),
         account_start=account_start,
         account_owner=account_owner,
         account_type=accounts["account_type"].astype(np.uint8),
@@ -142,7 +143,7 @@ def load_world(inputs: Inputs, *, rewired: bool = False) -> World:
 
 
 class _Reader:
-    """Columns of a published table, by name."""
+    """Reads columns of published tables."""
 
     def __init__(self, inputs: Inputs) -> None:
         self._inputs = inputs
@@ -151,7 +152,7 @@ class _Reader:
         table = BY_NAME[name]
         codes = {c.name: self._inputs.codes(c.codes) for c in table.columns if c.codes}
         folder = RunPlace(self._inputs.root).dataset(name, self._inputs.identity)
-        # Ids come as int64, codes as uint8: whole numbers all of them.
+        # The tables of 6A have no reals: ids are int64, codes uint8.
         return cast("dict[str, I64]", read_columns(folder, table, columns, codes))
 
     def family(self, entity: str) -> U8:
@@ -160,10 +161,12 @@ class _Reader:
         return self._inputs.families(entity)[raw]
 
     def code(self, codes: str, word: str) -> int:
+        """Position of a word in a code list."""
         return self._inputs.codes(codes).index(word)
 
 
 def _endpoints(read: _Reader) -> tuple[I64, I32, U8, U8]:
+    """`endpoint_start`, `device_endpoint`, `ip_type` and `ip_role` of the world."""
     devices = read("s4_device_base_6A", "device_type")["device_type"].size
     links = read("s4_ip_links_6A", "ip_id", "device_id", "link_role")
     typical = read.code("ip_link_role", "TYPICAL_DEVICE_IP")
@@ -175,8 +178,8 @@ def _endpoints(read: _Reader) -> tuple[I64, I32, U8, U8]:
     return start, ip, base, read.family("ip")
 
 
-def _dealt_anew(seed: int, endpoint: I32, start: I64, country: I64) -> I32:
-    """Endpoints of all links shuffled inside the device's country: every degree is kept."""
+def _rewired(seed: int, endpoint: I32, start: I64, country: I64) -> I32:
+    """Endpoints of all links, shuffled inside the device's country: all degrees are kept."""
     place = np.repeat(country, np.diff(start)).astype(np.uint8)
     draws = rewiring_stream(seed).flat(0, endpoint.size)
     out = np.empty_like(endpoint)
@@ -185,60 +188,70 @@ def _dealt_anew(seed: int, endpoint: I32, start: I64, country: I64) -> I32:
 
 
 def _held_devices(read: _Reader, parties: int, devices: int) -> tuple[I64, I32, U8]:
-    """Devices of every party, and whether a device has several users."""
+    """`device_start`, `party_device` and `device_shared` of the world."""
     links = read("s4_device_links_6A", "device_id", "party_id")
     held = links["party_id"] > 0
     party, device = links["party_id"][held] - 1, links["device_id"][held] - 1
     del links
     order = np.argsort(party, kind="stable")
     shared = np.bincount(device, minlength=devices) > 1
-    return (
-        _starts(party, parties),
-        device[order].astype(np.int32),
-        shared.astype(np.uint8),
-    )
+    return _starts(party, parties), device[order].astype(np.int32), shared.astype(np.uint8)
 
 
 def _homes(household: I64, firm: I64) -> tuple[I32, I64, I32]:
-    """Home of every party, and the parties of every home; firms are numbered after homes."""
+    """`home`, `home_start` and `home_member` of the world; firms are numbered after households."""
     first = int(household.max(initial=0))
     home = np.where(household > 0, household - 1, np.where(firm > 0, firm - 1 + first, -1))
     homes = int(home.max(initial=-1)) + 1
-    living = np.flatnonzero(home >= 0)
-    order = np.argsort(home[living], kind="stable")
-    return home.astype(np.int32), _starts(home[living], homes), living[order].astype(np.int32)
+    member = np.flatnonzero(home >= 0)
+    order = np.argsort(home[member], kind="stable")
+    return home.astype(np.int32), _starts(home[member], homes), member[order].astype(np.int32)
 
 
 def _attachable(
     inputs: Inputs, account_start: I64, account_type: Codes, instrument_start: I64,
     device_start: I64, party_device: I32, device_type: Codes,
 ) -> NDArray[np.bool_]:  # fmt: skip
-    """Parties with a payable account and a device they can act through."""
+    """Whether a party has a payable account (in use, with an instrument) and a device in use."""
     use = inputs.table("account_type", inputs.pack.attachment.account_use)
     payable = (np.diff(instrument_start) > 0) & (use[account_type] > 0)
-    handy = inputs.table("device_type", inputs.pack.attachment.device_use)[device_type] > 0
+    in_use = inputs.table("device_type", inputs.pack.attachment.device_use)[device_type] > 0
     accounts = _cumulative(payable)
-    devices = _cumulative(handy[party_device])
+    devices = _cumulative(in_use[party_device])
     return (np.diff(accounts[account_start]) > 0) & (np.diff(devices[device_start]) > 0)
 
 
-def _activity(inputs: Inputs, segment: Codes, can: NDArray[np.bool_]) -> I64:
-    """Weight of every party as an origin of arrivals: log-normal, times its segment's."""
+def _activity(inputs: Inputs, segment: Codes, attachable: NDArray[np.bool_]) -> I64:
+    """Weight of every party as the customer of an arrival, (parties,).
+
+    Log-normal around its segment's activity, at least 1/1024; 0 where it cannot transact.
+    """
     policy = inputs.pack.attachment
     level = np.array([policy.segment_activity[s] for s in inputs.codes("segment")])
     out = np.empty(segment.size, dtype=np.int64)
     _draw_activity(*activity_stream(inputs.identity.seed).key, policy.activity_sigma,
-                   level * SCALE, segment, can, out)  # fmt: skip
+                   level * SCALE, segment, attachable, out)  # fmt: skip
     return out
 
 
+def _reach(inputs: Inputs, segment: Codes, activity: I64) -> I64:
+    """Weight of every party as a traveller: its activity times its segment's propensity.
+
+    A world in which no segment buys abroad has arrivals abroad nevertheless: then all parties
+    travel alike, by activity.
+    """
+    propensity = np.array([p.cross_border for _, p in sorted(inputs.profiles.items())])
+    reach = activity * np.rint(propensity * SCALE).astype(np.int64)[segment]
+    return reach if reach.any() else activity
+
+
 def rewiring_stream(seed: int) -> Stream:
-    """A draw a link, in the order of devices, where endpoints are dealt anew."""
+    """Draws that shuffle endpoints: one a link, in order of device."""
     return registry.REWIRED.of(seed)
 
 
 def activity_stream(seed: int) -> Stream:
-    """One draw per party: how active it is."""
+    """Draws of activity: one a party."""
     return registry.ACTIVITY.of(seed)
 
 
@@ -246,22 +259,25 @@ def _exposed(
     account_start: I64, risky_account: NDArray[np.bool_], device_start: I64,
     party_device: I32, risky_device: NDArray[np.bool_],
 ) -> U8:  # fmt: skip
+    """Whether a party has a risky account or uses a risky device."""
     accounts = _cumulative(risky_account)
     devices = _cumulative(risky_device[party_device])
     risky = (np.diff(accounts[account_start]) > 0) | (np.diff(devices[device_start]) > 0)
     return risky.astype(np.uint8)
 
 
-def _starts(sorted_or_not: NDArray[np.integer], n: int) -> I64:
-    return _cumulative(np.bincount(sorted_or_not, minlength=n))
+def _starts(group: NDArray[np.integer], n: int) -> I64:
+    """Offsets of the items of n groups; group: of every item, in any order."""
+    return _cumulative(np.bincount(group, minlength=n))
 
 
 def _first(country: NDArray[np.integer], countries: int) -> I64:
-    """First row of every country of rows in order of country, and the end."""
+    """First row of every country, and the number of rows; country: ascending."""
     return np.searchsorted(country, np.arange(countries + 1)).astype(np.int64)
 
 
 def _cumulative(weights: NDArray[np.generic]) -> I64:
+    """Sums of the weights before each item, and their total: (items + 1,)."""
     out = np.zeros(weights.size + 1, dtype=np.int64)
     np.cumsum(weights, out=out[1:])
     return out
@@ -269,7 +285,20 @@ def _cumulative(weights: NDArray[np.generic]) -> I64:
 
 @kernel
 def _by_device(ip, device, role, typical, start, out):  # type: ignore[no-untyped-def]
-    """Turn links in order of IP into lists per device, the typical endpoint first."""
+    """Sorts links by device, the typical endpoint first.
+
+    Parameters
+    ----------
+    ip, device : int64 (links,)
+        Published ids, in order of IP; device 0 is a link to a merchant and is left out.
+    role : u8 (links,)
+    typical : int
+        Role of the typical endpoint.
+    start : int64 (devices + 1,)
+        0 before; filled with offsets into `out`.
+    out : int32 (links of devices,)
+        Filled with positions of endpoints.
+    """
     for i in range(device.size):
         if device[i] > 0:
             start[device[i]] += 1
@@ -285,7 +314,21 @@ def _by_device(ip, device, role, typical, start, out):  # type: ignore[no-untype
 
 
 @kernel
-def _draw_activity(k0, k1, sigma, level, segment, can, out):  # type: ignore[no-untyped-def]
+def _draw_activity(k0, k1, sigma, level, segment, attachable, out):  # type: ignore[no-untyped-def]
+    """Draws the activity weight of every party.
+
+    Parameters
+    ----------
+    k0, k1 : u64
+        Philox key of the stream: one draw a party.
+    sigma : float
+        Standard deviation of the log weight.
+    level : float64 (segments,)
+        Median weight.
+    segment, attachable : integer (parties,), bool (parties,)
+    out : int64 (parties,)
+        Filled; 0 where not attachable.
+    """
     lanes = philox.block(k0, k1, np.uint64(0))
     for p in range(segment.size):
         position = np.uint64(p)
@@ -293,4 +336,4 @@ def _draw_activity(k0, k1, sigma, level, segment, can, out):  # type: ignore[no-
             lanes = philox.block(k0, k1, position >> np.uint64(2))
         z = normal.deviate(philox.lane_of(lanes, position))
         weight = np.int64(level[segment[p]] * normal.exp(sigma * z))
-        out[p] = max(weight, 1) if can[p] else 0
+        out[p] = max(weight, 1) if attachable[p] else 0

@@ -22,7 +22,7 @@ def account_means_fit(pack: PolicyPack) -> Findings:
             yield fault(
                 "account_per_party_priors",
                 f"counts.{product}",
-                f"{worst} expects more {product} per party than caps and gate can hold",
+                f"{worst} expects more {product} per party than caps and hurdle allow",
                 figure=found[worst],
                 bound=room,
                 remedy="raise cap, lower zero_share, or lower λ or its tilt in product_mix_priors",
@@ -51,7 +51,7 @@ def total_lambda_fits(pack: PolicyPack) -> Findings:
 
 
 def coverage_reachable(pack: PolicyPack) -> Findings:
-    """The share holding a required product, as the law gives it, is the one asked for."""
+    """The share of parties that hold a required product reaches the required share."""
     rho = pack.account_per_party_priors.party_factor_correlation
     for product, wanted in pack.product_mix_priors.required_coverage.items():
         owner = pack.account_taxonomy.account_types[product].party_type
@@ -79,7 +79,7 @@ def coverage_reachable(pack: PolicyPack) -> Findings:
 
 
 def instrument_means_fit(pack: PolicyPack) -> Findings:
-    """λ · share of an instrument is at most what cap, gate and floor can hold."""
+    """λ · share of an instrument is at most what cap, hurdle and floor allow."""
     for product, instrument, mean, law, floor in _pairs(pack):
         room = (1.0 - law.zero_share) * law.cap + law.zero_share * floor
         if pack.instrument_taxonomy.instrument_types[instrument].needs_card:
@@ -88,7 +88,7 @@ def instrument_means_fit(pack: PolicyPack) -> Findings:
             yield fault(
                 "instrument_per_account_priors",
                 f"counts.{product}.{instrument}",
-                "more are expected per account than cap, gate and parent cards can hold",
+                "more are expected per account than cap, hurdle and parent cards allow",
                 figure=mean,
                 bound=room,
                 remedy="raise cap, lower zero_share, or lower the share in instrument_mix_priors",
@@ -135,7 +135,7 @@ def floors_exist(pack: PolicyPack) -> Findings:
 
 
 def instruments_legal(pack: PolicyPack) -> Findings:
-    """An instrument sits only on ledgers it may reach; a token only where a card can be."""
+    """An instrument sits only on ledgers it may reach; a token only on accounts with a card."""
     kinds = pack.instrument_taxonomy.instrument_types
     for product, shares in pack.instrument_mix_priors.shares.items():
         ledger = pack.account_taxonomy.account_types[product].ledger
@@ -183,7 +183,7 @@ def _segments(pack: PolicyPack, party_type: str) -> list[str]:
     return [s for s, owner in pack.party_taxonomy.segments.items() if owner == party_type]
 
 
-def _pairs(pack: PolicyPack) -> Iterator[tuple[str, str, float, m.GatedCount, float]]:
+def _pairs(pack: PolicyPack) -> Iterator[tuple[str, str, float, m.HurdleCount, float]]:
     """(account type, instrument, mean per account, count law, floor share)."""
     mix = pack.instrument_mix_priors
     for product, shares in mix.shares.items():

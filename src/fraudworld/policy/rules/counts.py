@@ -1,4 +1,4 @@
-"""Laws of gated, weighted, capped counts, evaluated on a fixed grid instead of by chance."""
+"""The count law of `kernels/capped`, evaluated on a fixed grid instead of by simulation."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _NORMAL = NormalDist()
 
 
 @lru_cache(maxsize=4096)
-def coverage(mean: float, law: m.GatedCount, correlation: float) -> float:
+def coverage(mean: float, law: m.HurdleCount, correlation: float) -> float:
     """Share of entities that hold at least one, under the law of `kernels.capped`.
 
-    mean: expected count over all entities; correlation: between gate and weight. Quotas are
+    mean: expected count over all entities; correlation: between hurdle and weight. Quotas are
     proportional to log-normal weights of the eligible, rounded by largest remainder, and the
-    excess above the cap is dealt over the free slots of the eligible.
+    excess above the cap is handed to the free slots of the eligible.
     """
     open_share = 1.0 - law.zero_share
     per_eligible = mean / open_share
@@ -40,7 +40,7 @@ def coverage(mean: float, law: m.GatedCount, correlation: float) -> float:
     order = np.argsort(-(quota - whole), kind="stable")
     before = np.cumsum(mass[order]) - mass[order]
     more = np.empty_like(quota)
-    left = np.zeros_like(quota)  # where nobody is, nobody gets one more
+    left = np.zeros_like(quota)  # 0 where no entity is eligible
     np.divide(extra - before, mass[order], out=left, where=mass[order] > 0.0)
     more[order] = np.clip(left, 0.0, 1.0)
     # Two states per grid point: without and with the extra one.
@@ -60,14 +60,14 @@ def _quantiles() -> tuple[float, ...]:
 
 
 def _selected(z: Reals, zero_share: float, correlation: float) -> Reals:
-    """Mass of each weight quantile among the eligible, whose gate factor is above its cut."""
+    """Mass of each weight quantile among entities that pass the hurdle."""
     if zero_share == 0.0 or correlation == 0.0:
         return np.full(z.size, 1.0 / z.size)
     cut = _NORMAL.inv_cdf(zero_share)
     scale = math.sqrt(1.0 - correlation * correlation)
     above = (correlation * z - cut).tolist()
     mass = np.array([_NORMAL.cdf(v / scale) if scale > 0.0 else float(v > 0.0) for v in above])
-    if mass.sum() == 0.0:  # fewer than one grid point is let in: the last
+    if mass.sum() == 0.0:  # fewer than one grid point passes: the last
         mass[-1] = 1.0
     return np.asarray(mass / mass.sum())
 

@@ -24,7 +24,7 @@ def device_numbers(pack: PolicyPack, region: str) -> dict[tuple[str, str], float
 
 
 def device_means_fit(pack: PolicyPack) -> Findings:
-    """Devices of a group expected per party of any segment fit cap and gate."""
+    """Devices of a group expected per party of any segment fit cap and hurdle."""
     for group, law in pack.device_count_priors.counts.items():
         room = law.cap * (1.0 - law.zero_share)
         found = {
@@ -40,7 +40,7 @@ def device_means_fit(pack: PolicyPack) -> Findings:
             yield fault(
                 "device_count_priors",
                 f"counts.{group}",
-                f"{worst} expects more {group} devices per party than cap and gate can hold",
+                f"{worst} expects more {group} devices per party than cap and hurdle allow",
                 figure=found[worst],
                 bound=room,
                 remedy="raise cap, lower zero_share, or lower lambda_per_party or the group's mix",
@@ -79,7 +79,7 @@ def ownership_caps_fit(pack: PolicyPack) -> Findings:
 
 
 def sharing_reachable(pack: PolicyPack) -> Findings:
-    """No more devices are shared than have an owner with somebody to share with."""
+    """Shared devices do not exceed those whose owner lives or works with another party."""
     homes = pack.population_priors.households
     company = {
         "RETAIL": _with_company(homes.size_shares),
@@ -138,7 +138,7 @@ def browsers_fit_systems(pack: PolicyPack) -> Findings:
 
 
 def linked_share_matches(pack: PolicyPack) -> Findings:
-    """Dormant shares leave the share of linked devices the policy aims at."""
+    """Dormant shares leave the target share of linked devices."""
     if pack.device_linkage_rules.legacy_device_groups:
         return  # the baseline's own coverage is reported by rules.roles.defects
     target = pack.ip_count_priors.linked_share_target
@@ -152,7 +152,7 @@ def linked_share_matches(pack: PolicyPack) -> Findings:
             yield fault(
                 "ip_count_priors",
                 "linked_share_target",
-                f"dormant shares leave another share of devices linked in {region}",
+                f"dormant shares miss the target share of linked devices in {region}",
                 figure=linked,
                 bound=target,
                 remedy="change dormant_share of a group, or the target",

@@ -1,4 +1,4 @@
-"""Endpoints: edges, types, homes, proxies and degrees must fit one another."""
+"""Endpoints: whether edges, types, homes, proxies and degrees are satisfiable together."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def endpoint_counts_fit(pack: PolicyPack) -> Findings:
             yield fault(
                 "ip_count_priors",
                 f"device_ips.{group}.mean",
-                "no such mean of 1 + a count",
+                "not a mean of 1 + a count",
                 figure=law.mean,
                 bound=f"1 to {priors.max_ips_per_device}",
                 remedy="choose a mean inside",
@@ -194,7 +194,7 @@ def types_reachable(pack: PolicyPack) -> Findings:
 def _tightest(
     quota: dict[str, float], supply: dict[str, float], eligible: dict[str, tuple[str, ...]]
 ) -> tuple[tuple[str, ...], float, float] | None:
-    """The set of types that misses most (Hall's condition), None if every set is served."""
+    """The set of types with the largest shortage (Hall's condition); None where there is none."""
     worst: tuple[tuple[str, ...], float, float] | None = None
     for size in range(1, len(quota) + 1):
         for kinds in combinations(sorted(quota), size):
@@ -290,7 +290,7 @@ def degrees_within_gates(pack: PolicyPack) -> Findings:
             yield fault(
                 "ip_count_priors",
                 "degree_laws",
-                f"p99.9 in {region} is no tail over a home's mean",
+                f"p99.9 in {region} is not a tail over a home's mean",
                 figure=float(p999),
                 bound=ratio * priors.homes.mean_devices,
                 remedy="lower alpha of the crowded types or raise degree_cap",

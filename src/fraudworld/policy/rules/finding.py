@@ -1,4 +1,4 @@
-"""What a rule says about a pack."""
+"""Findings of a lint rule."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fraudworld.policy.pack import PolicyPack
 
 
 class Severity(StrEnum):
-    """ERROR stops a run; KNOWN_DEFECT is replayed on purpose; NOTE is worth knowing."""
+    """ERROR stops a run; KNOWN_DEFECT is replayed on purpose; NOTE stops nothing."""
 
     ERROR = "ERROR"
     KNOWN_DEFECT = "KNOWN_DEFECT"
@@ -20,7 +20,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One broken rule: where, the figure found, the figure that would do, what to change."""
+    """A broken rule: where, the figure, the bound it breaks, and what to change."""
 
     file: str
     key: str

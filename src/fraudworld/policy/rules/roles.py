@@ -17,7 +17,7 @@ from fraudworld.policy.rules.vocabulary import role_priors
 WHOLE = 10_000.0  # basis points
 RISKY_IP_ROLE = "HIGH_RISK_IP"
 
-# What the published system did: file, dotted key, value. Only a baseline replay may hold them.
+# Defects of the published system: file, dotted key, value. Only a baseline replay may have them.
 DEFECTS: tuple[tuple[str, str, object], ...] = (
     ("account_per_party_priors", "constraints.cap_enforcement_mode", "warn"),
     ("ip_count_priors", "missing_region_mix", "first_available"),
@@ -30,7 +30,7 @@ DEFECTS: tuple[tuple[str, str, object], ...] = (
 
 
 def defects_need_posture(pack: PolicyPack) -> Findings:
-    """Values that replay the failing world are accepted only as such, and always reported."""
+    """Values that replay the failing world need the posture for it, and are always reported."""
     replay = pack.posture == "baseline_replay"
     advisory = [
         ("validation_policy", f"severity.{family}", "ADVISORY")
@@ -150,7 +150,7 @@ def fractions_within_bands(pack: PolicyPack) -> Findings:
 
 
 def propagation_reachable(pack: PolicyPack) -> Findings:
-    """The odds ratio aimed at is within clamp, guard and gate."""
+    """The target odds ratio is within clamp, guard and gate T7."""
     rules = pack.risk_propagation_coeffs
     gate = pack.validation_policy.gates["T7_odds_ratio"]
     guard = pack.validation_policy.guards.separability_max_odds_ratio

@@ -1,16 +1,19 @@
 """The law of S2: how many accounts of each product every party holds.
 
-λ = λ0 · exp(clip(Σ w · (score − ½))) is constant in a segment, so a cell (region × segment
-× product; 440 of them) has an integer plan. Inside a cell the plan is gated, apportioned by
-log-normal weights and capped after all merging (`stages/allocation.py`). All gates of a party
-share one factor and all its weights another, so an engaged party holds more of everything.
+λ = λ0 · exp(clip(Σ w · (score − ½))) is constant in a segment, so a cell (region × segment ×
+product; 440 of them) has an integer plan. Inside a cell the plan passes a hurdle, is apportioned
+by log-normal weights, and is capped (`kernels/capped`). The hurdle deviates of a party share one
+factor and its log weights another, so an engaged party holds more of every product. Figures:
+product_mix_priors_6A.v1.yaml and account_per_party_priors_6A.v1.yaml.
+
+Twin of all kernels here: tests/reference/accounts.py:make.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +24,17 @@ from fraudworld.errors import InternalError
 from fraudworld.jit import kernel
 from fraudworld.kernels import normal, offsets
 from fraudworld.kernels.apportion import largest_remainder
-from fraudworld.kernels.capped import Entities, ProductLaw
+from fraudworld.kernels.capped import Entities, ProductLaw, SlotDraws
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import Stream, StreamUse, registry
 from fraudworld.stages import allocation
-from fraudworld.stages.allocation import Allocated, AllocationProblem
+from fraudworld.stages.allocation import (
+    Allocated,
+    AllocationProblem,
+    Quotas,
+    Settlement,
+    ShardEntries,
+)
 from fraudworld.stages.pieces import Accounts, AccountShard, Parties, PartyShard
 
 
@@ -39,7 +48,7 @@ class ProductPlan:
 
 @dataclass(frozen=True)
 class KmaxCounters:
-    """What the cap pass did, over all products (binding names)."""
+    """What the cap pass did, over all products; the names are published."""
 
     kmax_overflow_rows: int
     kmax_redistributed_rows: int
@@ -50,24 +59,24 @@ class KmaxCounters:
 
 @dataclass(frozen=True)
 class Draft:
-    """Every product allocated and its caps found; no account made yet."""
+    """Every product allocated and its overflow counted; no account made yet."""
 
     problem: AllocationProblem
-    made: Allocated
+    allocated: Allocated
 
 
 @dataclass(frozen=True)
 class Holdings:
-    """What parties hold, and what the cap pass did."""
+    """Accounts of the parties, and what the cap pass did."""
 
     accounts: Accounts
     rows: NDArray[np.int64]  # holdings (a party and a product it has) per shard
     counters: KmaxCounters
-    dropped: dict[str, int]  # product → accounts no legal receiver could take
+    dropped: dict[str, int]  # product → accounts no party had room for
 
 
 def products_of(pack: PolicyPack, party_type: str) -> list[int]:
-    """Products a party type may hold, in code order."""
+    """Products a party type may hold, as positions in code order."""
     types = pack.account_taxonomy.account_types
     return [
         i for i, a in enumerate(pack.codes("account_type")) if types[a].party_type == party_type
@@ -85,7 +94,7 @@ def cell_lambda(pack: PolicyPack, product: str, segment: str) -> float:
 
 
 def plan_accounts(pack: PolicyPack, parties: Parties) -> tuple[ProductPlan, ...]:
-    """World total per product by rounding, then cells by largest remainder."""
+    """Rounds the world total of a product, then splits it over cells by largest remainder."""
     segments = pack.codes("segment")
     population = parties.population(len(pack.codes("region")))
     plans = []
@@ -110,7 +119,7 @@ def allocate_accounts(
     plans: tuple[ProductPlan, ...],
     engine: Engine,
 ) -> tuple[Draft, tuple[StreamUse, ...]]:
-    """Share every product's plan among the parties of its type, and find what its cap moves."""
+    """Splits every product's plan among the parties of its type, and counts the overflow."""
     priors = pack.account_per_party_priors
     codes, segments = pack.codes("account_type"), pack.codes("segment")
     factor = registry.PARTY_FACTOR.of(seed)
@@ -127,11 +136,11 @@ def allocate_accounts(
     segment = np.repeat(np.arange(len(segments)), [len(o) for o in offers])
     plan = np.stack([p.cells for p in plans], axis=2)[:, segment, problem.product]
     size = parties.population(len(plan))[:, segment]
-    made = allocation.allocate(
+    allocated = allocation.allocate(
         engine, problem, plan, size, np.zeros_like(plan), parties.region, _entities,
         parties.shards, parties.items, hard=_hard(pack),
     )  # fmt: skip
-    return Draft(problem, made), (
+    return Draft(problem, allocated), (
         factor.use("world", 0, parties.n),
         *(
             stream.use(code, 0, parties.n, entities=n)
@@ -141,30 +150,31 @@ def allocate_accounts(
 
 
 def _hard(pack: PolicyPack) -> bool:
+    """Whether caps are enforced, not only counted."""
     constraints = pack.account_per_party_priors.constraints
     return constraints.cap_enforcement_mode == "hard_global_postmerge"
 
 
 def _entities(shard: Shard, of: PartyShard) -> Entities:
+    """Parties as entities of the allocation; their code is the segment."""
     return Entities(shard.first, of.segment, allocation.NOTHING_OPEN, allocation.NO_FLOOR)
 
 
 def enforce_kmax_per_party_account_type(
     pack: PolicyPack, seed: int, parties: Parties, draft: Draft, engine: Engine
 ) -> tuple[Holdings, tuple[StreamUse, ...]]:
-    """Clamp, pool, hand out, drop: the last pass before anything is written.
+    """Clamps counts to K_max, hands the excess out, drops the rest; and makes the accounts.
 
-    Accounts come in order of owner, then product. Raises InternalError
-    `6A.S2.KMAX_POSTCHECK_FAILED` if a cap is broken under the hard mode: nothing is published
+    Accounts are in order of owner, then product. Raises InternalError
+    `6A.S2.KMAX_POSTCHECK_FAILED` where a cap is broken under the hard mode; nothing is published
     then. Under `warn` the overflow is only counted.
     """
     priors = pack.account_per_party_priors
     codes = pack.codes("account_type")
-    problem, made = draft.problem, draft.made
+    problem, allocated = draft.problem, draft.allocated
     task = partial(_accounts, problem.product.astype(np.uint8), len(codes))
-    items, summaries = engine.run(task, *zip(*made.pieces, strict=True))
-    types, rows, broken = zip(*summaries, strict=True)
-    violations = sum(broken)
+    items, summaries = engine.run(task, *zip(*allocated.pieces, strict=True))
+    violations = sum(s.violations for s in summaries)
     if _hard(pack) and violations > priors.constraints.max_allowed_kmax_violations:
         raise InternalError(
             "6A.S2.KMAX_POSTCHECK_FAILED",
@@ -172,49 +182,82 @@ def enforce_kmax_per_party_account_type(
             where="S2 enforce_kmax",
             remedy="report this with the seed and the policy pack; nothing was published",
         )
-    dropped = dict(zip(codes, problem.per_product(made.dropped), strict=True))
+    dropped = dict(zip(codes, problem.per_product(allocated.dropped), strict=True))
     counters = KmaxCounters(
-        kmax_overflow_rows=int(made.overflow.sum()),
-        kmax_redistributed_rows=int(made.handed.sum()),
+        kmax_overflow_rows=int(allocated.overflow.sum()),
+        kmax_redistributed_rows=int(allocated.handed.sum()),
         kmax_dropped_rows=sum(dropped.values()),
         kmax_postcheck_violations=violations,
-        worst_overflow=int(made.worst.max()),
+        worst_overflow=int(allocated.worst.max()),
     )
-    per_shard = np.stack(types)
+    per_shard = np.stack([s.types for s in summaries])
     accounts = Accounts(items, offsets.from_counts(per_shard.sum(axis=1)), per_shard)
-    asked = problem.per_product(made.asked)
+    asked = problem.per_product(allocated.asked)
     uses = tuple(
         _slot_stream(seed, code, priors.counts[code].cap).use(code, 0, parties.n, entities=n)
         for code, n in zip(codes, asked, strict=True)
     )
-    return Holdings(accounts, np.array(rows, dtype=np.int64), counters, dropped), uses
+    rows = np.array([s.holdings for s in summaries], dtype=np.int64)
+    return Holdings(accounts, rows, counters, dropped), uses
+
+
+class _Summary(NamedTuple):
+    """Counts of one shard."""
+
+    types: NDArray[np.int64]  # accounts of every type
+    holdings: int
+    violations: int  # holdings above their cap
 
 
 def _accounts(
-    product: NDArray[np.uint8], products: int, *piece: Any
-) -> tuple[AccountShard, tuple[NDArray[np.int64], int, int]]:
-    """Accounts of one shard; told: per type, holdings, and holdings above their cap."""
-    entities, entries, counts = allocation.final(*piece)
+    product: NDArray[np.uint8],
+    products: int,
+    of: ShardEntries,
+    quotas: Quotas,
+    slots: SlotDraws | None,
+    settled: Settlement,
+) -> tuple[AccountShard, _Summary]:
+    """Task over the values of an `allocation.Piece`: the accounts of one shard.
+
+    product: of every cell.
+    """
+    entities, entries, counts = allocation.final(of, quotas, slots, settled)
     types = np.zeros(products, dtype=np.int64)
-    held, broken = _tally(entries.cell, counts, product, piece[-1].cell_laws.cap, types)
+    holdings, violations = _tally(entries.cell, counts, product, settled.cell_laws.cap, types)
     n = int(types.sum())
-    owner, kind = np.empty(n + 1, dtype=np.uint32), np.empty(n + 1, dtype=np.uint8)
+    owner, account_type = np.empty(n + 1, dtype=np.uint32), np.empty(n + 1, dtype=np.uint8)
     start = np.empty(entities.code.size + 1, dtype=np.int32)
-    offsets.expand_rows(entries.entity, entries.cell, counts, product, start, owner, kind)
-    return AccountShard(owner[:n], kind[:n], start), (types, int(held), int(broken))
+    offsets.expand_rows(entries.entity, entries.cell, counts, product, start, owner, account_type)
+    shard = AccountShard(owner[:n], account_type[:n], start)
+    return shard, _Summary(types, int(holdings), int(violations))
 
 
 @kernel
 def _tally(cell, counts, product, cap, types):  # type: ignore[no-untyped-def]
-    """Count accounts per type; returns how many holdings there are and how many above a cap."""
-    held, broken = 0, 0
+    """Counts accounts by type.
+
+    Parameters
+    ----------
+    cell : uint16 (entries,)
+    counts : uint16 (entries,)
+    product : uint8 (cells,)
+    cap : int64 (cells,)
+    types : int64 (account types,)
+        Grows by the counts.
+
+    Returns
+    -------
+    (int, int)
+        Holdings, and holdings above their cap.
+    """
+    holdings, violations = 0, 0
     for i in range(counts.size):
         types[product[cell[i]]] += counts[i]
-        held += counts[i] > 0
-        broken += counts[i] > cap[cell[i]]
-    return held, broken
+        holdings += counts[i] > 0
+        violations += counts[i] > cap[cell[i]]
+    return holdings, violations
 
 
 def _slot_stream(seed: int, code: str, cap: int) -> Stream:
-    """A draw for every slot a party could fill with a product."""
+    """The stream with a draw for every slot of a party for a product."""
     return registry.KMAX_REDISTRIBUTION.of(seed, code=code, width=cap)

@@ -25,28 +25,30 @@ def run(context: Context, parties: Parties) -> Accounts:
     with context.step("S2", "allocate_accounts"):
         draft, draws = allocate_accounts(pack, seed, parties, plans, engine)
     with context.step("S2", "enforce_kmax"):
-        held, slot_draws = enforce_kmax_per_party_account_type(pack, seed, parties, draft, engine)
+        holdings, slot_draws = enforce_kmax_per_party_account_type(
+            pack, seed, parties, draft, engine
+        )
         del draft
     with context.step("S2", "emit_account_base"):
-        accounts = held.accounts
+        accounts = holdings.accounts
         context.emit(ACCOUNT_BASE, tables.account_base(accounts, parties, context.geo))
     with context.step("S2", "emit_holdings"):
-        context.emit(HOLDINGS, tables.holdings(held, parties))
+        context.emit(HOLDINGS, tables.holdings(holdings, parties))
     with context.step("S2", "emit_summary"):
         context.emit(ACCOUNT_SUMMARY, tables.account_summary(pack, accounts, parties, context.geo))
     with context.step("S2", "rng_publish"):
         context.evidence += [*draws, *slot_draws]
         rows = accounts.types.sum(axis=0)
         context.documents["s2_kmax_counters_6A"] = {
-            **asdict(held.counters),
+            **asdict(holdings.counters),
             "cap_enforcement_mode": pack.account_per_party_priors.constraints.cap_enforcement_mode,
-            "dropped_by_product": held.dropped,
+            "dropped_by_product": holdings.dropped,
         }
         context.plans["s2_accounts"] = {
             code: {
                 "plan": int(plan.cells.sum()),
                 "rows": int(rows[plan.product]),
-                "dropped": held.dropped[code],
+                "dropped": holdings.dropped[code],
                 "cells": plan.cells.tolist(),
             }
             for code, plan in zip(codes, plans, strict=True)

@@ -64,19 +64,33 @@ def _holding_rows(first: int, of: AccountShard, low: int, high: int) -> Batch:
 
 
 @kernel
-def _held(of, kind, low, high, first, owner, product, number):  # type: ignore[no-untyped-def]
-    """Holdings low … high − 1: runs of accounts of one owner and product."""
+def _held(owner_of, type_of, low, high, first, owner, product, number):  # type: ignore[no-untyped-def]
+    """Writes holdings low … high − 1: runs of accounts of one owner and product.
+
+    Parameters
+    ----------
+    owner_of, type_of : uint32 (accounts,), uint8 (accounts,)
+        Of every account of a shard, in order of both.
+    low, high : int
+        Holdings to write, counted in the shard.
+    first : int
+        Number in the world of party 0.
+    owner, product, number : int64, uint8, int64 (high − low,)
+        Filled: id of the owner, product, accounts.
+
+    Twin: tests/reference/accounts.py:product_holdings.
+    """
     run, length = -1, 0
-    for a in range(of.size):
-        new = a == 0 or (of[a] != of[a - 1]) | (kind[a] != kind[a - 1])
+    for a in range(owner_of.size):
+        new = a == 0 or (owner_of[a] != owner_of[a - 1]) | (type_of[a] != type_of[a - 1])
         run += new
         length = length * (not new) + 1
         if run == high:
             return
         if run >= low:
-            # Once for every account of a run: nobody could predict which is its last.
-            owner[run - low] = first + of[a] + 1
-            product[run - low] = kind[a]
+            # Written for every account of a run: a test for its last would mispredict.
+            owner[run - low] = first + owner_of[a] + 1
+            product[run - low] = type_of[a]
             number[run - low] = length
 
 

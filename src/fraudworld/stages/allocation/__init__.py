@@ -23,7 +23,9 @@ import numpy as np
 
 from fraudworld.stages.allocation.final import Held, Piece, Settlement, final, held
 from fraudworld.stages.allocation.products import AllocationProblem, allocation_problem
+from fraudworld.stages.allocation.quotas import Quotas
 from fraudworld.stages.allocation.rounds import Allocated, allocate
+from fraudworld.stages.allocation.sums import ShardEntries
 
 __all__ = [
     "NOTHING_OPEN",
@@ -32,7 +34,9 @@ __all__ = [
     "AllocationProblem",
     "Held",
     "Piece",
+    "Quotas",
     "Settlement",
+    "ShardEntries",
     "allocate",
     "allocation_problem",
     "final",

@@ -12,7 +12,7 @@ from fraudworld.engine.tasks import Item
 from fraudworld.kernels import capped, ranks
 from fraudworld.kernels.capped import CellLaws, Entities, Entries, SlotDraws
 from fraudworld.stages.allocation.quotas import Quotas
-from fraudworld.stages.allocation.sums import within
+from fraudworld.stages.allocation.sums import ShardEntries, within
 
 I64 = NDArray[np.int64]
 U16 = NDArray[np.uint16]
@@ -32,14 +32,14 @@ class Settlement:
 class Piece(NamedTuple):
     """Arguments of `final` for one shard, as items."""
 
-    entries: Item  # (Entities, Entries)
-    quotas: Item  # Quotas
-    slots: Item | None  # SlotDraws
+    entries: Item[ShardEntries]
+    quotas: Item[Quotas]
+    slots: Item[SlotDraws] | None
     settlement: Settlement
 
 
 def final(
-    of: tuple[Entities, Entries],
+    of: ShardEntries,
     quotas: Quotas,
     slots: SlotDraws | None,
     settled: Settlement,
@@ -66,7 +66,7 @@ class Held:
 
 
 def held(
-    of: tuple[Entities, Entries],
+    of: ShardEntries,
     quotas: Quotas,
     slots: SlotDraws | None,
     settled: Settlement,

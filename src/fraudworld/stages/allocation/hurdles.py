@@ -22,7 +22,7 @@ from fraudworld.kernels.capped import (
     WeightSums,
 )
 from fraudworld.stages.allocation.products import inconsistent, too_wide
-from fraudworld.stages.allocation.sums import Candidates, Rounds, candidates_at
+from fraudworld.stages.allocation.sums import Candidates, Rounds, ShardEntries, candidates_at
 
 I64 = NDArray[np.int64]
 U64 = NDArray[np.uint64]
@@ -103,7 +103,7 @@ def entries(
     size: I64,
     prepare: Callable[..., Entities],
     columns: Sequence[Sequence[object]],
-) -> tuple[list[Item], Apportionment]:
+) -> tuple[list[Item[ShardEntries]], Apportionment]:
     """Entries of every shard, and how the plans are split over them.
 
     plan, quota, size: what a cell is to hold, its entities that pass, and all its entities:
@@ -115,7 +115,6 @@ def entries(
     undecided = (quota > 0) & (quota < size)
     while True:
         rows = [run.rows(x) for x in (quota > 0, bands.low, bands.high, bands.upto, bands.inside)]
-        summaries: list[_Summary]
         items, summaries = run.engine.run(task, *rows, *columns)
         before = run.sum(s.sums.settled for s in summaries)
         at_edge = run.everywhere(s.unsettled for s in summaries)
@@ -156,7 +155,7 @@ def _collect_entries(
     upto: F64,
     inside: F64,
     *row: object,
-) -> tuple[tuple[Entities, Entries], _Summary]:
+) -> tuple[ShardEntries, _Summary]:
     """Task: the entries of one shard."""
     entities = prepare(*row)
     candidates, *expected = capped.count_candidates(cell_laws, entities, active, upto, inside)

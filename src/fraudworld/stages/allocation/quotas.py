@@ -26,6 +26,7 @@ from fraudworld.stages.allocation.sums import (
     EVERYTHING,
     Candidates,
     Rounds,
+    ShardEntries,
     candidates_at,
     within,
 )
@@ -53,13 +54,12 @@ class _FloorSummary(NamedTuple):
 
 
 def floors_of(
-    run: Rounds, entries: list[Item], split: Apportionment
-) -> tuple[list[Item], Remainders]:
+    run: Rounds, entries: list[Item[ShardEntries]], split: Apportionment
+) -> tuple[list[Item[Floors]], Remainders]:
     """Floors of every shard's quotas, items of `Floors`, and the remainders.
 
     Raises InputError `6A.<state>.WEIGHTS_TOO_WIDE` where a count exceeds 16 bits.
     """
-    summaries: list[_FloorSummary]
     items, summaries = run.engine.run(_apportion, run.split(split), entries)
     most = max(s.most for s in summaries)
     if most >= capped.EXCLUDED - 1:
@@ -72,7 +72,7 @@ def floors_of(
     return items, Remainders(rest, edge, counts)
 
 
-def _apportion(split: Apportionment, of: tuple[Entities, Entries]) -> tuple[Floors, _FloorSummary]:
+def _apportion(split: Apportionment, of: ShardEntries) -> tuple[Floors, _FloorSummary]:
     """Task: floors of one shard."""
     entities, entries = of
     floors = Floors(*(np.empty(entries.cell.size, dtype=np.uint16) for _ in range(2)))
@@ -104,7 +104,7 @@ class Quotas:
 class Settled(NamedTuple):
     """Quotas of every shard, and what the caps leave over."""
 
-    quotas: list[Item]  # Quotas
+    quotas: list[Item[Quotas]]
     last: ranks.Cut  # the last remainder of a cell that gets one more
     overflow: Overflow  # (regions, cells)
 
@@ -119,8 +119,8 @@ class _SettledSummary(NamedTuple):
 
 def settle(
     run: Rounds,
-    entries: list[Item],
-    floors: list[Item],
+    entries: list[Item[ShardEntries]],
+    floors: list[Item[Floors]],
     split: Apportionment,
     remainders: Remainders,
 ) -> Settled:
@@ -131,7 +131,6 @@ def settle(
         _entries_at(digits[r], counts)
         for r, counts in zip(run.region, remainders.counts, strict=True)
     ]
-    summaries: list[_SettledSummary]
     items, summaries = run.engine.run(
         partial(_settle, run.problem.cell_laws), run.split(split), run.rows(digits), sizes,
         entries, floors,
@@ -166,7 +165,7 @@ def _settle(
     split: Apportionment,
     end: I64,
     at_edge: int,
-    of: tuple[Entities, Entries],
+    of: ShardEntries,
     floors: Floors,
 ) -> tuple[Quotas, _SettledSummary]:
     """Task: quotas of one shard."""

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from fraudworld.engine.tasks import Item
 from fraudworld.kernels import capped, ranks
-from fraudworld.kernels.capped import CellLaws, Entities, Entries, SlotDraws
+from fraudworld.kernels.capped import CellLaws, SlotDraws
 from fraudworld.stages.allocation.products import inconsistent
 from fraudworld.stages.allocation.quotas import Quotas
-from fraudworld.stages.allocation.sums import EVERYTHING, Candidates, Rounds
+from fraudworld.stages.allocation.sums import EVERYTHING, Candidates, Rounds, ShardEntries
 
 I64 = NDArray[np.int64]
 U64 = NDArray[np.uint64]
@@ -24,7 +24,7 @@ U64 = NDArray[np.uint64]
 class SlotRound(NamedTuple):
     """The slots of a world that may take what was above a cap."""
 
-    draws: Sequence[Item | None]  # SlotDraws of every shard; None where no cap was exceeded
+    draws: Sequence[Item[SlotDraws] | None]  # of every shard; None where no cap was exceeded
     asked: I64  # entries whose slots drew, (regions, cells)
     last: ranks.Cut  # the last slot of a cell that wins
 
@@ -38,7 +38,12 @@ class _Summary(NamedTuple):
 
 
 def winning_slots(
-    run: Rounds, entries: list[Item], quotas: list[Item], last: ranks.Cut, handed: I64, slots: I64
+    run: Rounds,
+    entries: list[Item[ShardEntries]],
+    quotas: list[Item[Quotas]],
+    last: ranks.Cut,
+    handed: I64,
+    slots: I64,
 ) -> SlotRound:
     """Slots that can win.
 
@@ -47,7 +52,6 @@ def winning_slots(
     """
     low, limit = _bounds(handed, slots)
     while (handed > 0).any():
-        summaries: list[_Summary]
         items, summaries = run.engine.run(
             partial(_draw_slots, run.problem.cell_laws), run.cuts(last), run.rows(low),
             run.rows(limit), entries, quotas,
@@ -90,7 +94,7 @@ def _draw_slots(
     last: ranks.Cut,
     low: U64,
     limit: U64,
-    of: tuple[Entities, Entries],
+    of: ShardEntries,
     quotas: Quotas,
 ) -> tuple[SlotDraws, _Summary]:
     """Task: the slots of one shard."""

@@ -21,6 +21,9 @@ Number = TypeVar("Number", bound=np.generic)
 
 EVERYTHING = np.uint64(2**64 - 1)
 
+ShardEntries = tuple[Entities, Entries]
+"""What round 1 keeps of a shard."""
+
 Candidates = tuple[I64, U64, I64]
 """Cell, key and position in the world of entries near the end of a quota."""
 

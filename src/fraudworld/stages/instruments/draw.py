@@ -1,16 +1,16 @@
-"""The law of S3: which instruments sit on every account, and on which scheme they run.
+"""The law of S3: which instruments every account carries, and on which scheme they run.
 
 Plans go from the world total of an (account type, instrument) pair down to regions. Floor
-instruments are placed first and override the gate; what the plan has left is shared by the
-gated, weighted, capped law. Wallet tokens go only to accounts that hold a card.
+instruments are placed first, without a hurdle; the rest of the plan is split by capped allocation
+(`kernels/capped`). Wallet tokens go only to accounts that hold a card. Figures:
+instrument_mix_priors_6A.v1.yaml and instrument_per_account_priors_6A.v1.yaml.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from fraudworld.errors import InputError
 from fraudworld.inputs.arrays import Geography
 from fraudworld.kernels import offsets
 from fraudworld.kernels.apportion import largest_remainder
-from fraudworld.kernels.capped import ProductLaw
+from fraudworld.kernels.capped import Entities, ProductLaw
 from fraudworld.kernels.discrete import thresholds
 from fraudworld.kernels.guide import guide
 from fraudworld.policy.pack import PolicyPack
@@ -28,7 +28,7 @@ from fraudworld.rng import Stream, StreamUse, registry
 from fraudworld.stages import allocation
 from fraudworld.stages.allocation import Allocated
 from fraudworld.stages.instruments import wallets
-from fraudworld.stages.instruments.wallets import NO_SLOT, FloorLaw, SchemeLaw
+from fraudworld.stages.instruments.wallets import NO_SLOT, Carried, FloorLaw, SchemeLaw, Tokens
 from fraudworld.stages.pieces import Accounts, Instruments, Parties
 
 I64 = NDArray[np.int64]
@@ -49,27 +49,29 @@ class PairPlan:
 
 @dataclass(frozen=True)
 class Wallets:
-    """What every account carries: floors, cards and handles, tokens. Slot s of an account
-    type is its s-th instrument in order of name.
+    """What every account carries: floors, cards and handles, tokens.
+
+    Slot s of an account type is its s-th instrument in order of name. Counts are by pair,
+    "account/instrument".
     """
 
-    carried: Sequence[Item]  # floors, cards and handles, and who holds a card
-    tokens: Sequence[Item]
+    carried: Sequence[Item[Carried]]  # floors, cards and handles, and which accounts hold a card
+    tokens: Sequence[Item[Tokens]]
     first: I64  # first instrument of every shard, (shards + 1,)
     table: NDArray[np.uint8]  # instrument of every slot, (account types, slots); 255: none
-    rows: dict[str, int]  # all by "account/instrument": instruments
-    dropped: dict[str, int]  # that no account could take
-    floors: dict[str, int]  # placed as floor
-    floor_excess: dict[str, int]  # of those, beyond the plan
+    rows: dict[str, int]  # instruments made
+    dropped: dict[str, int]  # instruments no account had room for
+    floors: dict[str, int]  # instruments placed as floor
+    floor_excess: dict[str, int]  # floors beyond the plan
     rng: tuple[StreamUse, ...]
 
 
 def plan_instruments(
     pack: PolicyPack, accounts: Accounts, region: NDArray[np.uint8]
 ) -> tuple[PairPlan, ...]:
-    """World total per account type → instrument → region, each by largest remainder.
+    """Splits the world total of an account type over instruments, then regions.
 
-    region: of every shard, u8 (shards,).
+    Each split is by largest remainder. region: of every shard, uint8 (shards,).
     """
     mix = pack.instrument_mix_priors
     n_regions = len(pack.codes("region"))
@@ -88,7 +90,7 @@ def plan_instruments(
 
 
 def _by_region(region: NDArray[np.uint8], counts: I64, regions: int) -> I64:
-    """Counts per shard, added up by region."""
+    """Adds counts of shards, (shards, …), by region: (regions, …)."""
     out = np.zeros((regions, *counts.shape[1:]), dtype=np.int64)
     np.add.at(out, region, counts)
     return out
@@ -96,18 +98,19 @@ def _by_region(region: NDArray[np.uint8], counts: I64, regions: int) -> I64:
 
 @dataclass(frozen=True)
 class _Pair:
-    """A plan, where its instrument stands, and its draws."""
+    """A plan with its slot and its streams."""
 
     plan: PairPlan
-    type: int  # account type
+    type: int  # position of the account type
     slot: int
     token: bool
     stream: Stream
-    spare: Stream  # of its cap pass
+    spare: Stream  # draws of the cap pass
     law: ProductLaw
 
 
 def _pairs(pack: PolicyPack, seed: int, plans: tuple[PairPlan, ...]) -> list[_Pair]:
+    """All pairs in order of account type, then slot."""
     taxonomy = pack.instrument_taxonomy.instrument_types
     types = pack.codes("account_type")
     slots = dict.fromkeys(types, 0)
@@ -132,30 +135,34 @@ def allocate_instruments(
     plans: tuple[PairPlan, ...],
     engine: Engine,
 ) -> Wallets:
-    """Realise the plans: floors, then cards and handles, then tokens where a card is."""
+    """Realises the plans: floors, then cards and handles, then tokens on accounts with a card."""
     taxonomy = pack.instrument_taxonomy.instrument_types
-    codes, kinds = pack.codes("account_type"), pack.codes("instrument_type")
+    codes, instrument_types = pack.codes("account_type"), pack.codes("instrument_type")
     pairs = _pairs(pack, seed, plans)
     slots = 1 + max(p.slot for p in pairs)
     table = np.full((len(codes), slots), 255, dtype=np.uint8)
     is_card = np.zeros(table.shape, dtype=np.bool_)
     for p in pairs:
-        table[p.type, p.slot] = kinds.index(p.plan.instrument_type)
+        table[p.type, p.slot] = instrument_types.index(p.plan.instrument_type)
         is_card[p.type, p.slot] = taxonomy[p.plan.instrument_type].family == "CARD"
     everyone = np.repeat(accounts.types[:, :, None], slots, axis=2)
     law, floor_streams = _floor_law(pack, seed, accounts, pairs, slots)
     first = accounts.first[:-1].tolist()
-    entities, summaries = engine.run(partial(wallets.place_floors, law), first, accounts.items)
-    floors, ends = (np.stack(t) for t in zip(*summaries, strict=True))
+    entities, floor_counts = engine.run(partial(wallets.place_floors, law), first, accounts.items)
+    floors = np.stack([counts.floors for counts in floor_counts])
+    ends = np.stack([counts.ends for counts in floor_counts])
 
     allocate = partial(_allocate, engine, parties.region, len(pack.codes("region")), len(codes))
     cards = allocate([p for p in pairs if not p.token], everyone, floors, entities)
-    carried, summaries = engine.run(partial(wallets.carry, is_card), *cards.pieces)
-    card_rows, able, able_floors = (np.stack(t) for t in zip(*summaries, strict=True))
+    task = partial(wallets.carry, is_card)
+    carried, card_counts = engine.run(task, *zip(*cards.allocated.pieces, strict=True))
+    card_rows = np.stack([counts.rows for counts in card_counts])
+    able_floors = np.stack([counts.floors for counts in card_counts])
+    able = np.stack([counts.accounts for counts in card_counts])
     able = np.repeat(able[:, :, None], slots, axis=2)
     tokens = allocate([p for p in pairs if p.token], able, able_floors, carried)
-    added, summaries = engine.run(wallets.add, *tokens.pieces)
-    token_rows = np.stack(summaries)
+    added, token_counts = engine.run(wallets.add, *zip(*tokens.allocated.pieces, strict=True))
+    token_rows = np.stack(token_counts)
 
     rows = floors.copy()
     for batch, counts in ((cards, card_rows), (tokens, token_rows)):
@@ -168,7 +175,7 @@ def allocate_instruments(
         offsets.from_counts(rows.sum(axis=(1, 2))),
         table,
         {p.plan.name: int(rows[:, p.type, p.slot].sum()) for p in pairs},
-        {name: int(batch.made.dropped[:, i].sum()) for name, (batch, i) in of.items()},
+        {name: int(batch.allocated.dropped[:, i].sum()) for name, (batch, i) in of.items()},
         {p.plan.name: int(floors[:, p.type, p.slot].sum()) for p in pairs},
         {name: int(batch.excess[:, i].sum()) for name, (batch, i) in of.items()},
         _evidence(codes, pairs, of, accounts, floor_streams, ends),
@@ -177,17 +184,12 @@ def allocate_instruments(
 
 @dataclass(frozen=True)
 class _Batch:
-    """Pairs allocated together, every one a cell of its own."""
+    """Pairs allocated together, each a cell of its own."""
 
     pairs: list[_Pair]
-    made: Allocated
+    allocated: Allocated
     offered: I64  # accounts that took part, (regions, pairs)
     excess: I64  # floors beyond the plan, (regions, pairs)
-
-    @property
-    def pieces(self) -> Iterator[tuple[Any, ...]]:
-        """Columns for a task over `allocation.Piece`s."""
-        return zip(*self.made.pieces, strict=True)
 
 
 def _allocate(
@@ -198,9 +200,12 @@ def _allocate(
     pairs: list[_Pair],
     accounts: I64,
     floors: I64,
-    entities: Sequence[Item],
+    entities: Sequence[Item[Entities | Carried]],
 ) -> _Batch:
-    """accounts, floors: who takes part, and what they hold as floor, (shards, types, slots)."""
+    """Allocates pairs to the accounts of every shard.
+
+    accounts, floors: accounts that take part, and floors they hold, (shards, types, slots).
+    """
     problem = allocation.allocation_problem(
         "S3",
         [(p.plan.name, p.law) for p in pairs],
@@ -212,10 +217,10 @@ def _allocate(
     plan = np.zeros_like(size)
     for i, p in enumerate(pairs):
         plan[:, i] = p.plan.cells
-    made = allocation.allocate(
+    allocated = allocation.allocate(
         engine, problem, plan, size, placed, region, wallets.entities_of, entities
     )
-    return _Batch(pairs, made, size, np.maximum(placed - plan, 0))
+    return _Batch(pairs, allocated, size, np.maximum(placed - plan, 0))
 
 
 def _evidence(
@@ -226,8 +231,9 @@ def _evidence(
     floor_streams: dict[int, Stream],
     ends: I64,
 ) -> tuple[StreamUse, ...]:
-    """Draws per account type: floors, cards and handles, tokens, each with its cap pass. ends: the
-    first account that drew a floor and the last, (shards, types, 2).
+    """Draws by account type: floors, cards and handles, tokens, each with its cap pass.
+
+    ends: the first and the last account that drew a floor, (shards, types, 2).
     """
     uses = []
     for t, code in enumerate(codes):
@@ -237,7 +243,7 @@ def _evidence(
             uses.append(floor_streams[t].use(code, low, high - low + 1, entities=n))
         for p in sorted((p for p in pairs if p.type == t), key=lambda p: p.token):
             batch, i = of[p.plan.name]
-            for stream, drew in ((p.stream, batch.offered), (p.spare, batch.made.asked)):
+            for stream, drew in ((p.stream, batch.offered), (p.spare, batch.allocated.asked)):
                 entities = int(drew[:, i].sum())
                 uses.append(stream.use(p.plan.name, 0, accounts.n, entities=entities))
     return tuple(uses)
@@ -246,9 +252,10 @@ def _evidence(
 def _floor_law(
     pack: PolicyPack, seed: int, accounts: Accounts, pairs: list[_Pair], slots: int
 ) -> tuple[FloorLaw, dict[int, Stream]]:
-    """Which slot of every account is its floor; exact shares by rank where there are several.
+    """The slot of every account type's floor, drawn per account where there are several.
 
-    Raises InputError where a floor names what the mix of its account type does not hold.
+    Raises InputError `6A.S3.INSTRUMENT_TARGETS_INCONSISTENT` where a floor names an instrument
+    that the mix of its account type does not hold.
     """
     mix = pack.instrument_mix_priors
     codes = pack.codes("account_type")
@@ -288,51 +295,52 @@ def _floor_law(
 def instruments_of(
     pack: PolicyPack,
     seed: int,
-    made: Wallets,
+    wallets_of: Wallets,
     parties: Parties,
     geo: Geography,
     engine: Engine,
 ) -> tuple[Instruments, tuple[StreamUse, ...]]:
-    """One row per instrument in order of account, its scheme drawn per instrument."""
+    """One row an instrument, in order of account; every instrument draws its scheme."""
     rows, table = scheme_table(pack, geo)
     stream = registry.SCHEME.of(seed)
     guides = guide(table)
-    schemes = [SchemeLaw(made.table, stream.key, table[of], guides[of]) for of in rows.T]
+    schemes = [SchemeLaw(wallets_of.table, stream.key, table[of], guides[of]) for of in rows.T]
     items = engine.submit(
         wallets.instruments,
         [schemes[s.country] for s in parties.shards],
-        zip(made.first[:-1].tolist(), made.first[1:].tolist(), strict=True),
-        made.carried,
-        made.tokens,
+        zip(wallets_of.first[:-1].tolist(), wallets_of.first[1:].tolist(), strict=True),
+        wallets_of.carried,
+        wallets_of.tokens,
     )
-    n = int(made.first[-1])
-    return Instruments(items, made.first), (stream.use("world", 0, n),)
+    n = int(wallets_of.first[-1])
+    return Instruments(items, wallets_of.first), (stream.use("world", 0, n),)
 
 
 def scheme_table(pack: PolicyPack, geo: Geography) -> tuple[NDArray[np.int32], NDArray[np.uint64]]:
-    """Row per (instrument type, country), and the scheme thresholds of every row.
+    """Row of every (instrument type, country), and the scheme thresholds of every row.
 
-    Raises InputError where a family has no mix for a region: there is no first available.
+    Raises InputError `6A.S3.INSTRUMENT_TARGETS_INCONSISTENT` where a family has no mix for a
+    region: no scheme is taken by default.
     """
     mix = pack.instrument_mix_priors
     schemes, regions = pack.codes("scheme"), pack.codes("region")
-    kinds = pack.codes("instrument_type")
-    shares = np.zeros((len(kinds), len(geo.countries), len(schemes)))
-    for k, kind in enumerate(kinds):
-        family = pack.instrument_taxonomy.instrument_types[kind].family
+    instrument_types = pack.codes("instrument_type")
+    shares = np.zeros((len(instrument_types), len(geo.countries), len(schemes)))
+    for k, instrument_type in enumerate(instrument_types):
+        family = pack.instrument_taxonomy.instrument_types[instrument_type].family
         override = mix.scheme_country_overrides.get(family, {})
         for c, country in enumerate(geo.countries):
             region = regions[geo.region[c]]
-            found = override.get(country) or mix.scheme_mix[family].get(region)
-            if not found:
+            scheme_mix = override.get(country) or mix.scheme_mix[family].get(region)
+            if not scheme_mix:
                 raise InputError(
                     "6A.S3.INSTRUMENT_TARGETS_INCONSISTENT",
                     f"no scheme mix for {family} in {region}",
                     where="instrument_mix_priors_6A.v1.yaml: scheme_mix",
                     remedy=f"add scheme_mix.{family}.{region}",
                 )
-            for name, share in found.items():
+            for name, share in scheme_mix.items():
                 shares[k, c, schemes.index(name)] = share
-    rows = np.arange(len(kinds) * len(geo.countries), dtype=np.int32)
+    rows = np.arange(len(instrument_types) * len(geo.countries), dtype=np.int32)
     flat = shares.reshape(-1, len(schemes))
-    return rows.reshape(len(kinds), len(geo.countries)), thresholds(flat)
+    return rows.reshape(len(instrument_types), len(geo.countries)), thresholds(flat)

@@ -1,25 +1,30 @@
-"""S3, shard by shard: the floor of every account, what is added to it, one row of each."""
+"""S3 per shard: the floor of every account, cards, handles and tokens beside it, one row each.
+
+Twin of all kernels here: tests/reference/instruments.py:make.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fraudworld.jit import kernel
 from fraudworld.kernels import guide
-from fraudworld.kernels.capped import Entities
+from fraudworld.kernels.capped import Entities, SlotDraws
 from fraudworld.kernels.discrete import category
 from fraudworld.rng import philox
 from fraudworld.stages import allocation
-from fraudworld.stages.allocation import Held
+from fraudworld.stages.allocation import Held, Quotas, Settlement, ShardEntries
 from fraudworld.stages.pieces import AccountShard, InstrumentShard
 
 NO_SLOT = 255
+"""No instrument: of a floor, or of a slot in `SchemeLaw.table`."""
+
 BLOCK = 256
-"""Accounts whose slots, and instruments whose draws, are held at once."""
+"""Accounts whose counts by slot are buffered at once."""
 
 U8 = NDArray[np.uint8]
 U64 = NDArray[np.uint64]
@@ -27,138 +32,214 @@ I64 = NDArray[np.int64]
 
 
 class FloorLaw(NamedTuple):
-    """The floor per account type: one slot, or one drawn from several."""
+    """The floor of an account type: one slot, or one drawn from several."""
 
-    single: U8  # (types,), NO_SLOT: none, or drawn
-    drawn: NDArray[np.bool_]
+    single: U8  # (types,); NO_SLOT: none, or drawn
+    drawn: NDArray[np.bool_]  # (types,)
     keys: U64  # of a stream of width 1, (types, 2)
-    slot: U8  # of every drawn category, (types, slots)
-    thresholds: U64
-    slots: int
+    slot: U8  # of every category of the draw, (types, slots)
+    thresholds: U64  # of the categories, 63 bits, (types, slots)
+    slots: int  # of an account type, at most
 
 
 class SchemeLaw(NamedTuple):
-    """Instruments of every slot, and the scheme thresholds of every instrument in a country."""
+    """Instruments of the slots, and the schemes of every instrument in one country."""
 
-    table: U8  # (types, slots), 255: none
-    key: tuple[np.uint64, np.uint64]
-    thresholds: U64  # (instrument types, schemes)
-    guide: U8  # to them
+    table: U8  # (types, slots); NO_SLOT: none
+    key: tuple[np.uint64, np.uint64]  # of a stream of width 1
+    thresholds: U64  # 63 bits, (instrument types, schemes)
+    guide: U8  # of `thresholds`, (instrument types, 256)
 
 
 @dataclass(frozen=True)
 class Carried:
-    """Accounts with their floors, open for tokens where a card is; and cards and handles."""
+    """Accounts with their floors, cards and handles."""
 
-    entities: Entities
+    entities: Entities  # open: accounts that hold a card, so that they may hold tokens
+    held: Held  # cards and handles beyond the floors
+    slot: U8  # of `held`
+
+
+class Tokens(NamedTuple):
+    """Tokens of a shard's accounts."""
+
     held: Held
-    slot: U8  # of what is held
+    slot: U8
 
 
-def place_floors(law: FloorLaw, first: int, of: AccountShard) -> tuple[Entities, tuple[I64, I64]]:
-    """Accounts with their floors.
+class HeldRows(NamedTuple):
+    """Instruments beyond the floors, in order of account, then slot."""
 
-    Told: floors per type and slot; and, per type, the first and last account in the world.
-    """
+    account: NDArray[np.uint32]
+    slot: U8
+    number: NDArray[np.uint16]
+
+
+class FloorCounts(NamedTuple):
+    """Floors of a shard."""
+
+    floors: I64  # (types, slots)
+    ends: I64  # first and last account of a type, in the world, (types, 2)
+
+
+class CardCounts(NamedTuple):
+    """Cards and handles of a shard."""
+
+    rows: I64  # instruments, (cells,)
+    accounts: I64  # accounts that hold a card, (types,)
+    floors: I64  # floors of these, (types, slots)
+
+
+def place_floors(law: FloorLaw, first: int, of: AccountShard) -> tuple[Entities, FloorCounts]:
+    """Task: the accounts of a shard with their floors. first: number in the world of account 0."""
     floor = np.empty(of.type.size, dtype=np.uint8)
     placed = np.zeros((law.single.size, law.slots), dtype=np.int64)
     ends = np.empty((law.single.size, 2), dtype=np.int64)
     ends[:, 0], ends[:, 1] = 2**62, -1
     _floors(law, first, of.type, floor, placed, ends)
-    return Entities(first, of.type, allocation.NOTHING_OPEN, floor), (placed, ends)
+    return Entities(first, of.type, allocation.NOTHING_OPEN, floor), FloorCounts(placed, ends)
 
 
 @kernel
-def _floors(law, first, kind, floor, placed, ends):  # type: ignore[no-untyped-def]
+def _floors(law, first, account_type, floor, placed, ends):  # type: ignore[no-untyped-def]
+    """Sets the floor of every account, and counts floors.
+
+    Parameters
+    ----------
+    law : FloorLaw
+    first : int
+        Number in the world of account 0.
+    account_type, floor : uint8 (n,)
+        `floor` is filled with slots.
+    placed : int64 (types, slots)
+        Grows by the floors.
+    ends : int64 (types, 2)
+        First and last account of a type, updated.
+    """
     single, drawn, keys = law.single, law.drawn, law.keys
     slots, thresholds = law.slot, law.thresholds
-    drawing = np.empty(kind.size + 1, dtype=np.int64)
+    drawing = np.empty(account_type.size + 1, dtype=np.int64)
     n = 0
-    for a in range(kind.size):
-        t = kind[a]
+    for a in range(account_type.size):
+        t = account_type[a]
         floor[a] = single[t]
         ends[t, 0] = min(ends[t, 0], first + a)
         ends[t, 1] = first + a
-        # No branch: nobody could predict it.
+        # Branch-free: a branch would mispredict.
         drawing[n] = a
         n += drawn[t]
     for a in drawing[:n]:
-        t, position = kind[a], np.uint64(first + a)
+        t, position = account_type[a], np.uint64(first + a)
         lanes = philox.block(keys[t, 0], keys[t, 1], position >> np.uint64(2))
         floor[a] = slots[t, category(philox.lane_of(lanes, position), thresholds, t)]
-    for a in range(kind.size):
+    for a in range(account_type.size):
         has = floor[a] != NO_SLOT
-        placed[kind[a], floor[a] if has else 0] += has
+        placed[account_type[a], floor[a] if has else 0] += has
 
 
 def entities_of(of: Entities | Carried) -> Entities:
-    """The accounts of a shard that a batch is allocated to."""
+    """The accounts of a shard, as entities of the next allocation."""
     return of.entities if isinstance(of, Carried) else of
 
 
-def carry(is_card: NDArray[np.bool_], *piece: Any) -> tuple[Carried, tuple[I64, I64, I64]]:
-    """Cards and handles of a shard. is_card: of every (type, slot).
+def carry(
+    is_card: NDArray[np.bool_],
+    of: ShardEntries,
+    quotas: Quotas,
+    slots: SlotDraws | None,
+    settled: Settlement,
+) -> tuple[Carried, CardCounts]:
+    """Task over the values of an `allocation.Piece`: cards and handles of a shard.
 
-    Told: counts per cell; and of accounts with a card, their number per type, and their
-    floors per type and slot.
+    is_card: of every (type, slot).
     """
-    (entities, _), (held, per_cell) = piece[0], allocation.held(*piece)
-    slot = piece[-1].cell_laws.slot[held.cell]
+    entities, _ = of
+    held, per_cell = allocation.held(of, quotas, slots, settled)
+    slot = settled.cell_laws.slot[held.cell]
     able = np.zeros(entities.code.size, dtype=np.bool_)
     sizes = np.zeros(len(is_card), dtype=np.int64)
     floors = np.zeros(is_card.shape, dtype=np.int64)
-    _able(is_card, entities.code, entities.floor, held.entity, slot, able, sizes, floors)
-    return Carried(entities._replace(open=able), held, slot), (per_cell, sizes, floors)
+    rows = HeldRows(held.entity, slot, held.count)
+    _find_card_holders(is_card, entities.code, entities.floor, rows, able, sizes, floors)
+    carried = Carried(entities._replace(open=able), held, slot)
+    return carried, CardCounts(per_cell, sizes, floors)
 
 
-def add(*piece: Any) -> tuple[tuple[Held, U8], I64]:
-    """Tokens of a shard and their slots; told: counts per cell."""
-    held, per_cell = allocation.held(*piece)
-    return (held, piece[-1].cell_laws.slot[held.cell]), per_cell
+def add(
+    of: ShardEntries, quotas: Quotas, slots: SlotDraws | None, settled: Settlement
+) -> tuple[Tokens, I64]:
+    """Task over the values of an `allocation.Piece`: tokens of a shard, and counts per cell."""
+    held, per_cell = allocation.held(of, quotas, slots, settled)
+    return Tokens(held, settled.cell_laws.slot[held.cell]), per_cell
 
 
 @kernel
-def _able(is_card, kind, floor, account, slot, able, sizes, floors):  # type: ignore[no-untyped-def]
-    # No branches: nobody could predict them.
-    for a in range(kind.size):
+def _find_card_holders(is_card, account_type, floor, held, able, sizes, floors):  # type: ignore[no-untyped-def]
+    """Flags accounts that hold a card, as floor or beyond it.
+
+    Parameters
+    ----------
+    is_card : bool (types, slots)
+    account_type, floor : uint8 (n,)
+    held : HeldRows
+    able : bool (n,)
+        Filled.
+    sizes : int64 (types,)
+        Grows: flagged accounts.
+    floors : int64 (types, slots)
+        Grows: floors of flagged accounts.
+    """
+    account, slot = held.account, held.slot
+    # Branch-free: branches would mispredict.
+    for a in range(account_type.size):
         has = floor[a] != NO_SLOT
-        able[a] = has & is_card[kind[a], floor[a] if has else 0]
+        able[a] = has & is_card[account_type[a], floor[a] if has else 0]
     for i in range(account.size):
         a = account[i]
-        able[a] |= is_card[kind[a], slot[i]]
-    for a in range(kind.size):
+        able[a] |= is_card[account_type[a], slot[i]]
+    for a in range(account_type.size):
         has = floor[a] != NO_SLOT
-        sizes[kind[a]] += able[a]
-        floors[kind[a], floor[a] if has else 0] += able[a] & has
+        sizes[account_type[a]] += able[a]
+        floors[account_type[a], floor[a] if has else 0] += able[a] & has
 
 
 def instruments(
-    law: SchemeLaw, bounds: tuple[int, int], carried: Carried, tokens: tuple[Held, U8]
+    law: SchemeLaw, bounds: tuple[int, int], carried: Carried, tokens: Tokens
 ) -> InstrumentShard:
-    """Instruments bounds[0] … bounds[1] − 1 of the world, those of one shard."""
+    """Task: the instruments of a shard, which are bounds[0] … bounds[1] − 1 of the world."""
     first, last = bounds
     entities, held = carried.entities, carried.held
-    more, more_slot = tokens
     room = last - first + 1
     account = np.empty(room, dtype=np.uint32)
-    kind, scheme = np.empty(room, dtype=np.uint8), np.empty(last - first, dtype=np.uint8)
+    instrument_type, scheme = np.empty(room, dtype=np.uint8), np.empty(last - first, dtype=np.uint8)
     start = np.empty(entities.code.size + 1, dtype=np.int32)
-    _rows(
-        law.table, entities.code, entities.floor, held.entity, carried.slot, held.count,
-        more.entity, more_slot, more.count, start, account, kind,
-    )  # fmt: skip
-    account, kind = account[: last - first], kind[: last - first]
-    _schemes(law, first, kind, scheme)
-    return InstrumentShard(account, kind, scheme, start)
+    cards = HeldRows(held.entity, carried.slot, held.count)
+    more = HeldRows(tokens.held.entity, tokens.slot, tokens.held.count)
+    _rows(law.table, entities.code, entities.floor, cards, more, start, account, instrument_type)
+    account, instrument_type = account[: last - first], instrument_type[: last - first]
+    _schemes(law, first, instrument_type, scheme)
+    return InstrumentShard(account, instrument_type, scheme, start)
 
 
 @kernel
-def _rows(  # type: ignore[no-untyped-def]
-    table, code, floor, account_1, slot_1, count_1, account_2, slot_2, count_2, start, account, kind
-):
-    """One row of each instrument, in order of account and slot; account and kind have room for
-    one more.
+def _rows(table, code, floor, cards, tokens, start, account, instrument_type):  # type: ignore[no-untyped-def]
+    """Writes one row an instrument, in order of account, then slot.
+
+    Parameters
+    ----------
+    table : uint8 (types, slots)
+        Instrument of every slot.
+    code, floor : uint8 (accounts,)
+        Type and floor of every account.
+    cards, tokens : HeldRows
+        Instruments beyond the floors.
+    start : int32 (accounts + 1,)
+        Filled: first row of every account.
+    account, instrument_type : uint32, uint8 (rows + 1,)
+        Filled; one row longer than needed.
     """
+    account_1, slot_1, count_1 = cards.account, cards.slot, cards.number
+    account_2, slot_2, count_2 = tokens.account, tokens.slot, tokens.number
     slots = table.shape[1]
     counts = np.empty((BLOCK, slots), dtype=np.int64)
     at, i, j = 0, 0, 0
@@ -177,24 +258,30 @@ def _rows(  # type: ignore[no-untyped-def]
         for a in range(low, high):
             start[a] = at
             for s in range(slots):
-                # The first row is written even where there is none: whether cannot be predicted.
+                # Writes the first row even where there is none: a test would mispredict.
                 account[at] = a
-                kind[at] = table[code[a], s]
+                instrument_type[at] = table[code[a], s]
                 n = counts[a - low, s]
                 for k in range(1, n):
                     account[at + k] = a
-                    kind[at + k] = table[code[a], s]
+                    instrument_type[at + k] = table[code[a], s]
                 at += n
     start[code.size] = at
 
 
 @kernel
-def _schemes(law, first, kind, scheme):  # type: ignore[no-untyped-def]
+def _schemes(law, first, instrument_type, scheme):  # type: ignore[no-untyped-def]
+    """Draws the scheme of every instrument.
+
+    law : SchemeLaw; first : number in the world of instrument 0; instrument_type, scheme :
+    uint8 (n,), `scheme` filled.
+    """
     k0, k1 = law.key
     thresholds, to_scheme = law.thresholds, law.guide
     draws = np.empty(philox.MANY, dtype=np.uint64)
-    for low in range(0, kind.size, philox.MANY):
-        n = min(philox.MANY, kind.size - low)
+    for low in range(0, instrument_type.size, philox.MANY):
+        n = min(philox.MANY, instrument_type.size - low)
         philox.fill(k0, k1, np.uint64(first + low), draws[:n])
         for i in range(n):
-            scheme[low + i] = guide.category(draws[i], thresholds, to_scheme, kind[low + i])
+            row = instrument_type[low + i]
+            scheme[low + i] = guide.category(draws[i], thresholds, to_scheme, row)

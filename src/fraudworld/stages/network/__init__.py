@@ -1,1 +1,1 @@
-"""S4: devices, IP endpoints, and the graph between everything."""
+"""S4: devices, IP endpoints, and the links between them, parties, accounts and instruments."""

@@ -1,12 +1,15 @@
-"""The law of S4's endpoints, device side: how many IPs a device is seen on, of which type.
+"""Links that devices ask for: how many endpoints a device is seen on, and of which type.
 
-Per region the number of device–IP links of each type is an exact quota (largest remainder
-of the edge shares). It is filled in this order: every linked device's typical endpoint;
-homes, first lease then second (`leases`); proxies, which sit with a prone few; then all
-other stubs by a transport matrix between device groups and types that keeps both margins.
+A device that is not dormant has one link to its typical endpoint, and further links to spare.
+Per region the links of each type are an exact quota (largest remainder of `edge_shares` in the
+policy `ip_count_priors_6A.v1`). It is filled in this order:
 
-A device's place in a region's order is its place in the piece plus what earlier pieces
-counted, so every piece deals its own devices.
+1. typical endpoints, by a draw of every device (`device_draws.py`);
+2. home lines (`leases.py`);
+3. proxies, for devices of a fixed share of the parties, at places a keyed permutation decides;
+4. all other links, by an integer plan between device groups and types (`stubs.py`).
+
+A link that has a type but no endpoint yet is a *stub*. Twin: tests/reference/demand.py:make.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,114 +25,95 @@ from numpy.typing import NDArray
 from fraudworld.engine.tasks import Engine, Item
 from fraudworld.errors import InputError
 from fraudworld.jit import kernel
-from fraudworld.kernels import guide, offsets, permute, ranks
+from fraudworld.kernels import permute
 from fraudworld.kernels.apportion import largest_remainder
-from fraudworld.kernels.discrete import category, negative_binomial, thresholds
 from fraudworld.policy.pack import PolicyPack
-from fraudworld.rng import Stream, StreamUse, philox, registry
-from fraudworld.stages.network import leases
-from fraudworld.stages.network.leases import NONE, Drawn, Leased
-from fraudworld.stages.network.places import Pieces, places
-from fraudworld.stages.network.transport import transport
+from fraudworld.rng import StreamUse, registry
+from fraudworld.stages.network.demand_law import DemandLaw, DeviceDraws, demand_law
+from fraudworld.stages.network.device_draws import DrawSums, count_law, draw
+from fraudworld.stages.network.leases import Leases, PronePlan, lease_homes
+from fraudworld.stages.network.places import Pieces, Source, devices_of, parties_of
+from fraudworld.stages.network.stubs import (
+    PieceDemand,
+    ProxySplit,
+    StubSizes,
+    count_spare,
+    type_plan,
+    typed_stubs,
+)
 
+U64 = NDArray[np.uint64]
 I64 = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Spread:
-    """Stubs of a piece after its proxies: what is left, and the proxies of every device."""
-
-    spare: NDArray[np.uint16]
-    proxy: NDArray[np.uint16]
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What the devices of one piece ask for.
-
-    Stubs are device · 2 + typical, in order of (country, type), then device, devices counted
-    from 0 in the piece's country. Leases likewise: `slots` of every node of a home's line, in
-    order of country, home, lease, device, and the size of every node. `group` is of every
-    device, in order of country, then device.
-    """
-
-    stub: NDArray[np.int32]
-    slots: NDArray[np.int32]
-    nodes: NDArray[np.int32]
-    group: NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
 class Demand:
-    """What all devices ask for; per region, what was planned."""
+    """Links that all devices ask for."""
 
-    items: Sequence[Item]  # Asked, per piece
-    stubs: Sequence[I64]  # per piece, by country (terminals) and type: (countries or 1, types)
-    slots: Sequence[I64]  # per piece, by country
-    nodes: Sequence[I64]  # per piece, by country
-    quotas: I64  # (regions, types)
+    items: Sequence[Item[PieceDemand]]  # per piece
+    sizes: Sequence[StubSizes]  # per piece
+    quotas: I64  # links planned, (regions, types)
     rng: tuple[StreamUse, ...]
 
 
 def device_demand(
     pack: PolicyPack, seed: int, pieces: Pieces, countries: int, engine: Engine
 ) -> Demand:
-    """Draw endpoints per device and fill the regional quotas exactly.
+    """Draws endpoints per device and fills the regional quotas exactly.
 
     Raises InputError `6A.S4.IP_TARGETS_INCONSISTENT` where a region has no edge shares and
     the policy does not allow another region's.
     """
-    types, groups = pack.codes("ip_type"), pack.codes("device_group")
-    n_regions = len(pack.codes("region"))
-    endpoints = registry.IP_COUNT.of(seed)
-    law = leases.law_of(pack, seed)
-    first, party_first = pieces.first[:-1].tolist(), pieces.party_first[:-1].tolist()
-    drawn, summaries = engine.run(
-        partial(_draw, law, endpoints, _count_cuts(pack)), first, party_first, pieces.sources
+    law, n_regions = demand_law(pack, seed), len(pack.codes("region"))
+    counts, proxy_keys, type_keys = (
+        stream.of(seed)
+        for stream in (registry.IP_COUNT, registry.PROXY_PLACE, registry.IP_TYPE_PLACE)
     )
-    edges, typical, wanted, parties, prone_digits = (
-        np.stack(column) for column in zip(*summaries, strict=True)
-    )
-    shares = edge_shares(pack)
+    draws, summaries = engine.run(
+        partial(draw, law, counts, count_law(pack)),
+        pieces.first[:-1].tolist(), pieces.party_first[:-1].tolist(), pieces.sources,
+    )  # fmt: skip
+    # By piece: every field has one more axis, in front.
+    sums = DrawSums(*(np.stack(column) for column in zip(*summaries, strict=True)))
     quotas = np.stack(
-        [largest_remainder(int(e), s) for e, s in zip(edges.sum(axis=0), shares, strict=True)]
+        [
+            largest_remainder(int(links), shares)
+            for links, shares in zip(sums.links.sum(axis=0), edge_shares(pack), strict=True)
+        ]
     )
-    left = quotas - typical.sum(axis=0)
+    left = quotas - sums.typical.sum(axis=0)
 
-    share = pack.graph_linkage_rules.prone_party_share
-    prone_quota = np.floor(parties.sum(axis=0) * share + 0.5).astype(np.int64)
-    leased, stubs = leases.lease(
-        law, pieces, drawn, wanted, left, (prone_digits.sum(axis=0), prone_quota), engine
-    )
-    proxies = registry.PROXY_PLACE.of(seed)
-    kind = types.index("VPN_PROXY")
-    quota = np.maximum(left[:, kind], 0)
-    total, keys = stubs.sum(axis=0), proxies.draws(0, n_regions)
-    spread, summaries = engine.run(
+    prone_share = pack.graph_linkage_rules.prone_party_share
+    prone_quota = np.floor(sums.parties.sum(axis=0) * prone_share + 0.5).astype(np.int64)
+    prone = PronePlan(sums.prone_digits.sum(axis=0), prone_quota)
+    leased, stubs = lease_homes(law, pieces, draws, sums.roaming, left, prone, engine)
+
+    total, keys = stubs.sum(axis=0), proxy_keys.draws(0, n_regions)
+    quota = np.maximum(left[:, law.proxy_type], 0)
+    split, placed = engine.run(
         partial(_proxies, law, total, quota, keys),
-        pieces.sources, drawn, leased, np.cumsum(stubs, axis=0) - stubs,
+        pieces.sources, draws, leased, np.cumsum(stubs, axis=0) - stubs,
     )  # fmt: skip
-    placed = np.stack([p for p, _ in summaries])
-    left[:, kind] -= np.sum([used for _, used in summaries], axis=0)
+    left[:, law.proxy_type] -= np.sum([s.proxies for s in placed], axis=0)
 
-    places_ = registry.IP_TYPE_PLACE.of(seed)
-    items, summaries = engine.run(
-        partial(_ask, law, _dealing(law, places_, placed.sum(axis=0), left), countries),
-        pieces.sources, drawn, leased, spread, np.cumsum(placed, axis=0) - placed,
+    spare = np.stack([s.spare for s in placed])
+    plan = type_plan(law, type_keys, spare.sum(axis=0), left)
+    items, sizes = engine.run(
+        partial(typed_stubs, law, plan, countries),
+        pieces.sources, draws, leased, split, np.cumsum(spare, axis=0) - spare,
     )  # fmt: skip
-    stub_counts, slot_counts, node_counts = zip(*summaries, strict=True)
     uses = (
-        endpoints.use("world", 0, int(pieces.first[-1])),
-        law.homes.use("world", 0, int(pieces.home_first[-1])),
-        law.prone.use("world", 0, int(pieces.party_first[-1])),
-        proxies.use("regions", 0, n_regions),
-        places_.use("cells", 0, n_regions * len(groups)),
+        counts.use("world", 0, int(pieces.first[-1])),
+        law.home_rank.use("world", 0, int(pieces.home_first[-1])),
+        law.prone_rank.use("world", 0, int(pieces.party_first[-1])),
+        proxy_keys.use("regions", 0, n_regions),
+        type_keys.use("cells", 0, n_regions * len(pack.codes("device_group"))),
     )
-    return Demand(items, stub_counts, slot_counts, node_counts, quotas, uses)
+    return Demand(items, sizes, quotas, uses)
 
 
 def edge_shares(pack: PolicyPack) -> NDArray[np.float64]:
-    """Share of device–IP links per region and type; rows sum to one."""
+    """Share of device–IP links per region and type, (regions, types); rows sum to one."""
     priors = pack.ip_count_priors
     types, regions = pack.codes("ip_type"), pack.codes("region")
     rows = []
@@ -149,275 +133,66 @@ def edge_shares(pack: PolicyPack) -> NDArray[np.float64]:
 
 
 @kernel
-def _counts_of(  # type: ignore[no-untyped-def]
-    first, group, owner_type, k0, k1, dormant, counts, to_count, shares, to_type, spare, typical
-):
-    """Three draws a device: dormant or not, spare endpoints, type of the typical one."""
-    owners = shares.shape[0] // dormant.shape[0]
-    draws = np.empty(3 * philox.MANY, dtype=np.uint64)
-    for low in range(0, group.size, philox.MANY):
-        n = min(philox.MANY, group.size - low)
-        philox.fill(k0, k1, np.uint64(3 * (first + low)), draws[: 3 * n])
-        for j in range(n):
-            i = low + j
-            row = min(owner_type[i], owners - 1) * dormant.shape[0] + group[i]
-            awake = category(draws[3 * j], dormant, group[i]) == 0
-            spare[i] = awake * guide.category(draws[3 * j + 1], counts, to_count, group[i])
-            kind = guide.category(draws[3 * j + 2], shares, to_type, row)
-            typical[i] = kind if awake else NONE
+def _place_proxies(devices, allowed, prone, place, quota, split, placed):  # type: ignore[no-untyped-def]
+    """Turns spare links whose place is below the region's quota into proxy links.
 
-
-def _count_cuts(pack: PolicyPack) -> tuple[NDArray[np.unsignedinteger], ...]:
-    """Thresholds per group: dormant or not; spare endpoints, and a guide to them; thresholds per
-    owner and group: typical type, and a guide.
+    Parameters
+    ----------
+    devices : PieceDevices
+    allowed : bool (groups,)
+        Groups that may use proxies.
+    prone : bool (parties,)
+        Parties that do.
+    place : int64 (stubs,)
+        Of every spare link of such devices, in order of device.
+    quota : int64 (regions,)
+    split : ProxySplit
+        Updated.
+    placed : int64 (regions,)
+        Grows by the proxy links.
     """
-    priors, rules = pack.ip_count_priors, pack.graph_linkage_rules
-    groups, types = pack.codes("device_group"), pack.codes("ip_type")
-    owners = (*pack.codes("party_type"), "MERCHANT")
-    top = priors.max_ips_per_device
-    dormant = np.zeros((len(groups), 2))
-    counts = np.zeros((len(groups), top))
-    legacy = pack.device_linkage_rules.legacy_device_groups
-    for g, group in enumerate(groups):
-        law = priors.device_ips[group]
-        asleep = law.dormant_share
-        if legacy and group not in ("COMPUTER_PORTABLE", "IOT_OTHER"):
-            asleep = 1.0  # looked up under another name, and so never found
-        dormant[g] = 1.0 - asleep, asleep
-        counts[g] = negative_binomial(law.mean - 1.0, priors.dispersion, top - 1)
-    shares = np.zeros((len(owners), len(groups), len(types)))
-    for o, owner in enumerate(owners):
-        for g, group in enumerate(groups):
-            mix = rules.typical_ip_shares.get(owner, {}).get(group, {types[0]: 1.0})
-            for name, share in mix.items():
-                shares[o, g, types.index(name)] = share
-    of_count, of_type = thresholds(counts), thresholds(shares.reshape(-1, len(types)))
-    return thresholds(dormant), of_count, guide.guide(of_count), of_type, guide.guide(of_type)
-
-
-@kernel
-def _summarise(  # type: ignore[no-untyped-def]
-    region, group, owner_type, typical, spare, at_home, home_type, retail, edges, of_type, joins
-):
-    """Links per region; typical endpoints per region and type; who could join a home's line."""
-    for d in range(region.size):
-        # No branches: nobody could predict them.
-        r, awake = region[d], typical[d] != NONE
-        edges[r] += awake * (spare[d] + 1)
-        of_type[r, typical[d] if awake else 0] += awake
-        joins[r] += awake & leases.may_join(
-            owner_type[d] == retail, at_home[group[d]], typical[d] == home_type, spare[d]
-        )
-
-
-def _draw(
-    law: leases.Law,
-    endpoints: Stream,
-    cuts: tuple[NDArray[np.unsignedinteger], ...],
-    first: int,
-    party_first: int,
-    source: list[Any],
-) -> tuple[Drawn, tuple[I64, ...]]:
-    """Spare endpoints beyond the typical one, and the typical type (NONE: dormant).
-
-    Told, by region: links; typical endpoints by type; devices that may join a home's line;
-    parties, and their draws for being prone by leading digit.
-    """
-    at = places(source)
-    spare = np.empty(at.group.size, dtype=np.uint16)
-    typical = np.empty(at.group.size, dtype=np.uint8)
-    k0, k1 = endpoints.key
-    _counts_of(first, at.group, at.owner_type, k0, k1, *cuts, spare, typical)
-    n_regions, n_types = law.regions, law.eligible.shape[1]
-    edges, joins, parties = (np.zeros(n_regions, dtype=np.int64) for _ in range(3))
-    of_type = np.zeros((n_regions, n_types), dtype=np.int64)
-    _summarise(
-        at.region, at.group, at.owner_type, typical, spare, law.at_home, law.home_type,
-        law.retail, edges, of_type, joins,
-    )  # fmt: skip
-    digits = np.zeros((n_regions, ranks.DIGITS), dtype=np.int64)
-    if len(source) > 1:
-        shard, region = source[:2]
-        parties[region] = shard.n
-        ranks.count(law.prone.flat(party_first, shard.n), digits[region])
-    return Drawn(spare, typical), (edges, of_type, joins, parties, digits)
-
-
-@kernel
-def _spread(owner, group, region, open_, prone, place, quota, spare, proxy, used):  # type: ignore[no-untyped-def]
-    """Turn the stubs whose place is below the region's quota into proxies: `used` by region."""
+    owner, group, region = devices.owner, devices.group, devices.region
+    spare, proxy = split.spare, split.proxy
     at = 0
     for d in range(owner.size):
-        for _ in range(spare[d] * (open_[group[d]] & prone[owner[d]])):
+        for _ in range(spare[d] * (allowed[group[d]] & prone[owner[d]])):
             proxy[d] += place[at] < quota[region[d]]
             at += 1
         spare[d] -= proxy[d]
-        used[region[d]] += proxy[d]
+        placed[region[d]] += proxy[d]
 
 
-@kernel
-def _tally(region, group, typical, spare, placed):  # type: ignore[no-untyped-def]
-    for d in range(region.size):
-        placed[region[d], group[d]] += spare[d] * (typical[d] != NONE)
+class _ProxySums(NamedTuple):
+    """Sums over the links of one piece after proxies are placed."""
+
+    spare: I64  # links without a type yet, (regions, groups)
+    proxies: I64  # (regions,)
 
 
 def _proxies(
-    law: leases.Law,
+    law: DemandLaw,
     total: I64,
     quota: I64,
-    keys: NDArray[np.uint64],
-    source: list[Any],
-    drawn: Drawn,
-    leased: Leased,
+    keys: U64,
+    source: Source,
+    draws: DeviceDraws,
+    leased: Leases,
     before: I64,
-) -> tuple[Spread, tuple[I64, I64]]:
-    """Proxies per device, from prone owners only.
+) -> tuple[ProxySplit, _ProxySums]:
+    """Task: proxy links of one piece.
 
-    Told: what other stubs are left, by region and group; proxies by region.
+    total, before: spare links that may become proxy links, of all pieces and of earlier ones;
+    quota: how many do; all (regions,). keys: of the permutations, (regions, permute.ROUNDS).
     """
-    at = places(source)
-    spare, proxy = leased.spare.copy(), np.zeros(leased.spare.size, dtype=np.uint16)
-    used = np.zeros(law.regions, dtype=np.int64)
+    devices = devices_of(source)
+    split = ProxySplit(leased.spare.copy(), np.zeros(leased.spare.size, dtype=np.uint16))
+    placed = np.zeros(law.regions, dtype=np.int64)
     if leased.stubs:
-        region = source[1]
+        _, region = parties_of(source)
         place = permute.permuted(
             int(before[region]), leased.stubs, int(total[region]), keys[region]
         )
-        open_ = law.eligible[:, law.proxy_type]
-        _spread(
-            at.owner, at.group, at.region, open_, leased.prone, place, quota, spare, proxy, used
-        )
-    placed = np.zeros((law.regions, law.eligible.shape[0]), dtype=np.int64)
-    _tally(at.region, at.group, drawn.typical, spare, placed)
-    return Spread(spare, proxy), (placed, used)
-
-
-@dataclass(frozen=True)
-class _Dealing:
-    """How the last stubs of every (region, group) take their types."""
-
-    sizes: I64  # (regions, groups)
-    keys: NDArray[np.uint64]  # (regions · groups, rounds)
-    cuts: I64  # running planned counts: (regions · groups, types)
-
-
-def _dealing(law: leases.Law, stream: Stream, rows: I64, left: I64) -> _Dealing:
-    """Transport plans of all regions; takes from `left` what they use."""
-    n_regions, n_groups = rows.shape
-    open_types = law.eligible.copy()
-    open_types[:, [law.home_type, law.proxy_type]] = False
-    cuts = []
-    for r in range(n_regions):
-        wanted = np.maximum(left[r], 0) * open_types.any(axis=0)
-        plan = transport(rows[r], wanted, open_types)
-        left[r] -= plan.sum(axis=0)
-        cuts.append(np.cumsum(plan, axis=1))
-    return _Dealing(rows, stream.draws(0, n_regions * n_groups), np.concatenate(cuts))
-
-
-@kernel
-def _deal(counts, sizes, before, keys, cuts, next_dealt, dealt):  # type: ignore[no-untyped-def]
-    """Types of the last stubs of a piece, by (region, group), then device; counts: how many."""
-    at = 0
-    for r in range(sizes.shape[0]):
-        for g in range(sizes.shape[1]):
-            next_dealt[r, g] = at
-            end = at + counts[r, g]
-            c = r * sizes.shape[1] + g
-            if end > at:
-                permute.assign_by_quota(before[r, g], sizes[r, g], keys[c], cuts[c], dealt[at:end])
-            at = end
-
-
-@kernel
-def _stubs(  # type: ignore[no-untyped-def]
-    region, group, country, local, typical, home_type, proxy, proxy_type, spare, dealt,
-    next_dealt, start, stub,
-):  # fmt: skip
-    """Stubs by (country, type), then device: typical, proxies, then those dealt a type."""
-    at = start.copy()
-    for d in range(region.size):
-        if typical[d] == NONE:
-            continue
-        base = local[d] * 2
-        c = country[d]
-        if typical[d] != home_type:
-            stub[at[c, typical[d]]] = base + 1
-            at[c, typical[d]] += 1
-        for _ in range(proxy[d]):
-            stub[at[c, proxy_type]] = base
-            at[c, proxy_type] += 1
-        first = next_dealt[region[d], group[d]]
-        for i in range(first, first + spare[d]):
-            stub[at[c, dealt[i]]] = base
-            at[c, dealt[i]] += 1
-        next_dealt[region[d], group[d]] += spare[d]
-
-
-@kernel
-def _unit_sizes(  # type: ignore[no-untyped-def]
-    region, group, country, typical, home_type, proxy, proxy_type, spare, dealt, next_dealt, size
-):
-    """Stubs per (country, type)."""
-    for d in range(region.size):
-        awake = typical[d] != NONE
-        c, t = country[d], typical[d] if awake else 0
-        size[c, t] += awake & (t != home_type)
-        size[c, proxy_type] += awake * proxy[d]
-    if size.shape[0] == 1:
-        # All of one country, as of every shard: whose each is does not matter.
-        for i in range(dealt.size):
-            size[0, dealt[i]] += 1
-        return
-    at = next_dealt.copy()
-    for d in range(region.size):
-        for _ in range(spare[d] * (typical[d] != NONE)):
-            size[country[d], dealt[at[region[d], group[d]]]] += 1
-            at[region[d], group[d]] += 1
-
-
-@kernel
-def _count_in_country(country, seen, local):  # type: ignore[no-untyped-def]
-    for d in range(country.size):
-        local[d] = seen[country[d]]
-        seen[country[d]] += 1
-
-
-def _ask(
-    law: leases.Law,
-    dealing: _Dealing,
-    countries: int,
-    source: list[Any],
-    drawn: Drawn,
-    leased: Leased,
-    spread: Spread,
-    before: I64,
-) -> tuple[Asked, tuple[I64, I64, I64]]:
-    """Stubs and home lines of one piece.
-
-    Told, by country (of a shard: its own alone): stubs by type, slots and nodes of home lines.
-    """
-    at = places(source)
-    alone = len(source) > 1
-    country = np.zeros_like(at.country) if alone else at.country
-    n_countries, n_types = 1 if alone else countries, law.eligible.shape[1]
-    local = np.empty(country.size, dtype=np.int32)
-    _count_in_country(country, np.zeros(n_countries, dtype=np.int32), local)
-    counts, next_dealt = np.zeros_like(dealing.sizes), np.empty_like(dealing.sizes)
-    _tally(at.region, at.group, drawn.typical, spread.spare, counts)
-    dealt = np.empty(int(counts.sum()), dtype=np.uint8)
-    _deal(counts, dealing.sizes, before, dealing.keys, dealing.cuts, next_dealt, dealt)
-    size = np.zeros((n_countries, n_types), dtype=np.int64)
-    _unit_sizes(
-        at.region, at.group, country, drawn.typical, law.home_type, spread.proxy,
-        law.proxy_type, spread.spare, dealt, next_dealt, size,
-    )  # fmt: skip
-    start = offsets.from_counts(size.ravel())
-    stub = np.empty(int(start[-1]), dtype=np.int32)
-    _stubs(
-        at.region, at.group, country, local, drawn.typical, law.home_type, spread.proxy,
-        law.proxy_type, spread.spare, dealt, next_dealt, start[:-1].reshape(size.shape), stub,
-    )  # fmt: skip
-    slots, nodes, lines = leases.lines(law, at, country, local, n_countries, drawn, leased)
-    group = at.group if alone else at.group[np.argsort(country, kind="stable")]
-    return Asked(stub, slots, nodes, group), (size, *lines)
+        _place_proxies(devices, law.proxy_allowed, leased.prone, place, quota, split, placed)
+    counts = np.zeros((law.regions, law.eligible.shape[0]), dtype=np.int64)
+    count_spare(devices.region, devices.group, draws.typical, split.spare, counts)
+    return split, _ProxySums(counts, placed)

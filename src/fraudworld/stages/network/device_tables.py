@@ -1,4 +1,4 @@
-"""S4's devices as published rows."""
+"""Devices as published rows. Twin: tests/reference/devices.py:device_base."""
 
 from __future__ import annotations
 
@@ -34,18 +34,19 @@ def _device_rows(
     low: int,
     high: int,
 ) -> Batch:
+    """Rows of one piece. shard, region: None for the terminals."""
     rows = slice(low, high)
     party: Fill
     merchant: Fill | NDArray[np.int64]
-    places: Batch
+    location: Batch
     if isinstance(of, Terminals):
         party, merchant = same(0), merchant_id[of.merchant[rows]]
-        places = {"home_region_id": of.region[rows], "home_country_iso": of.country[rows]}
+        location = {"home_region_id": of.region[rows], "home_country_iso": of.country[rows]}
     else:
         assert shard is not None
         assert region is not None
         party, merchant = ref(of.owner[rows], shard.first), same(0)
-        places = {"home_region_id": same(region), "home_country_iso": same(shard.country)}
+        location = {"home_region_id": same(region), "home_country_iso": same(shard.country)}
     return {
         "device_id": ids(first, low),
         "device_type": of.type[rows],
@@ -54,5 +55,5 @@ def _device_rows(
         "ua_family": of.ua[rows],
         "primary_party_id": party,
         "primary_merchant_id": merchant,
-        **places,
+        **location,
     }

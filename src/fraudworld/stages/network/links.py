@@ -1,18 +1,23 @@
-"""The law of S4's links: who uses a device, and which accounts and instruments it reaches.
+"""Device links: who uses a device, and which accounts and instruments are reached from it.
 
-Exactly the planned share of a group's devices is shared, chosen by rank of a draw among the
-devices whose owner has somebody to share with: a home for retail, a firm for business.
-Access counts are zero-inflated Poisson; accounts are those of the device's users,
-instruments those of the linked accounts. Caps per account and per instrument are kept by
-passing over what is full, in order of device; users of a device live in one atom, so this
-order never crosses a shard.
+1. *Sharing.* An exact share of a region's devices of a group is shared (`sharing.py`).
+2. *Co-users.* A shared device draws how many users it has, and from where on the unit's members
+   are asked; those who use the policy's maximum already are passed over.
+3. *Access.* The numbers of accounts and instruments are zero-inflated Poisson. Accounts are those
+   of the device's users, instruments those of the linked accounts, each from its own drawn place
+   on; those linked to the policy's maximum of devices are passed over.
+
+Devices take their turn in order of device. Users of a device live in one atom, so the order never
+crosses a shard. The figures are of the policy `device_linkage_rules_6A.v1`.
+
+Twin of all kernels here: tests/reference/devices.py:link.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +29,7 @@ from fraudworld.kernels.discrete import means, thresholds, zero_inflated_poisson
 from fraudworld.policy.models import ZeroInflatedPoisson
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import Stream, StreamUse, philox, registry
+from fraudworld.stages.network.sharing import choose_shared, units_of
 from fraudworld.stages.pieces import (
     Accounts,
     AccountShard,
@@ -38,9 +44,17 @@ from fraudworld.stages.pieces import (
 )
 
 ACCESS_WIDTH = registry.DEVICE_ACCESS.width
+"""Draws of a device: counts of accounts and instruments, then 16-bit lanes, two words for each."""
+
 MAX_USERS = 8
+"""Largest number of users of a device that a policy may ask for."""
+
+MAX_REACHED = 8
+"""The same for accounts, and for instruments: one lane each."""
+
 BLOCK = 1024
 """Devices whose draws are held at once."""
+
 ROLES = (
     "PRIMARY_OWNER",
     "SECONDARY_USER",
@@ -49,22 +63,67 @@ ROLES = (
 )
 """Roles of a device's links, in published order."""
 
+U8 = NDArray[np.uint8]
+U32 = NDArray[np.uint32]
+U64 = NDArray[np.uint64]
+I32 = NDArray[np.int32]
+I64 = NDArray[np.int64]
+Key = tuple[np.uint64, np.uint64]
+
 
 @dataclass(frozen=True)
 class LinkOutcome:
-    """Links, and what the caps turned away."""
+    """Links of all party devices, and counters of sharing."""
 
     links: DeviceLinks
-    with_company: NDArray[np.int64]  # devices of several users, per shard
-    sharing_wanted: int
-    sharing_short: int  # devices that should be shared but have nobody to share with
+    with_company: I64  # devices of several users, (shards,)
+    sharing_wanted: int  # devices to be shared, by the policy
+    sharing_short: int  # of these, devices that no owner with company has
     rng: tuple[StreamUse, ...]
+
+
+class _AccessLaw(NamedTuple):
+    """How many accounts, or instruments, are reached from a device."""
+
+    cuts: U64  # thresholds of the count, (groups, counts)
+    guide: U8  # to `cuts`, as in kernels/guide.py
+    cap: int  # devices linked to one account or instrument
+
+
+class _KernelLaw(NamedTuple):
+    """The law as `_draw_links` needs it."""
+
+    rank: Key  # stream of width 1: rank for sharing
+    sharing: Key  # stream of width 2: number of users, place in the unit
+    access: Key  # stream of ACCESS_WIDTH
+    user_cuts: U64  # thresholds of 2, 3, … users, (groups, MAX_USERS − 1)
+    accounts: _AccessLaw
+    instruments: _AccessLaw
+    roles: U8  # codes of ROLES, (4,)
+    max_used: int  # devices that one party uses
+
+
+class _Loads(NamedTuple):
+    """Links so far; zero before."""
+
+    used: I32  # devices a party uses, (parties,)
+    account: U8  # devices linked to an account, (accounts,)
+    instrument: U8  # devices linked to an instrument, (instruments,)
+
+
+class _Rows(NamedTuple):
+    """Buffers for links, as in `LinkShard`."""
+
+    device: U32
+    role: U8
+    target: U32
 
 
 @inlined
 def _insert(values, low, end, value):  # type: ignore[no-untyped-def]
-    """Put a value in order into values[low:end], a handful, unless it is there: whether it was
-    put.
+    """Inserts a value into the ascending values[low:end], unless it is among them.
+
+    Returns whether it was inserted. By shifting: there are a handful of values.
     """
     at = end
     while at > low and values[at - 1] > value:
@@ -78,60 +137,105 @@ def _insert(values, low, end, value):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _held(start, holders, h, index):  # type: ignore[no-untyped-def]
-    """Number `index`, from 0, of what holders[h], holders[h + 1], … have one after the other."""
-    while index >= start[holders[h] + 1] - start[holders[h]]:
-        index -= start[holders[h] + 1] - start[holders[h]]
+def _nth_held(start, holders, h, n):  # type: ignore[no-untyped-def]
+    """Holding n, from 0, of holders[h], holders[h + 1], … one after the other.
+
+    start: first holding of every holder.
+    """
+    while n >= start[holders[h] + 1] - start[holders[h]]:
+        n -= start[holders[h] + 1] - start[holders[h]]
         h += 1
-    return start[holders[h]] + index
+    return start[holders[h]] + n
+
+
+@inlined
+def _pick_co_users(lanes, cuts, group, owner, members, used, max_used, users):  # type: ignore[no-untyped-def]
+    """Writes co-users of a shared device to users[1:], ascending; returns the users.
+
+    Parameters
+    ----------
+    lanes : (uint64, uint64)
+        Draws of the number of users and of the place in the unit.
+    cuts : uint64 (groups, MAX_USERS − 1)
+        As in `_KernelLaw`.
+    group, owner : int
+        Of the device.
+    members : int32 (members,)
+        Parties of the owner's unit.
+    used : int32 (parties,)
+        Grows.
+    max_used : int
+    users : int64 (MAX_USERS,)
+    """
+    draw = lanes[0] >> np.uint64(1)
+    wanted = 2
+    while cuts[group, wanted - 2] <= draw:
+        wanted += 1
+    size = members.size
+    first = np.int64((lanes[1] >> np.uint64(32)) * np.uint64(size) >> np.uint64(32))
+    n = 1
+    for k in range(size):
+        if n >= wanted:
+            break
+        other = members[first + k if first + k < size else first + k - size]
+        if other != owner and used[other] < max_used:
+            _insert(users, 1, n, other)
+            n += 1
+            used[other] += 1
+    return n
+
+
+@inlined
+def _drawn_place(words, word, k, total):  # type: ignore[no-untyped-def]
+    """Drawn place, below `total`, of choice k.
+
+    words: uint64, four 16-bit lanes in each; the lanes of a device begin at index `word`.
+    """
+    lane = (words[word + k // 4] >> np.uint64(16 * (k % 4))) & np.uint64(65535)
+    return np.int64(lane * np.uint64(total) >> np.uint64(16))
 
 
 @kernel
-def _draw_links(  # type: ignore[no-untyped-def]
-    first,
-    owner,
-    group,
-    rank_key,
-    cut_key,
-    cut_position,
-    share_key,
-    access_key,
-    user_cuts,
-    unit,
-    unit_start,
-    unit_member,
-    account_start,
-    instrument_start,
-    account_cuts,
-    account_guide,
-    instrument_cuts,
-    instrument_guide,
-    roles,
-    max_used,
-    max_per_account,
-    max_per_instrument,
-    used,
-    account_load,
-    instrument_load,
-    out_device,
-    out_role,
-    out_target,
-):
-    """Links of devices first, first + 1, … into the out buffers; returns (rows, devices marked
-    as shared, devices with co-users); −1 rows where there is no room for another device.
+def _draw_links(first, owner, group, law, cut, units, held, loads, rows):  # type: ignore[no-untyped-def]
+    """Links of the devices of a shard, in order of device, role, target.
 
-    Targets of a role are put in order of id as they are found: the table is sorted so.
+    Parameters
+    ----------
+    first : int
+        Number in the world of the first device.
+    owner, group : uint32, uint8 (devices,)
+    law : _KernelLaw
+    cut : (uint64 (groups,), int64 (groups,))
+        Key and position of the last device of a group that is shared.
+    units : Units
+    held : (int32 (parties + 1,), int32 (accounts + 1,))
+        First account of every party, first instrument of every account.
+    loads : _Loads
+        Grow.
+    rows : _Rows
+        Filled.
+
+    Returns
+    -------
+    (int, int, int)
+        Links, devices to be shared, devices with co-users; (−1, 0, 0) where the buffers end
+        before another device surely fits.
     """
-    rank_0, rank_1 = rank_key
-    share_0, share_1 = share_key
-    access_0, access_1 = access_key
+    (rank_0, rank_1), (share_0, share_1), (access_0, access_1) = law.rank, law.sharing, law.access
+    user_cuts, roles, max_used = law.user_cuts, law.roles, law.max_used
+    account_cuts, account_guide, account_cap = law.accounts
+    instrument_cuts, instrument_guide, instrument_cap = law.instruments
+    (cut_key, cut_position), (account_start, instrument_start) = cut, held
+    unit, unit_start, unit_member = units
+    used, account_load, instrument_load = loads
+    out_device, out_role, out_target = rows
     ranked = np.empty(BLOCK, dtype=np.uint64)
     access = np.empty(BLOCK * ACCESS_WIDTH, dtype=np.uint64)
     users = np.empty(MAX_USERS, dtype=np.int64)
     for d in range(owner.size):
         used[owner[d]] += 1
     most = MAX_USERS + account_cuts.shape[1] - 1 + instrument_cuts.shape[1] - 1
-    at = marked = with_company = 0
+    at = to_share = with_company = 0
     for d in range(owner.size):
         if at + most > out_device.size:
             return -1, 0, 0
@@ -142,104 +246,103 @@ def _draw_links(  # type: ignore[no-untyped-def]
             philox.fill(rank_0, rank_1, position, ranked[:n])
             position *= np.uint64(ACCESS_WIDTH)
             philox.fill(access_0, access_1, position, access[: n * ACCESS_WIDTH])
-        draws = j * ACCESS_WIDTH
-        g = group[d]
-        o = owner[d]
-        users[0] = o
-        n_users = 1
-        out_device[at] = d
-        out_role[at] = roles[0]
-        out_target[at] = o
+        draws, g, o = j * ACCESS_WIDTH, group[d], owner[d]
+        users[0], n_users = o, 1
+        out_device[at], out_role[at], out_target[at] = d, roles[0], o
         at += 1
         begin, size = unit_start[unit[o]], unit_start[unit[o] + 1] - unit_start[unit[o]]
         if ranks.within(ranked[j], first + d, g, cut_key, cut_position) & (size > 1):
-            marked += 1
             lanes = philox.pair(share_0, share_1, np.uint64(first + d))
-            draw = lanes[0] >> np.uint64(1)
-            want = 2
-            while user_cuts[g, want - 2] <= draw:
-                want += 1
-            skip = np.int64((lanes[1] >> np.uint64(32)) * np.uint64(size) >> np.uint64(32))
-            for k in range(size):
-                if n_users >= want:
-                    break
-                other = unit_member[begin + (skip + k if skip + k < size else skip + k - size)]
-                if other != o and used[other] < max_used:
-                    _insert(users, 1, n_users, other)
-                    n_users += 1
-                    used[other] += 1
+            members = unit_member[begin : begin + size]
+            n_users = _pick_co_users(lanes, user_cuts, g, o, members, used, max_used, users)
             for k in range(1, n_users):
-                out_device[at] = d
-                out_role[at] = roles[1]
-                out_target[at] = users[k]
+                out_device[at], out_role[at], out_target[at] = d, roles[1], users[k]
                 at += 1
+            to_share += 1
             with_company += n_users > 1
 
+        # Written out for accounts and for instruments: one step for both is a tenth slower.
         total = 0
         for k in range(n_users):
             total += account_start[users[k] + 1] - account_start[users[k]]
-        want = min(guide.category(access[draws], account_cuts, account_guide, g), total)
-        accounts, carried = at, 0
-        for k in range(want):
-            lanes_of = access[draws + 2 + k // 4]
-            lane = (lanes_of >> np.uint64(16 * (k % 4))) & np.uint64(65535)
-            skip = np.int64(lane * np.uint64(total) >> np.uint64(16))
-            for step in range(total):
-                index = skip + step
-                if index >= total:
-                    index -= total
-                account = _held(account_start, users, 0, index)
-                if account_load[account] < max_per_account and _insert(
+        wanted = min(guide.category(access[draws], account_cuts, account_guide, g), total)
+        accounts, n_instruments = at, 0
+        for k in range(wanted):
+            skip = _drawn_place(access, draws + 2, k, total)
+            for n in range(skip, skip + total):
+                account = _nth_held(account_start, users, 0, n if n < total else n - total)
+                if account_load[account] < account_cap and _insert(
                     out_target, accounts, at, account
                 ):
-                    out_device[at] = d
-                    out_role[at] = roles[2]
+                    out_device[at], out_role[at] = d, roles[2]
                     account_load[account] += 1
-                    carried += instrument_start[account + 1] - instrument_start[account]
+                    n_instruments += instrument_start[account + 1] - instrument_start[account]
                     at += 1
                     break
 
-        total = carried
-        want = min(guide.category(access[draws + 1], instrument_cuts, instrument_guide, g), total)
+        total = n_instruments
+        wanted = min(guide.category(access[draws + 1], instrument_cuts, instrument_guide, g), total)
         instruments = at
-        for k in range(want):
-            lanes_of = access[draws + 4 + k // 4]
-            lane = (lanes_of >> np.uint64(16 * (k % 4))) & np.uint64(65535)
-            skip = np.int64(lane * np.uint64(total) >> np.uint64(16))
-            for step in range(total):
-                index = skip + step
-                if index >= total:
-                    index -= total
-                instrument = _held(instrument_start, out_target, accounts, index)
-                if instrument_load[instrument] < max_per_instrument and _insert(
+        for k in range(wanted):
+            skip = _drawn_place(access, draws + 4, k, total)
+            for n in range(skip, skip + total):
+                instrument = _nth_held(
+                    instrument_start, out_target, accounts, n if n < total else n - total
+                )
+                if instrument_load[instrument] < instrument_cap and _insert(
                     out_target, instruments, at, instrument
                 ):
-                    out_device[at] = d
-                    out_role[at] = roles[3]
+                    out_device[at], out_role[at] = d, roles[3]
                     instrument_load[instrument] += 1
                     at += 1
                     break
-    return at, marked, with_company
+    return at, to_share, with_company
 
 
 @dataclass(frozen=True)
 class _Law:
-    """What every shard needs of this law."""
+    """The law of one policy and seed."""
 
     rank: Stream
     sharing: Stream
     access: Stream
-    groups: int
-    user_cuts: NDArray[np.uint64]
-    account_cuts: NDArray[np.uint64]
-    account_guide: NDArray[np.uint8]
-    instrument_cuts: NDArray[np.uint64]
-    instrument_guide: NDArray[np.uint8]
-    wanted: NDArray[np.float64]  # links of a device of every group but for its co-users', expected
-    roles: NDArray[np.uint8]
-    max_used: int
-    max_per_account: int
-    max_per_instrument: int
+    expected: NDArray[np.float64]  # expected links per device, co-users excluded; (groups,)
+    kernel: _KernelLaw
+
+    @classmethod
+    def of(cls, pack: PolicyPack, seed: int) -> _Law:
+        rules, groups = pack.device_linkage_rules, pack.codes("device_group")
+        account_cuts = _poisson_cuts(rules.accounts_per_device, groups)
+        instrument_cuts = _poisson_cuts(rules.instruments_per_device, groups)
+        roles = pack.codes("device_link_role")
+        rank, sharing, access = (
+            stream.of(seed)
+            for stream in (
+                registry.DEVICE_SHARING_RANK,
+                registry.DEVICE_SHARING,
+                registry.DEVICE_ACCESS,
+            )
+        )
+        return cls(
+            rank=rank,
+            sharing=sharing,
+            access=access,
+            expected=1.0 + means(account_cuts) + means(instrument_cuts),
+            kernel=_KernelLaw(
+                rank=rank.key,
+                sharing=sharing.key,
+                access=access.key,
+                user_cuts=_user_cuts(pack),
+                accounts=_AccessLaw(
+                    account_cuts, guide.guide(account_cuts), rules.max_devices_per_account
+                ),
+                instruments=_AccessLaw(
+                    instrument_cuts, guide.guide(instrument_cuts), rules.max_devices_per_instrument
+                ),
+                roles=np.array([roles.index(r) for r in ROLES], dtype=np.uint8),
+                max_used=pack.device_count_priors.max_used_per_party,
+            ),
+        )
 
 
 def draw_links(
@@ -252,189 +355,80 @@ def draw_links(
     engine: Engine,
 ) -> LinkOutcome:
     """Owner, co-user, account and instrument links of every party device."""
-    rules, groups = pack.device_linkage_rules, pack.codes("device_group")
-    account_cuts = _poisson_cuts(rules.accounts_per_device, groups)
-    instrument_cuts = _poisson_cuts(rules.instruments_per_device, groups)
-    roles = pack.codes("device_link_role")
-    law = _Law(
-        rank=registry.DEVICE_SHARING_RANK.of(seed),
-        sharing=registry.DEVICE_SHARING.of(seed),
-        access=registry.DEVICE_ACCESS.of(seed),
-        groups=len(groups),
-        user_cuts=_user_cuts(pack),
-        account_cuts=account_cuts,
-        account_guide=guide.guide(account_cuts),
-        instrument_cuts=instrument_cuts,
-        instrument_guide=guide.guide(instrument_cuts),
-        wanted=1.0 + means(account_cuts) + means(instrument_cuts),
-        roles=np.array([roles.index(r) for r in ROLES], dtype=np.uint8),
-        max_used=pack.device_count_priors.max_used_per_party,
-        max_per_account=rules.max_devices_per_account,
-        max_per_instrument=rules.max_devices_per_instrument,
-    )
-    first = devices.first[:-1].tolist()
-    chosen, wanted, sizes = _choose_shared(pack, law, parties, devices, engine)
-    cuts = [(chosen.key[r], chosen.position[r]) for r in parties.region]
-    items, summaries = engine.run(
-        partial(_shard, law), first, cuts, [float(of_group @ law.wanted) for of_group in sizes],
+    law = _Law.of(pack, seed)
+    shared = choose_shared(pack, law.rank, parties, devices, engine)
+    cuts = [(shared.cut.key[r], shared.cut.position[r]) for r in parties.region]
+    items, sums = engine.run(
+        partial(_links, law), devices.first[:-1].tolist(), cuts,
+        [float(sizes @ law.expected) for sizes in shared.sizes],
         parties.items, accounts.items, instruments.items, devices.items,
     )  # fmt: skip
-    rows, shared, with_company = np.array(summaries, dtype=np.int64).T
+    rows, to_share, with_company = np.array(sums, dtype=np.int64).T
     n = int(devices.first[-1])
     return LinkOutcome(
         DeviceLinks(items, offsets.from_counts(rows)),
         with_company,
-        wanted,
-        wanted - int(shared.sum()),
+        shared.wanted,
+        shared.wanted - int(to_share.sum()),
         tuple(s.use("world", 0, n) for s in (law.rank, law.sharing, law.access)),
     )
 
 
-def _shard(
+class _LinkSums(NamedTuple):
+    """Sums over the links of one shard."""
+
+    links: int
+    to_share: int  # devices to be shared
+    with_company: int  # devices with co-users
+
+
+def _links(
     law: _Law,
     first: int,
-    cut: tuple[NDArray[np.uint64], NDArray[np.int64]],
+    cut: tuple[U64, I64],
     expected: float,
     parties: PartyShard,
     accounts: AccountShard,
     instruments: InstrumentShard,
     devices: DeviceShard,
-) -> tuple[LinkShard, tuple[int, int, int]]:
-    """Links of one shard, about as many as `expected`.
+) -> tuple[LinkShard, _LinkSums]:
+    """Task: links of one shard.
 
-    Told: links, devices marked as shared, devices with co-users.
+    first, cut: as for `_draw_links`. expected: links, for the size of the buffers.
     """
-    units = _units(parties.household, parties.business_group)
+    units = units_of(parties)
     n = devices.owner.size
-    most = MAX_USERS + law.account_cuts.shape[1] + law.instrument_cuts.shape[1]
-    # What is not written costs nothing, so no column is cut to its size by copying it.
+    accounts_law, instruments_law = law.kernel.accounts, law.kernel.instruments
+    most = MAX_USERS + accounts_law.cuts.shape[1] + instruments_law.cuts.shape[1]
+    # Pages that are never written cost nothing, so columns are views of their buffers, not copies.
     for room in (int(1.05 * expected) + 64 * most, n * most):
-        device, target = np.empty(room, dtype=np.uint32), np.empty(room, dtype=np.uint32)
-        role = np.empty(room, dtype=np.uint8)
-        rows, marked, with_company = _draw_links(
-            first, devices.owner, devices.group, law.rank.key, *cut, law.sharing.key,
-            law.access.key, law.user_cuts, *units, accounts.start, instruments.start,
-            law.account_cuts, law.account_guide, law.instrument_cuts, law.instrument_guide,
-            law.roles, law.max_used, law.max_per_account, law.max_per_instrument,
+        rows = _Rows(
+            np.empty(room, dtype=np.uint32),
+            np.empty(room, dtype=np.uint8),
+            np.empty(room, dtype=np.uint32),
+        )
+        loads = _Loads(
             np.zeros(parties.type.size, dtype=np.int32),
             np.zeros(accounts.type.size, dtype=np.uint8),
             np.zeros(instruments.type.size, dtype=np.uint8),
-            device, role, target,
+        )
+        sums = _LinkSums(
+            *_draw_links(
+                first, devices.owner, devices.group, law.kernel, cut, units,
+                (accounts.start, instruments.start), loads, rows,
+            )
         )  # fmt: skip
-        if rows >= 0:
+        if sums.links >= 0:
             break
-    return LinkShard(device[:rows], role[:rows], target[:rows]), (rows, marked, with_company)
+    n = sums.links
+    return LinkShard(rows.device[:n], rows.role[:n], rows.target[:n]), sums
 
 
-@kernel
-def _units(household, business_group):  # type: ignore[no-untyped-def]
-    """Whom a party may share a device with: (unit of each, first member of each, members)."""
-    n = household.size
-    homes, firms = household.max() + 1 if n else 0, business_group.max() + 1 if n else 0
-    unit = np.empty(n, dtype=np.int32)
-    units = homes + firms
-    for p in range(n):
-        if household[p] >= 0:
-            unit[p] = household[p]
-        elif business_group[p] >= 0:
-            unit[p] = homes + business_group[p]
-        else:
-            unit[p] = units
-            units += 1
-    start = np.zeros(units + 2, dtype=np.int32)
-    for p in range(n):
-        start[unit[p] + 2] += 1
-    for u in range(units):
-        start[u + 2] += start[u + 1]
-    member = np.empty(n, dtype=np.int32)
-    for p in range(n):  # start[u + 1] runs from the first member of u to that of u + 1
-        member[start[unit[p] + 1]] = p
-        start[unit[p] + 1] += 1
-    return unit, start[: units + 1], member
+def _user_cuts(pack: PolicyPack) -> U64:
+    """Thresholds of 2 … `max_users` users of a shared device, each further one half as likely.
 
-
-@kernel
-def _count(owner, group, draws, unit, unit_start, sizes, digits):  # type: ignore[no-untyped-def]
-    """Devices per group; and by leading digit those whose owner has company."""
-    for d in range(owner.size):
-        sizes[group[d]] += 1
-        u = unit[owner[d]]
-        if unit_start[u + 1] - unit_start[u] > 1:
-            digits[group[d], draws[d] >> np.uint64(ranks.SHIFT)] += 1
-
-
-@kernel
-def _at_edge(owner, group, draws, unit, unit_start, digit, out):  # type: ignore[no-untyped-def]
-    """Devices whose digit is the one their group's quota ends in; returns how many."""
-    n = 0
-    for d in range(owner.size):
-        if np.int64(draws[d] >> np.uint64(ranks.SHIFT)) == digit[group[d]]:
-            u = unit[owner[d]]
-            if unit_start[u + 1] - unit_start[u] > 1:
-                out[n] = d
-                n += 1
-    return n
-
-
-def _choose_shared(
-    pack: PolicyPack, law: _Law, parties: Parties, devices: Devices, engine: Engine
-) -> tuple[ranks.Cut, int, Sequence[NDArray[np.int64]]]:
-    """Who is shared, per region and group, (regions, groups): an exact share, by rank.
-
-    Returns also how many are, and the devices of every shard by group.
+    (groups, MAX_USERS − 1); a group without a rule has 2.
     """
-    regions, groups = len(pack.codes("region")), pack.codes("device_group")
-    first = devices.first[:-1].tolist()
-    counted = engine.collect(partial(_digits, law), first, parties.items, devices.items)
-    sizes = np.zeros((regions, law.groups), dtype=np.int64)
-    digits = np.zeros((regions, law.groups, ranks.DIGITS), dtype=np.int64)
-    for region, (of_group, of_digit) in zip(parties.region, counted, strict=True):
-        sizes[region] += of_group
-        digits[region] += of_digit
-    share = np.zeros(law.groups)
-    for name, rule in pack.device_linkage_rules.sharing.items():
-        share[groups.index(name)] = rule.share
-    quota = np.floor(sizes * share + 0.5).astype(np.int64)
-    edge = ranks.edges(digits.reshape(-1, ranks.DIGITS), quota.ravel())
-    digit = edge.digit.reshape(quota.shape)
-    found = engine.collect(
-        partial(_candidates, law), first, [int(r) for r in parties.region],
-        digit[parties.region], parties.items, devices.items,
-    )  # fmt: skip
-    cut, _ = ranks.cut(edge, quota.ravel(), found)
-    shaped = ranks.Cut(cut.key.reshape(quota.shape), cut.position.reshape(quota.shape))
-    return shaped, int(quota.sum()), [of_group for of_group, _ in counted]
-
-
-def _digits(
-    law: _Law, first: int, parties: PartyShard, devices: DeviceShard
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    unit, unit_start, _ = _units(parties.household, parties.business_group)
-    sizes = np.zeros(law.groups, dtype=np.int64)
-    digits = np.zeros((law.groups, ranks.DIGITS), dtype=np.int64)
-    draws = law.rank.flat(first, devices.owner.size)
-    _count(devices.owner, devices.group, draws, unit, unit_start, sizes, digits)
-    return sizes, digits
-
-
-def _candidates(
-    law: _Law,
-    first: int,
-    region: int,
-    digit: NDArray[np.int64],
-    parties: PartyShard,
-    devices: DeviceShard,
-) -> ranks.Candidates:
-    unit, unit_start, _ = _units(parties.household, parties.business_group)
-    draws = law.rank.flat(first, devices.owner.size)
-    at = np.empty(devices.owner.size, dtype=np.int32)
-    at = at[: _at_edge(devices.owner, devices.group, draws, unit, unit_start, digit, at)]
-    cell = region * law.groups + devices.group[at].astype(np.int64)
-    return cell, draws[at], first + at.astype(np.int64), np.ones(at.size, dtype=np.int64)
-
-
-def _user_cuts(pack: PolicyPack) -> NDArray[np.uint64]:
-    """Users of a shared device: 2 … max, each further user half as likely; per group."""
     groups = pack.codes("device_group")
     shares = np.zeros((len(groups), MAX_USERS - 1))
     shares[:, 0] = 1.0
@@ -444,11 +438,9 @@ def _user_cuts(pack: PolicyPack) -> NDArray[np.uint64]:
     return thresholds(shares)
 
 
-def _poisson_cuts(
-    laws: dict[str, ZeroInflatedPoisson], groups: tuple[str, ...]
-) -> NDArray[np.uint64]:
-    """Thresholds of the access counts per group; groups without a law reach nothing."""
-    shares = np.zeros((len(groups), 9))
+def _poisson_cuts(laws: dict[str, ZeroInflatedPoisson], groups: tuple[str, ...]) -> U64:
+    """Thresholds of access counts, (groups, MAX_REACHED + 1); a group without a law has 0."""
+    shares = np.zeros((len(groups), MAX_REACHED + 1))
     shares[:, 0] = 1.0
     for name, law in laws.items():
         p = zero_inflated_poisson(law.zero_share, law.mean, law.maximum)

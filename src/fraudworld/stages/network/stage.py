@@ -1,4 +1,4 @@
-"""S4 as a recipe: devices, their links, IP endpoints, publish."""
+"""S4, the network: devices, their links, IP endpoints and theirs."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def run(
     with context.step("S4", "load_party_base"):
         plan = plan_devices(pack, parties, merchants, geo.profile_scale)
     with context.step("S4", "plan_device_counts"):
-        made = draw_devices(pack, seed, parties, merchants, geo, plan, engine)
-        devices = made.devices
+        outcome = draw_devices(pack, seed, parties, merchants, geo, plan, engine)
+        devices = outcome.devices
         context.emit(DEVICE_BASE, device_base(parties, devices, merchants))
     with context.step("S4", "emit_regions"):
         linked = draw_links(pack, seed, parties, accounts, instruments, devices, engine)
@@ -48,10 +48,10 @@ def run(
             NETWORK_SUMMARY, tables.network_summary(pack, parties, devices, linked, ips, geo)
         )
     with context.step("S4", "rng_publish"):
-        context.evidence += [*made.rng, *linked.rng, *ips.rng]
+        context.evidence += [*outcome.rng, *linked.rng, *ips.rng]
         context.plans["s4_devices"] = {
             "types": dict(zip(types, plan.cells.sum(axis=(0, 1)).tolist(), strict=True)),
-            "dropped_by_group": made.dropped,
+            "dropped_by_group": outcome.dropped,
             "terminals": int(plan.terminals.sum()),
             "terminals_beyond_merchant_cap": plan.terminals_clamped,
             "sharing_wanted": linked.sharing_wanted,

@@ -1,8 +1,13 @@
-"""S4's links and endpoints as published rows."""
+"""Device links, endpoints and their links as published rows.
+
+Twin: tests/reference/devices.py:device_links, tests/reference/endpoints.py:ip_base, ip_links and
+network_summary.
+"""
 
 from __future__ import annotations
 
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,10 +36,13 @@ METRICS = (
     "ips",
     "shared_devices",
 )
+"""Metrics of `s4_network_summary_6A`."""
 
 I64 = NDArray[np.int64]
 
 TARGETS = ("party_id", "account_id", "instrument_id", "merchant_id")
+"""Columns for the target of a device link."""
+
 COLUMN_OF = {
     "PRIMARY_OWNER": "party_id",
     "SECONDARY_USER": "party_id",
@@ -42,6 +50,7 @@ COLUMN_OF = {
     "ASSOCIATED_INSTRUMENT_ACCESS": "instrument_id",
     "MERCHANT_TERMINAL": "merchant_id",
 }
+"""Column of a link's target, by its role."""
 
 
 def device_links(
@@ -53,21 +62,29 @@ def device_links(
     linked: LinkOutcome,
     merchants: Merchants,
 ) -> Rows:
-    """`s4_device_links_6A`, in order of device; one target column filled per row."""
+    """`s4_device_links_6A`, in order of device; a row has its target in the column of its role."""
     roles = pack.codes("device_link_role")
-    place = np.array([TARGETS.index(COLUMN_OF[r]) for r in roles], dtype=np.uint8)
+    column = np.array([TARGETS.index(COLUMN_OF[r]) for r in roles], dtype=np.uint8)
     # First device, party, account and instrument of every shard.
     firsts = np.stack([devices.first, parties.first, accounts.first, instruments.first], axis=1)
     terminals = devices.terminals
     return Rows(
         np.append(linked.links.first, linked.links.first[-1] + terminals.n),
-        partial(_device_rows, place, roles.index("MERCHANT_TERMINAL"), merchants.id),
+        partial(_device_rows, column, roles.index("MERCHANT_TERMINAL"), merchants.id),
         (list(firsts), [*linked.links.items, terminals]),
     )
 
 
+class _Links(NamedTuple):
+    """Columns of a `LinkShard`, all (rows,)."""
+
+    device: NDArray[np.uint32]
+    role: NDArray[np.uint8]
+    target: NDArray[np.uint32]
+
+
 def _device_rows(
-    place: NDArray[np.uint8],
+    column: NDArray[np.uint8],
     terminal: int,
     merchant_id: I64,
     firsts: I64,
@@ -75,6 +92,7 @@ def _device_rows(
     low: int,
     high: int,
 ) -> Batch:
+    """Rows of one piece. column: index in TARGETS by role; terminal: role of terminals."""
     if isinstance(of, Terminals):
         return {
             "device_id": ids(int(firsts[0]), low),
@@ -82,33 +100,41 @@ def _device_rows(
             "merchant_id": merchant_id[of.merchant[low:high]],
             "link_role": same(terminal),
         }
-    rows = slice(low, high)
-    fill = partial(_targets, of.device[rows], of.role[rows], of.target[rows], place, firsts)
-    return {("device_id", *TARGETS): fill, "link_role": of.role[rows]}
+    links = _Links(of.device[low:high], of.role[low:high], of.target[low:high])
+    fill = partial(_fill_targets, links, column, firsts)
+    return {("device_id", *TARGETS): fill, "link_role": links.role}
 
 
 @kernel
-def _targets(  # type: ignore[no-untyped-def]
-    device, role, target, place, firsts, device_id, party, account, instrument, merchant
-):
-    """Write the id of every link's target into its own column, and 0 into the others; none is a
-    merchant: those are linked to terminals.
+def _fill_targets(links, column, firsts, device_id, party, account, instrument, merchant):  # type: ignore[no-untyped-def]
+    """Writes the id of every link's target into its own column, and 0 into the others.
+
+    Parameters
+    ----------
+    links : _Links
+    column : uint8 (roles,)
+        Index in TARGETS of the target's column.
+    firsts : int64 (4,)
+        Number in the world of the shard's first device, party, account and instrument.
+    device_id, party, account, instrument, merchant : int64 (rows,)
+        Filled. No target is a merchant: merchants are linked to terminals.
     """
+    device, role, target = links
     for i in range(role.size):
         device_id[i] = firsts[0] + device[i] + 1
-        p = place[role[i]]
-        id_ = firsts[p + 1] + target[i] + 1
-        party[i] = id_ * (p == 0)
-        account[i] = id_ * (p == 1)
-        instrument[i] = id_ * (p == 2)
+        c = column[role[i]]
+        id_ = firsts[c + 1] + target[i] + 1
+        party[i] = id_ * (c == 0)
+        account[i] = id_ * (c == 1)
+        instrument[i] = id_ * (c == 2)
         merchant[i] = 0
 
 
-def ip_base(made: IpOutcome, geo: Geography) -> Rows:
+def ip_base(ips: IpOutcome, geo: Geography) -> Rows:
     """`s4_ip_base_6A`, in order of country, type, node."""
-    first = made.ip_first[:-1].tolist()
+    first = ips.ip_first[:-1].tolist()
     countries = range(len(geo.countries))
-    return Rows(made.ip_first, _ip_rows, (first, countries, geo.region, made.countries))
+    return Rows(ips.ip_first, _ip_rows, (first, countries, geo.region, ips.countries))
 
 
 def _ip_rows(
@@ -125,81 +151,122 @@ def _ip_rows(
     }
 
 
+class _Numbers(NamedTuple):
+    """Numbers in the world of a country's endpoints and devices."""
+
+    ip_first: int
+    device_first: int
+    device_end: int  # one after the last party device
+    terminals: I64  # of every terminal
+
+
+class _MerchantLinks(NamedTuple):
+    """Endpoints of a country that are a merchant's own, in order of endpoint, then merchant."""
+
+    endpoint: I64  # counted from 0 in the country
+    merchant: I64  # published id
+
+
+class _MerchantRows(NamedTuple):
+    """`_MerchantLinks` with their place in the table."""
+
+    row: I64  # counted from 0 in the country, ascending
+    endpoint: I64
+    merchant: I64
+    role: int  # the role of all these links
+
+
+class _CountryLinks(NamedTuple):
+    """Columns of an `EndpointCountry`."""
+
+    start: I64
+    device: NDArray[np.uint32]
+    role: NDArray[np.uint8]
+
+
 def ip_links(
-    pack: PolicyPack, parties: Parties, devices: Devices, made: IpOutcome, merchants: Merchants
+    pack: PolicyPack, parties: Parties, devices: Devices, ips: IpOutcome, merchants: Merchants
 ) -> Rows:
     """`s4_ip_links_6A`, in order of IP; an IP's merchants come before its devices."""
-    countries = range(len(made.ip_first) - 1)
+    countries = range(len(ips.ip_first) - 1)
     shard_country = np.array([s.country for s in parties.shards])
     begin = np.searchsorted(shard_country, countries)
     end = np.searchsorted(shard_country, countries, side="right")
-    own = np.searchsorted(made.endpoints.ip, made.ip_first)
-    columns = []
+    own = np.searchsorted(ips.endpoints.ip, ips.ip_first)
+    numbers, merchant_links = [], []
     for c in countries:
-        terminals = np.flatnonzero(devices.terminals.country == c)
-        mine = slice(own[c], own[c + 1])
-        columns.append(
-            (
-                int(made.ip_first[c]),
-                (int(devices.first[begin[c]]), int(devices.first[end[c]])),
-                devices.first[-1] + terminals,
-                made.endpoints.ip[mine] - made.ip_first[c],
-                merchants.id[made.endpoints.merchant[mine]],
+        terminals = devices.first[-1] + np.flatnonzero(devices.terminals.country == c)
+        first, last = int(devices.first[begin[c]]), int(devices.first[end[c]])
+        numbers.append(_Numbers(int(ips.ip_first[c]), first, last, terminals))
+        of_country = slice(own[c], own[c + 1])
+        merchant_links.append(
+            _MerchantLinks(
+                ips.endpoints.ip[of_country] - ips.ip_first[c],
+                merchants.id[ips.endpoints.merchant[of_country]],
             )
         )
     role = pack.codes("ip_link_role").index("MERCHANT_ENDPOINT")
-    counts = np.diff(made.link_first) + np.diff(own)
+    counts = np.diff(ips.link_first) + np.diff(own)
     return Rows(
         offsets.from_counts(counts),
         partial(_link_rows, role),
-        (*zip(*columns, strict=True), made.countries),
+        (numbers, merchant_links, ips.countries),
     )
 
 
 def _link_rows(
-    endpoint_role: int,
-    ip_first: int,
-    devices: tuple[int, int],
-    terminals: I64,
-    endpoint: I64,
-    merchant: I64,
-    of: EndpointCountry,
-    low: int,
-    high: int,
+    role: int, numbers: _Numbers, own: _MerchantLinks, of: EndpointCountry, low: int, high: int
 ) -> Batch:
-    # An endpoint's merchant stands before its devices, after all earlier links and merchants.
-    rows = of.start[endpoint] + np.arange(endpoint.size)
+    """Rows of one country. role: of `own`."""
+    # Before a merchant's row are all links of earlier endpoints, and all earlier merchants' rows.
+    row = of.start[own.endpoint] + np.arange(own.endpoint.size)
     fill = partial(
-        _merge, rows, endpoint, merchant, endpoint_role, of.start, of.device, of.role, ip_first,
-        *devices, terminals, low,
-    )  # fmt: skip
+        _merge_rows,
+        _MerchantRows(row, own.endpoint, own.merchant, role),
+        _CountryLinks(of.start, of.device, of.role),
+        numbers,
+        low,
+    )
     return {("ip_id", "device_id", "merchant_id", "link_role"): fill}
 
 
 @kernel
-def _merge(  # type: ignore[no-untyped-def]
-    rows, endpoint, merchant, endpoint_role, start, link_device, link_role, ip_first,
-    first_device, last_device, terminals, low, ip, device, other, role,
-):  # fmt: skip
-    """Rows low, low + 1, … of a country's links and merchants, in published order."""
-    own = last_device - first_device
-    e = np.searchsorted(rows, low)
+def _merge_rows(own, links, numbers, low, ip_id, device_id, merchant_id, link_role):  # type: ignore[no-untyped-def]
+    """Rows low, low + 1, … of a country: links of devices and of merchants, in order of endpoint.
+
+    Parameters
+    ----------
+    own : _MerchantRows
+    links : _CountryLinks
+    numbers : _Numbers
+    low : int
+    ip_id, device_id, merchant_id : int64 (rows,)
+        Filled; 0 is null.
+    link_role : uint8 (rows,)
+        Filled.
+    """
+    own_row, own_endpoint, own_merchant, own_role = own
+    start, device, role = links
+    ip_first, device_first, device_end, terminals = numbers
+    party_devices = device_end - device_first
+    e = np.searchsorted(own_row, low)
     link = low - e
     node = np.searchsorted(start, link, side="right") - 1
-    for i in range(ip.size):
-        if e < rows.size and rows[e] == low + i:
-            ip[i] = ip_first + endpoint[e] + 1
-            device[i], other[i] = 0, merchant[e]
-            role[i] = endpoint_role
+    for i in range(ip_id.size):
+        if e < own_row.size and own_row[e] == low + i:
+            ip_id[i] = ip_first + own_endpoint[e] + 1
+            device_id[i], merchant_id[i] = 0, own_merchant[e]
+            link_role[i] = own_role
             e += 1
             continue
         while start[node + 1] <= link:
             node += 1
-        d = np.int64(link_device[link])
-        ip[i] = ip_first + node + 1
-        device[i] = (first_device + d if d < own else terminals[d - own]) + 1
-        other[i] = 0
-        role[i] = link_role[link]
+        d = np.int64(device[link])
+        ip_id[i] = ip_first + node + 1
+        number = device_first + d if d < party_devices else terminals[d - party_devices]
+        device_id[i] = number + 1
+        merchant_id[i] = 0
+        link_role[i] = role[link]
         link += 1
 
 
@@ -208,7 +275,7 @@ def network_summary(
     parties: Parties,
     devices: Devices,
     linked: LinkOutcome,
-    made: IpOutcome,
+    ips: IpOutcome,
     geo: Geography,
 ) -> Rows:
     """`s4_network_summary_6A`: METRICS per region, in order of region and metric."""
@@ -221,9 +288,9 @@ def network_summary(
     # A device's endpoints are in its own country, and so in its region.
     measures = {
         "devices": of_parties + np.bincount(devices.terminals.region, minlength=regions),
-        "linked_devices": per_region(geo.region, made.linked_devices),
-        "device_ip_links": per_region(geo.region, np.diff(made.link_first)),
-        "ips": per_region(geo.region, np.diff(made.ip_first)),
+        "linked_devices": per_region(geo.region, ips.linked_devices),
+        "device_ip_links": per_region(geo.region, np.diff(ips.link_first)),
+        "ips": per_region(geo.region, np.diff(ips.ip_first)),
         "shared_devices": per_region(parties.region, linked.with_company),
     }
     names = sorted(METRICS)

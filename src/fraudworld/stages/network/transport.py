@@ -1,4 +1,7 @@
-"""A plan between device groups and endpoint types that keeps both margins."""
+"""An integer plan between device groups and endpoint types with given row and column sums.
+
+Twin: tests/reference/demand.py:_transport.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,24 @@ from fraudworld.kernels.apportion import fit, largest_remainder
 def transport(
     rows: NDArray[np.int64], wanted: NDArray[np.int64], allowed: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
-    """Integers x[row, column] with exactly these row sums, and column sums as wanted.
+    """Integers of exactly these row sums, with column sums as wanted where possible.
 
-    Zero where not allowed. Where the wanted columns cannot be had (their total differs, or
-    the allowed cells do not carry them), columns give way and rows hold: back-off by
-    largest remainder of what was wanted, then along whatever is allowed.
+    1. Wanted columns are scaled to the total of the rows, by largest remainder.
+    2. A proportional fit to both margins is rounded down.
+    3. A maximum flow through allowed cells adds what rows and columns lack.
+    4. What is left of a row is split evenly over its allowed cells.
+
+    Parameters
+    ----------
+    rows : int64 (groups,)
+    wanted : int64 (types,)
+    allowed : bool (groups, types)
+        Every row with a positive sum has an allowed cell.
+
+    Returns
+    -------
+    int64 (groups, types)
+        Zero where not allowed.
     """
     columns = largest_remainder(int(rows.sum()), wanted if wanted.sum() else allowed.any(axis=0))
     expected = fit(np.where(allowed, 1.0, 0.0) * (columns > 0)[None, :], rows, columns)
@@ -36,7 +52,7 @@ def transport(
 def _flow(
     rows: NDArray[np.int64], columns: NDArray[np.int64], allowed: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
-    """A largest integer flow from row needs to column needs over the allowed cells."""
+    """A maximum integer flow from rows to columns, of these capacities, through allowed cells."""
     n, m = allowed.shape
     capacity = np.zeros((n + m + 2, n + m + 2), dtype=np.int32)
     capacity[0, 1 : n + 1] = rows

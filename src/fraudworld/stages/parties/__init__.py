@@ -1,1 +1,1 @@
-"""S1: the closed population — who exists, where, of which type and segment, in which home."""
+"""S1: the closed population. Who exists, where, of which type and segment, in which home."""

@@ -1,9 +1,13 @@
-"""The laws of S1 that act on single parties: segments, homes and firms."""
+"""The laws of S1 per party: segments, homes and firms.
+
+Twin of all kernels here: tests/reference/parties.py:make.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,26 +25,45 @@ from fraudworld.stages.pieces import Parties, PartyShard
 
 
 @kernel
-def _units(kind, wanted, k0, k1, first, cuts, out):  # type: ignore[no-untyped-def]
-    """Group the parties of kind `wanted` into units, atom by atom; returns how many units.
+def _units(party_type, wanted, k0, k1, first, cuts, out):  # type: ignore[no-untyped-def]
+    """Groups the parties of one type into units (homes or firms), atom by atom.
 
-    Members of an atom are shuffled (Fisher–Yates, by draw 0 of each under the key) and cut into
-    runs, whose sizes are drawn by draw 1 of their first; the last run of an atom takes what is
-    left. `out` gets the unit of each member, counted from 0, and −1 for others.
+    Members of an atom are shuffled (Fisher–Yates, by draw 0 of each) and cut into runs. The size
+    of a run is drawn by draw 1 of its first member; the last run of an atom takes the rest.
+
+    Parameters
+    ----------
+    party_type : uint8 (n,)
+        Of the parties of a shard.
+    wanted : int
+        The type that is grouped.
+    k0, k1 : uint64
+        Key of a stream of width 2.
+    first : int
+        Number in the world of party 0.
+    cuts : uint64 (sizes,)
+        Thresholds of the sizes 1, 2, …, in 63 bits.
+    out : int32 (n,)
+        Filled: unit of a member, counted from 0; −1 for parties of other types.
+
+    Returns
+    -------
+    int
+        Units.
     """
     order = np.empty(ATOM + 1, dtype=np.int64)
     draws = np.empty(2 * ATOM, dtype=np.uint64)
     units = 0
-    for start in range(0, kind.size, ATOM):
+    for start in range(0, party_type.size, ATOM):
         count = 0
-        for i in range(start, min(start + ATOM, kind.size)):
+        for i in range(start, min(start + ATOM, party_type.size)):
             out[i] = -1
             order[count] = i - start
-            count += kind[i] == wanted
-        n = min(ATOM, kind.size - start)
+            count += party_type[i] == wanted
+        n = min(ATOM, party_type.size - start)
         philox.fill(k0, k1, np.uint64(2 * (first + start)), draws[: 2 * n])
         for k in range(count - 1, 0, -1):
-            # The high half of draw × (k + 1): uniform on 0 … k but for 2**-54.
+            # The high half of draw × (k + 1): uniform on 0 … k to within 2**-54.
             pick = np.int64(
                 (draws[2 * order[k]] >> np.uint64(32)) * np.uint64(k + 1) >> np.uint64(32)
             )
@@ -60,12 +83,12 @@ def _units(kind, wanted, k0, k1, first, cuts, out):  # type: ignore[no-untyped-d
 
 @dataclass(frozen=True)
 class _Law:
-    """What every shard needs of S1."""
+    """The laws of S1 that every shard needs."""
 
-    place: NDArray[np.uint64]  # permutation keys per country: (countries, rounds)
-    cuts: NDArray[np.int64]  # running planned counts per country and segment
-    start: NDArray[np.int64]  # first party of every country
-    type_of: NDArray[np.uint8]  # party type of every segment
+    place: NDArray[np.uint64]  # permutation keys of a country, (countries, rounds)
+    cuts: NDArray[np.int64]  # cumulative planned parties, (countries, segments)
+    start: NDArray[np.int64]  # first party of every country, (countries + 1,)
+    type_of: NDArray[np.uint8]  # party type of a segment, (segments,)
     units: tuple[tuple[int, Stream, NDArray[np.uint64]], ...]
     """Party type, stream and size thresholds of homes, then of firms."""
 
@@ -78,11 +101,12 @@ def draw_parties(
     parties_per_shard: int | None,
     engine: Engine,
 ) -> tuple[Parties, tuple[StreamUse, ...]]:
-    """Realise the population plan.
+    """Realises the population plan.
 
-    Segments take exactly the planned numbers, placed inside a country by a keyed
-    permutation, so a party's id says nothing about its segment. Homes (retail) and firms
-    (business) are drawn inside atoms of 1 024 consecutive parties, which shards never cut.
+    Segments get exactly the planned numbers, placed inside a country by a keyed permutation, so
+    an id is independent of the segment. Homes (retail) and firms (business) are drawn inside
+    atoms of 1 024 consecutive parties, which shards never cut. Sizes of homes and firms:
+    population_priors_6A.v1.yaml.
     """
     start = offsets.from_counts(plan.counts.sum(axis=1))
     segments, types = pack.codes("segment"), pack.codes("party_type")
@@ -103,7 +127,7 @@ def draw_parties(
     )
     shards = cut(start, parties_per_shard)
     items, summaries = engine.run(partial(_shard, law), shards)
-    segment_counts, unit_counts = zip(*summaries, strict=True)
+    unit_counts = [s.units for s in summaries]
     first = np.concatenate([np.zeros((1, 2), np.int64), np.cumsum(unit_counts, axis=0)])
     parties = Parties(
         shards=shards,
@@ -111,7 +135,7 @@ def draw_parties(
         region=geo.region[[s.country for s in shards]],
         household_first=first[:, 0],
         business_group_first=first[:, 1],
-        segments=np.stack(segment_counts),
+        segments=np.stack([s.segments for s in summaries]),
     )
     uses = [place.use("countries", 0, len(geo.countries))]
     for code, low, high in zip(geo.countries, start, start[1:], strict=False):
@@ -119,17 +143,24 @@ def draw_parties(
     return parties, tuple(uses)
 
 
-def _shard(law: _Law, shard: Shard) -> tuple[PartyShard, tuple[NDArray[np.int64], list[int]]]:
-    """Parties of one shard; told: how many of each segment, how many homes and firms."""
+class _Summary(NamedTuple):
+    """Counts of one shard."""
+
+    segments: NDArray[np.int64]  # parties of every segment
+    units: list[int]  # homes, firms
+
+
+def _shard(law: _Law, shard: Shard) -> tuple[PartyShard, _Summary]:
+    """Task: the parties of one shard."""
     segment = np.empty(shard.n, dtype=np.uint8)
     first, last = (int(law.start[shard.country + i]) for i in range(2))
     keys, cuts = law.place[shard.country], law.cuts[shard.country]
     permute.assign_by_quota(shard.first - first, last - first, keys, cuts, segment)
-    kind = law.type_of.take(segment)
+    party_type = law.type_of.take(segment)
     units, counts = [], []
-    for party_type, stream, sizes in law.units:
+    for wanted, stream, sizes in law.units:
         unit = np.empty(shard.n, dtype=np.int32)
-        counts.append(int(_units(kind, party_type, *stream.key, shard.first, sizes, unit)))
+        counts.append(int(_units(party_type, wanted, *stream.key, shard.first, sizes, unit)))
         units.append(unit)
     tally = np.bincount(segment, minlength=law.type_of.size)
-    return PartyShard(kind, segment, *units), (tally, counts)
+    return PartyShard(party_type, segment, *units), _Summary(tally, counts)

@@ -1,6 +1,6 @@
-"""How many parties: world, region, country, type, segment. Integers all the way down.
+"""The population plan: integer counts of world, region, country, type and segment.
 
-Type and segment counts are plans, not draws, so a region's mix is exact and a small
+Type and segment counts are planned, not drawn, so a region's mix is exact and a small
 country's mix is not noise. Countries differ from their region only by bounded tilts that
 conserve the region's totals exactly.
 """
@@ -32,9 +32,10 @@ class PopulationPlan:
 def plan_counts(pack: PolicyPack, seed: int, geo: Geography) -> PopulationPlan:
     """The population plan of one seed.
 
-    Source: domain law S1; world size = arrivals / (arrivals per active party · active
-    share) × a clipped log-normal draw. Raises InputError where the floors of the countries
-    exceed the world.
+    World size = arrivals / (arrivals per active party · active share) × a clipped log-normal
+    draw; countries get shares by outlets and arrivals, above a floor. Figures:
+    population_priors_6A.v1.yaml. Raises InputError `6A.S1.PARTY_TARGETS_INCONSISTENT` where the
+    floors of the countries exceed the world.
     """
     priors = pack.population_priors
     stream = registry.WORLD_SCALE.of(seed)
@@ -79,7 +80,7 @@ def plan_counts(pack: PolicyPack, seed: int, geo: Geography) -> PopulationPlan:
 def _country_tilts(
     pack: PolicyPack, seed: int, n_countries: int
 ) -> tuple[NDArray[np.float64], tuple[StreamUse, ...]]:
-    """Log-tilts per country and segment, zero where modulation is off."""
+    """Log-tilts, (countries, segments); zero where the policy switches modulation off."""
     rule = pack.segmentation_priors.country_modulation
     n_segments = len(pack.codes("segment"))
     stream = registry.COUNTRY_TILT.of(seed, width=n_segments)
@@ -94,7 +95,7 @@ def _country_tilts(
 def _region_counts(
     pack: PolicyPack, region: int, parties: NDArray[np.int64], tilts: NDArray[np.float64]
 ) -> NDArray[np.int64]:
-    """Parties per country and segment inside one region; margins exact both ways."""
+    """Parties of a region, (countries, segments), with exact row and column sums."""
     region_code = pack.codes("region")[region]
     types, segments = pack.codes("party_type"), pack.codes("segment")
     mix = pack.population_priors.party_type_mix[region_code]
@@ -121,8 +122,9 @@ def _tilted(
 ) -> NDArray[np.float64]:
     """Expected counts under the tilts, fitted to both margins, no country beyond `max_tv`.
 
-    A country further from its region than the bound has its tilt shrunk, and the fit is
-    repeated: conserving the margins couples the countries.
+    `max_tv` bounds the total variation distance between a country's mix and its region's. A
+    country beyond it has its tilt shrunk and the fit is repeated, since the margins couple the
+    countries.
     """
     limit = pack.segmentation_priors.country_modulation.max_tv
     base = columns / max(columns.sum(), 1)
@@ -133,7 +135,7 @@ def _tilted(
         expected = fit(seed_matrix, rows, columns)
         mix = expected / np.maximum(rows, 1)[:, None]
         distance = 0.5 * np.abs(mix - base).sum(axis=1)
-        # A tenth of room, so that rounding to integers stays inside the bound as well.
+        # A tenth of room keeps the mix inside the bound after rounding to integers.
         beyond = (distance > 0.9 * limit) & (rows > 0)
         if not beyond.any():
             break

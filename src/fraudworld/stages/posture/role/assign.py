@@ -90,8 +90,8 @@ class Scans:
 class Scored:
     """The world with its scores."""
 
-    seen: Sequence[Item]  # SeenCountry
-    shards: Sequence[Item]  # ScoredShard
+    seen: Sequence[Item[rounds.SeenCountry]]
+    shards: Sequence[Item[rounds.ScoredShard]]
     terminals: U32
     merchants: U32
     digits: dict[str, I64]  # by entity: (groups, DIGITS)
@@ -116,7 +116,7 @@ class Placed:
 
     scored: Scored  # without its shards
     tiers: dict[str, Tiers]
-    items: Sequence[Item]  # PlacedShard
+    items: Sequence[Item[rounds.PlacedShard]]
     parties: Roles
     terminals: rounds.Codes  # strata
     sizes: dict[str, I64]  # by entity: assets per stratum
@@ -290,7 +290,7 @@ class Assignment:
         uses = self._uses("merchant", draw)
         return Roles(np.array([0, of.n]), [roles], summaries.cells, uses, {})
 
-    def expose(self, placed: Placed, devices: Roles) -> list[Item]:
+    def expose(self, placed: Placed, devices: Roles) -> list[Item[rounds.ExposedCountry]]:
         """Strata of endpoints given the roles of devices, started: ExposedCountry."""
         network, world, shards = self.world.network, self.world, devices.pieces[:-1]
         terminals = devices.pieces[-1].raw
@@ -303,7 +303,7 @@ class Assignment:
             [terminals[at] for at in world.terminals_of],
         )
 
-    def ips(self, placed: Placed, exposed: Sequence[Item]) -> Roles:
+    def ips(self, placed: Placed, exposed: Sequence[Item[rounds.ExposedCountry]]) -> Roles:
         """Roles of endpoints; HIGH_RISK_IP is raised by risky devices and by high sharing."""
         sizes = _sum(self.engine.collect(rounds.sizes, exposed))
         propagated = law.ip_draw(self.pack, self.seed, sizes)

@@ -1,0 +1,217 @@
+"""Nodes of every country and endpoint type, and the stubs matched to them.
+
+A *unit* is a country and type. Degrees of its nodes are drawn from a truncated discrete power law
+until they use up the stubs of the unit; stubs are matched at random, and devices twice on one
+node repaired by swaps (`kernels/matching.py`, a configuration model). Stubs that no swap repairs
+move to another type of the country, or are dropped and counted. Home lines are nodes already,
+unless the policy's `degree_model` is `unbounded`, which matches home links like all others
+(docs/decisions/0010-what-the-baseline-is.md).
+
+Twin of all kernels here: tests/reference/endpoints.py:nodes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fraudworld.jit import kernel
+from fraudworld.kernels import offsets
+from fraudworld.kernels.matching import draw_degrees, match_stubs
+from fraudworld.rng import StreamUse
+from fraudworld.stages.network.endpoint_law import NEVER, NODE_SPACE, EndpointLaw
+from fraudworld.stages.network.stubs import PieceDemand
+
+U8 = NDArray[np.uint8]
+U64 = NDArray[np.uint64]
+I32 = NDArray[np.int32]
+I64 = NDArray[np.int64]
+
+
+@dataclass
+class _Unit:
+    """Endpoints of one country and type."""
+
+    slots: I32  # device · 2 + typical, devices counted in the country; −1 for a returned stub
+    start: I64  # first slot of every node, (nodes + 1,)
+    returned: NDArray[np.integer]  # stubs that no swap repaired
+    swaps: int = 0
+    kept_short: int = 0  # 1 if the last node has less than the least degree
+
+
+@dataclass(frozen=True)
+class CountryLinks:
+    """Links of a country, in order of type, then node, then device."""
+
+    slots: I32  # device · 2 + typical, devices counted in the country; (links,)
+    start: I64  # first slot of every node, (nodes + 1,)
+    nodes: I64  # (types,)
+    links: I64  # (types,)
+
+
+@dataclass(frozen=True)
+class CountrySums:
+    """Counts of a country's nodes, links and repairs."""
+
+    nodes: I64  # (types,)
+    links: I64  # (types,)
+    swaps: int
+    kept_short: int  # units whose last node has less than the least degree
+    moved: int  # links that moved to another type
+    dropped: int  # links that no type could take
+    uses: list[StreamUse]
+
+
+def match_country(
+    law: EndpointLaw,
+    country: int,
+    before: I64,
+    pieces: list[PieceDemand],
+    first_device: list[int],
+    stubs: list[I64],
+) -> tuple[CountryLinks, CountrySums]:
+    """Task: nodes and links of one country.
+
+    before: links of earlier countries, (types,). first_device: number in the country of every
+    piece's first device. stubs: of every piece, (types,).
+    """
+    slots, first = _slots_by_type(law, pieces, first_device, stubs)
+    units, uses = list[_Unit](), list[StreamUse]()
+    for t in range(len(law.degree)):
+        of_type = slots[first[t] : first[t + 1]]
+        if t == law.home_type and not law.mixed:
+            start = offsets.from_counts(np.concatenate([p.nodes for p in pieces]))
+            units.append(_Unit(of_type, start, of_type[:0]))
+            continue
+        if t == law.home_type:
+            of_type.sort()
+        unit, used = _match_unit(law, country, t, of_type, int(before[t]))
+        units.append(unit)
+        uses += used
+    moved = dropped = 0
+    if any(u.returned.size for u in units):
+        group = np.concatenate([p.group for p in pieces])
+        moved, dropped = _retype_returned(law, group, units)
+        slots = np.concatenate([u.slots for u in units])
+    nodes = np.array([u.start.size - 1 for u in units])
+    links = np.array([u.slots.size for u in units])
+    begin = offsets.from_counts(links)
+    start = np.concatenate([u.start[:-1] + b for u, b in zip(units, begin, strict=False)])
+    matched = CountryLinks(slots, np.append(start, slots.size), nodes, links)
+    swaps, short = sum(u.swaps for u in units), sum(u.kept_short for u in units)
+    return matched, CountrySums(nodes, links, swaps, short, moved, dropped, uses)
+
+
+def _slots_by_type(
+    law: EndpointLaw, pieces: list[PieceDemand], first_device: list[int], stubs: list[I64]
+) -> tuple[I32, list[int]]:
+    """Slots of a country by type, then piece, and the first slot of every type.
+
+    One array for all types, in which they are matched in place: no copy at the end.
+    """
+    starts = [offsets.from_counts(s).tolist() for s in stubs]
+    parts = [
+        [p.slots if t == law.home_type else p.stub[s[t] : s[t + 1]]
+         for p, s in zip(pieces, starts, strict=True)]
+        for t in range(len(law.degree))
+    ]  # fmt: skip
+    slots = np.empty(sum(part.size for of_type in parts for part in of_type), dtype=np.int32)
+    first, end = [0], 0
+    for of_type in parts:
+        for part, device in zip(of_type, first_device, strict=True):
+            np.add(part, np.int32(2 * device), out=slots[end : end + part.size])
+            end += part.size
+        first.append(end)
+    return slots, first
+
+
+@kernel
+def _count_devices(slots):  # type: ignore[no-untyped-def]
+    """Distinct devices of slots (device · 2 + typical) in order of device: int32 (slots > 0,)."""
+    n = 1
+    for i in range(1, slots.size):
+        n += slots[i] >> 1 != slots[i - 1] >> 1
+    return n
+
+
+def _match_unit(
+    law: EndpointLaw, country: int, t: int, slots: I32, first: int
+) -> tuple[_Unit, list[StreamUse]]:
+    """Nodes of one country and type.
+
+    slots: in order of device; matched in place. first: links of this type in earlier countries.
+    """
+    if slots.size == 0:
+        return _Unit(slots, np.zeros(1, dtype=np.int64), slots), []
+    degree_law = law.degree[t]
+    assert degree_law is not None
+    distinct = int(_count_devices(slots))
+    cap = distinct if law.mixed else min(law.cap, distinct)
+    minimum = min(degree_law.minimum, cap)
+    nodes, matching, node = law.nodes[t], law.matching[t], country * NODE_SPACE
+    cuts = _degree_thresholds(minimum, cap, degree_law.alpha)
+    degree, short = draw_degrees(*nodes.key, node, cuts, minimum, cap, slots.size)
+    start, returned, swaps = match_stubs(slots, *matching.key, first, degree, law.attempts)
+    cell = f"country {country}"
+    used = [nodes.use(cell, node, degree.size), matching.use(cell, first, slots.size)]
+    return _Unit(slots, start, returned, swaps, short), used
+
+
+def _degree_thresholds(minimum: int, cap: int, alpha: float) -> U64:
+    """Thresholds of P(k) ∝ k^−alpha on minimum … cap, u64 (cap − minimum + 1,).
+
+    As `kernels/discrete.py:thresholds`, without its checks.
+    """
+    p = np.arange(minimum, cap + 1, dtype=np.float64) ** -alpha
+    cuts: U64 = (np.minimum(np.cumsum(p / p.sum()), 1.0) * 2.0**63).astype(np.uint64)
+    cuts[-1] = NEVER
+    return cuts
+
+
+def _retype_returned(law: EndpointLaw, group_of: U8, units: list[_Unit]) -> tuple[int, int]:
+    """Removes returned stubs from their units, and moves their links to other types.
+
+    A link moves to the type with most links that has a node with room and without its device.
+    Plain Python: only small units return stubs. group_of: of every device of the country.
+
+    Returns links moved, and links dropped.
+    """
+    waiting: list[tuple[int, int]] = []
+    for own, unit in enumerate(units):
+        if unit.returned.size == 0:
+            continue
+        keep = unit.slots >= 0
+        degree = np.add.reduceat(keep.astype(np.int64), unit.start[:-1])
+        unit.slots, unit.start = unit.slots[keep], offsets.from_counts(degree[degree > 0])
+        waiting += [(own, int(s)) for s in np.sort(unit.returned)]
+    moved = dropped = 0
+    for own, stub in waiting:
+        device = stub >> 1
+        others = [t for t in law.eligible[group_of[device]] if t != own]
+        others.sort(key=lambda t: -units[t].slots.size)
+        if any(_insert(units[t], device, law.cap) for t in others):
+            moved += 1
+        else:
+            dropped += 1
+    return moved, dropped
+
+
+def _insert(unit: _Unit, device: int, cap: int) -> bool:
+    """Adds a link of `device` to the first node of the unit with room and without the device.
+
+    Returns whether there is such a node.
+    """
+    is_open = unit.start[1:] - unit.start[:-1] < cap
+    of_device = (unit.slots >> 1 == device).nonzero()[0]
+    is_open[unit.start.searchsorted(of_device, side="right") - 1] = False
+    if not is_open.any():
+        return False
+    node = int(is_open.argmax())
+    low, high = unit.start[node : node + 2]
+    stub = np.array([device * 2], dtype=np.int32)
+    at = low + unit.slots[low:high].searchsorted(stub[0])
+    unit.slots = np.concatenate([unit.slots[:at], stub, unit.slots[at:]])
+    unit.start[node + 1 :] += 1
+    return True
