@@ -1,11 +1,11 @@
-"""Seconds per state of a cold run, and the floor: its own tables encoded again.
+"""Seconds per state of a cold run, and of the floor: encoding its tables again.
 
     .venv/bin/python benches/authority.py [--profile authority] [--repeats 3]
 
 Every repeat makes the world in a new process and a fresh folder (upstream built, kernels
-compiled), then measures the floor on it in another one. Medians are printed as Markdown and
-written as JSON with every sample. Exit status 1 where the re-encoded files are not the
-published ones byte for byte: the floor would not be that of this run.
+compiled), then measures the floor on it in another process. Prints medians as Markdown and writes
+JSON with every sample. Exit status 1 if the re-encoded files differ from the published ones: the
+floor would not be that of this run.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from measure import APART, STATES
 
 
 def main() -> int:
-    """Measure, print, write."""
+    """Measures, prints and writes."""
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("--profile", default="authority")
     options.add_argument("--scale", type=float, default=1.0)
@@ -29,29 +29,31 @@ def main() -> int:
     options.add_argument("--repeats", type=int, default=3)
     options.add_argument("--root", type=Path, default=Path("build/bench"))
     options.add_argument("--out", type=Path, default=Path("build/bench-authority.json"))
-    asked = options.parse_args()
-    # Compiles the kernels; a first cold run of this size would build the upstream inside S0.
-    measure.cold_run(asked.root, "demo", 1.0, asked.seed)
+    arguments = options.parse_args()
+    # Compiles the kernels. The first repeat builds the upstream of its size inside S0.
+    measure.cold_run(arguments.root, "demo", 1.0, arguments.seed)
     runs, floors = [], []
-    for number in range(asked.repeats):
-        print(f"repeat {number + 1} of {asked.repeats}", file=sys.stderr, flush=True)
-        runs.append(measure.cold_run(asked.root, asked.profile, asked.scale, asked.seed))
+    for number in range(arguments.repeats):
+        print(f"repeat {number + 1} of {arguments.repeats}", file=sys.stderr, flush=True)
+        runs.append(
+            measure.cold_run(arguments.root, arguments.profile, arguments.scale, arguments.seed)
+        )
         floors.append(measure.child("floor", runs[-1]["run"]))
     run, floor = measure.medians(runs), measure.medians(floors)
     identical = all(each["identical"] for each in floors)
     measure.save(
-        asked.out,
+        arguments.out,
         {"machine": measure.machine(), "runs": runs, "floors": floors, "identical": identical},
     )
-    report(run, floor, asked.profile, asked.repeats)
-    print(_each_over_its_own(runs, floors))
+    report(run, floor, arguments.profile, arguments.repeats)
+    print(_paired_ratios(runs, floors))
     if not identical:
         print("the floor's files are not the published ones", file=sys.stderr)
     return int(not identical)
 
 
 def report(run: dict[str, Any], floor: dict[str, Any], profile: str, repeats: int) -> None:
-    """Print the tables of one sitting."""
+    """Prints the tables of one series of repeats."""
     print(f"{profile}, {run['parties']} parties, {run['rows']} rows, grade {run['grade']};")
     print(f"{measure.machine()}; medians of {repeats} cold runs.\n")
     segment = run["segment"]
@@ -79,16 +81,17 @@ def report(run: dict[str, Any], floor: dict[str, Any], profile: str, repeats: in
     print(f"On disk: {run['bytes'] / 1e6:.1f} MB, {run['bytes'] / run['rows']:.2f} bytes a row.")
 
 
-def _each_over_its_own(runs: list[dict[str, Any]], floors: list[dict[str, Any]]) -> str:
-    """Ratios repeat by repeat: what a shared machine gives moves less from one run to the floor
-    right after it than between repeats.
+def _paired_ratios(runs: list[dict[str, Any]], floors: list[dict[str, Any]]) -> str:
+    """Ratio of every run to the floor measured right after it.
+
+    On a shared machine, speed changes less within such a pair than between repeats.
     """
     words = []
-    for key, what in (("wall_s", "wall time"), ("cpu_s", "CPU-seconds")):
+    for key, unit in (("wall_s", "wall time"), ("cpu_s", "CPU-seconds")):
         pairs = zip(runs, floors, strict=True)
         ratios = [run["segment"][key] / floor["encode"][key] for run, floor in pairs]
         low, middle, high = min(ratios), statistics.median(ratios), max(ratios)
-        words.append(f"{middle:.2f} × ({low:.2f}–{high:.2f}) in {what}")
+        words.append(f"{middle:.2f} × ({low:.2f}–{high:.2f}) in {unit}")
     return f"Each over its own floor: {', '.join(words)}."
 
 
@@ -98,7 +101,7 @@ def _state(run: dict[str, Any], key: str, rows: int, name: str = "") -> tuple[ob
 
 
 def _rate(rows: int, used: dict[str, float]) -> tuple[object, ...]:
-    """Wall seconds, CPU-seconds, million rows per wall second where there are rows."""
+    """Wall seconds, CPU-seconds, and million rows per wall second if there are rows."""
     return used["wall_s"], used["cpu_s"], rows / used["wall_s"] / 1e6 if rows else ""
 
 

@@ -1,12 +1,12 @@
-"""What an ordinary fraud model makes of a stream: gradient boosting on what a bank can see.
+"""An ordinary fraud model on a stream: gradient boosting on features that a bank can observe.
 
     .venv/bin/python benches/boosting.py RUN [--stream FOLDER] [--seed 0]
 
-scikit-learn's HistGradientBoosting, default settings but for 300 rounds, on features of the
-flow, of its entities (roles, tiers and labels left out) and of the flows before it. The first
-70 % of time trains, the rest is scored. Prints Markdown (docs/transactions.md); exit status 1
-where the test is trivial (AUC above .98), hopeless (below .70) or decided by one feature.
-RUN is a run's folder; FOLDER holds its `data/layer3/6B`, the run itself if left out.
+scikit-learn's HistGradientBoosting with 300 rounds and otherwise default settings, on features of
+the flow, of its entities (without roles, tiers and labels) and of earlier flows. The first 70 % of
+flows train, the rest is scored. Prints Markdown (docs/transactions.md). Exit status 1 if the test
+is trivial (AUC above .98), hopeless (below .70) or decided by one feature. RUN is the folder of a
+run; FOLDER holds `data/layer3/6B`, by default the run itself.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from fraudworld.store.receipt import read_receipt
 TRAIN_SHARE = 0.7
 TRIVIAL, HOPELESS = 0.98, 0.70
 DOMINANT = 0.5
-"""Share of all importance beyond which one feature decides."""
+"""Share of all importance above which one feature decides the test."""
 
 SHUFFLED = 100_000
-"""Test flows each feature is shuffled over to weigh it."""
+"""Test flows over which a feature is shuffled to measure its importance."""
 
 FEATURES = """
 select f.flow_id, t.truth_label <> 'LEGIT' as bad,
@@ -68,37 +68,37 @@ window account as (partition by f.account_id order by f.ts_utc),
   shop as (partition by f.merchant_id order by f.ts_utc)
 order by f.flow_id
 """
-"""A row per flow; a star marks a word, every other feature is a number. No role, no tier, no
-label, nothing the bank learns later, and nothing from after the flow."""
+"""A row per flow; a star marks a categorical feature. Without roles, tiers and labels, without what
+the bank learns later, and without later flows."""
 
 
 def main() -> int:
-    """Train, score, weigh the features, print."""
+    """Trains, scores, measures importances and prints."""
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("run", type=Path)
     options.add_argument("--stream", type=Path)
     options.add_argument("--seed", type=int, default=0)
-    asked = options.parse_args()
+    arguments = options.parse_args()
     began = time.perf_counter()
-    names, table, words, bad = features(asked.run, asked.stream or asked.run)
+    names, table, categorical, bad = features(arguments.run, arguments.stream or arguments.run)
     split = round(TRAIN_SHARE * bad.size)
     model = HistGradientBoostingClassifier(
-        max_iter=300, categorical_features=words, random_state=asked.seed
+        max_iter=300, categorical_features=categorical, random_state=arguments.seed
     ).fit(table[:split], bad[:split])
     test, truth = table[split:], bad[split:]
     score = model.predict_proba(test)[:, 1]
-    found = float(roc_auc_score(truth, score))
-    weights = importances(model, test, truth, asked.seed)
+    auc = float(roc_auc_score(truth, score))
+    weights = importances(model, test, truth, arguments.seed)
     top = np.argsort(-weights)[:8]
     print(f"{bad.size:,} flows, {bad.mean():.2%} bad; {time.perf_counter() - began:.0f} s.\n")
     print("| measure | value |\n|---|---|")
-    print(f"| AUC | {found:.3f} |")
+    print(f"| AUC | {auc:.3f} |")
     print(f"| average precision | {average_precision_score(truth, score):.3f} |")
     print(f"| precision in the top 1 % | {precision_at(score, truth, 0.01):.3f} |")
     print(f"| base rate of the test | {truth.mean():.3f} |")
     print("\n| feature | share of all importance |\n|---|---|")
     print("\n".join(f"| `{names[i]}` | {weights[i]:.2f} |" for i in top))
-    fair = HOPELESS < found < TRIVIAL and weights.max() < DOMINANT
+    fair = HOPELESS < auc < TRIVIAL and weights.max() < DOMINANT
     print(f"\n{'Neither trivial nor hopeless.' if fair else 'NOT FAIR.'}")
     return 0 if fair else 1
 
@@ -106,19 +106,19 @@ def main() -> int:
 def features(
     run: Path, stream: Path
 ) -> tuple[list[str], NDArray[np.float64], list[int], NDArray[np.bool_]]:
-    """Names, a row per flow in order of time, which columns are words, and the label."""
+    """Names, features (flows in order of time), columns that are categorical, and the label."""
     sealed = Sealed(run, read_receipt(RunPlace(run)).identity)
     with connect(sealed, StreamPlace.below(stream)) as connection:
         columns = connection.execute(FEATURES).fetchnumpy()
     del columns["flow_id"]
     bad = np.asarray(columns.pop("bad"), dtype=bool)
-    words = [i for i, name in enumerate(columns) if name.endswith("*")]
+    categorical = [i for i, name in enumerate(columns) if name.endswith("*")]
     table = np.stack([_number(c) for c in columns.values()], axis=1)
-    return [name.rstrip("*") for name in columns], table, words, bad
+    return [name.rstrip("*") for name in columns], table, categorical, bad
 
 
 def _number(column: NDArray[np.generic]) -> NDArray[np.float64]:
-    """Words as positions; nulls as NaN."""
+    """Codes as positions; nulls as NaN."""
     if column.dtype == object:
         return np.unique(column.astype(str), return_inverse=True)[1].astype(np.float64)
     return np.ma.filled(np.ma.asarray(column, dtype=np.float64), np.nan)
@@ -133,16 +133,16 @@ def importances(
     model: HistGradientBoostingClassifier, test: NDArray[np.float64], truth: NDArray[np.bool_],
     seed: int,
 ) -> NDArray[np.float64]:  # fmt: skip
-    """AUC lost when a feature is shuffled over the test, as shares of all that is lost."""
+    """AUC lost when a feature is shuffled over the test, as a share of the sum over features."""
     random = np.random.default_rng(seed)
-    some = random.permutation(truth.size)[:SHUFFLED]
-    table, label = test[some], truth[some]
-    whole = roc_auc_score(label, model.predict_proba(table)[:, 1])
+    subset = random.permutation(truth.size)[:SHUFFLED]
+    table, label = test[subset], truth[subset]
+    full_auc = roc_auc_score(label, model.predict_proba(table)[:, 1])
     lost = []
     for i in range(table.shape[1]):
-        broken = table.copy()
-        broken[:, i] = random.permutation(broken[:, i])
-        lost.append(max(whole - roc_auc_score(label, model.predict_proba(broken)[:, 1]), 0.0))
+        shuffled = table.copy()
+        shuffled[:, i] = random.permutation(shuffled[:, i])
+        lost.append(max(full_auc - roc_auc_score(label, model.predict_proba(shuffled)[:, 1]), 0.0))
     return np.array(lost) / sum(lost)
 
 

@@ -1,11 +1,11 @@
-"""A cost model of runs, and whether it predicts runs it has not seen.
+"""A linear cost model of runs, and its error on sizes it was not fitted to.
 
     .venv/bin/python benches/cost_model.py [--fit demo authority] [--check small authority:0.3]
 
-Seconds, CPU-seconds, bytes and peak memory are straight lines in the number of parties,
-through the medians of the two sizes of --fit. Sizes are PROFILE or PROFILE:SCALE. Every run
-is cold. Prints the lines and the error on the sizes of --check; exit status 1 where seconds or
-bytes of one are off by more than 20 %. Memory is told but not judged: blocks are fixed.
+Seconds, CPU-seconds, bytes and peak memory are lines in the number of parties, through the medians
+of the two sizes of --fit. Sizes are PROFILE or PROFILE:SCALE. Every run is cold. Prints the lines
+and the error on the sizes of --check. Exit status 1 if seconds or bytes are off by more than 20 %.
+Memory is printed and not judged, as blocks have a fixed size.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ class Line:
     per_million: float
 
     def at(self, parties: float) -> float:
-        """The cost of a run of so many parties."""
+        """The cost of a run of `parties` parties."""
         return self.fixed + self.per_million * parties / 1e6
 
 
 def main() -> int:
-    """Measure, fit, predict."""
+    """Measures, fits and predicts."""
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("--fit", nargs=2, default=["demo", "authority"], metavar="SIZE")
     options.add_argument("--check", nargs="+", default=["small", "authority:0.3"], metavar="SIZE")
@@ -45,29 +45,31 @@ def main() -> int:
     options.add_argument("--seed", type=int, default=42)
     options.add_argument("--root", type=Path, default=Path("build/bench"))
     options.add_argument("--out", type=Path, default=Path("build/bench-cost-model.json"))
-    asked = options.parse_args()
-    measure.cold_run(asked.root, "demo", 1.0, asked.seed)
+    arguments = options.parse_args()
+    measure.cold_run(arguments.root, "demo", 1.0, arguments.seed)
     runs = {
-        size: costs(asked.root, size, asked.seed, asked.repeats)
-        for size in (*asked.fit, *asked.check)
+        size: costs(arguments.root, size, arguments.seed, arguments.repeats)
+        for size in (*arguments.fit, *arguments.check)
     }
-    low, high = (runs[size] for size in asked.fit)
+    low, high = (runs[size] for size in arguments.fit)
     model = {name: line(low, high, name) for name in low if name != "parties"}
-    measure.save(asked.out, {"machine": measure.machine(), "runs": runs})
+    measure.save(arguments.out, {"machine": measure.machine(), "runs": runs})
 
-    print(f"{measure.machine()}; seed {asked.seed}, medians of {asked.repeats} cold runs.\n")
+    print(
+        f"{measure.machine()}; seed {arguments.seed}, medians of {arguments.repeats} cold runs.\n"
+    )
     rows = [(name, fitted.fixed, fitted.per_million) for name, fitted in model.items()]
     print(measure.table(("cost", "fixed", "per million parties"), rows))
     print()
     print(per_party(runs))
     print()
-    worst = errors(model, runs, asked.check)
-    print(f"\nLargest error of a total: {worst:.1%}; at most {WITHIN:.0%} is asked for.")
+    worst = errors(model, runs, arguments.check)
+    print(f"\nLargest error of a total: {worst:.1%}; at most {WITHIN:.0%} is allowed.")
     return int(worst > WITHIN)
 
 
 def costs(root: Path, size: str, seed: int, repeats: int) -> dict[str, float]:
-    """Median costs of a size, and its parties."""
+    """Median costs of a size, and its number of parties."""
     profile, _, scale = size.partition(":")
     print(size, file=sys.stderr, flush=True)
     runs = [measure.cold_run(root, profile, float(scale or 1), seed) for _ in range(repeats)]
@@ -75,7 +77,7 @@ def costs(root: Path, size: str, seed: int, repeats: int) -> dict[str, float]:
 
 
 def flat(run: dict[str, Any]) -> dict[str, float]:
-    """The figures of a run that the model knows, by name; totals first."""
+    """Figures of a run that the model predicts, by name; totals first."""
     return {
         "parties": run["parties"],
         "S1–S5 wall s": run["segment"]["wall_s"],
@@ -110,14 +112,16 @@ def per_party(runs: dict[str, dict[str, float]]) -> str:
 def errors(
     model: dict[str, Line], runs: dict[str, dict[str, float]], check: Sequence[str]
 ) -> float:
-    """Print predicted and measured totals of unseen sizes; returns the largest error judged."""
+    """Prints predicted and measured totals of the checked sizes; returns the largest error."""
     rows: list[tuple[object, ...]] = []
     worst = 0.0
     for size in check:
         for name in (*JUDGED, "peak MiB"):
-            told, was = model[name].at(runs[size]["parties"]), runs[size][name]
-            worst = max(worst, abs(told / was - 1.0) if name in JUDGED else 0.0)
-            rows.append((f"{size}, {name}", told, was, f"{told / was - 1.0:+.1%}"))
+            predicted, measured = model[name].at(runs[size]["parties"]), runs[size][name]
+            worst = max(worst, abs(predicted / measured - 1.0) if name in JUDGED else 0.0)
+            rows.append(
+                (f"{size}, {name}", predicted, measured, f"{predicted / measured - 1.0:+.1%}")
+            )
     print(measure.table(("unseen run", "predicted", "measured", "error"), rows))
     return worst
 

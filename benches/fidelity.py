@@ -1,4 +1,4 @@
-"""Print means and shares of a published run against its policy, as Markdown.
+"""Prints means and shares of a published run beside its policy, as Markdown.
 
 .venv/bin/python benches/fidelity.py RUN_FOLDER
 """
@@ -13,7 +13,7 @@ from fraudworld.verification.fidelity import compare
 
 
 def main(run: Path) -> None:
-    """One table per subject; `policy` is empty where the policy states no figure."""
+    """Prints one table per subject; `policy` is empty where the policy has no figure."""
     for table in compare(open_world(run)):
         print(f"\n## {table.title} ({table.unit})\n\n| what | policy | observed |\n|---|--:|--:|")
         for line in table.lines:

@@ -1,10 +1,10 @@
-"""A million inputs for the parsers, and twenty thousand whole policy packs.
+"""Fuzzes all parsers with a million inputs and twenty thousand policy packs.
 
     nice .venv/bin/python benches/fuzz.py [--cases 1000000] [--packs 20000] [--seed 1]
 
 Parsers and mutations are in `tests/support/fuzzing.py`. Prints cases, typed refusals and the
-slowest case of each parser, and the most memory held. Exit status 1 where a case ended in an
-exception that is not a typed refusal, took longer than 10 s, or memory passed a gibibyte.
+slowest case of each parser, and peak memory. Exit status 1 if a case raised an untyped exception or
+took longer than 10 s, or if memory exceeded a gibibyte.
 """
 
 from __future__ import annotations
@@ -24,20 +24,22 @@ SHOWN = 20
 
 
 def main() -> int:
-    """Fuzz, print, judge."""
+    """Fuzzes and prints."""
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("--cases", type=int, default=1_000_000)
     options.add_argument("--packs", type=int, default=20_000)
     options.add_argument("--seed", type=int, default=1)
-    asked = options.parse_args()
-    memory = Path("/dev/shm")  # thousands of small files: the disk need not see them
+    arguments = options.parse_args()
+    memory = Path("/dev/shm")  # a RAM disk for thousands of small files
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as name:
         folder = Path(name)
-        run = made(folder / "runs")
-        among = fuzzing.parsers(folder, run)
+        run = demo_run(folder / "runs")
+        parsers = fuzzing.parsers(folder, run)
         before = fuzzing.Tally().peak_bytes
-        tally = fuzzing.series(among, asked.cases, asked.seed)
-        tally = fuzzing.series((fuzzing.pack_loads(folder),), asked.packs, asked.seed, tally)
+        tally = fuzzing.series(parsers, arguments.cases, arguments.seed)
+        tally = fuzzing.series(
+            (fuzzing.pack_loads(folder),), arguments.packs, arguments.seed, tally
+        )
     print(f"{'parser':<16}{'cases':>10}{'refused':>10}{'slowest':>11}")
     for parser, cases in tally.cases.items():
         slow = f"{1e3 * tally.slowest[parser]:.0f} ms"
@@ -50,8 +52,8 @@ def main() -> int:
     return 1 if tally.findings or tally.peak_bytes > fuzzing.MOST_MEMORY else 0
 
 
-def made(root: Path) -> Path:
-    """A demo run whose documents are mutated."""
+def demo_run(root: Path) -> Path:
+    """A demo run, whose documents are the corpus."""
     return pipeline.run(RunRequest(profile="demo", scale=0.4, runs_root=root)).place.root
 
 

@@ -1,7 +1,7 @@
-"""What the benches share: one measured run in a process of its own, medians, Markdown.
+"""Shared by the benches: measured runs in child processes, medians, Markdown tables.
 
-Called as a program it is that process: it makes the world or stream asked for and prints its
-timings, or encodes the tables of one again and prints the floor.
+As a program it is such a child: it makes a world or a stream and prints its timings, or encodes the
+tables of one again and prints the floor.
 
     python benches/measure.py run ROOT PROFILE SCALE SEED
     python benches/measure.py floor RUN
@@ -31,9 +31,9 @@ HERE = Path(__file__).resolve()
 
 
 def child(*words: object) -> dict[str, Any]:
-    """What `measure.py` says when called with these words, with `peak_rss_mib` beside it.
+    """The document that `measure.py` prints for these arguments, and `peak_rss_mib`.
 
-    Raises RuntimeError with what it said on stderr where it fails.
+    Raises RuntimeError with its standard error if it fails.
     """
     done = measure([sys.executable, str(HERE), *(str(word) for word in words)])
     if done.status:
@@ -42,9 +42,9 @@ def child(*words: object) -> dict[str, Any]:
 
 
 def cold_run(root: Path, profile: str, scale: float, seed: int) -> dict[str, Any]:
-    """A run in a new process and a fresh folder below `root`; what stood there is removed.
+    """A run in a new process below `root`, whose earlier runs are removed.
 
-    Upstream and compiled kernels of an earlier call are used.
+    Upstream and compiled kernels of an earlier call are reused.
     """
     for folder in root.glob("[0-9a-f]" * 32):
         shutil.rmtree(folder)
@@ -52,8 +52,9 @@ def cold_run(root: Path, profile: str, scale: float, seed: int) -> dict[str, Any
 
 
 def generate(root: Path, profile: str, scale: float, seed: int) -> dict[str, Any]:
-    """Make a world in this process. `segment`: S1–S5 with publishing, from the end of S0 to
-    the published folder, gates and report left out; what no step is blamed for is in it.
+    """Makes a world in this process and returns its timings.
+
+    `segment`: S1–S5 with publishing and with time outside of steps, without S0, gates and report.
     """
     from fraudworld.perf.compare import sample
     from fraudworld.perf.evidence import read_evidence
@@ -68,8 +69,8 @@ def generate(root: Path, profile: str, scale: float, seed: int) -> dict[str, Any
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     evidence = read_evidence(outcome.place.root)
     if outcome.reused or evidence.missing:
-        raise RuntimeError(f"no fresh, complete run: {evidence.missing or 'found again'}")
-    # The report shows the timings, so its own step comes after they were written.
+        raise RuntimeError(f"no fresh, complete run: {evidence.missing or 'reused'}")
+    # The report is made after the timings were written, so only the recorder has its step.
     walls = {s: recorder.seconds(s) for s in (*APART, *STATES)}
     cpus = {s: sum(e.cpu_s for e in recorder.events if e.state == s) for s in walls}
     before_gates = [e.peak_rss_mib for e in evidence.events if e.state != "gates"][:-1]
@@ -95,14 +96,14 @@ def generate(root: Path, profile: str, scale: float, seed: int) -> dict[str, Any
 
 
 def encode(run: Path) -> dict[str, Any]:
-    """The floor of a run, in this process."""
+    """The floor of a run, measured in this process."""
     from fraudworld.perf import floor
 
     return asdict(floor.measure(run))
 
 
 def transact(run: Path, flows: int, to: Path) -> dict[str, Any]:
-    """Make a stream in this process: seconds by step, wall and CPU-seconds in all."""
+    """Makes a stream in this process: seconds by step, total wall and CPU-seconds."""
     from fraudworld.layers.transactions.request import StreamRequest
     from fraudworld.layers.transactions.stream import stream
 
@@ -115,7 +116,7 @@ def transact(run: Path, flows: int, to: Path) -> dict[str, Any]:
 
 
 def encode_stream(run: Path, to: Path) -> dict[str, Any]:
-    """The floor of a stream, in this process."""
+    """The floor of a stream, measured in this process."""
     from fraudworld.contracts.transactions import DOWNSTREAM_TABLES
     from fraudworld.layers.transactions.layout import StreamPlace
     from fraudworld.perf import floor
@@ -128,7 +129,7 @@ def encode_stream(run: Path, to: Path) -> dict[str, Any]:
 
 
 def medians(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """One document of the medians of equal documents; what is no number stays the first's."""
+    """Medians, key by key, of documents with equal keys; other values are taken from the first."""
     first = samples[0]
     return {key: _median([sample[key] for sample in samples]) for key in first}
 
@@ -141,14 +142,14 @@ def _median(values: Sequence[Any]) -> Any:
 
 
 def machine() -> str:
-    """Cores and memory, for the line above a table."""
+    """Cores, memory and Python version, for the line above a table."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     cores = len(os.sched_getaffinity(0))
     return f"{cores} cores, {memory:.0f} GiB, Python {platform.python_version()}"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A Markdown table: names to the left, figures to the right."""
+    """A Markdown table, first column left-aligned, others right-aligned."""
     lines = [f"| {' | '.join(head)} |", "|---" + "|--:" * (len(head) - 1) + "|"]
     lines += [f"| {' | '.join(_cell(cell) for cell in row)} |" for row in rows]
     return "\n".join(lines)
@@ -159,24 +160,24 @@ def _cell(value: object) -> str:
 
 
 def save(path: Path, document: object) -> None:
-    """Write a result as JSON."""
+    """Writes a result as JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", "utf-8")
 
 
 def main(words: Sequence[str]) -> None:
-    """Be the child: do what the words say and print one JSON document."""
-    what, *rest = words
-    if what == "run":
-        root, profile, scale, seed = rest
+    """Runs as a child: executes the command and prints one JSON document."""
+    command, *arguments = words
+    if command == "run":
+        root, profile, scale, seed = arguments
         document = generate(Path(root), profile, float(scale), int(seed))
-    elif what == "stream":
-        run, flows, to = rest
+    elif command == "stream":
+        run, flows, to = arguments
         document = transact(Path(run), int(flows), Path(to))
-    elif what == "stream_floor":
-        document = encode_stream(*map(Path, rest))
+    elif command == "stream_floor":
+        document = encode_stream(*map(Path, arguments))
     else:
-        document = encode(Path(rest[0]))
+        document = encode(Path(arguments[0]))
     print(json.dumps(document))
 
 

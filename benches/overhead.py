@@ -1,12 +1,12 @@
-"""What timing itself costs: the same world with the recorder on and off, in turns.
+"""Cost of timing: the same world with the recorder on and off, in alternation.
 
     .venv/bin/python benches/overhead.py [--pairs 15] [--runs-root DIR]
 
-Both runs of a pair are made in one warm process, in alternating order; CPU-seconds are
-compared, because wall time of a shared machine moves by more than the effect. The figure is
-the median over pairs of on / off − 1 with a 95 % interval (bootstrap over pairs); beside it
-the direct cost, steps times the cost of a step. Lane POPT.0 is decided on it and written
-below RUNS_ROOT/reports/decisions. Exit status 1 unless POPT.1 is unlocked.
+Both runs of a pair are made in one warm process, in alternating order. CPU-seconds are compared, as
+wall time on a shared machine varies by more than the effect. Prints the median over pairs of
+on / off − 1 with a 95 % interval (bootstrap over pairs), and the direct cost, steps times the cost
+of a step. Decides lane POPT.0 and writes it below RUNS_ROOT/reports/decisions. Exit status 1 unless
+POPT.1 is unlocked.
 """
 
 from __future__ import annotations
@@ -40,25 +40,25 @@ RESAMPLES = 10_000
 
 
 def main() -> int:
-    """Measure, print, decide on POPT.0."""
+    """Measures, prints and decides lane POPT.0."""
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("--pairs", type=int, default=15)
     options.add_argument("--profile", default="demo")
     options.add_argument("--runs-root", type=Path, default=RUNS_ROOT)
-    asked = options.parse_args()
+    arguments = options.parse_args()
     samples: dict[bool, list[Sample]] = {True: [], False: []}
     seconds: dict[bool, list[float]] = {True: [], False: []}
     with tempfile.TemporaryDirectory() as folder:
-        request = RunRequest(profile=asked.profile, runs_root=Path(folder))
-        made(request, timing=True)  # builds the upstream, compiles
-        for pair in range(asked.pairs):
+        request = RunRequest(profile=arguments.profile, runs_root=Path(folder))
+        timed_run(request, timing=True)  # builds the upstream and compiles the kernels
+        for pair in range(arguments.pairs):
             for timing in (True, False) if pair % 2 else (False, True):
-                used, found = made(request, timing=timing)
+                used, sampled = timed_run(request, timing=timing)
                 seconds[timing].append(used)
-                samples[timing].append(found)
+                samples[timing].append(sampled)
     timed = samples[True]
     figures = overhead(np.array(seconds[True]), np.array(seconds[False]), timed)
-    print(f"{measure.machine()}; {asked.profile}, {asked.pairs} pairs.\n")
+    print(f"{measure.machine()}; {arguments.profile}, {arguments.pairs} pairs.\n")
     print(measure.table(("overhead", "share"), list(figures.items())))
     everything = [*timed, *samples[False]]
     safe = (
@@ -81,7 +81,7 @@ def main() -> int:
     )
     decision = conclude(LANES["POPT.0"], timed, safe, enough)
     path = write_decision(
-        asked.runs_root,
+        arguments.runs_root,
         LANES["POPT.0"],
         decision,
         {"on_cpu_s": seconds[True], "off_cpu_s": seconds[False]},
@@ -90,28 +90,28 @@ def main() -> int:
     return int(not decision.decision.startswith("UNLOCK"))
 
 
-def made(request: RunRequest, *, timing: bool) -> tuple[float, Sample]:
-    """CPU-seconds of one run in this process, and what it made; its folder is removed."""
+def timed_run(request: RunRequest, *, timing: bool) -> tuple[float, Sample]:
+    """CPU-seconds and sample of one run in this process, whose folder is removed."""
     start = time.process_time()
     outcome = pipeline.run(request, recorder=Recorder(enabled=timing))
     used = time.process_time() - start
-    found = sample(outcome.place.root, 0.0)
+    sampled = sample(outcome.place.root, 0.0)
     shutil.rmtree(outcome.place.root)
-    return used, found
+    return used, sampled
 
 
 def overhead(on: np.ndarray, off: np.ndarray, timed: list[Sample]) -> dict[str, float]:
-    """The measured share with its interval, that of the fastest runs, and the direct cost."""
+    """Measured overhead with its interval, that of the fastest runs, and the direct cost."""
     ratios = on / off - 1.0
     draws = np.random.default_rng(0).choice(ratios, (RESAMPLES, ratios.size))
     low, high = np.quantile(np.median(draws, axis=1), (0.025, 0.975))
-    whole = float(np.median([sum(s.cpu_s.values()) for s in timed]))
+    cpu_of_run = float(np.median([sum(s.cpu_s.values()) for s in timed]))
     return {
         "measured": float(np.median(ratios)),
         "95 % from": float(low),
         "95 % to": float(high),
         "fastest on over fastest off": float(on.min() / off.min() - 1.0),
-        "steps times cost of a step": timed[0].steps * step_cost() / whole,
+        "steps times cost of a step": timed[0].steps * step_cost() / cpu_of_run,
     }
 
 

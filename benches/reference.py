@@ -1,10 +1,9 @@
-"""The reference implementation, timed by state, and whether a run's tables equal it.
+"""The plain twins, timed by state, and whether the tables of a run equal theirs.
 
     .venv/bin/python benches/reference.py [--profile demo] [--scale 0.6] [--seed 42]
 
-Makes one run, makes its tables once more with `tests/reference`, row by row in plain Python, and
-compares them value for value. Writes what `benches/lanes.py` reads; exit status 1 where a
-table differs.
+Makes one run, makes its tables again by `tests/reference`, row by row in plain Python, and compares
+all values. Writes the input of `benches/lanes.py`. Exit status 1 if a table differs.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from measure import STATES
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "tests"))
 
-from differential.compare import first_difference  # noqa: E402 - found beside this folder
+from differential.compare import first_difference  # noqa: E402 - in tests/
 from fraudworld.contracts import TABLES, Kind  # noqa: E402
 from fraudworld.request import RunRequest  # noqa: E402
 from fraudworld.run import pipeline  # noqa: E402
@@ -33,27 +32,30 @@ from reference import world  # noqa: E402
 
 
 def main() -> int:
-    """Run, make again, compare, print."""
+    """Runs, makes the tables again, compares and prints."""
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("--profile", default="demo")
     options.add_argument("--scale", type=float, default=0.6)
     options.add_argument("--seed", type=int, default=42)
     options.add_argument("--root", type=Path, default=Path("build/bench"))
     options.add_argument("--out", type=Path, default=Path("build/bench-reference.json"))
-    asked = options.parse_args()
+    arguments = options.parse_args()
     request = RunRequest(
-        profile=asked.profile, scale=asked.scale, seed=asked.seed, runs_root=asked.root
+        profile=arguments.profile,
+        scale=arguments.scale,
+        seed=arguments.seed,
+        runs_root=arguments.root,
     )
     run, ready = pipeline.run(request), pipeline.prepare(request)
     seconds: dict[str, float] = dict.fromkeys(STATES, 0.0)
 
     def clock(state: str, make: Callable[[], Any]) -> Any:
         began = time.process_time()
-        made = make()
+        result = make()
         seconds[state] += time.process_time() - began
-        return made
+        return result
 
-    inputs = (ready.loaded.pack, asked.seed, ready.world.geo, ready.world.merchants)
+    inputs = (ready.loaded.pack, arguments.seed, ready.world.geo, ready.world.merchants)
     tables = world.generate(*inputs, clock=clock)
     equal = dict.fromkeys(STATES, True)
     for table in TABLES:
@@ -63,8 +65,8 @@ def main() -> int:
             equal[table.state] = False
             print(difference, file=sys.stderr)
     parties = run.rows["s1_party_base_6A"]
-    found = {"machine": measure.machine(), "parties": parties, "cpu_s": seconds, "equal": equal}
-    measure.save(asked.out, found)
+    document = {"machine": measure.machine(), "parties": parties, "cpu_s": seconds, "equal": equal}
+    measure.save(arguments.out, document)
     print(f"{parties} parties, {measure.machine()}.\n")
     rows = [(s, seconds[s], 1e6 * seconds[s] / parties, equal[s]) for s in STATES]
     print(measure.table(("state", "CPU s", "CPU µs per party", "equal to the run"), rows))

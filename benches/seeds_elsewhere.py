@@ -1,4 +1,4 @@
-"""What a seed means in other public generators: run each twice and compare.
+"""Reproducibility by seed in other public generators: runs each twice and compares.
 
 Not part of the package or its tests. In an environment of its own (Spark needs a Java 17):
 
@@ -7,8 +7,8 @@ Not part of the package or its tests. In an environment of its own (Spark needs 
     build/seeds/bin/pip install dbldatagen 'pyspark<4' jmespath pyparsing setuptools
     build/seeds/bin/python benches/seeds_elsewhere.py
 
-Prints one line per question; docs/dask.md quotes them. Two answers are one where the SHA-256
-of all values, rows sorted, is.
+Prints one line per question; docs/dask.md quotes them. Two answers are equal if the SHA-256 of all
+values, with sorted rows, is.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ warnings.simplefilter("ignore")
 LOOPBACK = str(IPv4Network("127.0.0.0/8")[1])
 os.environ.setdefault("SPARK_LOCAL_IP", LOOPBACK)
 Case = tuple[str, str, dict[str, object], dict[str, object]]
-"""Generator, question, and the two settings that are compared."""
+"""(generator, question, first settings, second settings)."""
 
 CASES: tuple[Case, ...] = (
     ("faker", "same seed, another process", {}, {}),
@@ -83,7 +83,7 @@ def misata() -> Iterator[object]:
 
 
 def sdv(
-    kind: str = "GaussianCopulaSynthesizer",
+    model: str = "GaussianCopulaSynthesizer",
     skip: int = 0,
     reset: bool = False,
     batch_size: int | None = None,
@@ -102,15 +102,15 @@ def sdv(
 
         torch.manual_seed(seed)
         np.random.seed(seed)
-    options = {"epochs": 2} if kind.startswith("CTGAN") else {}
-    synthesizer = getattr(sdv.single_table, kind)(metadata, **options)
+    options = {"epochs": 2} if model.startswith("CTGAN") else {}
+    synthesizer = getattr(sdv.single_table, model)(metadata, **options)
     synthesizer.fit({"t": data})
     for _ in range(skip):
         synthesizer.sample(100)
     if reset:
         synthesizer.reset_sampling()
-    made = synthesizer.sample(100, batch_size=batch_size)["t"]
-    yield from made.itertuples(index=False, name=None)
+    rows = synthesizer.sample(100, batch_size=batch_size)["t"]
+    yield from rows.itertuples(index=False, name=None)
 
 
 def sdv_ctgan(**settings: object) -> Iterator[object]:
@@ -131,15 +131,15 @@ def dbldatagen(
 ) -> Iterator[object]:
     import dbldatagen as dg
 
-    made = dg.DataGenerator(
+    generator = dg.DataGenerator(
         _session(), rows=1000, partitions=partitions, randomSeed=42, randomSeedMethod=method
     )
     if derived:
-        made = made.withColumn("x", "int", minValue=1, maxValue=10**6, baseColumn="id",
+        generator = generator.withColumn("x", "int", minValue=1, maxValue=10**6, baseColumn="id",
                                baseColumnType="hash")  # fmt: skip
     else:
-        made = made.withColumn("x", "int", minValue=1, maxValue=10**6, random=True)
-    yield from map(tuple, made.withIdOutput().build().collect())
+        generator = generator.withColumn("x", "int", minValue=1, maxValue=10**6, random=True)
+    yield from map(tuple, generator.withIdOutput().build().collect())
 
 
 def spark(partitions: int = 4) -> Iterator[object]:
@@ -160,7 +160,7 @@ GENERATORS: dict[str, Callable[..., Iterator[object]]] = {
 
 
 def _digest(generator: str, settings: dict[str, object]) -> str:
-    """Digest of what one process makes."""
+    """Digest of the rows that one process generates."""
     words = [sys.executable, __file__, generator, json.dumps(settings)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -170,11 +170,11 @@ def _digest(generator: str, settings: dict[str, object]) -> str:
 
 def main() -> None:
     known: dict[str, str] = {}
-    for generator, question, one, other in CASES:
+    for generator, question, first, second in CASES:
         package = generator.split()[0].replace("spark", "pyspark")
-        asked = json.dumps([generator, one])
-        a = known.get(asked) or known.setdefault(asked, _digest(generator, one))
-        b = _digest(generator, other)
+        key = json.dumps([generator, first])
+        a = known.get(key) or known.setdefault(key, _digest(generator, first))
+        b = _digest(generator, second)
         failed = next((d for d in (a, b) if d.startswith("failed")), None)
         verdict = failed or ("equal" if a == b else "DIFFERENT")
         print(f"{package} {version(package)} | {question} | {verdict}", flush=True)

@@ -1,11 +1,10 @@
-"""Do rates, shares and odds ratios agree between three sizes of world? Prints Markdown.
+"""Compares rates, shares and odds ratios of three sizes of world. Prints Markdown.
 
     .venv/bin/python benches/sizes.py [--seed 42] [--root build/sizes]
 
-Every pair of sizes is compared: a difference counts as one where it exceeds 1.96 standard
-errors of the difference. With k comparisons 0.05 · k are expected by chance; exact quotas
-make fewer. IPs are compared at one mix of groups: a larger world has room for busier
-endpoints, so its mix of endpoints is another, though every group's rate is the same.
+Two sizes differ in a figure if the difference exceeds 1.96 standard errors. Of k comparisons
+0.05 · k differ by chance, fewer with exact quotas. Rates of IPs are compared at one mix of groups:
+a larger world has busier endpoints and so another mix, though every group has the same rate.
 Size-biased metrics (maxima, worst cells, distances) only have to pass.
 """
 
@@ -46,19 +45,19 @@ class Estimate:
 
 
 def main() -> int:
-    """Make the worlds, print the tables; exit status 1 for more misses than chance allows."""
+    """Makes the worlds and prints the tables; status 1 for more differences than chance allows."""
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("--seed", type=int, default=42)
     options.add_argument("--root", type=Path, default=Path("build/sizes"))
-    asked = options.parse_args()
-    worlds = {p: judged(p, asked.seed, asked.root) for p in PROFILES}
+    arguments = options.parse_args()
+    worlds = {p: judged(p, arguments.seed, arguments.root) for p in PROFILES}
     largest = Counts.from_dict(worlds[PROFILES[-1]][0]["counts"]).roles["ip"].sum(axis=(0, 2))
-    found = {p: list(estimates(board, pack, largest)) for p, (board, pack) in worlds.items()}
+    by_profile = {p: list(estimates(board, pack, largest)) for p, (board, pack) in worlds.items()}
 
-    print(f"| seed {asked.seed} | " + " | ".join(PROFILES) + " | pairs apart |")
+    print(f"| seed {arguments.seed} | " + " | ".join(PROFILES) + " | pairs apart |")
     print("|---|" + "--:|" * (len(PROFILES) + 1))
     apart = compared = 0
-    for row in zip(*found.values(), strict=True):
+    for row in zip(*by_profile.values(), strict=True):
         differ = sum(
             abs(a.value - b.value) > Z * math.hypot(a.error, b.error)
             for a, b in itertools.combinations(row, 2)
@@ -83,17 +82,17 @@ def main() -> int:
 
 
 def judged(profile: str, seed: int, root: Path) -> tuple[dict[str, Any], PolicyPack]:
-    """Gateboard and policy of one world; the board is kept, the world is not."""
-    kept = root / f"{profile}-{seed}.json"
+    """Gateboard and policy of one world; the board is kept, the world is removed."""
+    path = root / f"{profile}-{seed}.json"
     policy = root / f"{profile}-{seed}-policy" / "data/layer3/6A/resolved_policy_6A.json"
-    if not kept.is_file():
+    if not path.is_file():
         print(profile, file=sys.stderr, flush=True)
         outcome = pipeline.run(RunRequest(profile=profile, seed=seed, runs_root=root / "runs"))
         policy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(outcome.place.layer / policy.name, policy)
         shutil.rmtree(outcome.place.root)
-        kept.write_text(json.dumps(outcome.gateboard), "utf-8")
-    return json.loads(kept.read_text("utf-8")), sealed_policy(policy.parents[3])
+        path.write_text(json.dumps(outcome.gateboard), "utf-8")
+    return json.loads(path.read_text("utf-8")), sealed_policy(policy.parents[3])
 
 
 def estimates(
@@ -103,18 +102,18 @@ def estimates(
     counts = Counts.from_dict(board["counts"])
     linked, devices = (int(n) for n in counts.coverage)
     yield rate("linked devices", linked, devices)
-    for kind in ("party", "account", "device"):
-        families = counts.families[kind].sum(axis=(0, 1))
-        clean = pack.fraud_role_taxonomy.entities[kind].clean_family
+    for entity in ("party", "account", "device"):
+        families = counts.families[entity].sum(axis=(0, 1))
+        clean = pack.fraud_role_taxonomy.entities[entity].clean_family
         n = int(families.sum())
         yield rate(
-            f"non-clean {kind}", n - int(families[pack.codes(f"{kind}_family").index(clean)]), n
+            f"non-clean {entity}", n - int(families[pack.codes(f"{entity}_family").index(clean)]), n
         )
     yield high_risk_ips(counts.roles["ip"].sum(axis=0), pack, ip_mix / ip_mix.sum())
     links = counts.link_types.sum(axis=0)
-    for kind, n in zip(pack.codes("ip_type"), links.tolist(), strict=True):
+    for ip_type, n in zip(pack.codes("ip_type"), links.tolist(), strict=True):
         if n >= 0.02 * links.sum():
-            yield rate(f"links to {kind}", n, int(links.sum()))
+            yield rate(f"links to {ip_type}", n, int(links.sum()))
     for row in board["tests"]:
         if row["test_id"].startswith("T7"):
             width = math.log(row["ci_high"]) - math.log(row["ci_low"])

@@ -1,10 +1,10 @@
-"""How long one waits: for help, for a demo world, and for the first one ever.
+"""Seconds of `--help`, of a warm demo run, and of the first run after installation.
 
     .venv/bin/python benches/startup.py [--repeats 3]
 
 *Warm*: a new process and a fresh run folder, kernels compiled, upstream built. *First ever*:
-an empty kernel cache and no upstream, as on a fresh clone. Prints medians and their targets;
-exit status 1 where one is missed.
+an empty kernel cache and no upstream, as on a fresh clone. Prints medians and targets; exit status
+1 if one is missed.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ FIRST_MORE_S = 30.0
 
 
 def main() -> int:
-    """Measure, print, judge."""
+    """Measures and prints."""
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("--repeats", type=int, default=3)
-    asked = options.parse_args()
+    arguments = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
+        scratch = Path(folder)
         call("--help")
-        help_s = [call("--help").wall_s for _ in range(asked.repeats)]
-        first = [first_ever(place / f"first-{n}") for n in range(asked.repeats)]
-        warm_root = place / "warm"
+        help_s = [call("--help").wall_s for _ in range(arguments.repeats)]
+        first = [first_ever(scratch / f"first-{n}") for n in range(arguments.repeats)]
+        warm_root = scratch / "warm"
         demo(warm_root)
         warm = []
-        for _ in range(asked.repeats):
-            for made in warm_root.glob("[0-9a-f]" * 32):
-                shutil.rmtree(made)
+        for _ in range(arguments.repeats):
+            for run in warm_root.glob("[0-9a-f]" * 32):
+                shutil.rmtree(run)
             warm.append(demo(warm_root).wall_s)
-    found = (
+    rows = (
         ("fraudworld --help", statistics.median(help_s), HELP_S),
         ("run --profile demo, warm", statistics.median(warm), WARM_S),
         (
@@ -52,13 +52,13 @@ def main() -> int:
             FIRST_MORE_S,
         ),
     )
-    print(f"{measure.machine()}; medians of {asked.repeats}.\n")
-    print(measure.table(("what", "wall s", "at most"), found))
-    return int(any(seconds > most for _, seconds, most in found))
+    print(f"{measure.machine()}; medians of {arguments.repeats}.\n")
+    print(measure.table(("what", "wall s", "at most"), rows))
+    return int(any(seconds > limit for _, seconds, limit in rows))
 
 
 def first_ever(place: Path) -> float:
-    """Wall seconds of a demo run with nothing compiled and nothing built."""
+    """Wall seconds of a demo run without compiled kernels and without an upstream."""
     return demo(place / "runs", {"NUMBA_CACHE_DIR": str(place / "kernels")}).wall_s
 
 
@@ -68,7 +68,7 @@ def demo(root: Path, env: dict[str, str] | None = None) -> Child:
 
 
 def call(*words: str, env: dict[str, str] | None = None) -> Child:
-    """The program in a new process. Raises RuntimeError where it does not end with 0."""
+    """Runs the program in a new process. Raises RuntimeError unless it ends with 0."""
     done = timed([sys.executable, "-m", "fraudworld", *words], env)
     if done.status:
         raise RuntimeError(f"{words}: {done.err}")

@@ -1,10 +1,10 @@
-"""Shape of a stream in a page of figures, beside what public sets publish of themselves.
+"""Summary figures of a stream beside published figures of public data sets.
 
     .venv/bin/python benches/stream_shape.py RUN [--stream FOLDER]
 
-Prints Markdown (docs/transactions.md). RUN is a run's folder; FOLDER holds its
-`data/layer3/6B`, the run itself if left out. The figures of others are constants here, with
-their sources in the page.
+Prints Markdown (docs/transactions.md). RUN is the folder of a run; FOLDER holds `data/layer3/6B`,
+by default the run itself. Figures of other sets are constants; docs/transactions.md has their
+sources.
 """
 
 from __future__ import annotations
@@ -32,19 +32,18 @@ OTHERS: dict[str, tuple[str, str, str]] = {
     "busiest hour / quietest hour": (NA, "1.6", NA),
     "flows per account that acts, mean": (NA, "1 319", "9.9"),
 }
-"""ULB credit cards; Sparkov (`fraudTrain`); IBM AMLworld (HI-Small). docs/transactions.md
-names where each figure was read."""
+"""Name → ULB credit cards; Sparkov (`fraudTrain`); IBM AMLworld (HI-Small)."""
 
 
 def main() -> int:
-    """Print the table."""
+    """Prints the table."""
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("run", type=Path)
     options.add_argument("--stream", type=Path)
-    asked = options.parse_args()
-    layer = StreamPlace.below(asked.stream or asked.run).layer
+    arguments = options.parse_args()
+    layer = StreamPlace.below(arguments.stream or arguments.run).layer
     print("| | this stream | ULB cards | Sparkov | AMLworld HI-Small |\n|---|---|---|---|---|")
-    for name, value in shape(load("stream", asked.run, layer)).items():
+    for name, value in shape(load("stream", arguments.run, layer)).items():
         print(f"| {name} | {value} | {' | '.join(OTHERS.get(name, (NA,) * 3))} |")
     return 0
 
@@ -78,30 +77,30 @@ def shape(sample: Sample) -> dict[str, str]:
 
 
 def counts(ids: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Flows of everything that acts."""
-    found = np.bincount(ids[ids >= 0])
-    return found[found > 0]
+    """Flows of every entity that has any."""
+    flows = np.bincount(ids[ids >= 0])
+    return flows[flows > 0]
 
 
 def degrees(ids: NDArray[np.int32]) -> str:
-    """Mean flows of what acts."""
+    """Mean flows of entities with flows."""
     return f"{counts(ids).mean():.1f}"
 
 
 def top(ids: NDArray[np.int32], share: float) -> float:
-    """Share of flows made by the busiest `share` of what acts."""
-    found = np.sort(counts(ids))[::-1]
-    return float(found[: max(round(share * found.size), 1)].sum() / found.sum())
+    """Share of flows of the busiest `share` of entities with flows."""
+    flows = np.sort(counts(ids))[::-1]
+    return float(flows[: max(round(share * flows.size), 1)].sum() / flows.sum())
 
 
 def tail(ids: NDArray[np.int32], quantile: float = 0.99) -> str:
-    """A high quantile of flows over the median."""
-    found = counts(ids)
-    return f"{np.quantile(found, quantile) / np.median(found):.0f}"
+    """A high quantile of flows per entity over the median."""
+    flows = counts(ids)
+    return f"{np.quantile(flows, quantile) / np.median(flows):.0f}"
 
 
 def accounts_per(ids: NDArray[np.int32], account: NDArray[np.int32]) -> str:
-    """Distinct accounts seen on each, mean."""
+    """Mean number of distinct accounts per entity with flows."""
     on = ids >= 0
     pairs = np.unique(ids[on].astype(np.int64) << 32 | account[on])
     return f"{np.bincount(pairs >> 32)[np.unique(pairs >> 32)].mean():.2f}"

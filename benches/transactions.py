@@ -1,10 +1,10 @@
-"""Seconds of a stream of transactions, and the floor: its own tables encoded again.
+"""Seconds of a stream of transactions, and of the floor: encoding its tables again.
 
     .venv/bin/python benches/transactions.py RUN [--flows 1000000] [--repeats 3]
 
 Every repeat makes the stream in a new process and a fresh folder (kernels compiled), then
-measures the floor on it as `benches/authority.py` does for worlds. Prints medians. Exit status
-1 where the re-encoded files are not the published ones.
+measures the floor on it as `benches/authority.py` does for worlds. Prints medians. Exit status 1
+if the re-encoded files differ from the published ones.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ import measure
 
 
 def main() -> int:
-    """Measure, print."""
+    """Measures and prints."""
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("run", type=Path)
     options.add_argument("--flows", type=int, default=1_000_000)
     options.add_argument("--repeats", type=int, default=3)
     options.add_argument("--root", type=Path, default=Path("build/bench-transactions"))
-    asked = options.parse_args()
+    arguments = options.parse_args()
     streams, floors = [], []
-    for number in range(asked.repeats):
-        print(f"repeat {number + 1} of {asked.repeats}", file=sys.stderr, flush=True)
-        shutil.rmtree(asked.root, ignore_errors=True)
-        streams.append(measure.child("stream", asked.run, asked.flows, asked.root))
-        floors.append(measure.child("stream_floor", asked.run, asked.root))
-    report(measure.medians(streams), measure.medians(floors), asked.flows)
+    for number in range(arguments.repeats):
+        print(f"repeat {number + 1} of {arguments.repeats}", file=sys.stderr, flush=True)
+        shutil.rmtree(arguments.root, ignore_errors=True)
+        streams.append(measure.child("stream", arguments.run, arguments.flows, arguments.root))
+        floors.append(measure.child("stream_floor", arguments.run, arguments.root))
+    report(measure.medians(streams), measure.medians(floors), arguments.flows)
     identical = all(each["identical"] for each in floors)
     if not identical:
         print("the floor's files are not the published ones", file=sys.stderr)
@@ -40,7 +40,7 @@ def main() -> int:
 
 
 def report(stream: dict[str, Any], floor: dict[str, Any], flows: int) -> None:
-    """Print the tables of one sitting."""
+    """Prints the tables of one series of repeats."""
     print(f"{flows} flows; {measure.machine()}.\n")
     steps = [(name, seconds) for name, seconds in stream["seconds"].items()]
     steps.append(("all", stream["wall_s"]))

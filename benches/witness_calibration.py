@@ -1,9 +1,8 @@
-"""T10 on seeds that no certificate uses: how every metric spreads, and how often it passes.
+"""T10 on seeds that no certificate uses: range of every metric, and how often it passes.
 
     .venv/bin/python benches/witness_calibration.py [--seeds 1001-1008] [--profile demo]
 
-Worlds, arms and streams are made by the ordinary code below --root and used again. Prints the
-table of docs/witness.md.
+Worlds, arms and streams are made below --root and reused. Prints the table of docs/witness.md.
 """
 
 from __future__ import annotations
@@ -22,31 +21,33 @@ from fraudworld.t10.arms import witness
 
 
 def main() -> int:
-    """Judge every seed, print the table."""
+    """Judges every seed and prints the table."""
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("--seeds", default="1001-1008", help="FIRST-LAST")
     options.add_argument("--profile", default="demo")
-    options.add_argument("--flows", type=int, help="of every arm; the policy's by default")
+    options.add_argument(
+        "--flows", type=int, help="flows of every arm; by default those of the policy"
+    )
     options.add_argument("--root", type=Path, default=Path("build/witness"))
-    asked = options.parse_args()
-    first, last = map(int, asked.seeds.split("-"))
+    arguments = options.parse_args()
+    first, last = map(int, arguments.seeds.split("-"))
     workers = os.cpu_count() or 1
     judged: list[dict[str, Row]] = []
     for seed in range(first, last + 1):
         print(f"seed {seed}", file=sys.stderr, flush=True)
-        request = RunRequest(profile=asked.profile, seed=seed, runs_root=asked.root)
+        request = RunRequest(profile=arguments.profile, seed=seed, runs_root=arguments.root)
         run = pipeline.run(request).place.root
-        verdict = witness(run, flows=asked.flows, workers=workers)
+        verdict = witness(run, flows=arguments.flows, workers=workers)
         judged.append({row.metric_name: row for row in (*verdict.rows, *verdict.binding)})
     print("| metric | bound | least | median | largest | B | B+ |")
     print("|---|--:|--:|--:|--:|--:|--:|")
     for name, row in judged[0].items():
-        mine = [one[name] for one in judged]
-        values = np.array([np.nan if r.value is None else r.value for r in mine])
+        rows = [of_seed[name] for of_seed in judged]
+        values = np.array([np.nan if r.value is None else r.value for r in rows])
         spread = " | ".join(f"{q:.4g}" for q in np.nanquantile(values, (0, 0.5, 1)))
-        passes = f"{sum(r.pass_B for r in mine)} | {sum(r.pass_Bplus for r in mine)}"
+        passes = f"{sum(r.pass_B for r in rows)} | {sum(r.pass_Bplus for r in rows)}"
         print(f"| {name} | {row.threshold_B:g} | {spread} | {passes} |")
-    print(f"\n{len(judged)} seeds, {asked.seeds}.")
+    print(f"\n{len(judged)} seeds, {arguments.seeds}.")
     return 0
 
 

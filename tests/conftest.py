@@ -1,4 +1,4 @@
-"""What all tests share: one demo world per session, and a way to call the command line."""
+"""Fixtures of all tests: published worlds, made once per session, and the command line."""
 
 from __future__ import annotations
 
@@ -10,34 +10,35 @@ from pathlib import Path
 
 import pytest
 
-from support.calling import Said
+from support.calling import CallResult
 
 
 @pytest.fixture
 def fraudworld(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., Said]:
-    """Call the program in this process: `fraudworld("policy", "lint")`."""
+) -> Callable[..., CallResult]:
+    """Calls the program in this process: `fraudworld("policy", "lint")`."""
     from fraudworld.cli import app as cli
 
-    def call(*words: object) -> Said:
+    def call(*words: object) -> CallResult:
         monkeypatch.setattr(sys, "argv", ["fraudworld", *(str(w) for w in words)])
         capsys.readouterr()
         with pytest.raises(SystemExit) as stop:
             cli.main()
-        said = capsys.readouterr()
+        result = capsys.readouterr()
         code = stop.value.code
-        return Said(code if isinstance(code, int) else int(code is not None), said.out, said.err)
+        return CallResult(
+            code if isinstance(code, int) else int(code is not None), result.out, result.err
+        )
 
     return call
 
 
 @pytest.fixture(scope="session")
 def demo_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a published demo run, seed 42: for reading only.
+    """Folder of a published demo run, seed 42, for reading only.
 
-    Made once, whatever the number of test processes: they share a root, and the first to
-    hold the lock runs.
+    Made once for all test processes: they share a runs root, and the first to lock it runs.
     """
     from fraudworld.request import RunRequest
     from fraudworld.run import pipeline
@@ -53,7 +54,7 @@ def demo_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def small_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a published run of about 40 000 parties, seed 7: for reading only."""
+    """Folder of a published run of about 40 000 parties, seed 7, for reading only."""
     from fraudworld.request import RunRequest
     from fraudworld.run import pipeline
 
@@ -63,7 +64,7 @@ def small_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def small_stream(small_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder below which twelve days of transactions over `small_world` lie; reading only."""
+    """Folder of a published stream: twelve days over `small_world`, for reading only."""
     from fraudworld.layers.transactions.request import StreamRequest
     from fraudworld.layers.transactions.stream import stream
 

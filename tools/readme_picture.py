@@ -2,8 +2,8 @@
 
     .venv-full/bin/python tools/readme_picture.py RUN [--party 44250] [--out docs/world.png]
 
-Draws the run's report and photographs one of its figures in a browser (Chromium, driven by
-Playwright: `make test-full` sets both up where the system has the browser).
+Renders the report of the run and takes a screenshot of one figure in Chromium, by Playwright, which
+`make test-full` installs.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ FIGURE = "One party and what belongs to it"
 
 
 def main() -> int:
-    """Draw and write."""
+    """Renders the figure and writes the picture."""
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("run", type=Path)
-    options.add_argument("--party", help="one of those the figure offers; by default its first")
+    options.add_argument("--party", help="a party that the figure offers; by default the first")
     options.add_argument("--out", type=Path, default=Path("docs/world.png"))
-    asked = options.parse_args()
+    arguments = options.parse_args()
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        page = report.write(asked.run, asked.run.parent, Path(folder)).page
+        page = report.write(arguments.run, arguments.run.parent, Path(folder)).page
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
         )
@@ -39,11 +39,11 @@ def main() -> int:
         window.goto(page.as_uri())
         figure = window.locator("figure").filter(has_text=FIGURE)
         figure.locator("svg").wait_for()
-        if asked.party is not None:
-            figure.locator("select").select_option(asked.party)
-        figure.locator("svg").screenshot(path=asked.out)
+        if arguments.party is not None:
+            figure.locator("select").select_option(arguments.party)
+        figure.locator("svg").screenshot(path=arguments.out)
         browser.close()
-    print(f"{asked.out}  {asked.out.stat().st_size / 1e3:.0f} kB", file=sys.stderr)
+    print(f"{arguments.out}  {arguments.out.stat().st_size / 1e3:.0f} kB", file=sys.stderr)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Write the pages of docs/ that are made from the code: `make docs`."""
+"""Writes the pages of docs/ that are generated from code: `make docs`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 
 
 def main() -> None:
-    """Tables from the contract, streams and gates from their registries."""
+    """Writes tables from the contract, streams and gates from their registries."""
     outcome = pipeline.run(RunRequest(profile="demo"))
     board = json.loads(outcome.place.gateboard.read_text("utf-8"))
     (DOCS / "tables.md").write_text(tables.page(), "utf-8")

@@ -20,10 +20,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from fraudworld.contracts import BY_NAME, TABLES
-from fraudworld.documents import load_json
+from fraudworld.documents import JsonObject, load_json
 from fraudworld.errors import InputError
 from fraudworld.extras import needs
 from fraudworld.request import RUNS_ROOT, Progress, RunOptions, RunRequest
@@ -52,7 +52,7 @@ class World:
     root: Path
 
     @property
-    def receipt(self) -> dict[str, Any]:
+    def receipt(self) -> JsonObject:
         """`run_receipt.json`: identity, versions, grade and rows of this run."""
         return read_json(RunPlace(self.root).receipt)
 
@@ -108,13 +108,13 @@ class World:
             )
         return connection
 
-    def gates(self) -> dict[str, Any]:
+    def gates(self) -> JsonObject:
         """The gateboard T1–T8 and guards, computed now from the published tables alone."""
         from fraudworld import gates
 
         return gates.judge(self.root).as_dict()
 
-    def perf(self) -> tuple[dict[str, Any], dict[str, Any]]:
+    def perf(self) -> tuple[JsonObject, JsonObject]:
         """Timings of this run: the summary and the budget check."""
         folder = RunPlace(self.root).reports / "layer3/6A/perf"
         summary, budgets = (
@@ -155,7 +155,7 @@ def generate(
 
 def _options(
     function: str, fields: Sequence[str], request: Mapping[str, object], paths: Sequence[str]
-) -> dict[str, Any]:
+) -> JsonObject:
     """The keywords of a call, paths as Path. Raises InputError for one that does not exist."""
     unknown = sorted(set(request) - set(fields))
     if unknown:
@@ -177,7 +177,7 @@ def certify(
     progress: Sections | None = None,
     *,
     witness: bool = True,
-) -> dict[str, Any]:
+) -> JsonObject:
     """Run the full chain once per seed, judge T1–T10 and decide; finished seeds are reused.
 
     `progress` gets the title of every world and stream before it is made, and returns the
@@ -289,10 +289,14 @@ def find_run(run: str, runs_root: Path = RUNS_ROOT) -> World:
     if RunPlace(Path(run)).receipt.is_file():
         return World(Path(run))
     prefix = run if len(run) >= SHORTEST_PREFIX else None
-    found = [w for w in list_runs(runs_root) if prefix and w.root.name.startswith(prefix)]
-    if len(found) == 1:
-        return found[0]
-    what = f"{len(found)} runs begin with {run!r}" if len(found) > 1 else f"there is no run {run!r}"
+    matches = [w for w in list_runs(runs_root) if prefix and w.root.name.startswith(prefix)]
+    if len(matches) == 1:
+        return matches[0]
+    what = (
+        f"{len(matches)} runs begin with {run!r}"
+        if len(matches) > 1
+        else f"there is no run {run!r}"
+    )
     raise InputError(
         NOT_A_RUN,
         what,
@@ -306,7 +310,7 @@ def list_runs(runs_root: Path = RUNS_ROOT) -> tuple[World, ...]:
     return tuple(World(folder) for folder in sorted(_folders(runs_root)))
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> JsonObject:
     """A JSON object of a run; InputError `6A.CLI.EVIDENCE_UNREADABLE` where it is none."""
     try:
         document = load_json(path)

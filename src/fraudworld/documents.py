@@ -15,6 +15,10 @@ from typing import Any
 
 from fraudworld.errors import InputError
 
+Json = Any
+"""A value of a JSON document. Whoever reads one checks the types it needs."""
+JsonObject = dict[str, Any]
+
 LARGEST = 64 * 2**20
 """Bytes of the largest document that is read; an authority run's largest has some 200 KB."""
 
@@ -37,12 +41,12 @@ def pretty_json(value: object) -> bytes:
     return (text + "\n").encode()
 
 
-def plain_json(value: object) -> Any:
+def plain_json(value: object) -> Json:
     """`value` as a reader of its JSON sees it: tuples are lists, keys are strings."""
     return json.loads(json.dumps(value, allow_nan=False))
 
 
-def parse_json(data: bytes | str) -> Any:
+def parse_json(data: bytes | str) -> Json:
     """The value of a JSON text. Raises ValueError for anything two readers could read apart."""
     try:
         return json.loads(data, object_pairs_hook=_unique, parse_constant=_no_constant)
@@ -50,7 +54,7 @@ def parse_json(data: bytes | str) -> Any:
         raise ValueError("nested too deeply") from error
 
 
-def load_json(path: Path) -> Any:
+def load_json(path: Path) -> Json:
     """The value of a JSON file.
 
     Raises OSError where it cannot be read, and ValueError where it is no regular file, has
@@ -59,12 +63,12 @@ def load_json(path: Path) -> Any:
     return parse_json(_bytes(path))
 
 
-def load_json_lines(path: Path) -> list[Any]:
+def load_json_lines(path: Path) -> list[Json]:
     """The values of a file with one JSON text a line. Raises as `load_json` does."""
     return [parse_json(line) for line in _bytes(path).decode("utf-8").splitlines()]
 
 
-def read_object(path: Path, *, code: str, what: str, remedy: str) -> dict[str, Any]:
+def read_object(path: Path, *, code: str, what: str, remedy: str) -> JsonObject:
     """The JSON object of a file, or InputError `code`: "`what`: the reason", where, `remedy`."""
     try:
         document = load_json(path)
@@ -85,20 +89,20 @@ def write_json(path: Path, document: object) -> None:
 
 
 def _bytes(path: Path) -> bytes:
-    found = path.lstat()
-    if not stat.S_ISREG(found.st_mode):
+    status = path.lstat()
+    if not stat.S_ISREG(status.st_mode):
         raise ValueError("it is no regular file")
-    if found.st_size > LARGEST:
+    if status.st_size > LARGEST:
         raise ValueError(f"it has more than {LARGEST >> 20} MiB")
     return path.read_bytes()
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+def _unique(pairs: list[tuple[str, Any]]) -> JsonObject:
+    value = dict(pairs)
+    if len(value) != len(pairs):
         raise ValueError("it has a key twice")
-    return found
+    return value
 
 
-def _no_constant(name: str) -> Any:
+def _no_constant(name: str) -> Json:
     raise ValueError(f"{name} is no JSON number")

@@ -53,7 +53,7 @@ class RefusedError(FraudworldError):
 
 
 class InternalError(FraudworldError):
-    """A fault of ours: an invariant the code promised did not hold (exit 4)."""
+    """An internal error: an invariant of the code does not hold (exit 4)."""
 
     exit_code = 4
 
@@ -61,7 +61,7 @@ class InternalError(FraudworldError):
 class LostError(FraudworldError):
     """The cluster that ran the tasks is gone; nothing was published (exit 4).
 
-    Neither bad input nor a fault of ours: the same command can be run again.
+    Neither bad input nor an internal error: the same command can be run again.
     """
 
     exit_code = 4

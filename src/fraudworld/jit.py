@@ -94,10 +94,10 @@ def _stamp(law: Law) -> tuple[tuple[str, int, int], ...]:
         names, scope = step.__code__.co_names, step.__globals__
         # What a name of the code may be: a global, or an attribute of a global module.
         modules = [scope[n] for n in names if isinstance(scope.get(n), ModuleType)]
-        found = [scope.get(n) for n in names] + [
+        values = [scope.get(n) for n in names] + [
             getattr(m, n, None) for m in modules for n in names
         ]
-        called = {f.py_func for f in found if isinstance(f, Dispatcher)} - compiled
+        called = {f.py_func for f in values if isinstance(f, Dispatcher)} - compiled
         compiled |= called
         pending += called
     files = sorted({step.__code__.co_filename for step in compiled})
@@ -106,14 +106,14 @@ def _stamp(law: Law) -> tuple[tuple[str, int, int], ...]:
 
 def kernel(law: Law) -> Law:
     """Compiles what Python calls: cached across processes, without the interpreter's lock."""
-    made = njit(law, nogil=True, error_model="numpy")
+    compiled = njit(law, nogil=True, error_model="numpy")
     # Plain functions (NUMBA_DISABLE_JIT=1) have no cache, and numba finds no folder for one
     # where neither the package nor the home can be written.
     with suppress(RuntimeError):
-        if hasattr(made, "_cache"):
-            made._cache = _Cache(law)
-            _NOT_LOADED.append(made)
-    return made
+        if hasattr(compiled, "_cache"):
+            compiled._cache = _Cache(law)
+            _NOT_LOADED.append(compiled)
+    return compiled
 
 
 def inlined(law: Law) -> Law:
@@ -142,8 +142,8 @@ def loading() -> Iterator[None]:
 def _load(failed: threading.Event) -> None:
     while not failed.is_set():
         try:
-            made = _NOT_LOADED.popleft()
+            dispatcher = _NOT_LOADED.popleft()
         except IndexError:
             return
-        for signature in made._cache.signatures(made.targetctx.codegen()):
-            made.compile(signature)
+        for signature in dispatcher._cache.signatures(dispatcher.targetctx.codegen()):
+            dispatcher.compile(signature)

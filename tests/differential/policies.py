@@ -1,9 +1,8 @@
-"""Random worlds for comparing: policies that lint accepts, small upstreams, seeds.
+"""Random policies that lint accepts, small upstreams and seeds, to compare stages with twins.
 
-A policy starts from the shipped pack, or from a rung of the ladder, with its bounds of judgement
-set wide: what gates and guards ask for is no law of the generator. Then figures are changed one
-after the other, and a change that lint refuses is left out, so that every policy tried is one a
-modeller could run.
+A policy starts from the shipped pack, or from a rung of the ladder, with wide bounds of gates and
+guards, as these do not change what the generator makes. Then figures are changed one by one; a
+change that lint refuses is undone, so that a user could run every policy.
 """
 
 from __future__ import annotations
@@ -30,50 +29,50 @@ LADDER = (
     "p6_1_floors", "p6_2_country", "p6_3_bplus",
 )  # fmt: skip
 RUNGS = ((), *((BASELINE, *LADDER[:n]) for n in range(len(LADDER))))
-"""Overlays of the shipped pack and of every rung below it."""
+"""Overlays of the shipped pack and of every rung of the ladder."""
 
 Change = Callable[[st.DrawFn, Any], Any]
-"""An old value → a new one."""
+"""(draw, old value) → new value."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One comparison: what the world is made of, and what was changed to get there."""
+    """One comparison: inputs of the world, and a description of the changed policy."""
 
     pack: PolicyPack = field(repr=False)
     seed: int
     geo: Geography
     merchants: Merchants = field(repr=False)
     parties_per_shard: int | None
-    said: str
+    description: str
 
 
 def scaled(low: float, high: float) -> Change:
-    """The old figure times something in between."""
+    """The old figure times a factor between `low` and `high`."""
     return lambda draw, old: old * draw(st.floats(low, high))
 
 
 def real(low: float, high: float) -> Change:
-    """Any figure in between, the ends often."""
+    """A real between `low` and `high`, often one of the two."""
     return lambda draw, old: draw(st.sampled_from([low, high]) | st.floats(low, high))
 
 
 def whole(low: int, high: int) -> Change:
-    """Any whole number in between."""
+    """An integer between `low` and `high`."""
     return lambda draw, old: draw(st.integers(low, high))
 
 
 def one_of(*values: object) -> Change:
-    """One of these."""
+    """One of the values."""
     return lambda draw, old: draw(st.sampled_from(values))
 
 
-def mixed(*pushes: float) -> Change:
-    """Shares of one whole, each pushed by one of these factors and all brought back to one."""
+def mixed(*factors: float) -> Change:
+    """Shares, each multiplied by one of the factors and renormalised."""
 
     def change(draw: st.DrawFn, old: Any) -> Any:
         keys = list(old) if isinstance(old, dict) else range(len(old))
-        mass = [old[k] * draw(st.sampled_from(pushes)) for k in keys]
+        mass = [old[k] * draw(st.sampled_from(factors)) for k in keys]
         if not any(mass):
             return old
         shares = [m / math.fsum(mass) for m in mass]
@@ -86,45 +85,49 @@ remixed = mixed(0.0, 0.5, 1.0, 1.0, 1.0, 2.0, 5.0)
 nudged = mixed(0.8, 0.95, 1.0, 1.05, 1.2)
 
 
-def elsewhere(draw: st.DrawFn, old: Any) -> Any:
-    """Typical endpoints in two places, one of them perhaps new."""
+def typical_moved(draw: st.DrawFn, old: Any) -> Any:
+    """Moves a share of the typical endpoints to another type, perhaps a new one."""
     new = draw(st.sampled_from(["CORPORATE", "DATACENTRE", "MOBILE", "RESIDENTIAL", "VPN_PROXY"]))
     share = draw(st.sampled_from([0.02, 0.1, 0.5]))
-    kept = {kind: old[kind] * (1.0 - share) for kind in old}
-    return {**kept, new: kept.get(new, 0.0) + share}
+    shrunk = {ip_type: old[ip_type] * (1.0 - share) for ip_type in old}
+    return {**shrunk, new: shrunk.get(new, 0.0) + share}
 
 
-def thinned(draw: st.DrawFn, old: Any) -> Any:
-    """Some of a list."""
+def sublist(draw: st.DrawFn, old: Any) -> Any:
+    """A sublist."""
     return draw(st.lists(st.sampled_from(old), unique=True, min_size=1))
 
 
 def one_cap_for_all(draw: st.DrawFn, old: Any) -> Any:
-    """Device counts so tight that a party's devices fill what it may use."""
+    """Device counts so tight that the devices of a party reach its limit."""
     cap, groups = draw(st.integers(1, 2)), old["counts"]
-    most = cap * len(groups)
+    limit = cap * len(groups)
     counts = {g: {**law, "cap": cap, "zero_share": 0.0} for g, law in groups.items()}
-    fewer = {kind: 0.5 * cap * mean for kind, mean in old["lambda_per_party"].items()}
-    limits = {"max_owned_per_party": most, "max_used_per_party": most}
+    fewer = {party_type: 0.5 * cap * mean for party_type, mean in old["lambda_per_party"].items()}
+    limits = {"max_owned_per_party": limit, "max_used_per_party": limit}
     return {**old, **limits, "counts": counts, "lambda_per_party": fewer}
 
 
-def sleepy(draw: st.DrawFn, old: Any) -> Any:
-    """The same share of every group dormant, and the target that goes with it."""
+def dormant_everywhere(draw: st.DrawFn, old: Any) -> Any:
+    """The same dormant share in every group, with the matching target."""
     share = draw(st.sampled_from([0.0, 0.9]) | st.floats(0.0, 0.9))
     laws = {g: {**law, "dormant_share": share} for g, law in old["device_ips"].items()}
     return {**old, "device_ips": laws, "linked_share_target": 1.0 - share}
 
 
 def without_a_region(draw: st.DrawFn, old: Any) -> Any:
-    """A region has no mix, and takes the first there is."""
-    gone = draw(st.sampled_from(sorted(old["edge_shares"])))
-    left = {r: mix for r, mix in old["edge_shares"].items() if r != gone}
-    return {**old, "missing_region_mix": "first_available", "edge_shares": left or {gone: {}}}
+    """Removes the mix of one region, which then takes the first mix."""
+    removed = draw(st.sampled_from(sorted(old["edge_shares"])))
+    remaining = {r: mix for r, mix in old["edge_shares"].items() if r != removed}
+    return {
+        **old,
+        "missing_region_mix": "first_available",
+        "edge_shares": remaining or {removed: {}},
+    }
 
 
-def figures(draw: st.DrawFn, old: Any) -> Any:
-    """Basis points per tier, all times something."""
+def basis_points_scaled(draw: st.DrawFn, old: Any) -> Any:
+    """Basis points per tier, each times a random factor."""
     return [v * draw(st.floats(0.05, 3.0)) for v in old]
 
 
@@ -170,7 +173,7 @@ KNOBS: tuple[tuple[str, Change], ...] = (
     ("device_linkage_rules.max_devices_per_account", whole(1, 6)),
     ("device_linkage_rules.max_devices_per_instrument", whole(1, 6)),
     ("device_linkage_rules.max_devices_per_merchant", whole(1, 40)),
-    ("ip_count_priors", sleepy),
+    ("ip_count_priors", dormant_everywhere),
     ("ip_count_priors", without_a_region),
     ("ip_count_priors.edge_shares.*", nudged),
     ("ip_count_priors.asn_mix.*", remixed),
@@ -182,9 +185,9 @@ KNOBS: tuple[tuple[str, Change], ...] = (
     ("ip_count_priors.degree_laws.*.alpha", real(0.5, 4.0)),
     ("ip_count_priors.degree_cap", whole(13, 340)),
     ("ip_count_priors.homes.max_devices_per_lease", whole(3, 12)),
-    ("graph_linkage_rules.eligible_ip_types.*", thinned),
+    ("graph_linkage_rules.eligible_ip_types.*", sublist),
     ("graph_linkage_rules.typical_ip_shares.*.*", remixed),
-    ("graph_linkage_rules.typical_ip_shares.*.*", elsewhere),
+    ("graph_linkage_rules.typical_ip_shares.*.*", typical_moved),
     ("graph_linkage_rules.prone_party_share", real(0.035, 1.0)),
     ("graph_linkage_rules.public_access_share.*", real(0.0, 1.0)),
     ("graph_linkage_rules.merchant_endpoint_types", remixed),
@@ -195,7 +198,7 @@ KNOBS: tuple[tuple[str, Change], ...] = (
         knob
         for entity in ("party", "account", "merchant", "device", "ip")
         for knob in (
-            (f"{entity}_role_priors.roles.*.*", figures),
+            (f"{entity}_role_priors.roles.*.*", basis_points_scaled),
             (f"{entity}_role_priors.score.weights.*", real(-0.5, 0.5)),
             (f"{entity}_role_priors.score.noise_sigma", real(0.001, 0.5)),
         )
@@ -209,7 +212,7 @@ KNOBS: tuple[tuple[str, Change], ...] = (
     ("risk_propagation_coeffs.device_to_ip.high_sharing_log_odds", real(-1.0, 1.5)),
     ("risk_propagation_coeffs.device_to_ip.high_sharing_min_devices", whole(1, 40)),
 )
-"""Dotted keys (`*`: any of them) and how they may change."""
+"""Dotted keys (`*` matches any name) and how they may change."""
 
 WIDE: dict[str, object] = {
     "product_mix_priors.max_total_lambda.*": 100.0,
@@ -228,7 +231,7 @@ WIDE: dict[str, object] = {
     "validation_policy.guards.min_tail_ratio": 0.01,
     "validation_policy.guards.max_coverage": 1.0,
 }
-"""Bounds that judge a world and make none."""
+"""Bounds of lint, gates and guards that do not change the generated world."""
 
 Document = dict[str, Any]
 Path = tuple[str, ...]
@@ -236,7 +239,7 @@ Path = tuple[str, ...]
 
 @cache
 def start(overlays: tuple[str, ...]) -> str:
-    """The pack of these overlays as JSON, with WIDE bounds; any defect may be replayed."""
+    """The pack of the overlays as JSON, with WIDE bounds and the replay posture."""
     document = json.loads(load_pack(overlays=overlays).pack.model_dump_json())
     document["posture"] = "baseline_replay"
     for key, value in WIDE.items():
@@ -246,16 +249,16 @@ def start(overlays: tuple[str, ...]) -> str:
 
 
 def paths(document: Document, key: str) -> list[Path]:
-    """Every path a dotted key with stars stands for."""
-    found: list[tuple[Path, Any]] = [((), document)]
+    """Every path that a dotted key with stars matches."""
+    matches: list[tuple[Path, Any]] = [((), document)]
     for part in key.split("."):
-        found = [
+        matches = [
             ((*path, name), node[name])
-            for path, node in found
+            for path, node in matches
             for name in node
             if name == part or (part.endswith("*") and name.startswith(part[:-1]))
         ]
-    return [path for path, _ in found]
+    return [path for path, _ in matches]
 
 
 def _at(document: Document, path: Path) -> Any:
@@ -269,7 +272,7 @@ def _put(document: Document, path: Path, value: object) -> None:
 
 
 def changed(overlays: tuple[str, ...], changes: Mapping[str, object]) -> PolicyPack:
-    """The pack of these overlays with WIDE bounds and these values; lint must accept it."""
+    """The pack of the overlays with WIDE bounds and changed values; lint must accept it."""
     document = json.loads(start(overlays))
     for key, value in changes.items():
         for path in paths(document, key):
@@ -280,7 +283,7 @@ def changed(overlays: tuple[str, ...], changes: Mapping[str, object]) -> PolicyP
 
 
 def accepted(document: Document) -> PolicyPack | None:
-    """The document as a pack, if it is one and lint finds no error in it."""
+    """The document as a pack; None if it is invalid or lint finds an error."""
     try:
         pack = PolicyPack.model_validate_json(json.dumps(document), strict=True)
     except ValueError:
@@ -289,7 +292,7 @@ def accepted(document: Document) -> PolicyPack | None:
 
 
 def _changed(old: Any, new: Any) -> str:
-    """What is new, without the entries of a mapping that stayed."""
+    """Describes a change; of a mapping, only the changed entries."""
     if isinstance(old, dict):
         return str({key: value for key, value in new.items() if old.get(key) != value})
     return f"{old} → {new}"
@@ -299,9 +302,9 @@ def _changed(old: Any, new: Any) -> str:
 def packs(
     draw: st.DrawFn, most_changes: int = 25, knobs: Sequence[tuple[str, Change]] = KNOBS
 ) -> tuple[PolicyPack, list[str]]:
-    """A pack that lint accepts, and what was changed in it."""
+    """A pack that lint accepts, and descriptions of its changes."""
     rung = draw(st.sampled_from(RUNGS))
-    document, said, pack = json.loads(start(rung)), [*rung], changed(rung, {})
+    document, descriptions, pack = json.loads(start(rung)), [*rung], changed(rung, {})
     for number in draw(st.lists(st.integers(0, len(knobs) - 1), max_size=most_changes)):
         key, change = knobs[number]
         choices = paths(document, key)
@@ -311,18 +314,18 @@ def packs(
         old = _at(document, path)
         new = change(draw, old)
         _put(document, path, new)
-        found = accepted(document)
-        if found:
-            pack = found
-            said.append(f"{'.'.join(path)}: {_changed(old, new)}")
+        candidate = accepted(document)
+        if candidate:
+            pack = candidate
+            descriptions.append(f"{'.'.join(path)}: {_changed(old, new)}")
         else:
             _put(document, path, old)
-    return pack, said
+    return pack, descriptions
 
 
 @st.composite
 def geographies(draw: st.DrawFn, pack: PolicyPack, sizes: tuple[int, int]) -> Geography:
-    """One to nine countries, some with hardly anybody."""
+    """One to nine countries, some with very few parties."""
     chosen = draw(st.sets(st.sampled_from(sorted(worlds.COUNTRIES)), min_size=1))
     countries = tuple(sorted(chosen))
     regions, priors = pack.codes("region"), pack.population_priors
@@ -342,7 +345,7 @@ def geographies(draw: st.DrawFn, pack: PolicyPack, sizes: tuple[int, int]) -> Ge
 
 @st.composite
 def merchants(draw: st.DrawFn, pack: PolicyPack, countries: int) -> Merchants:
-    """Up to forty merchants; some have the terminals of a chain, ids are not dense."""
+    """Up to forty merchants, some with very many outlets; ids are not dense."""
     n = draw(st.integers(1, 40))
     classes = len(pack.codes("merchant_class"))
     abroad, volume = _numbers(draw, n, 0, 10), _numbers(draw, n, 1, 100_000)
@@ -357,7 +360,7 @@ def merchants(draw: st.DrawFn, pack: PolicyPack, countries: int) -> Merchants:
 
 
 def _numbers(draw: st.DrawFn, n: int, low: int, high: int) -> Sequence[int]:
-    """So many whole numbers, small ones as likely as large ones."""
+    """`n` log-uniform integers between `low` and `high`."""
     generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     span = math.log(high - low + 1.0)
     return [low + int(math.exp(generator.uniform(0.0, span))) - 1 for _ in range(n)]
@@ -365,8 +368,8 @@ def _numbers(draw: st.DrawFn, n: int, low: int, high: int) -> Sequence[int]:
 
 @st.composite
 def cases(draw: st.DrawFn, sizes: tuple[int, int]) -> Case:
-    """A policy, a seed and an upstream that go together; floors that the world can hold."""
-    pack, said = draw(packs())
+    """A policy, a seed and an upstream, with country floors that the world can hold."""
+    pack, descriptions = draw(packs())
     geo = draw(geographies(pack, sizes))
     floor = draw(st.integers(1, max(int(0.6 * sizes[0] / len(geo.countries)), 1)))
     rule = pack.population_priors.country_floor.model_copy(update={"minimum": floor})
@@ -377,5 +380,5 @@ def cases(draw: st.DrawFn, sizes: tuple[int, int]) -> Case:
         geo=geo,
         merchants=draw(merchants(pack, len(geo.countries))),
         parties_per_shard=draw(st.sampled_from([None, 1])),
-        said="; ".join(said),
+        description="; ".join(descriptions),
     )

@@ -1,4 +1,7 @@
-"""What the stages publish, as arrays in memory: the one place that knows how stages are run."""
+"""Tables that the stages publish, as arrays in memory.
+
+The only module of these tests that runs stages.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fast stages publish what the plain laws of `tests/reference` say, value for value."""
+"""Stages publish the same values as their plain twins in `tests/reference`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from support import worlds
 
 SEED = 42
 FEW = {"population_priors.country_floor.minimum": 40}
-"""Floors that a world of two thousand parties can hold."""
+"""Country floors that a world of two thousand parties can hold."""
 
 TIGHT: dict[str, object] = {
     **FEW,
@@ -37,7 +37,7 @@ TIGHT: dict[str, object] = {
     "device_linkage_rules.max_devices_per_account": 2,
     "device_linkage_rules.max_devices_per_instrument": 1,
     "device_linkage_rules.max_devices_per_merchant": 20,
-    # Nodes hardly larger than a home, so that few swaps and few places are left.
+    # Nodes hardly larger than a home, so that few swaps are possible.
     "ip_count_priors.degree_laws.*": {"minimum": 3, "alpha": 1.2},
     "ip_count_priors.degree_cap": 4,
     "ip_count_priors.homes": {"max_devices_per_lease": 3, "mean_devices": 2.7},
@@ -48,21 +48,21 @@ TIGHT: dict[str, object] = {
     "graph_linkage_rules.repair_attempts": 1,
     "risk_propagation_coeffs.device_to_ip.high_sharing_min_devices": 3,
 }
-"""Everything at its limit, so that what is rare elsewhere happens often."""
+"""Limits reached everywhere, so that rare paths are taken often."""
 
 QUIET = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example)
 
 
 def agree(case: Case) -> None:
-    """Fail with the first difference between stages and reference."""
+    """Fails with the first difference between stages and twins."""
     inputs = case.pack, case.seed, case.geo, case.merchants
-    found = published(*inputs, case.parties_per_shard)
-    assert set(found) == {table.name for table in TABLES}
-    difference = first_difference(found, generate(*inputs))
+    tables = published(*inputs, case.parties_per_shard)
+    assert set(tables) == {table.name for table in TABLES}
+    difference = first_difference(tables, generate(*inputs))
     assert difference is None, f"{difference}; in a world of {case}"
 
 
-def test_the_tiny_world_follows_the_laws() -> None:
+def test_stages_and_twins_agree_on_the_tiny_world() -> None:
     pack = load_pack().pack
     agree(Case(pack, SEED, worlds.geography(pack, 6_000), worlds.merchants(pack), None, "shipped"))
 
@@ -70,7 +70,7 @@ def test_the_tiny_world_follows_the_laws() -> None:
 @pytest.mark.parametrize(
     ("overlays", "changes"), [((BASELINE,), FEW), ((), TIGHT)], ids=["baseline", "tight"]
 )
-def test_extreme_worlds_follow_the_laws(
+def test_stages_and_twins_agree_on_extreme_worlds(
     overlays: tuple[str, ...], changes: dict[str, object]
 ) -> None:
     pack = changed(overlays, changes)
@@ -80,14 +80,14 @@ def test_extreme_worlds_follow_the_laws(
 
 @given(case=cases((300, 800)))
 @settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=QUIET)
-def test_some_random_policies_follow_the_laws(case: Case) -> None:
+def test_stages_and_twins_agree_on_some_random_policies(case: Case) -> None:
     agree(case)
 
 
 @pytest.mark.full
 @given(case=cases((300, 3_000)))
 @settings(max_examples=150, deadline=None, suppress_health_check=QUIET)
-def test_many_random_policies_follow_the_laws(case: Case) -> None:
+def test_stages_and_twins_agree_on_many_random_policies(case: Case) -> None:
     agree(case)
 
 
@@ -95,11 +95,11 @@ def test_the_first_difference_is_named() -> None:
     table = {"account_id": [1, 2, 3], "instrument_id": [1, 2, 3]}
     table |= {"instrument_type": [0, 0, 1], "scheme": [2, 2, 2]}
     name = "s3_account_instrument_links_6A"
-    other = {**table, "scheme": np.array([2, 2, 4]), "account_id": [1, 9]}
+    changed = {**table, "scheme": np.array([2, 2, 4]), "account_id": [1, 9]}
     assert first_difference({name: table}, {name: table}) is None
-    said = first_difference({name: table}, {name: other})
-    assert said == f"{name}.account_id, row 1: published 2, reference 9"
+    difference = first_difference({name: table}, {name: changed})
+    assert difference == f"{name}.account_id, row 1: published 2, reference 9"
     shorter = {column: values[:2] for column, values in table.items()}
-    said = first_difference({name: table}, {name: shorter})
-    assert said == f"{name}.account_id, row 2: published 3, reference ends after 2 rows"
+    difference = first_difference({name: table}, {name: shorter})
+    assert difference == f"{name}.account_id, row 2: published 3, reference ends after 2 rows"
     assert first_difference({name: table}, {}) == f"{name}: only the published has it"

@@ -1,6 +1,6 @@
 """Tables of a published stream and of its twin in one form.
 
-The one place of these tests that knows how a stream is made and where its rows are.
+The only module of these tests that makes a stream and reads its rows.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Columns = dict[str, dict[str, list[Any]]]
 
 
 def published_stream(bank: Bank, to: Path, **request: Any) -> Columns:
-    """Publish a stream below `to`; returns its tables. request: as `StreamRequest` takes it."""
+    """Publish a stream below `to`; returns its tables. request: fields of `StreamRequest`."""
     outcome = stream(
         StreamRequest(
             run=bank.run, to=to, upstream_dir=bank.upstream, allow_unflagged=True, **request
@@ -40,20 +40,20 @@ def published_stream(bank: Bank, to: Path, **request: Any) -> Columns:
 
 
 def twin_stream(bank: Bank, **window: Any) -> Columns:
-    """The same tables as the twin makes them. window: as `generate` takes it."""
+    """The same tables from the twin. window: arguments of its `generate`."""
     inputs = open_inputs(bank.run, bank.upstream, allow_unflagged=True)
     place, seed = RunPlace(bank.run), inputs.identity.seed
     world = {t.name: rows(place.dataset(t.name, inputs.identity), t) for t in TABLES}
-    made = generate(inputs.pack, seed, read_upstream(bank.upstream), world, **window)
-    return {table.name: columns(table, made[table.name]) for table in DOWNSTREAM_TABLES}
+    tables = generate(inputs.pack, seed, read_upstream(bank.upstream), world, **window)
+    return {table.name: columns(table, tables[table.name]) for table in DOWNSTREAM_TABLES}
 
 
 def read_upstream(folder: Path) -> Upstream:
     """Rows of a sealed upstream."""
 
     def read(table: str) -> list[Row]:
-        found: list[Row] = pq.read_table(folder / f"{table}.parquet").to_pylist()
-        return found
+        rows_of_table: list[Row] = pq.read_table(folder / f"{table}.parquet").to_pylist()
+        return rows_of_table
 
     return Upstream(
         places=read("1A/country_geography"),
@@ -75,6 +75,6 @@ def rows(folder: Path, table: Table) -> list[Row]:
     ]
 
 
-def columns(table: Table, found: list[Row]) -> dict[str, list[Any]]:
+def columns(table: Table, table_rows: list[Row]) -> dict[str, list[Any]]:
     """Rows as columns."""
-    return {column.name: [row[column.name] for row in found] for column in table.columns}
+    return {column.name: [row[column.name] for row in table_rows] for column in table.columns}

@@ -1,4 +1,4 @@
-"""Every export opened by the tool it is for, not by our code."""
+"""Every export is read by the tool it is meant for."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ def rows(demo_world) -> dict[str, int]:
     return json.loads((demo_world / "run_receipt.json").read_text())["tables"]
 
 
-def test_duckdb_holds_every_row_under_its_own_constraints(exported, rows):
+def test_duckdb_holds_every_row_under_constraints(exported, rows):
     with duckdb.connect(str(exported("duckdb") / "world.duckdb"), read_only=True) as db:
         for table, n in rows.items():
             assert db.execute(f"SELECT count(*) FROM {table}").fetchone() == (n,)
-        kinds = db.execute(
+        constraints = db.execute(
             "SELECT constraint_type, count(*) FROM duckdb_constraints() GROUP BY ALL"
         ).fetchall()
-        assert dict(kinds)["FOREIGN KEY"] == sum(map(len, metadata.REFERENCES.values()))
-        assert dict(kinds)["PRIMARY KEY"] >= 13
+        assert dict(constraints)["FOREIGN KEY"] == sum(map(len, metadata.REFERENCES.values()))
+        assert dict(constraints)["PRIMARY KEY"] >= 13
         uncommented = db.execute(
             "SELECT table_name, column_name FROM duckdb_columns() WHERE comment IS NULL"
             " AND NOT internal AND table_name LIKE 's%\\_6A' ESCAPE '\\'"
@@ -65,7 +65,7 @@ def test_duckdb_holds_every_row_under_its_own_constraints(exported, rows):
         assert hops[0] >= 1
 
 
-def test_duckdb_itself_refuses_what_would_break_the_world(exported, tmp_path):
+def test_duckdb_constraints_refuse_invalid_rows(exported, tmp_path):
     copy = tmp_path / "world.duckdb"
     copy.write_bytes((exported("duckdb") / "world.duckdb").read_bytes())
     with duckdb.connect(str(copy)) as db:
@@ -77,7 +77,7 @@ def test_duckdb_itself_refuses_what_would_break_the_world(exported, tmp_path):
             )
 
 
-def test_csv_is_the_world_in_rfc_4180(exported, rows):
+def test_csv_files_hold_the_world_and_follow_rfc_4180(exported, rows):
     folder = exported("csv")
     for table, n in rows.items():
         with (folder / f"{table}.csv").open(newline="") as file:
@@ -92,8 +92,8 @@ def header(path: Path) -> list[str]:
         return next(csv.reader(file))
 
 
-def test_neo4j_headers_and_ids_are_what_its_importer_takes(exported):
-    """The importer's header grammar; every end of a relationship is a node of its space."""
+def test_neo4j_headers_and_ids_suit_its_importer(exported):
+    """Headers follow the grammar of neo4j-admin; both ends of every relationship exist."""
     folder = exported("neo4j")
     field = re.compile(r"[a-z_]+(:(long|double))?")
     spaces = {}
@@ -136,16 +136,16 @@ def test_observable_exports_hold_no_truth(exported, to):
 
 
 def test_ladybug_answers_three_hops(exported, demo_world):
-    """party → device → IP → other parties, in Cypher, against the same in SQL."""
+    """party → device → IP → other parties: Cypher and SQL give the same parties."""
     ladybug = pytest.importorskip("ladybug")
     db = ladybug.Connection(ladybug.Database(str(exported("ladybug") / "world.lbdb")))
-    found = db.execute(
+    result = db.execute(
         "MATCH (p:Party {party_id: 7})<-[:USED_BY]-(d:Device)-[:SEEN_ON]->(i:Ip)"
         "<-[:SEEN_ON]-(e:Device)-[:USED_BY]->(q:Party) WHERE q.party_id <> 7"
         " RETURN DISTINCT q.party_id ORDER BY q.party_id"
     )
-    theirs = [row[0] for row in found.get_all()]
-    ours = (
+    by_cypher = [row[0] for row in result.get_all()]
+    by_sql = (
         fw.open_run(demo_world)
         .duckdb()
         .execute(
@@ -157,8 +157,8 @@ def test_ladybug_answers_three_hops(exported, demo_world):
         )
         .fetchall()
     )
-    assert theirs == [q for (q,) in ours]
-    assert len(theirs) > 3
+    assert by_cypher == [q for (q,) in by_sql]
+    assert len(by_cypher) > 3
 
 
 @pytest.mark.full
@@ -189,11 +189,11 @@ def test_pyg_trains_an_epoch(exported):
 
 @pytest.mark.full
 @pytest.mark.filterwarnings("ignore")
-def test_frictionless_finds_nothing_wrong(exported):
+def test_frictionless_reports_no_error(exported):
     frictionless = pytest.importorskip("frictionless")
     package = frictionless.Package(str(exported("csv") / "datapackage.json"))
     for resource in package.resources:
-        resource.schema.foreign_keys = []  # checked by DuckDB; here they would load every parent
+        resource.schema.foreign_keys = []  # DuckDB checks them; they would load every parent table
         report = resource.validate(frictionless.Checklist(), limit_rows=5_000)
         assert report.valid, report.flatten(["message"])[:3]
 
@@ -212,8 +212,8 @@ def test_croissant_is_read_by_mlcroissant(exported):
 
 @pytest.mark.full
 @pytest.mark.filterwarnings("ignore")
-def test_sdmetrics_diagnostic_is_one(exported, demo_world):
-    """Its multi-table diagnostic on our metadata: keys, references, types, ranges."""
+def test_the_sdmetrics_diagnostic_score_is_one(exported, demo_world):
+    """The multi-table diagnostic over the exported metadata: keys, references, types, ranges."""
     reports = pytest.importorskip("sdmetrics.reports.multi_table")
     described = json.loads((exported("csv") / "sdv_metadata.json").read_text())
     world = fw.open_run(demo_world)
@@ -226,7 +226,7 @@ def test_sdmetrics_diagnostic_is_one(exported, demo_world):
     assert report.get_score() == 1.0
 
 
-def test_the_neighbourhood_is_a_networkx_graph(demo_world):
+def test_a_neighbourhood_as_a_networkx_graph(demo_world):
     networkx = pytest.importorskip("networkx")
     from fraudworld.export.graphs import networkx_graph
 
@@ -238,7 +238,7 @@ def test_the_neighbourhood_is_a_networkx_graph(demo_world):
         networkx_graph(fw.open_run(demo_world), 10**9)
 
 
-def test_one_kind_of_edge_is_an_igraph_graph(demo_world, rows):
+def test_edges_of_one_kind_as_an_igraph_graph(demo_world, rows):
     pytest.importorskip("igraph")
     from fraudworld.export.graphs import igraph_graph
 
@@ -249,7 +249,7 @@ def test_one_kind_of_edge_is_an_igraph_graph(demo_world, rows):
         igraph_graph(fw.open_run(demo_world), "LIKES")
 
 
-def test_an_export_is_whole_or_nothing(demo_world, tmp_path):
+def test_a_failed_export_leaves_nothing(demo_world, tmp_path):
     world = fw.open_run(demo_world)
     with pytest.raises(InputError, match="there is no format 'xls'"):
         export(world, "xls", tmp_path / "x")
@@ -271,9 +271,9 @@ def test_a_missing_library_is_named_with_its_remedy(demo_world, tmp_path, monkey
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_command_exports_and_says_what(fraudworld, demo_world, tmp_path):
-    said = fraudworld("export", demo_world, "--to", "csv", "--out", tmp_path / "csv", "--json")
-    assert said.status == 0
-    facts = json.loads(said.out)
+def test_the_command_exports_and_prints_a_summary(fraudworld, demo_world, tmp_path):
+    result = fraudworld("export", demo_world, "--to", "csv", "--out", tmp_path / "csv", "--json")
+    assert result.status == 0
+    facts = json.loads(result.out)
     assert (facts["format"], facts["files"]) == ("csv", len(BY_NAME) + 4)
     assert {f.name for f in FORMATS} == {"duckdb", "csv", "neo4j", "ladybug", "pyg"}

@@ -1,4 +1,4 @@
-"""The tutorial does what it shows."""
+"""The tutorial runs and prints what its text says."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def test_the_tutorial_runs_from_top_to_bottom():
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     assert [c.outputs for c in notebook.cells if c.cell_type == "code" and c.outputs] == []
     nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
-    said = "".join(
+    printed = "".join(
         output.get("text", "")
         for cell in notebook.cells
         if cell.cell_type == "code"
         for output in cell.outputs
     )
-    assert "grade B+ · 15 guards hold" in said
-    assert "with the graph: AUC" in said
+    assert "grade B+ · 15 guards hold" in printed
+    assert "with the graph: AUC" in printed

@@ -1,4 +1,4 @@
-"""The attestation of a run: signed, tampered with, under the wrong key, malformed."""
+"""Attestations of runs and certificates: signed, tampered with, wrong key, malformed."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ from fraudworld.store.attestation import (
 from fraudworld.store.layout import RunPlace
 from fraudworld.verification import attested, verify
 from support import tampering
-from support.calling import Said
+from support.calling import CallResult
 
-Call = Callable[..., Said]
-KINDS: dict[str, Callable[[], Any]] = {
+Call = Callable[..., CallResult]
+ALGORITHMS: dict[str, Callable[[], Any]] = {
     "ed25519": ed25519.Ed25519PrivateKey.generate,
     "ecdsa": lambda: ec.generate_private_key(ec.SECP256R1()),
     "rsa": lambda: rsa.generate_private_key(public_exponent=65537, key_size=2048),
 }
 
 
-def keys(folder: Path, name: str, kind: str = "ed25519") -> tuple[Path, Path]:
+def keys(folder: Path, name: str, algorithm: str = "ed25519") -> tuple[Path, Path]:
     """A new private and public key as PEM files."""
-    key = KINDS[kind]()
-    mine, theirs = folder / f"{name}.pem", folder / f"{name}.pub.pem"
+    key = ALGORITHMS[algorithm]()
+    private, public = folder / f"{name}.pem", folder / f"{name}.pub.pem"
     encoding = serialization.Encoding.PEM
-    mine.write_bytes(
+    private.write_bytes(
         key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
-    theirs.write_bytes(
+    public.write_bytes(
         key.public_key().public_bytes(encoding, serialization.PublicFormat.SubjectPublicKeyInfo)
     )
-    return mine, theirs
+    return private, public
 
 
 @pytest.fixture
@@ -54,31 +54,31 @@ def copy(demo_world: Path, tmp_path: Path) -> Path:
     return tampering.copied(demo_world, tmp_path / "copy")
 
 
-def edited(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    """Change a JSON document in place."""
+def edit(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Changes a JSON document in place."""
     document = json.loads(path.read_text("utf-8"))
     change(document)
     tampering.replace(path, json.dumps(document).encode())
 
 
-def restated(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    """Change the statement inside an envelope, leaving the signatures."""
+def edit_statement(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Changes the statement inside an envelope and keeps the signatures."""
 
     def inner(envelope: dict[str, Any]) -> None:
-        found = json.loads(base64.b64decode(envelope["payload"]))
-        change(found)
-        envelope["payload"] = base64.b64encode(canonical_json(found)).decode()
+        content = json.loads(base64.b64decode(envelope["payload"]))
+        change(content)
+        envelope["payload"] = base64.b64encode(canonical_json(content)).decode()
 
-    edited(path, inner)
+    edit(path, inner)
 
 
-def test_every_run_states_itself_the_same_each_time(demo_world: Path) -> None:
+def test_the_statement_of_a_run_is_deterministic(demo_world: Path) -> None:
     place = RunPlace(demo_world)
-    found = read_attestation(place_of(place))
-    assert not found.signed
-    assert found.statement == statement(place)
-    assert found.payload == canonical_json(statement(place))
-    names = {s["name"] for s in found.statement["subject"]}
+    attestation = read_attestation(place_of(place))
+    assert not attestation.signed
+    assert attestation.statement == statement(place)
+    assert attestation.payload == canonical_json(statement(place))
+    names = {s["name"] for s in attestation.statement["subject"]}
     sealed = {
         p.relative_to(demo_world).as_posix()
         for top in ("data/layer3/6A", "logs")
@@ -86,53 +86,53 @@ def test_every_run_states_itself_the_same_each_time(demo_world: Path) -> None:
         if p.is_file()
     }
     assert names == sealed
-    assert "created_at" not in found.payload.decode()
-    assert found.statement["predicate"]["grade"] == "B+"
+    assert "created_at" not in attestation.payload.decode()
+    assert attestation.statement["predicate"]["grade"] == "B+"
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS))
-def test_a_signature_is_good_under_its_key_and_no_other(
-    demo_world: Path, tmp_path: Path, kind: str
+@pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))
+def test_a_signature_is_valid_under_its_key_only(
+    demo_world: Path, tmp_path: Path, algorithm: str
 ) -> None:
-    mine, theirs = keys(tmp_path, "mine", kind)
-    _, other = keys(tmp_path, "other", kind)
-    written = attested(demo_world, mine, tmp_path / "out.json")
-    found = read_attestation(written)
-    assert found.signed
-    assert signed_by(found, theirs)
-    assert not signed_by(found, other)
+    private, public = keys(tmp_path, "signer", algorithm)
+    _, other_public = keys(tmp_path, "other", algorithm)
+    written = attested(demo_world, private, tmp_path / "out.json")
+    attestation = read_attestation(written)
+    assert attestation.signed
+    assert signed_by(attestation, public)
+    assert not signed_by(attestation, other_public)
     unsigned = read_attestation(place_of(RunPlace(demo_world)))
-    assert found.payload == unsigned.payload
-    assert not signed_by(unsigned, theirs)
+    assert attestation.payload == unsigned.payload
+    assert not signed_by(unsigned, public)
 
 
-def test_a_key_id_is_only_a_hint(demo_world: Path, tmp_path: Path) -> None:
-    mine, theirs = keys(tmp_path, "mine")
-    written = attested(demo_world, mine, tmp_path / "out.json")
-    edited(written, lambda envelope: envelope["signatures"][0].pop("keyid"))
-    assert signed_by(read_attestation(written), theirs)
+def test_a_signature_without_key_id_is_valid(demo_world: Path, tmp_path: Path) -> None:
+    private, public = keys(tmp_path, "signer")
+    written = attested(demo_world, private, tmp_path / "out.json")
+    edit(written, lambda envelope: envelope["signatures"][0].pop("keyid"))
+    assert signed_by(read_attestation(written), public)
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        lambda found: found["predicate"].update(grade="A"),
-        lambda found: found["subject"].pop(),
-        lambda found: found["subject"][0]["digest"].update(sha256="0" * 64),
-        lambda found: found.update(extra=1),
+        lambda statement: statement["predicate"].update(grade="A"),
+        lambda statement: statement["subject"].pop(),
+        lambda statement: statement["subject"][0]["digest"].update(sha256="0" * 64),
+        lambda statement: statement.update(extra=1),
     ],
 )
 def test_a_tampered_payload_breaks_signature_and_verification(
     copy: Path, tmp_path: Path, change: Callable[[dict[str, Any]], object]
 ) -> None:
-    mine, theirs = keys(tmp_path, "mine")
-    attested(copy, mine)
-    assert verify(copy, key=theirs).holds
-    restated(place_of(RunPlace(copy)), change)
-    found = read_attestation(place_of(RunPlace(copy)))
-    assert not signed_by(found, theirs)
-    # Past the seal, which covers the file too: the statement itself is found wrong.
-    verdict = verify(copy, key=theirs, but=("seal", "identity", "tables", "laws", "randomness",
+    private, public = keys(tmp_path, "signer")
+    attested(copy, private)
+    assert verify(copy, key=public).holds
+    edit_statement(place_of(RunPlace(copy)), change)
+    attestation = read_attestation(place_of(RunPlace(copy)))
+    assert not signed_by(attestation, public)
+    # The seal covers the file too: without the other groups, the statement itself fails.
+    verdict = verify(copy, key=public, but=("seal", "identity", "tables", "laws", "randomness",
                                             "inputs", "gates"))  # fmt: skip
     assert [c.holds for c in verdict.checks] == [False, False]
     assert not verify(copy).holds
@@ -153,11 +153,11 @@ def test_a_tampered_payload_breaks_signature_and_verification(
         lambda envelope: envelope.update(signatures=[{"sig": "", "keyid": 7}]),
     ],
 )
-def test_a_malformed_envelope_is_refused_by_name(
+def test_a_malformed_envelope_is_refused(
     copy: Path, change: Callable[[dict[str, Any]], object]
 ) -> None:
     path = place_of(RunPlace(copy))
-    edited(path, change)
+    edit(path, change)
     with pytest.raises(InputError) as caught:
         read_attestation(path)
     assert caught.value.code == "6A.S5.ATTESTATION_INVALID"
@@ -166,43 +166,43 @@ def test_a_malformed_envelope_is_refused_by_name(
 @pytest.mark.parametrize("name", ["_type", "predicateType", "subject", "predicate"])
 def test_a_statement_of_another_type_is_refused(copy: Path, name: str) -> None:
     path = place_of(RunPlace(copy))
-    restated(path, lambda found: found.update({name: "another"}))
+    edit_statement(path, lambda statement: statement.update({name: "another"}))
     with pytest.raises(InputError, match="ATTESTATION_INVALID"):
         read_attestation(path)
 
 
-def test_a_signature_over_another_payload_type_is_not_ours(copy: Path, tmp_path: Path) -> None:
-    """DSSE signs the type with the payload: a signature made for another use is none here."""
+def test_a_signature_over_another_payload_type_is_invalid(copy: Path, tmp_path: Path) -> None:
+    """DSSE signs the payload type with the payload: a signature for another type is invalid."""
     dsse = pytest.importorskip("securesystemslib.dsse")
     signer = pytest.importorskip("securesystemslib.signer")
-    mine, theirs = keys(tmp_path, "mine")
-    private = serialization.load_pem_private_key(mine.read_bytes(), password=None)
+    private, public = keys(tmp_path, "signer")
+    key = serialization.load_pem_private_key(private.read_bytes(), password=None)
     payload = read_attestation(place_of(RunPlace(copy))).payload
-    made = dsse.Envelope(payload, "text/plain", {})
-    made.sign(signer.CryptoSigner(private))
-    document = made.to_dict() | {"payloadType": PAYLOAD_TYPE}
+    envelope = dsse.Envelope(payload, "text/plain", {})
+    envelope.sign(signer.CryptoSigner(key))
+    document = envelope.to_dict() | {"payloadType": PAYLOAD_TYPE}
     path = tmp_path / "out.json"
     path.write_text(json.dumps(document))
-    assert not signed_by(read_attestation(path), theirs)
+    assert not signed_by(read_attestation(path), public)
 
 
-def test_the_commands(fraudworld: Call, copy: Path, tmp_path: Path) -> None:
-    mine, theirs = keys(tmp_path, "mine")
-    _, other = keys(tmp_path, "other")
-    assert fraudworld("verify", copy, "--key", theirs).status == 1, "not signed yet"
-    assert fraudworld("attest", copy, "--key", mine).status == 0
-    assert fraudworld("verify", copy, "--key", theirs).status == 0
-    said = fraudworld("verify", copy, "--key", other)
-    assert said.status == 1
-    assert "First wrong: attestation" in said.out
-    for key in (mine, tmp_path / "none.pem", copy / "run_receipt.json"):
-        said = fraudworld("verify", copy, "--key", key)
-        assert said.status == 2, key
-        assert "6A.CLI.KEY_INVALID" in said.err
-    assert fraudworld("attest", copy, "--key", theirs).status == 2
+def test_attest_and_verify_with_keys(fraudworld: Call, copy: Path, tmp_path: Path) -> None:
+    private, public = keys(tmp_path, "signer")
+    _, other_public = keys(tmp_path, "other")
+    assert fraudworld("verify", copy, "--key", public).status == 1, "not signed yet"
+    assert fraudworld("attest", copy, "--key", private).status == 0
+    assert fraudworld("verify", copy, "--key", public).status == 0
+    result = fraudworld("verify", copy, "--key", other_public)
+    assert result.status == 1
+    assert "First wrong: attestation" in result.out
+    for key in (private, tmp_path / "none.pem", copy / "run_receipt.json"):
+        result = fraudworld("verify", copy, "--key", key)
+        assert result.status == 2, key
+        assert "6A.CLI.KEY_INVALID" in result.err
+    assert fraudworld("attest", copy, "--key", public).status == 2
 
 
-def test_a_run_that_does_not_hold_is_not_attested(fraudworld: Call, copy: Path) -> None:
+def test_a_run_that_fails_verification_is_not_attested(fraudworld: Call, copy: Path) -> None:
     part = next((copy / "data/layer3/6A/s3_instrument_base_6A").rglob("part-*.parquet"))
     tampering.replace(part, part.read_bytes()[:-1])
     before = place_of(RunPlace(copy)).read_bytes()
@@ -210,7 +210,7 @@ def test_a_run_that_does_not_hold_is_not_attested(fraudworld: Call, copy: Path) 
     assert place_of(RunPlace(copy)).read_bytes() == before
 
 
-def test_a_run_that_lost_its_attestation_gets_the_same_one(copy: Path) -> None:
+def test_a_lost_attestation_is_rewritten_with_the_same_bytes(copy: Path) -> None:
     path = place_of(RunPlace(copy))
     before = path.read_bytes()
     path.unlink()
@@ -233,11 +233,11 @@ def certified(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_certificate_is_attested_with_its_runs(
     fraudworld: Call, certified: Path, tmp_path: Path
 ) -> None:
-    mine, theirs = keys(tmp_path, "mine")
+    private, public = keys(tmp_path, "signer")
     assert fraudworld("verify", certified).status == 0
-    assert fraudworld("verify", certified, "--key", theirs).status == 1, "not signed yet"
-    assert fraudworld("attest", certified, "--key", mine).status == 0
-    assert fraudworld("verify", certified, "--key", theirs).status == 0
+    assert fraudworld("verify", certified, "--key", public).status == 1, "not signed yet"
+    assert fraudworld("attest", certified, "--key", private).status == 0
+    assert fraudworld("verify", certified, "--key", public).status == 0
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def test_a_certificate_is_attested_with_its_runs(
         lambda summary: summary.pop("runs"),
     ],
 )
-def test_a_changed_certificate_is_found(
+def test_a_changed_certificate_is_detected(
     fraudworld: Call,
     certified: Path,
     tmp_path: Path,
@@ -259,10 +259,10 @@ def test_a_changed_certificate_is_found(
     from fraudworld.gates.certify import SUMMARY
 
     root = tampering.copied(certified, tmp_path / "root")
-    edited(root / SUMMARY, change)
-    said = fraudworld("verify", root)
-    assert said.status == 1
-    assert "First wrong" in said.out
+    edit(root / SUMMARY, change)
+    result = fraudworld("verify", root)
+    assert result.status == 1
+    assert "First wrong" in result.out
 
 
 def test_a_certificate_whose_run_changed_is_not_attested(

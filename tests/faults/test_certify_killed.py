@@ -1,4 +1,4 @@
-"""`certify` killed in the middle: the next one ends as if nothing had happened."""
+"""`certify` killed half way: the next one reuses finished seeds and gives the same certificate."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def published(root: Path) -> set[str]:
 
 def certificate(root: Path) -> dict[str, Any]:
     assert start(root).wait(timeout=300) == 1, "HOLD: T10 has no witness"
-    found: dict[str, Any] = json.loads((root / SUMMARY).read_text())
-    return found
+    summary: dict[str, Any] = json.loads((root / SUMMARY).read_text())
+    return summary
 
 
 @pytest.mark.full
-def test_killed_in_the_second_seed_and_run_again(tmp_path: Path) -> None:
+def test_certify_killed_in_its_second_seed_can_be_repeated(tmp_path: Path) -> None:
     undisturbed = certificate(tmp_path / "undisturbed")
 
     root = tmp_path / "killed"
@@ -57,7 +57,7 @@ def test_killed_in_the_second_seed_and_run_again(tmp_path: Path) -> None:
     assert not (root / SUMMARY).exists()
     made_at = {p: p.stat().st_mtime_ns for p in (root / next(iter(first))).rglob("*")}
 
-    again = certificate(root)
-    assert again == undisturbed
+    repeated = certificate(root)
+    assert repeated == undisturbed
     assert {p: p.stat().st_mtime_ns for p in made_at} == made_at, "a finished seed is not redone"
     assert not any(p.is_dir() for p in (root / ".staging").iterdir())

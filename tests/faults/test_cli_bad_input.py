@@ -1,4 +1,4 @@
-"""Bad words on the command line: a named refusal, status 2, nothing published."""
+"""Bad arguments on the command line: a typed error, status 2, nothing published."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 from fraudworld import api
 from fraudworld.errors import InputError
 from fraudworld.request import RunRequest
-from support.calling import Said
+from support.calling import CallResult
 
-Call = Callable[..., Said]
+Call = Callable[..., CallResult]
 
 
 @pytest.mark.parametrize(
@@ -49,25 +49,25 @@ Call = Callable[..., Said]
         "upstream build",
     ],
 )
-def test_bad_words_end_with_2_and_publish_nothing(
+def test_bad_arguments_end_with_2_and_publish_nothing(
     fraudworld: Call, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    said = fraudworld(*words.split(" "))
-    assert said.status == 2
-    assert said.err.strip()
-    assert "Traceback" not in said.err + said.out
+    result = fraudworld(*words.split(" "))
+    assert result.status == 2
+    assert result.err.strip()
+    assert "Traceback" not in result.err + result.out
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("command", [("gates",), ("runs", "show"), ("perf", "show")])
 @pytest.mark.parametrize("run", ["", "abcd", "no/such/folder", "../..", "."])
-def test_a_run_that_is_none(
+def test_a_folder_that_is_not_a_run_is_refused(
     fraudworld: Call, command: tuple[str, ...], run: str, tmp_path: Path
 ) -> None:
-    said = fraudworld(*command, run, "--runs-root", tmp_path)
-    assert said.status == 2
-    assert "6A.CLI.RUN_NOT_FOUND" in said.err
+    result = fraudworld(*command, run, "--runs-root", tmp_path)
+    assert result.status == 2
+    assert "6A.CLI.RUN_NOT_FOUND" in result.err
 
 
 def receipt(root: Path, name: str, text: str = "{}") -> Path:
@@ -77,7 +77,7 @@ def receipt(root: Path, name: str, text: str = "{}") -> Path:
     return folder
 
 
-def test_a_prefix_finds_one_run_or_none(tmp_path: Path) -> None:
+def test_a_prefix_must_match_exactly_one_run(tmp_path: Path) -> None:
     receipt(tmp_path, "abcd1111")
     receipt(tmp_path, "abcd2222")
     assert api.find_run("abcd1", tmp_path).root.name == "abcd1111"
@@ -88,33 +88,33 @@ def test_a_prefix_finds_one_run_or_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "\x00"])
-def test_a_receipt_that_is_no_receipt(fraudworld: Call, tmp_path: Path, text: str) -> None:
+def test_an_unreadable_receipt_is_named(fraudworld: Call, tmp_path: Path, text: str) -> None:
     receipt(tmp_path, "abcd1111", text)
-    said = fraudworld("runs", "list", "--runs-root", tmp_path)
-    assert said.status == 2
-    assert "6A.CLI.EVIDENCE_UNREADABLE" in said.err
-    assert "run_receipt.json" in said.err
+    result = fraudworld("runs", "list", "--runs-root", tmp_path)
+    assert result.status == 2
+    assert "6A.CLI.EVIDENCE_UNREADABLE" in result.err
+    assert "run_receipt.json" in result.err
 
 
-def test_folders_without_receipt_are_no_runs(fraudworld: Call, tmp_path: Path) -> None:
+def test_folders_without_a_receipt_are_not_listed(fraudworld: Call, tmp_path: Path) -> None:
     (tmp_path / ".staging").mkdir()
     (tmp_path / "notes").mkdir()
     assert api.list_runs(tmp_path) == ()
     assert fraudworld("runs", "list", "--runs-root", tmp_path).status == 0
 
 
-def test_a_dataset_or_column_the_run_does_not_have(tmp_path: Path) -> None:
+def test_an_unknown_dataset_is_refused(tmp_path: Path) -> None:
     world = api.open_run(receipt(tmp_path, "abcd1111"))
     with pytest.raises(InputError, match=r"6A\.CLI\.DATASET_NOT_FOUND"):
         world.table("s9_party_base_6A")
 
 
-def test_open_run_of_a_folder_that_is_none(tmp_path: Path) -> None:
+def test_open_run_refuses_a_folder_that_is_not_a_run(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"6A\.CLI\.RUN_NOT_FOUND"):
         api.open_run(tmp_path)
 
 
-def test_generate_names_a_keyword_it_does_not_take() -> None:
+def test_generate_names_an_unknown_keyword() -> None:
     with pytest.raises(InputError, match=r"takes no colour.*profile, seed"):
         api.generate(colour="red")
 
@@ -136,7 +136,7 @@ def test_generate_names_a_keyword_it_does_not_take() -> None:
         ({"engine": "dask", "memory": 1.0}, "--memory"),
     ],
 )
-def test_a_request_names_the_option_that_is_wrong(values: dict[str, object], where: str) -> None:
+def test_a_request_names_its_invalid_option(values: dict[str, object], where: str) -> None:
     with pytest.raises(InputError) as caught:
         RunRequest(**values)  # type: ignore[arg-type]
     assert (caught.value.code, caught.value.where) == ("6A.CLI.ARGUMENT_INVALID", where)

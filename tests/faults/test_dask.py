@@ -1,7 +1,7 @@
-"""Workers and schedulers that die under an engine: the same values, or a word of who was lost.
+"""The Dask engine when workers or the scheduler are killed: the same values, or a LostError.
 
-A worker killed costs time and nothing else. Where nobody is left to work, or the scheduler is
-gone, a LostError comes instead of a hang. What does not fit is refused before any work is done.
+Killing one worker costs time only. Without workers or scheduler, LostError is raised, and nothing
+hangs. A cluster that does not fit (address, version, folder) is refused before any work.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from support import clusters
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A cluster of two workers that are restarted when killed."""
     with clusters.cluster(2, tmp_path_factory.mktemp("workers")) as started:
         yield started
 
 
-def test_rounds_survive_a_worker_killed(two: Any, tmp_path: Path) -> None:
+def test_rounds_survive_a_worker_killed(two_workers: Any, tmp_path: Path) -> None:
     with LocalEngine(1) as local:
         expected = clusters.rounds(local, range(12), 6, 0)
-    with DaskEngine(1, two.scheduler_address, tmp_path / "scratch") as engine:
+    with DaskEngine(1, two_workers.scheduler_address, tmp_path / "scratch") as engine:
         assert engine.workers == 2
-        with clusters.Killer(two, kills=1, seconds=1.0, seed=5) as killer:
+        with clusters.Killer(two_workers, kills=1, seconds=1.0, seed=5) as killer:
             assert clusters.rounds(engine, range(12), 6, 0.05) == expected
     assert len(killer.done) == 1
 
@@ -56,7 +56,7 @@ def test_rounds_survive_twenty_workers_killed(workers: int, tmp_path: Path) -> N
             kills += len(killer.done)
 
 
-def test_a_scheduler_killed_is_told_and_the_same_work_succeeds_elsewhere(tmp_path: Path) -> None:
+def test_a_killed_scheduler_raises_and_the_same_work_succeeds_on_another(tmp_path: Path) -> None:
     with LocalEngine(1) as local:
         expected = clusters.rounds(local, range(8), 4, 0)
     with (
@@ -69,7 +69,7 @@ def test_a_scheduler_killed_is_told_and_the_same_work_succeeds_elsewhere(tmp_pat
             clusters.rounds(engine, range(8), 50, 0.05)
         assert caught.value.code == "6A.ENGINE.SCHEDULER_LOST"
         assert "same command" in caught.value.remedy
-        with pytest.raises(LostError):  # whatever is asked afterwards
+        with pytest.raises(LostError):  # every later call, too
             clusters.rounds(engine, range(8), 1, 0)
         assert time.monotonic() - before < 60
     with (
@@ -79,7 +79,7 @@ def test_a_scheduler_killed_is_told_and_the_same_work_succeeds_elsewhere(tmp_pat
         assert clusters.rounds(engine, range(8), 4, 0) == expected
 
 
-def test_workers_that_are_gone_for_good_are_told(tmp_path: Path) -> None:
+def test_losing_all_workers_raises(tmp_path: Path) -> None:
     with (
         clusters.Processes(tmp_path, workers=1) as processes,
         DaskEngine(1, processes.address, tmp_path / "scratch", patience=3) as engine,
@@ -90,12 +90,14 @@ def test_workers_that_are_gone_for_good_are_told(tmp_path: Path) -> None:
         assert caught.value.code == "6A.ENGINE.WORKERS_LOST"
 
 
-def test_a_task_that_kills_its_workers_is_told(tmp_path: Path) -> None:
+def test_a_task_that_kills_its_workers_raises(tmp_path: Path) -> None:
     with (
-        clusters.cluster(1, tmp_path / "workers", scheduler_kwargs={"allowed_failures": 0}) as one,
-        DaskEngine(1, one.scheduler_address, tmp_path / "scratch") as engine,
+        clusters.cluster(
+            1, tmp_path / "workers", scheduler_kwargs={"allowed_failures": 0}
+        ) as started,
+        DaskEngine(1, started.scheduler_address, tmp_path / "scratch") as engine,
     ):
-        with pytest.raises(LostError, match="died of it") as caught:
+        with pytest.raises(LostError, match="every worker that ran one task died") as caught:
             engine.collect(clusters.die, [9])
         assert caught.value.code == "6A.ENGINE.WORKERS_LOST"
 
@@ -122,9 +124,9 @@ def test_a_scheduler_without_workers_is_bad_input(
 
 
 def test_workers_of_another_version_are_bad_input(tmp_path: Path) -> None:
-    other = "import fraudworld; fraudworld.__version__ = '0.0.9'"
+    preload = "import fraudworld; fraudworld.__version__ = '0.0.9'"
     with (
-        clusters.cluster(1, tmp_path / "workers", preload=[other]) as old,
+        clusters.cluster(1, tmp_path / "workers", preload=[preload]) as old,
         pytest.raises(InputError) as caught,
     ):
         DaskEngine(1, old.scheduler_address, tmp_path / "scratch")
@@ -132,8 +134,8 @@ def test_workers_of_another_version_are_bad_input(tmp_path: Path) -> None:
     assert "fraudworld 0.0.9" in caught.value.what
 
 
-def test_workers_that_do_not_see_the_folder_are_bad_input(
-    two: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_workers_without_access_to_the_folder_are_bad_input(
+    two_workers: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def elsewhere(folder: str, nonce: str) -> str | None:
         return None
@@ -141,6 +143,6 @@ def test_workers_that_do_not_see_the_folder_are_bad_input(
     elsewhere.__module__ = "nowhere"  # sent by value, as no worker can import it
     monkeypatch.setattr(of_dask, "answer", elsewhere)
     with pytest.raises(InputError) as caught:
-        DaskEngine(1, two.scheduler_address, tmp_path / "scratch")
+        DaskEngine(1, two_workers.scheduler_address, tmp_path / "scratch")
     assert caught.value.code == "6A.CLI.FOLDER_NOT_SHARED"
     assert str(tmp_path) in caught.value.where

@@ -1,8 +1,8 @@
-"""Commands killed, on a failing disk, racing, under a jumping clock: all or nothing, each time.
+"""Commands that are killed, race, or meet a failing disk or clock publish all or nothing.
 
-What "nothing or everything" means is in `disturbance.Stage.problems`: every item published
-below the runs root is as before or as an undisturbed command leaves it, and the same command
-run once more ends with the digests of the undisturbed one, leaving no staging behind.
+`disturbance.Stage.problems` decides: every item published below the runs root is as before or as
+an undisturbed command leaves it, and the same command, repeated, ends with the digests of the
+undisturbed one and leaves no staging folder.
 """
 
 from __future__ import annotations
@@ -34,74 +34,74 @@ def failing(stage: Stage) -> Stage:
     return stage
 
 
-def kill(stage: Stage, cases: int, seed: int, among: list[d.Command]) -> Counter[str]:
+def kill(stage: Stage, cases: int, seed: int, commands: list[d.Command]) -> Counter[str]:
     rng = random.Random(seed)
     counts: Counter[str] = Counter()
     failures: list[str] = []
     for case in range(cases):
-        command, instant = among[case % len(among)], rng.random()
-        alive, wrong = d.killed_at(stage, command, instant)
-        if wrong:
-            failures.append(f"{case} {command.name} at {instant:.3f}: {wrong}")
+        command, instant = commands[case % len(commands)], rng.random()
+        alive, faults = d.killed_at(stage, command, instant)
+        if faults:
+            failures.append(f"{case} {command.name} at {instant:.3f}: {faults}")
         counts[f"{command.name}: {'killed' if alive else 'ended before'}"] += 1
     assert not failures, "\n".join(failures)
     return counts
 
 
-def fail(stage: Stage, cases: int, seed: int, among: list[d.Command]) -> Counter[str]:
+def fail(stage: Stage, cases: int, seed: int, commands: list[d.Command]) -> Counter[str]:
     rng = random.Random(seed)
     counts: Counter[str] = Counter()
     failures: list[str] = []
-    changes = {command.name: d.changes(stage, command) for command in among}
-    writing = [command for command in among if changes[command.name]]
+    changes = {command.name: d.changes(stage, command) for command in commands}
+    writing = [command for command in commands if changes[command.name]]
     actions = {"ENOSPC": errno.ENOSPC, "EIO": errno.EIO, "EIO once": -errno.EIO, "SIGKILL": 0}
     for case in range(cases):
         command = writing[case % len(writing)]
-        what = rng.choice(sorted(actions))
+        fault = rng.choice(sorted(actions))
         n = rng.randint(1, changes[command.name])
-        status, wrong = d.failing_at(stage, command, n, actions[what])
-        if wrong:
-            failures.append(f"{case} {command.name} {what} at {n}: {wrong}")
-        counts[f"{what}: {'survived' if status == command.status else 'stopped'}"] += 1
+        status, faults = d.failing_at(stage, command, n, actions[fault])
+        if faults:
+            failures.append(f"{case} {command.name} {fault} at {n}: {faults}")
+        counts[f"{fault}: {'survived' if status == command.status else 'stopped'}"] += 1
     assert not failures, "\n".join(failures)
     return counts
 
 
-def test_killed_at_ten_random_instants(stage: Stage) -> None:
-    counts = kill(stage, 10, seed=20, among=FAST)
-    assert sum(n for what, n in counts.items() if "killed" in what) >= 5
+def test_commands_killed_at_ten_random_instants(stage: Stage) -> None:
+    counts = kill(stage, 10, seed=20, commands=FAST)
+    assert sum(n for label, n in counts.items() if "killed" in label) >= 5
 
 
 def test_a_disk_that_fails_at_nine_random_writes(failing: Stage) -> None:
-    counts = fail(failing, 9, seed=21, among=FAST)
-    assert sum(n for what, n in counts.items() if "stopped" in what) >= 5
+    counts = fail(failing, 9, seed=21, commands=FAST)
+    assert sum(n for label, n in counts.items() if "stopped" in label) >= 5
 
 
 def test_a_clock_that_jumps_by_years_changes_nothing(failing: Stage) -> None:
     assert d.jumping(failing, d.BY_NAME["run"], seed=22) == []
 
 
-def test_two_runs_race_for_one_place(stage: Stage) -> None:
+def test_two_runs_racing_for_one_folder_publish_one(stage: Stage) -> None:
     assert d.racing(stage, d.BY_NAME["run"]) == []
 
 
 @pytest.mark.full
-def test_killed_at_three_hundred_random_instants(stage: Stage) -> None:
-    counts = kill(stage, 300, seed=300, among=list(COMMANDS))
+def test_commands_killed_at_three_hundred_random_instants(stage: Stage) -> None:
+    counts = kill(stage, 300, seed=300, commands=list(COMMANDS))
     print(dict(sorted(counts.items())))
-    assert sum(n for what, n in counts.items() if "killed" in what) >= 200
+    assert sum(n for label, n in counts.items() if "killed" in label) >= 200
 
 
 @pytest.mark.full
 def test_a_disk_that_fails_at_two_hundred_random_writes(failing: Stage) -> None:
-    counts = fail(failing, 200, seed=200, among=list(COMMANDS))
+    counts = fail(failing, 200, seed=200, commands=list(COMMANDS))
     print(dict(sorted(counts.items())))
-    assert sum(n for what, n in counts.items() if "stopped" in what) >= 100
+    assert sum(n for label, n in counts.items() if "stopped" in label) >= 100
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
-def test_every_command_under_a_jumping_clock_and_racing_itself(
+def test_every_command_survives_a_jumping_clock_and_racing_itself(
     failing: Stage, command: d.Command
 ) -> None:
     assert d.jumping(failing, command, seed=23) == []
@@ -109,7 +109,7 @@ def test_every_command_under_a_jumping_clock_and_racing_itself(
         assert d.racing(failing, command) == []
 
 
-def test_a_run_in_the_making_is_no_run(tmp_path: Path) -> None:
+def test_an_unfinished_run_folder_is_not_listed(tmp_path: Path) -> None:
     from fraudworld import api
 
     hidden = tmp_path / ".out-0123abcd.part"

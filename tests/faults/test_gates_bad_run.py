@@ -1,6 +1,6 @@
-"""`fraudworld gates` on a run that cannot be judged: it is named, the status is 2, nothing passes.
+"""`fraudworld gates` on a run that cannot be judged: the fault is named, status 2, nothing passes.
 
-What the judge says of readable but broken worlds is in `laws/test_gate_mutants.py`.
+Readable but broken worlds are in `laws/test_gate_mutants.py`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from fraudworld.contracts import TABLES
-from support.calling import Said
+from support.calling import CallResult
 
-Call = Callable[..., Said]
+Call = Callable[..., CallResult]
 LAYER = "data/layer3/6A"
 POLICY = f"{LAYER}/resolved_policy_6A.json"
 PLANS = f"{LAYER}/validation/integer_plans_6A.json"
@@ -26,20 +26,20 @@ PLANS = f"{LAYER}/validation/integer_plans_6A.json"
 
 @pytest.fixture
 def run(demo_world: Path, tmp_path: Path) -> Path:
-    """A copy of the demo run; files are linked, so a change has to replace them."""
+    """A copy of the demo run of hard links: a change must replace a file, not write to it."""
     return Path(shutil.copytree(demo_world, tmp_path / "run", copy_function=os.link))
 
 
-def refused(fraudworld: Call, run: Path, *says: str) -> None:
-    """The judge names what is wrong, on stderr only, and touches nothing."""
+def check_refused(fraudworld: Call, run: Path, *says: str) -> None:
+    """The command names the fault on stderr, prints nothing else, and changes no file."""
     before = sorted(p for p in run.rglob("*"))
-    said = fraudworld("gates", run)
-    assert said.status == 2, said.err
-    assert "6A." in said.err
-    assert "Traceback" not in said.err
-    words = " ".join(said.err.split())
+    result = fraudworld("gates", run)
+    assert result.status == 2, result.err
+    assert "6A." in result.err
+    assert "Traceback" not in result.err
+    words = " ".join(result.err.split())
     assert [s for s in says if s not in words] == []
-    assert said.out == ""
+    assert result.out == ""
     assert sorted(p for p in run.rglob("*")) == before
 
 
@@ -53,7 +53,7 @@ def replace(path: Path, content: bytes | str) -> None:
 
 
 def edit(run: Path, table: str, query: str) -> None:
-    """Rewrite the first part of a dataset as a query over itself, called `t`."""
+    """Rewrites the first part of a dataset by a query over itself (`t`)."""
     path = part(run, table)
     t = pq.read_table(path, partitioning=None)
     changed = duckdb.from_arrow(t).query("t", query).to_arrow_table()
@@ -62,41 +62,41 @@ def edit(run: Path, table: str, query: str) -> None:
 
 
 @pytest.mark.parametrize("table", [t.name for t in TABLES])
-def test_a_missing_dataset(fraudworld: Call, run: Path, table: str) -> None:
+def test_a_missing_dataset_is_named(fraudworld: Call, run: Path, table: str) -> None:
     shutil.rmtree(run / LAYER / table)
-    refused(fraudworld, run, f"{table} is missing")
+    check_refused(fraudworld, run, f"{table} is missing")
 
 
 @pytest.mark.parametrize("table", [t.name for t in TABLES])
-def test_an_empty_dataset(fraudworld: Call, run: Path, table: str) -> None:
+def test_an_empty_dataset_is_named(fraudworld: Call, run: Path, table: str) -> None:
     for path in (run / LAYER / table).rglob("part-*.parquet"):
         schema = pq.read_schema(path)
         path.unlink()
         pq.write_table(schema.empty_table(), path)
-    refused(fraudworld, run, f"{table} has no rows")
+    check_refused(fraudworld, run, f"{table} has no rows")
 
 
 @pytest.mark.parametrize("table", [t.name for t in TABLES])
-def test_a_part_cut_short(fraudworld: Call, run: Path, table: str) -> None:
+def test_a_truncated_part_is_named(fraudworld: Call, run: Path, table: str) -> None:
     path = part(run, table)
     replace(path, path.read_bytes()[:-100])
-    refused(fraudworld, run, f"{table} has a part that is no Parquet")
+    check_refused(fraudworld, run, f"{table} has a part that is not Parquet")
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"id,name\n1,a\n", b"\x00" * 4_096])
-def test_a_part_that_is_something_else(fraudworld: Call, run: Path, content: bytes) -> None:
+def test_a_part_that_is_not_parquet_is_named(fraudworld: Call, run: Path, content: bytes) -> None:
     replace(part(run, "s2_account_base_6A"), content)
-    refused(fraudworld, run, "s2_account_base_6A has a part that is no Parquet")
+    check_refused(fraudworld, run, "s2_account_base_6A has a part that is not Parquet")
 
 
-def test_a_part_that_is_a_folder_or_leads_nowhere(fraudworld: Call, run: Path) -> None:
+def test_a_part_that_is_a_folder_or_a_dangling_link_is_named(fraudworld: Call, run: Path) -> None:
     path = part(run, "s4_ip_base_6A")
     path.unlink()
     path.mkdir()
-    refused(fraudworld, run, "s4_ip_base_6A")
+    check_refused(fraudworld, run, "s4_ip_base_6A")
     path.rmdir()
     path.symlink_to(run / "nowhere")
-    refused(fraudworld, run, "s4_ip_base_6A")
+    check_refused(fraudworld, run, "s4_ip_base_6A")
 
 
 @pytest.mark.parametrize(
@@ -135,30 +135,30 @@ def test_a_part_that_is_a_folder_or_leads_nowhere(fraudworld: Call, run: Path) -
         ),
     ],
 )
-def test_a_column_that_cannot_be_judged(
+def test_an_invalid_column_is_named(
     fraudworld: Call, run: Path, table: str, query: str, says: str
 ) -> None:
     edit(run, table, query)
-    refused(fraudworld, run, says)
+    check_refused(fraudworld, run, says)
 
 
 @pytest.mark.parametrize("text", ["", "{", "null", "[]", "{}", '{"pack": NaN}', "\x00", "\ufffe"])
-def test_a_policy_that_is_none(fraudworld: Call, run: Path, text: str) -> None:
+def test_a_malformed_policy_is_named(fraudworld: Call, run: Path, text: str) -> None:
     replace(run / POLICY, text)
-    refused(fraudworld, run, "resolved_policy_6A.json")
+    check_refused(fraudworld, run, "resolved_policy_6A.json")
 
 
-def test_a_policy_that_is_not_the_runs(fraudworld: Call, run: Path) -> None:
-    """A threshold made easier after the fact."""
+def test_a_changed_policy_is_refused(fraudworld: Call, run: Path) -> None:
+    """A threshold is relaxed after the run was sealed."""
     document = json.loads((run / POLICY).read_text())
     document["pack"]["validation_policy"]["gates"]["T7_odds_ratio"]["Bplus"] = 1.0
     replace(run / POLICY, json.dumps(document))
-    refused(fraudworld, run, "PRIOR_PACK_DIGEST_MISMATCH")
+    check_refused(fraudworld, run, "PRIOR_PACK_DIGEST_MISMATCH")
 
 
-def test_no_policy_at_all(fraudworld: Call, run: Path) -> None:
+def test_a_missing_policy_is_named(fraudworld: Call, run: Path) -> None:
     (run / POLICY).unlink()
-    refused(fraudworld, run, "PRIOR_PACK_MISSING")
+    check_refused(fraudworld, run, "PRIOR_PACK_MISSING")
 
 
 @pytest.mark.parametrize(
@@ -174,14 +174,14 @@ def test_no_policy_at_all(fraudworld: Call, run: Path) -> None:
         "\x00",
     ],
 )
-def test_plans_that_are_none(fraudworld: Call, run: Path, text: str) -> None:
+def test_malformed_plans_are_named(fraudworld: Call, run: Path, text: str) -> None:
     replace(run / PLANS, text)
-    refused(fraudworld, run, "EVIDENCE_MISSING", "integer_plans_6A")
+    check_refused(fraudworld, run, "EVIDENCE_MISSING", "integer_plans_6A")
 
 
-def test_no_plans_at_all(fraudworld: Call, run: Path) -> None:
+def test_missing_plans_are_named(fraudworld: Call, run: Path) -> None:
     (run / PLANS).unlink()
-    refused(fraudworld, run, "EVIDENCE_MISSING", "integer_plans_6A")
+    check_refused(fraudworld, run, "EVIDENCE_MISSING", "integer_plans_6A")
 
 
 @pytest.mark.parametrize(
@@ -191,15 +191,15 @@ def test_no_plans_at_all(fraudworld: Call, run: Path) -> None:
         ("s5_merchant_fraud_roles_6A", "SELECT * FROM t LIMIT 1"),
     ],
 )
-def test_a_world_with_nothing_to_judge_by_is_judged_and_fails(
+def test_a_world_with_insufficient_evidence_is_judged_and_fails(
     fraudworld: Call, run: Path, table: str, query: str
 ) -> None:
-    """No device owned, one merchant: evidence is insufficient, not absent."""
+    """Without owned devices, or with one merchant, evidence is insufficient, not missing."""
     for path in sorted((run / LAYER / table).rglob("part-*.parquet"))[1:]:
         path.unlink()
     edit(run, table, query)
-    said = fraudworld("gates", run, "--json")
-    assert said.status == 1, said.err
-    board = json.loads(said.out, parse_constant=pytest.fail)
+    result = fraudworld("gates", run, "--json")
+    assert result.status == 1, result.err
+    board = json.loads(result.out, parse_constant=pytest.fail)
     assert board["grade"] == "<C"
     assert "INSUFFICIENT_EVIDENCE" in {r["status"] for r in board["tests"]}

@@ -1,7 +1,7 @@
 """Untrusted policies, upstreams and runs: bombs, links, formulas, markup, terminal sequences.
 
-Whatever a folder from outside holds, a command refuses it by name (status 1, 2 or 3), stays
-small, and shows nothing of it that a browser, a spreadsheet or a terminal would obey.
+A command refuses hostile content with a typed error (status 1, 2 or 3), keeps its memory small, and
+prints nothing that a browser, a spreadsheet or a terminal would execute.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from fraudworld.request import RunRequest
 from fraudworld.run import pipeline
 from fraudworld.store import bundle
 from support import tampering
-from support.calling import Said
+from support.calling import CallResult
 
-Call = Callable[..., Said]
+Call = Callable[..., CallResult]
 MARKUP = "<img src=x onerror=alert(1)>"
 SMALL = 1 << 30
 DEEP = b"[" * 200_000
@@ -51,13 +51,13 @@ def root(pristine: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(pristine, tmp_path / "upstream"))
 
 
-def sealed(folder: Path) -> None:
-    """Seal a segment again, as its hostile owner would."""
+def seal_again(folder: Path) -> None:
+    """Seals a segment again, as a hostile owner would."""
     own = {bundle.FLAG, bundle.INDEX}
     bundle.seal(folder, [p.name for p in folder.iterdir() if p.name not in own])
 
 
-def taken(root: Path) -> intake.Upstream:
+def read_upstream(root: Path) -> intake.Upstream:
     loaded = load_pack()
     pack = loaded.pack
     return intake.load_upstream(
@@ -65,27 +65,27 @@ def taken(root: Path) -> intake.Upstream:
     )
 
 
-def altered(path: Path, column: str, values: list[object]) -> None:
+def fill_column(path: Path, column: str, values: list[object]) -> None:
     """Replace a column by `values`, repeated to its length."""
     data = pq.read_table(path)
-    kind = data.schema.field(column).type
-    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    # As a dictionary: a megabyte of text repeated a thousand times must not be one here either.
+    dtype = data.schema.field(column).type
+    dtype = dtype.value_type if pa.types.is_dictionary(dtype) else dtype
+    # Dictionary-encoded: a megabyte of text times a thousand rows must not fill this process.
     at = np.arange(data.num_rows, dtype=np.int32) % len(values)
-    filled = pa.DictionaryArray.from_arrays(pa.array(at), pa.array(values, kind))
-    plain = filled if pa.types.is_string(kind) else filled.cast(kind)
+    filled = pa.DictionaryArray.from_arrays(pa.array(at), pa.array(values, dtype))
+    plain = filled if pa.types.is_string(dtype) else filled.cast(dtype)
     pq.write_table(data.set_column(data.column_names.index(column), column, plain), path)
-    sealed(path.parent)
+    seal_again(path.parent)
 
 
 def bomb(path: Path, rows: int) -> int:
     """The same row `rows` times, run-length encoded; returns the bytes on disk."""
-    one = pq.read_table(path).slice(0, 1)
-    piece = one.take(pa.array(np.zeros(1_000_000, np.int32)))
+    row = pq.read_table(path).slice(0, 1)
+    piece = row.take(pa.array(np.zeros(1_000_000, np.int32)))
     with pq.ParquetWriter(path, piece.schema, compression="zstd") as writer:
         for _ in range(rows // 1_000_000):
             writer.write_table(piece)
-    sealed(path.parent)
+    seal_again(path.parent)
     return path.stat().st_size
 
 
@@ -95,24 +95,26 @@ def test_a_parquet_bomb_is_refused_before_it_is_unpacked(root: Path, name: str) 
     assert size < 5_000_000, "small on disk, forty million rows"
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(RefusedError, match="unpacks to"):
-        taken(root)
+        read_upstream(root)
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < SMALL
 
 
 def test_one_long_text_is_refused_before_it_is_repeated(root: Path) -> None:
-    altered(root / "1A/outlet_catalogue.parquet", "merchant_class", ["x" * 1_000_000])
+    fill_column(root / "1A/outlet_catalogue.parquet", "merchant_class", ["x" * 1_000_000])
     with pytest.raises(RefusedError, match="a text of 1000000 bytes"):
-        taken(root)
+        read_upstream(root)
 
 
 @pytest.mark.parametrize(
     ("column", "value"),
     [("country_iso", "=1"), ("country_iso", "<b"), ("currency", "@A("), ("currency", "'; ")],
 )
-def test_codes_of_countries_and_currencies_are_iso(root: Path, column: str, value: str) -> None:
-    altered(root / "1A/country_geography.parquet", column, [value])
+def test_country_and_currency_codes_that_are_not_iso_are_refused(
+    root: Path, column: str, value: str
+) -> None:
+    fill_column(root / "1A/country_geography.parquet", column, [value])
     with pytest.raises(FraudworldError, match=r"use ISO codes|twice"):
-        taken(root)
+        read_upstream(root)
 
 
 @pytest.mark.parametrize(
@@ -126,17 +128,19 @@ def test_codes_of_countries_and_currencies_are_iso(root: Path, column: str, valu
         ("2B/day_effects", "effect", float("nan")),
     ],
 )
-def test_arrivals_of_a_hostile_upstream(root: Path, table: str, column: str, value: object) -> None:
-    altered(root / f"{table}.parquet", column, [value])
+def test_a_hostile_arrival_table_is_refused(
+    root: Path, table: str, column: str, value: object
+) -> None:
+    fill_column(root / f"{table}.parquet", column, [value])
     with pytest.raises(InputError, match="ARRIVAL_LAW_INVALID"):
-        load_arrivals(root, 42, taken(root).geo.countries)
+        load_arrivals(root, 42, read_upstream(root).geo.countries)
 
 
-def test_an_arrival_law_nested_without_end(root: Path) -> None:
+def test_a_deeply_nested_arrival_law_is_refused(root: Path) -> None:
     (root / "5B/arrival_law.json").write_bytes(DEEP)
-    sealed(root / "5B")
+    seal_again(root / "5B")
     with pytest.raises(InputError, match="ARRIVAL_LAW_INVALID"):
-        load_arrivals(root, 42, taken(root).geo.countries)
+        load_arrivals(root, 42, read_upstream(root).geo.countries)
 
 
 def test_a_segment_that_is_a_link_is_refused(root: Path, tmp_path: Path) -> None:
@@ -144,7 +148,7 @@ def test_a_segment_that_is_a_link_is_refused(root: Path, tmp_path: Path) -> None
     (root / "2A").rename(outside)
     (root / "2A").symlink_to(outside)
     with pytest.raises(RefusedError, match="its folder is a link"):
-        taken(root)
+        read_upstream(root)
 
 
 def test_an_upstream_row_count_is_bounded_in_every_table_that_is_read() -> None:
@@ -155,8 +159,8 @@ def test_an_upstream_row_count_is_bounded_in_every_table_that_is_read() -> None:
 @pytest.mark.parametrize(
     "code", ["=1+1", "+A", "-A", "@SUM(A1)", "A B", MARKUP, "x'; --", "A" * 65]
 )
-def test_a_code_of_a_policy_is_a_word(tmp_path: Path, code: str) -> None:
-    """Codes are cells of exported tables: none can be a spreadsheet's formula or markup."""
+def test_a_policy_code_with_special_characters_is_refused(tmp_path: Path, code: str) -> None:
+    """Codes become cells of exported tables, so none may be a formula or markup."""
     pack = Path(shutil.copytree(SHIPPED, tmp_path / "pack"))
     path = pack / "taxonomy/device_taxonomy_6A.v1.yaml"
     text = path.read_text("utf-8")
@@ -179,7 +183,7 @@ def test_a_code_of_a_policy_is_a_word(tmp_path: Path, code: str) -> None:
         "a: " + "x" * (1 << 20),
     ],
 )
-def test_a_yaml_bomb_is_a_fault_with_a_name(tmp_path: Path, text: str) -> None:
+def test_a_yaml_bomb_is_refused_and_its_file_named(tmp_path: Path, text: str) -> None:
     pack = Path(shutil.copytree(SHIPPED, tmp_path / "pack"))
     (pack / "taxonomy/ip_taxonomy_6A.v1.yaml").write_text(text, "utf-8")
     with pytest.raises(InputError) as caught:
@@ -188,7 +192,7 @@ def test_a_yaml_bomb_is_a_fault_with_a_name(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["link out", "folder", "pipe"])
-def test_a_policy_file_that_is_no_file(tmp_path: Path, kind: str) -> None:
+def test_a_policy_file_that_is_not_a_regular_file_is_refused(tmp_path: Path, kind: str) -> None:
     import os
 
     pack = Path(shutil.copytree(SHIPPED, tmp_path / "pack"))
@@ -206,7 +210,7 @@ def test_a_policy_file_that_is_no_file(tmp_path: Path, kind: str) -> None:
 
 @pytest.fixture(scope="module")
 def marked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run whose overlay is named to do harm in a browser and in a terminal."""
+    """A run whose overlay has a name with markup and a terminal sequence."""
     folder = tmp_path_factory.mktemp("marked")
     name = f"{MARKUP}\x1b]0;owned\x07[bold]"
     overlay = folder / f"{name}.yaml"
@@ -222,7 +226,7 @@ def marked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return pipeline.run(request).place.root
 
 
-def test_no_markup_of_a_name_reaches_the_report(marked: Path) -> None:
+def test_markup_in_a_name_is_escaped_in_the_report(marked: Path) -> None:
     html = (marked / "reports/report.html").read_text("utf-8")
     receipt = json.loads((marked / "run_receipt.json").read_text("utf-8"))
     assert MARKUP in receipt["overlays"][0], "the receipt keeps the name as it is"
@@ -231,11 +235,11 @@ def test_no_markup_of_a_name_reaches_the_report(marked: Path) -> None:
     assert "&lt;img src=x onerror=alert(1)&gt;" in html
 
 
-def test_no_sequence_of_a_name_reaches_the_terminal(fraudworld: Call, marked: Path) -> None:
+def test_terminal_sequences_in_a_name_are_not_printed(fraudworld: Call, marked: Path) -> None:
     for words in (("runs", "show", marked), ("runs", "list", "--runs-root", marked.parent)):
-        said = fraudworld(*words)
-        assert said.status == 0
-        assert "\x1b" not in said.out + said.err
+        result = fraudworld(*words)
+        assert result.status == 0
+        assert "\x1b" not in result.out + result.err
     assert printable("a\x1b[2J\u202eb\n") == "a\\x1b[2J\\u202eb\n"
     assert printable("1\N{NARROW NO-BREAK SPACE}000 €") == "1\N{NARROW NO-BREAK SPACE}000 €"
 
@@ -262,14 +266,14 @@ def test_a_hostile_document_of_a_run_is_refused_by_every_command(
         ("attest", copy), ("transactions", copy, "--days", "1"),
         ("runs", "list", "--runs-root", tmp_path),
     ):  # fmt: skip
-        said = fraudworld(*words)
-        assert said.status in (0, 1, 2, 3), (words, said.err)
-        assert "Traceback" not in said.err + said.out
+        result = fraudworld(*words)
+        assert result.status in (0, 1, 2, 3), (words, result.err)
+        assert "Traceback" not in result.err + result.out
     assert fraudworld("verify", copy).status == 1
 
 
-def test_a_bomb_in_a_run_does_not_fill_memory(marked: Path, tmp_path: Path) -> None:
-    """The seal comes first: bytes that are not the sealed ones are hashed and never unpacked."""
+def test_a_parquet_bomb_in_a_run_does_not_fill_memory(marked: Path, tmp_path: Path) -> None:
+    """The seal is checked first: bytes that differ from the sealed ones are never unpacked."""
     copy = tampering.copied(marked, tmp_path / "copy")
     part = next((copy / "data/layer3/6A/s1_party_summary_6A").rglob("part-*.parquet"))
     shutil.copy(part, tmp_path / "part.parquet")
@@ -283,14 +287,14 @@ def test_a_bomb_in_a_run_does_not_fill_memory(marked: Path, tmp_path: Path) -> N
         from pathlib import Path
         from fraudworld.verification import verify
         failure = verify(Path(sys.argv[1])).first_failure
-        # Not ru_maxrss, which begins at the peak of the process that started this one.
-        said = Path("/proc/self/status").read_text()
-        print(failure.group, re.search("VmHWM:[^0-9]*([0-9]+)", said).group(1))
+        # Not ru_maxrss, which starts at the peak of the parent process.
+        status = Path("/proc/self/status").read_text()
+        print(failure.group, re.search("VmHWM:[^0-9]*([0-9]+)", status).group(1))
     """
-    said = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code), str(copy)],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    group, peak = said.stdout.split()
+    group, peak = result.stdout.split()
     assert group == "seal"
     assert int(peak) * 1024 < SMALL

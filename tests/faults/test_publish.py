@@ -1,4 +1,4 @@
-"""Publishing: everything or nothing, whatever happens to the process or the disk."""
+"""Publishing is all or nothing, also when the process is killed or the disk fails."""
 
 from __future__ import annotations
 
@@ -49,30 +49,30 @@ def tree(root: Path) -> dict[str, tuple[bytes, int]]:
 
 
 def staged(root: Path) -> list[str]:
-    """Names of what is left in the staging area, locks aside."""
+    """Names in the staging area, without locks."""
     return sorted(p.name for p in (root / AREA).iterdir() if p.suffix != ".lock")
 
 
 def start(code: str, *args: object) -> subprocess.Popen[str]:
-    """A Python process with this module's names, speaking over its standard output."""
-    # Where the tests run in the background, children are told to ignore an interrupt.
-    heeding = "signal.signal(signal.SIGINT, signal.default_int_handler)"
-    program = f"import time\nfrom test_publish import *\n{heeding}\n{textwrap.dedent(code)}"
-    where = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    """A Python process that imports the names of this module and writes to standard output."""
+    # Background jobs of a shell ignore SIGINT, and children inherit that.
+    interruptible = "signal.signal(signal.SIGINT, signal.default_int_handler)"
+    program = f"import time\nfrom test_publish import *\n{interruptible}\n{textwrap.dedent(code)}"
+    environment = {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
     return subprocess.Popen(
         [sys.executable, "-c", program, *map(str, args)],
         stdout=subprocess.PIPE,
         text=True,
-        env=os.environ | where,
+        env=os.environ | environment,
     )
 
 
-def heard(process: subprocess.Popen[str]) -> str:
+def line_of(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
     return process.stdout.readline().strip()
 
 
-def ended(process: subprocess.Popen[str]) -> int:
+def exit_code(process: subprocess.Popen[str]) -> int:
     code = process.wait(timeout=60)
     assert process.stdout is not None
     process.stdout.close()
@@ -88,7 +88,7 @@ def test_a_run_appears_whole_and_leaves_no_staging(tmp_path: Path) -> None:
     assert staged(tmp_path) == []
 
 
-def test_the_same_run_again_changes_nothing(tmp_path: Path) -> None:
+def test_publishing_the_same_run_again_changes_nothing(tmp_path: Path) -> None:
     assert run(tmp_path)
     before = tree(tmp_path)
     assert not run(tmp_path)
@@ -97,7 +97,7 @@ def test_the_same_run_again_changes_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("text", "flag"), [("other", True), ("same", False)])
-def test_another_run_in_its_place_is_refused(tmp_path: Path, text: str, flag: bool) -> None:
+def test_another_run_in_the_same_place_is_refused(tmp_path: Path, text: str, flag: bool) -> None:
     run(tmp_path)
     before = tree(tmp_path)
     with pytest.raises(RefusedError) as caught:
@@ -108,7 +108,7 @@ def test_another_run_in_its_place_is_refused(tmp_path: Path, text: str, flag: bo
 
 
 @pytest.mark.parametrize("kind", ["empty folder", "file", "dangling link"])
-def test_a_place_that_holds_no_run_is_refused(tmp_path: Path, kind: str) -> None:
+def test_a_place_that_holds_something_else_is_refused(tmp_path: Path, kind: str) -> None:
     place = tmp_path / RUN
     if kind == "empty folder":
         place.mkdir()
@@ -134,7 +134,9 @@ def test_a_failure_midway_leaves_nothing(tmp_path: Path) -> None:
     assert staged(tmp_path) == []
 
 
-def test_a_killed_run_is_cleaned_up_by_the_next_of_any_name(tmp_path: Path) -> None:
+def test_the_next_run_of_any_name_removes_the_staging_folder_of_a_killed_one(
+    tmp_path: Path,
+) -> None:
     code = """
         with staging(Path(sys.argv[1]), sys.argv[2]) as folder:
             assemble(folder)
@@ -143,16 +145,16 @@ def test_a_killed_run_is_cleaned_up_by_the_next_of_any_name(tmp_path: Path) -> N
     """
     for name in (RUN, OTHER):
         process = start(code, tmp_path, name)
-        assert heard(process) == "staged"
+        assert line_of(process) == "staged"
         process.send_signal(signal.SIGKILL)
-        assert ended(process) == -signal.SIGKILL
-        # The second run has removed what the first one left.
-        assert [left.partition("-")[0] for left in staged(tmp_path)] == [name]
+        assert exit_code(process) == -signal.SIGKILL
+        # The second run has removed the staging folder of the first.
+        assert [folder.partition("-")[0] for folder in staged(tmp_path)] == [name]
     assert run(tmp_path)
     assert staged(tmp_path) == []
 
 
-def test_a_living_run_and_foreign_folders_are_left_alone(tmp_path: Path) -> None:
+def test_staging_folders_of_living_runs_and_foreign_folders_stay(tmp_path: Path) -> None:
     foreign = tmp_path / AREA / f"{OTHER}-1-00000000"
     foreign.mkdir(parents=True)
     (foreign / "keep").write_text("not ours")
@@ -168,7 +170,7 @@ def test_a_living_run_and_foreign_folders_are_left_alone(tmp_path: Path) -> None
     assert target.is_dir()
 
 
-def test_two_processes_racing_for_one_place(tmp_path: Path) -> None:
+def test_of_two_processes_racing_for_one_place_one_publishes(tmp_path: Path) -> None:
     code = """
         print("ready", flush=True)
         with staging(Path(sys.argv[1]), RUN) as folder:
@@ -183,9 +185,9 @@ def test_two_processes_racing_for_one_place(tmp_path: Path) -> None:
         root = tmp_path / expected
         root.mkdir()
         racers = [start(code, root, text) for text in texts]
-        assert [heard(p) for p in racers] == ["ready", "ready"]
-        outcomes = sorted(heard(p) for p in racers)
-        assert [ended(p) for p in racers] == [0, 0]
+        assert [line_of(p) for p in racers] == ["ready", "ready"]
+        outcomes = sorted(line_of(p) for p in racers)
+        assert [exit_code(p) for p in racers] == [0, 0]
         assert outcomes == sorted(["new", expected])
         assert len(tree(root)) == 3
         assert staged(root) == []
@@ -199,9 +201,9 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path) -> None:
             time.sleep(60)
     """
     process = start(code, tmp_path)
-    assert heard(process) == "staged"
+    assert line_of(process) == "staged"
     process.send_signal(signal.SIGINT)
-    assert ended(process) != 0
+    assert exit_code(process) != 0
     assert staged(tmp_path) == []
 
 
@@ -214,7 +216,7 @@ def test_a_root_that_is_a_file_is_bad_input(tmp_path: Path) -> None:
     assert root.read_text() == "a file"
 
 
-def test_errors_of_reading_elsewhere_are_not_called_write_failures(tmp_path: Path) -> None:
+def test_read_errors_are_not_reported_as_write_failures(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), staging(tmp_path / "runs", RUN):
         (tmp_path / "policy.yaml").read_text()
 
@@ -235,7 +237,7 @@ def mounted(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def test_a_full_disk_publishes_nothing_and_says_so(mounted: Path) -> None:
+def test_a_full_disk_publishes_nothing_and_is_named(mounted: Path) -> None:
     with pytest.raises(InputError, match="No space left") as caught:
         run(mounted, "too much" * (1 << 18))
     assert caught.value.code == "6A.S0.IO_WRITE_FAILED"

@@ -1,4 +1,4 @@
-"""Every check of 6B.S5 catches a stream broken for it, and passes the whole one."""
+"""Every check of 6B.S5 catches a stream that breaks it, and passes an intact one."""
 
 from __future__ import annotations
 
@@ -17,38 +17,42 @@ ENTITIES, ANCHOR, EVENTS = "s1_arrival_entities_6B", "s2_flow_anchor_6B", "s2_ev
 CATALOGUE, TRUTH = "s3_campaign_catalogue_6B", "s4_flow_truth_labels_6B"
 VIEW, CASES = "s4_flow_bank_view_6B", "s4_case_timeline_6B"
 
-ONE = "flow_id = (select max(flow_id) from t)"
+LAST = "flow_id = (select max(flow_id) from t)"
 MUTANTS: tuple[tuple[str, str, str], ...] = (
     ("flow_ids_dense_and_in_time", ENTITIES, "delete from t where flow_id = 77"),
     ("flow_ids_dense_and_in_time", ENTITIES, "update t set ts_utc = 0 where flow_id = 77"),
-    ("every_flow_has_money_and_view", ANCHOR, f"delete from t where {ONE}"),
-    ("every_flow_has_money_and_view", VIEW, f"delete from t where {ONE}"),
+    ("every_flow_has_money_and_view", ANCHOR, f"delete from t where {LAST}"),
+    ("every_flow_has_money_and_view", VIEW, f"delete from t where {LAST}"),
     (
         "account_exists_and_is_the_partys",
         ENTITIES,
-        f"update t set account_id = 1000000000 where {ONE}",
+        f"update t set account_id = 1000000000 where {LAST}",
     ),
     (
         "account_exists_and_is_the_partys",
         ENTITIES,
-        f"update t set party_id = party_id + 1 where {ONE}",
+        f"update t set party_id = party_id + 1 where {LAST}",
     ),
     (
         "instrument_exists_and_is_the_accounts",
         ENTITIES,
-        f"update t set instrument_id = instrument_id % 5 + 1 where {ONE}",
+        f"update t set instrument_id = instrument_id % 5 + 1 where {LAST}",
     ),
     (
         "party_device_endpoint_merchant_exist",
         ENTITIES,
-        f"update t set merchant_id = 99999 where {ONE}",
+        f"update t set merchant_id = 99999 where {LAST}",
     ),
     (
         "party_device_endpoint_merchant_exist",
         ENTITIES,
-        f"update t set ip_id = 99999999 where {ONE}",
+        f"update t set ip_id = 99999999 where {LAST}",
     ),
-    ("roles_of_every_entity_exist", ENTITIES, f"update t set device_id = 99999999 where {ONE}"),
+    (
+        "roles_of_every_entity_exist",
+        ENTITIES,
+        f"update t set device_id = 99999999 where {LAST}",
+    ),
     (
         "a_visit_is_one_party_device_endpoint_within_an_hour",
         ENTITIES,
@@ -58,27 +62,27 @@ MUTANTS: tuple[tuple[str, str, str], ...] = (
     (
         "a_visit_is_one_party_device_endpoint_within_an_hour",
         ENTITIES,
-        f"update t set session_id = 1 where {ONE}",
+        f"update t set session_id = 1 where {LAST}",
     ),
     (
         "visits_begin_with_their_first_flow",
         ENTITIES,
-        f"update t set session_id = flow_id + 5 where {ONE}",
+        f"update t set session_id = flow_id + 5 where {LAST}",
     ),
     (
         "amounts_positive_one_currency_a_country",
         ANCHOR,
-        f"update t set amount_minor = 0 where {ONE}",
+        f"update t set amount_minor = 0 where {LAST}",
     ),
     (
         "amounts_positive_one_currency_a_country",
         ANCHOR,
-        f"update t set currency = case currency when 'USD' then 'EUR' else 'USD' end where {ONE}",
+        f"update t set currency = case currency when 'USD' then 'EUR' else 'USD' end where {LAST}",
     ),
     (
         "events_in_order_and_complete",
         EVENTS,
-        f"update t set amount_minor = amount_minor + 1 where {ONE}",
+        f"update t set amount_minor = amount_minor + 1 where {LAST}",
     ),
     (
         "events_in_order_and_complete",
@@ -101,14 +105,18 @@ MUTANTS: tuple[tuple[str, str, str], ...] = (
         VIEW,
         "update t set bank_status = 'NO_SIGNAL' where bank_status = 'DISPUTED'",
     ),
-    ("bank_view_agrees_with_itself", VIEW, f"update t set resolution = 'CONFIRMED' where {ONE}"),
+    (
+        "bank_view_agrees_with_itself",
+        VIEW,
+        f"update t set resolution = 'CONFIRMED' where {LAST}",
+    ),
     ("cases_match_the_view_in_order", CASES, "delete from t where case_event = 'CASE_OPENED'"),
     (
         "cases_match_the_view_in_order",
         CASES,
         "delete from t where case_id = (select max(case_id) from t)",
     ),
-    ("every_flow_has_a_label", TRUTH, f"delete from t where {ONE}"),
+    ("every_flow_has_a_label", TRUTH, f"delete from t where {LAST}"),
     (
         "no_label_without_cause",
         TRUTH,
@@ -151,7 +159,7 @@ def inputs(small_world: Path) -> Inputs:
 
 @pytest.fixture(scope="module")
 def copy(small_stream: Path, tmp_path_factory: pytest.TempPathFactory) -> StreamPlace:
-    """A stream whose tables may be replaced, as long as they are put back."""
+    """A stream whose tables a test may replace; the fixture `place` restores them."""
     folder = tmp_path_factory.mktemp("broken") / "stream"
     shutil.copytree(small_stream, folder)
     return StreamPlace.below(folder)
@@ -164,19 +172,19 @@ def place(
     """The copy with one table changed by SQL."""
     table, change = request.param
     folder = copy.dataset(table, inputs.identity)
-    kept = folder.with_name("kept")
-    folder.rename(kept)
+    original = folder.with_name("kept")
+    folder.rename(original)
     folder.mkdir()
     with duckdb.connect() as connection:
         connection.execute(
-            f"create table t as select * from read_parquet('{kept}/*.parquet', "
+            f"create table t as select * from read_parquet('{original}/*.parquet', "
             "hive_partitioning = false)"
         )
         connection.execute(change)
         connection.execute(f"copy t to '{folder}/part-00000.parquet' (format parquet)")
     yield copy
     shutil.rmtree(folder)
-    kept.rename(folder)
+    original.rename(folder)
 
 
 @pytest.mark.parametrize(
@@ -190,10 +198,10 @@ def test_a_broken_stream_is_caught(name: str, place: StreamPlace, inputs: Inputs
         assert violations(connection, check) > 0
 
 
-def test_a_whole_stream_passes(copy: StreamPlace, inputs: Inputs) -> None:
-    found = run_checks(inputs, copy, observable=False)
-    assert [c["check"] for c in found] == [c.name for c in CHECKS]
-    assert all(c["violations"] == 0 for c in found)
+def test_an_intact_stream_passes(copy: StreamPlace, inputs: Inputs) -> None:
+    results = run_checks(inputs, copy, observable=False)
+    assert [c["check"] for c in results] == [c.name for c in CHECKS]
+    assert all(c["violations"] == 0 for c in results)
 
 
 def test_every_check_has_a_mutant() -> None:

@@ -1,4 +1,4 @@
-"""What `fraudworld transactions` refuses, and that it then publishes nothing."""
+"""`fraudworld transactions` refuses bad input and then publishes nothing."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from fraudworld.errors import FraudworldError, InputError, RefusedError
 from fraudworld.layers.transactions.layout import LAYER
 from fraudworld.layers.transactions.request import StreamRequest
 from fraudworld.layers.transactions.stream import stream
-from support.calling import Said
+from support.calling import CallResult
 
-Call = Callable[..., Said]
+Call = Callable[..., CallResult]
 FLAG = "data/layer3/6A/validation/_passed.flag"
 
 
 @pytest.fixture
 def world(small_world: Path, tmp_path: Path) -> Path:
-    """A copy of the small world that may be broken."""
+    """A copy of the small world that a test may break."""
     run = tmp_path / "runs" / small_world.name
     shutil.copytree(small_world, run)
     (run.parent / ".upstream").symlink_to(small_world.parent / ".upstream")
     return run
 
 
-def refuse(request: StreamRequest, kind: type[FraudworldError], code: str) -> FraudworldError:
-    with pytest.raises(kind) as refused:
+def refuse(request: StreamRequest, error: type[FraudworldError], code: str) -> FraudworldError:
+    with pytest.raises(error) as refused:
         stream(request)
     assert refused.value.code == code
     assert not (request.to or request.run).joinpath(LAYER).exists()
     return refused.value
 
 
-def test_a_run_without_flag_is_refused_unless_told(world: Path) -> None:
+def test_a_run_without_flag_is_refused_unless_allowed(world: Path) -> None:
     (world / FLAG).unlink()
     error = refuse(StreamRequest(run=world, days=1), RefusedError, "6B.S0.RUN_NOT_PASSED")
     assert "--allow-unflagged" in error.remedy
@@ -79,10 +79,10 @@ def test_another_upstream_is_refused(world: Path, tmp_path: Path) -> None:
     )
 
 
-def test_a_run_sealed_before_6b_had_a_policy_is_named(
+def test_a_run_whose_pack_lacks_6b_policies_is_refused(
     world: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The seal is kept out of the way: an old run would be intact, only its pack is short."""
+    """The seal check is replaced: an old run would be intact, but its pack lacks `campaigns`."""
     from fraudworld.layers.transactions import inputs
     from fraudworld.store.produce import Sealed
 
@@ -117,7 +117,9 @@ def test_a_window_outside_the_horizon_is_refused(world: Path, window: dict[str, 
 @pytest.mark.parametrize(
     "window", [{}, {"days": 1, "flows": 1}, {"flows": 0}, {"days": 0}, {"days": 1, "from_day": 0}]
 )
-def test_a_request_that_says_no_window_is_refused(tmp_path: Path, window: dict[str, int]) -> None:
+def test_a_request_without_a_valid_window_is_refused(
+    tmp_path: Path, window: dict[str, int]
+) -> None:
     with pytest.raises(InputError) as refused:
         StreamRequest(run=tmp_path, **window)  # type: ignore[arg-type]
     assert refused.value.code == "6B.S0.WINDOW_INVALID"
@@ -134,7 +136,7 @@ def test_another_window_in_the_same_place_is_refused(world: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["change", "remove", "add"])
-def test_a_damaged_stream_is_not_taken_for_done(
+def test_a_damaged_stream_is_not_reused(
     small_stream: Path, small_world: Path, tmp_path: Path, damage: str
 ) -> None:
     copy = tmp_path / "stream"
@@ -151,10 +153,10 @@ def test_a_damaged_stream_is_not_taken_for_done(
     assert refused.value.code == "6B.S5.OUTPUT_CONFLICT"
 
 
-def test_a_world_where_nobody_can_transact_is_refused(
+def test_a_world_without_attachable_parties_is_refused(
     world: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All devices become terminals' kinds: the policy gives nobody a device to use."""
+    """No party is attachable."""
     import numpy as np
 
     from fraudworld.layers.transactions import world as worlds
@@ -170,34 +172,34 @@ def test_a_world_where_nobody_can_transact_is_refused(
 def test_a_country_without_attachable_party_is_served_from_abroad(
     world: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Documented behaviour: its arrivals come from abroad, and the report names it."""
+    """Its arrivals come from parties abroad, and the report names it."""
     from fraudworld.layers.transactions import world as worlds
 
     attachable, activity = worlds._attachable, worlds._activity
-    emptied = 3
+    country = 3
 
-    def none_there(inputs, segment, can):  # type: ignore[no-untyped-def]
-        place = worlds._Reader(inputs)("s1_party_base_6A", "country_iso")["country_iso"]
-        return activity(inputs, segment, can & (place != emptied))
+    def activity_without_one_country(inputs, segment, can):  # type: ignore[no-untyped-def]
+        countries = worlds._Reader(inputs)("s1_party_base_6A", "country_iso")["country_iso"]
+        return activity(inputs, segment, can & (countries != country))
 
-    monkeypatch.setattr(worlds, "_activity", none_there)
+    monkeypatch.setattr(worlds, "_activity", activity_without_one_country)
     outcome = stream(StreamRequest(run=world, days=3, to=tmp_path / "to"))
     assert attachable is worlds._attachable
     assert outcome.passed
     assert len(outcome.report["summary"]["countries_without_attachable_party"]) == 1
 
 
-def test_a_killed_stream_leaves_nothing_and_the_next_one_is_whole(
+def test_an_interrupted_stream_publishes_nothing_and_the_next_one_is_complete(
     world: Path, small_stream: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from fraudworld.layers.transactions import stream as recipe
 
-    def die(*_: object, **__: object) -> None:
+    def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     request = StreamRequest(run=world, days=12)
-    with monkeypatch.context() as broken:
-        broken.setattr(recipe, "seal_stream", die)
+    with monkeypatch.context() as patch:
+        patch.setattr(recipe, "seal_stream", interrupt)
         with pytest.raises(KeyboardInterrupt):
             stream(request)
     assert not (world / LAYER).exists()
@@ -206,10 +208,10 @@ def test_a_killed_stream_leaves_nothing_and_the_next_one_is_whole(
     assert (world / LAYER / index).read_bytes() == (small_stream / LAYER / index).read_bytes()
 
 
-def test_the_command_says_what_is_wrong(fraudworld: Call, world: Path) -> None:
+def test_the_command_reports_errors_with_their_status(fraudworld: Call, world: Path) -> None:
     (world / FLAG).unlink()
-    said = fraudworld("transactions", world, "--days", 1, "--json", "--quiet")
-    assert said.status == 3
-    assert json.loads(said.out)["error"]["code"] == "6B.S0.RUN_NOT_PASSED"
+    result = fraudworld("transactions", world, "--days", 1, "--json", "--quiet")
+    assert result.status == 3
+    assert json.loads(result.out)["error"]["code"] == "6B.S0.RUN_NOT_PASSED"
     assert fraudworld("transactions", world, "--flows", 0).status == 2
     assert fraudworld("transactions", world).status == 2

@@ -1,4 +1,4 @@
-"""S0 against an upstream that is damaged, incomplete, forged or changed under its hands."""
+"""S0 refuses an upstream that is damaged, incomplete, forged or changed during intake."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def root(pristine: Path, tmp_path: Path) -> Path:
-    """A copy to break."""
+    """A copy of the upstream that a test may break."""
     return Path(shutil.copytree(pristine, tmp_path / "upstream"))
 
 
-def take(root: Path, loaded: LoadedPack) -> intake.Upstream:
+def seal_and_load(root: Path, loaded: LoadedPack) -> intake.Upstream:
     sealed = intake.seal_inputs(root, loaded)
     return load(root, sealed, loaded)
 
@@ -55,7 +55,7 @@ def load(root: Path, sealed: intake.SealedInputs, loaded: LoadedPack) -> intake.
 
 
 def edit(root: Path, name: str, change: Callable[[pa.Table], pa.Table]) -> None:
-    """Change a table and seal its segment again, as an honest but mistaken owner would."""
+    """Changes a table and seals its segment again: a valid seal over wrong content."""
     path = root / f"{name}.parquet"
     pq.write_table(change(pq.read_table(path)), path)
     reseal(path.parent)
@@ -67,8 +67,8 @@ def reseal(folder: Path) -> None:
     bundle.seal(folder, [p.name for p in folder.iterdir()])
 
 
-def put(name: str, row: int, value: object) -> Callable[[pa.Table], pa.Table]:
-    """A table with one value of one column replaced."""
+def set_value(name: str, row: int, value: object) -> Callable[[pa.Table], pa.Table]:
+    """A change that replaces one value of one column."""
 
     def change(table: pa.Table) -> pa.Table:
         field = table.schema.field(name)
@@ -80,10 +80,10 @@ def put(name: str, row: int, value: object) -> Callable[[pa.Table], pa.Table]:
     return change
 
 
-def cast(name: str, kind: pa.DataType) -> Callable[[pa.Table], pa.Table]:
+def cast(name: str, dtype: pa.DataType) -> Callable[[pa.Table], pa.Table]:
     def change(table: pa.Table) -> pa.Table:
         return table.set_column(
-            table.schema.get_field_index(name), name, pc.cast(table[name], kind)
+            table.schema.get_field_index(name), name, pc.cast(table[name], dtype)
         )
 
     return change
@@ -99,13 +99,13 @@ def other_class(name: str) -> str:
 
 def many_countries(table: pa.Table) -> pa.Table:
     codes = [f"{a}{b}" for a in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" for b in "ABCDEFGHIJ"]
-    more = sorted(set(codes) - set(table["country_iso"].to_pylist()))
-    rows = {"country_iso": more, "region_id": ["REGION_EMEA"] * len(more)}
-    return pa.concat_tables([table, pa.table({**rows, "currency": ["EUR"] * len(more)})])
+    added = sorted(set(codes) - set(table["country_iso"].to_pylist()))
+    rows = {"country_iso": added, "region_id": ["REGION_EMEA"] * len(added)}
+    return pa.concat_tables([table, pa.table({**rows, "currency": ["EUR"] * len(added)})])
 
 
-def test_an_intact_upstream_is_taken(pristine: Path, loaded: LoadedPack) -> None:
-    world = take(pristine, loaded)
+def test_an_intact_upstream_is_read(pristine: Path, loaded: LoadedPack) -> None:
+    world = seal_and_load(pristine, loaded)
     geo, merchants = world.geo, world.merchants
     assert len(geo.countries) == 77
     assert list(geo.countries) == sorted(geo.countries)
@@ -126,18 +126,18 @@ def test_an_intact_upstream_is_taken(pristine: Path, loaded: LoadedPack) -> None
     assert (merchants.risk_class == risky).mean() == pytest.approx(0.03, abs=0.002)
 
 
-def test_order_of_rows_and_encodings_do_not_matter(
+def test_row_order_and_encodings_change_nothing(
     pristine: Path, root: Path, loaded: LoadedPack
 ) -> None:
-    """Rows reversed, text dictionary encoded, integers narrow: the same world."""
+    """Rows reversed, text dictionary-encoded and integers narrowed give the same world."""
     for name in (CATALOGUE, PLACES, PROFILE):
         edit(root, name, lambda t: t.take(np.arange(t.num_rows)[::-1].copy()))
     edit(root, CATALOGUE, cast("merchant_class", pa.dictionary(pa.int8(), pa.string())))
     edit(root, CATALOGUE, cast("merchant_id", pa.uint16()))
     edit(root, PLACES, cast("region_id", pa.large_string()))
-    one, other = take(pristine, loaded), take(root, loaded)
+    original, rewritten = seal_and_load(pristine, loaded), seal_and_load(root, loaded)
     for part in ("geo", "merchants"):
-        a, b = vars(getattr(one, part)), vars(getattr(other, part))
+        a, b = vars(getattr(original, part)), vars(getattr(rewritten, part))
         for name in a:
             if isinstance(a[name], np.ndarray):
                 assert a[name].dtype == b[name].dtype
@@ -146,34 +146,34 @@ def test_order_of_rows_and_encodings_do_not_matter(
                 assert a[name] == b[name]
 
 
-def test_sealed_rows_name_every_file_wherever_it_lies(
+def test_sealed_rows_name_every_file_and_do_not_depend_on_the_folder(
     pristine: Path, root: Path, loaded: LoadedPack
 ) -> None:
-    here, there = intake.seal_inputs(pristine, loaded), intake.seal_inputs(root, loaded)
-    assert here == there
-    names = {r.path for r in here.rows if r.role == "upstream"}
-    found = {p.relative_to(pristine).as_posix() for p in pristine.rglob("*") if p.is_file()}
-    assert names == {n for n in found if Path(n).name not in (bundle.FLAG, bundle.INDEX)}
-    assert {r.path for r in here.rows if r.read_scope == "ROW_LEVEL" and r.role == "upstream"} == {
-        f"{n}.parquet" for n in (CATALOGUE, PLACES, PROFILE)
-    }
-    assert {r.path for r in here.rows if r.role == "policy"} == set(loaded.files)
-    documents = intake.documents(here, loaded)
+    sealed, sealed_copy = intake.seal_inputs(pristine, loaded), intake.seal_inputs(root, loaded)
+    assert sealed == sealed_copy
+    names = {r.path for r in sealed.rows if r.role == "upstream"}
+    files = {p.relative_to(pristine).as_posix() for p in pristine.rglob("*") if p.is_file()}
+    assert names == {n for n in files if Path(n).name not in (bundle.FLAG, bundle.INDEX)}
+    assert {
+        r.path for r in sealed.rows if r.read_scope == "ROW_LEVEL" and r.role == "upstream"
+    } == {f"{n}.parquet" for n in (CATALOGUE, PLACES, PROFILE)}
+    assert {r.path for r in sealed.rows if r.role == "policy"} == set(loaded.files)
+    documents = intake.documents(sealed, loaded)
     assert str(pristine) not in json.dumps(documents)
     receipt = documents["s0_gate_receipt_6A"]
     assert [s["segment"] for s in receipt["segments"]] == list(upstream.SEGMENTS)
     assert all(s["status"] == "PASS" for s in receipt["segments"])
-    assert receipt["sealed_inputs_digest"] == here.digest
+    assert receipt["sealed_inputs_digest"] == sealed.digest
     assert set(documents["sealed_inputs_6A"]["rows"][0]) == {
         "owner_layer", "owner_segment", "manifest_key", "path", "schema_ref", "role", "status",
         "read_scope", "bytes", "sha256_hex",
     }  # fmt: skip
 
 
-def test_one_value_anywhere_makes_another_digest(
+def test_one_changed_value_changes_the_digest(
     pristine: Path, root: Path, loaded: LoadedPack
 ) -> None:
-    edit(root, "2B/day_effects", put("effect", 5, 1.25))
+    edit(root, "2B/day_effects", set_value("effect", 5, 1.25))
     assert intake.seal_inputs(root, loaded).digest != intake.seal_inputs(pristine, loaded).digest
 
 
@@ -188,7 +188,7 @@ def test_one_value_anywhere_makes_another_digest(
     ],
     ids=["flag", "segment", "extra", "bit"],
 )
-def test_every_segment_is_guarded(
+def test_damage_of_any_segment_is_refused(
     root: Path, loaded: LoadedPack, segment: str, damage: Callable[[Path], object], reason: str
 ) -> None:
     damage(root / segment)
@@ -229,7 +229,7 @@ COLUMNS = [(s, t, c) for s, t in TABLES for c in SCHEMAS[s][t]]
 
 
 @pytest.mark.parametrize(("segment", "table", "column"), COLUMNS)
-def test_a_column_that_is_missing_or_of_another_kind_is_refused(
+def test_a_missing_column_or_one_of_another_type_is_refused(
     root: Path, loaded: LoadedPack, segment: str, table: str, column: str
 ) -> None:
     name = f"{segment}/{table}"
@@ -240,7 +240,7 @@ def test_a_column_that_is_missing_or_of_another_kind_is_refused(
     for change in changes:
         edit(root, name, change)
         with pytest.raises(RefusedError) as caught:
-            take(root, loaded)
+            seal_and_load(root, loaded)
         assert caught.value.code == HASHGATE + "SCHEMA_INVALID"
         assert column in caught.value.what
         assert table in caught.value.where
@@ -258,8 +258,13 @@ Wrong = tuple[str, Callable[[pa.Table], pa.Table], type[FraudworldError], str]
 WRONG: dict[str, Wrong] = {
     "no rows": (CATALOGUE, lambda t: t.slice(0, 0), RefusedError, "6A.S0.SEALED_INPUTS_EMPTY"),
     "no volumes": (PROFILE, lambda t: t.slice(0, 0), RefusedError, "6A.S0.SEALED_INPUTS_EMPTY"),
-    "null merchant": (CATALOGUE, put("merchant_id", 3, None), RefusedError, "nulls in merchant_id"),
-    "null country": (PLACES, put("currency", 3, None), RefusedError, "nulls in currency"),
+    "null merchant": (
+        CATALOGUE,
+        set_value("merchant_id", 3, None),
+        RefusedError,
+        "nulls in merchant_id",
+    ),
+    "null country": (PLACES, set_value("currency", 3, None), RefusedError, "nulls in currency"),
     "site twice": (CATALOGUE, doubled, RefusedError, "twice"),
     "site missing": (CATALOGUE, lambda t: t.slice(1), RefusedError, "final_country_outlet_count"),
     "ids from 0": (
@@ -274,32 +279,52 @@ WRONG: dict[str, Wrong] = {
         RefusedError,
         "without gaps",
     ),
-    "two homes": (CATALOGUE, put("home_country_iso", 0, "UY"), RefusedError, "home_country_iso"),
+    "two homes": (
+        CATALOGUE,
+        set_value("home_country_iso", 0, "UY"),
+        RefusedError,
+        "home_country_iso",
+    ),
     "two classes": (
         CATALOGUE,
-        lambda t: put("merchant_class", 0, other_class(t["merchant_class"][0].as_py()))(t),
+        lambda t: set_value("merchant_class", 0, other_class(t["merchant_class"][0].as_py()))(t),
         RefusedError,
         "merchant_class",
     ),
-    "unknown class": (CATALOGUE, put("merchant_class", 0, "CASINO"), InputError, "CASINO"),
-    "unknown country": (CATALOGUE, put("legal_country_iso", 0, "ZZ"), InputError, "ZZ"),
-    "unknown region": (PLACES, put("region_id", 0, "REGION_MARS"), InputError, "REGION_MARS"),
+    "unknown class": (
+        CATALOGUE,
+        set_value("merchant_class", 0, "CASINO"),
+        InputError,
+        "CASINO",
+    ),
+    "unknown country": (CATALOGUE, set_value("legal_country_iso", 0, "ZZ"), InputError, "ZZ"),
+    "unknown region": (
+        PLACES,
+        set_value("region_id", 0, "REGION_MARS"),
+        InputError,
+        "REGION_MARS",
+    ),
     "country twice": (PLACES, doubled, RefusedError, "lists a country twice"),
     "too many countries": (PLACES, many_countries, RefusedError, "at most 255"),
-    "volume negative": (PROFILE, put("weekly_volume_expected", 0, -1.0), RefusedError, "negative"),
+    "volume negative": (
+        PROFILE,
+        set_value("weekly_volume_expected", 0, -1.0),
+        RefusedError,
+        "negative",
+    ),
     "volume not a number": (
         PROFILE,
-        put("weekly_volume_expected", 0, float("nan")),
+        set_value("weekly_volume_expected", 0, float("nan")),
         RefusedError,
         "not finite",
     ),
     "volume infinite": (
         PROFILE,
-        put("weekly_volume_expected", 0, float("inf")),
+        set_value("weekly_volume_expected", 0, float("inf")),
         RefusedError,
         "not finite",
     ),
-    "volume nothing": (
+    "volume zero": (
         PROFILE,
         lambda t: t.set_column(
             t.schema.get_field_index("weekly_volume_expected"),
@@ -309,7 +334,12 @@ WRONG: dict[str, Wrong] = {
         RefusedError,
         "a total of 0",
     ),
-    "stranger's volume": (PROFILE, put("merchant_id", 0, 9_999), RefusedError, "9999"),
+    "volume of an unknown merchant": (
+        PROFILE,
+        set_value("merchant_id", 0, 9_999),
+        RefusedError,
+        "9999",
+    ),
     "id beyond 64 bits": (
         CATALOGUE,
         lambda t: t.set_column(
@@ -322,34 +352,34 @@ WRONG: dict[str, Wrong] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_table_that_breaks_its_law_is_refused(root: Path, loaded: LoadedPack, name: str) -> None:
-    table, change, kind, words = WRONG[name]
+def test_a_table_with_invalid_content_is_refused(root: Path, loaded: LoadedPack, name: str) -> None:
+    table, change, error, words = WRONG[name]
     edit(root, table, change)
-    with pytest.raises(kind) as caught:
-        take(root, loaded)
+    with pytest.raises(error) as caught:
+        seal_and_load(root, loaded)
     assert words in str(caught.value)
     assert caught.value.exit_code in (2, 3)
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"merchant_id,site_id\n1,1\n"])
-def test_a_sealed_file_that_is_no_parquet_is_refused(
+def test_a_sealed_file_that_is_not_parquet_is_refused(
     root: Path, loaded: LoadedPack, content: bytes
 ) -> None:
     (root / "3A/zone_alloc.parquet").write_bytes(content)
     reseal(root / "3A")
     with pytest.raises(RefusedError, match="zone_alloc is not Parquet"):
-        take(root, loaded)
+        seal_and_load(root, loaded)
 
 
-def test_sealed_pages_that_are_damaged_are_refused(root: Path, loaded: LoadedPack) -> None:
-    """The footer is whole and the seal fits; the data between are noise."""
+def test_damaged_data_pages_under_a_valid_seal_are_refused(root: Path, loaded: LoadedPack) -> None:
+    """Footer and seal are valid; the data pages are noise."""
     path = root / f"{PROFILE}.parquet"
     data = bytearray(path.read_bytes())
     data[4 : len(data) // 2] = b"\xff" * (len(data) // 2 - 4)
     path.write_bytes(data)
     reseal(path.parent)
     with pytest.raises(RefusedError, match="merchant_zone_profile_5A cannot be read"):
-        take(root, loaded)
+        seal_and_load(root, loaded)
 
 
 CHANGES: dict[str, Callable[[Path], Any]] = {
@@ -361,7 +391,7 @@ CHANGES: dict[str, Callable[[Path], Any]] = {
 
 @pytest.mark.parametrize("name", CHANGES)
 @pytest.mark.parametrize("table", [CATALOGUE, PROFILE])
-def test_a_file_that_changes_after_sealing_is_noticed_before_it_is_read(
+def test_a_file_that_changes_after_sealing_is_refused(
     root: Path, loaded: LoadedPack, name: str, table: str
 ) -> None:
     sealed = intake.seal_inputs(root, loaded)
@@ -372,11 +402,9 @@ def test_a_file_that_changes_after_sealing_is_noticed_before_it_is_read(
     assert table in caught.value.what
 
 
-def test_a_replaced_upstream_with_a_valid_seal_is_noticed_too(
-    root: Path, loaded: LoadedPack
-) -> None:
+def test_an_upstream_replaced_after_sealing_is_refused(root: Path, loaded: LoadedPack) -> None:
     sealed = intake.seal_inputs(root, loaded)
-    edit(root, PROFILE, put("weekly_volume_expected", 0, 1.0))
+    edit(root, PROFILE, set_value("weekly_volume_expected", 0, 1.0))
     with pytest.raises(RefusedError, match="SEALED_INPUTS_DIGEST_MISMATCH"):
         load(root, sealed, loaded)
-    assert take(root, loaded).merchants.n == 1_238
+    assert seal_and_load(root, loaded).merchants.n == 1_238

@@ -1,4 +1,4 @@
-"""`fraudworld verify`: clean runs pass wherever they lie, every tampering is found and named."""
+"""`fraudworld verify`: clean runs pass in any folder, every tampering is detected and named."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_clean_run_verifies_on_a_copy_that_cannot_be_written(demo_world, tmp_p
     assert len(verdict.checks) > 150
 
 
-def test_a_run_that_failed_its_gates_verifies_too(tmp_path):
+def test_a_run_that_failed_its_gates_verifies(tmp_path):
     outcome = pipeline.run(
         RunRequest(profile="demo", runs_root=tmp_path, overlays=("published_baseline",))
     )
@@ -43,11 +43,11 @@ def test_a_run_that_failed_its_gates_verifies_too(tmp_path):
     verdict = verify(outcome.place.root)
     assert verdict.holds, verdict.first_failure
     assert all(c.holds for c in regenerated(outcome.place.root))
-    said = standalone(outcome.place.root)
-    assert said.returncode == 0, said.stdout
+    result = standalone(outcome.place.root)
+    assert result.returncode == 0, result.stdout
 
 
-def test_deep_makes_the_run_again(demo_world):
+def test_deep_verification_regenerates_the_run(demo_world):
     checks = list(regenerated(demo_world))
     assert len(checks) == 18
     assert all(c.holds for c in checks)
@@ -60,7 +60,7 @@ OVERLAYS = (
 
 
 def clean(number: int, root) -> RunRequest:
-    """The `number`-th of many different honest requests: seed, policy, size, shards, role."""
+    """The `number`-th request of a grid over seed, overlay, scale, shard size and role."""
     return RunRequest(
         profile="demo",
         scale=(0.4, 0.6, 1.0)[number % 3],
@@ -81,15 +81,15 @@ def test_fifty_clean_runs_raise_no_alarm(tmp_path):
         outcome = pipeline.run(clean(number, tmp_path))
         verdict = verify(outcome.place.root)
         assert verdict.holds, (number, verdict.first_failure)
-        said = standalone(outcome.place.root)
-        assert said.returncode == 0, (number, said.stdout)
+        result = standalone(outcome.place.root)
+        assert result.returncode == 0, (number, result.stdout)
         grades.append(outcome.grade)
         shutil.rmtree(outcome.place.root)
     assert len(set(grades)) > 1, "worlds that pass and worlds that fail"
 
 
-def found(run, n: int, seed: int, tmp_path) -> list[str]:
-    """Mutations out of `n` that `verify` did not notice."""
+def undetected(run, n: int, seed: int, tmp_path) -> list[str]:
+    """Mutations out of `n` that `verify` does not detect."""
     rnd = random.Random(seed)
     missed = []
     for number in range(n):
@@ -103,29 +103,29 @@ def found(run, n: int, seed: int, tmp_path) -> list[str]:
     return missed
 
 
-def test_tampering_is_found(demo_world, tmp_path):
-    assert found(demo_world, FAST, 7, tmp_path) == []
+def test_tampering_is_detected(demo_world, tmp_path):
+    assert undetected(demo_world, FAST, 7, tmp_path) == []
 
 
 @pytest.mark.full
-def test_two_thousand_tamperings_are_found(demo_world, tmp_path):
-    assert found(demo_world, FULL, 11, tmp_path) == []
+def test_two_thousand_tamperings_are_detected(demo_world, tmp_path):
+    assert undetected(demo_world, FULL, 11, tmp_path) == []
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_careless_forgery_is_found_by_its_content_digest(demo_world, tmp_path, seed):
+def test_a_careless_forgery_fails_its_content_digest(demo_world, tmp_path, seed):
     copy = tampering.copied(demo_world, tmp_path / "forged")
     tampering.forge(copy, random.Random(seed), careful=False)
     failure = verify(copy).first_failure
     assert failure is not None
     assert failure.group == "tables"
-    # A value no taxonomy has is told by the reader, before there is a digest to compare.
-    told = failure.what if failure.name == "readable" else failure.name
-    assert told.startswith(("s1_", "s2_"))
+    # A code outside the taxonomy fails in the reader, before a digest is compared.
+    named = failure.what if failure.name == "readable" else failure.name
+    assert named.startswith(("s1_", "s2_"))
 
 
-def test_a_careful_forgery_is_found_by_making_the_run_again(demo_world, tmp_path):
-    """Consistent to the last digest and breaking no law: only the seed gives it away."""
+def test_a_careful_forgery_is_detected_by_regeneration(demo_world, tmp_path):
+    """All digests are consistent and no law is broken: only regeneration detects it."""
     copy = tampering.copied(demo_world, tmp_path / "forged")
     tampering.forge(copy, random.Random(1), careful=True)
     assert verify(copy).holds
@@ -140,8 +140,8 @@ def test_a_careful_forgery_is_found_by_making_the_run_again(demo_world, tmp_path
         (lambda row: row.update(stream="s9/nothing"), "streams of the trace"),
     ],
 )
-def test_logs_that_do_not_reconcile_are_found(demo_world, tmp_path, change, where):
-    """Logs are sealed too; here the check itself is called, past the seal."""
+def test_logs_that_do_not_reconcile_are_detected(demo_world, tmp_path, change, where):
+    """Logs are sealed too: the test calls the check itself, without the seal."""
     from fraudworld.store.layout import RunPlace
     from fraudworld.verification.randomness import reconcile
 
@@ -156,22 +156,22 @@ def test_logs_that_do_not_reconcile_are_found(demo_world, tmp_path, change, wher
     assert not all(c.holds for c in reconcile(RunPlace(demo_world), 43))
 
 
-def test_the_command_names_the_first_wrong_thing(fraudworld, demo_world, tmp_path):
+def test_the_command_names_the_first_failing_check(fraudworld, demo_world, tmp_path):
     copy = tampering.copied(demo_world, tmp_path / "copy")
     assert fraudworld("verify", copy).status == 0
     part = next((copy / "data/layer3/6A/s3_instrument_base_6A").rglob("part-*.parquet"))
     tampering.replace(part, part.read_bytes()[:-1])
-    said = fraudworld("verify", copy)
-    assert said.status == 1
-    assert "First wrong: seal" in said.out
-    assert "s3_instrument_base_6A" in said.out
+    result = fraudworld("verify", copy)
+    assert result.status == 1
+    assert "First wrong: seal" in result.out
+    assert "s3_instrument_base_6A" in result.out
     document = json.loads(fraudworld("verify", copy, "--json").out)
     assert document["holds"] is False
     assert document["skipped"][0] == "identity"
 
 
 def standalone(run, *, at=None) -> subprocess.CompletedProcess[str]:
-    """Run the script a run carries, in a process that cannot import fraudworld."""
+    """Runs the `verify.py` of a run in a process that cannot import fraudworld."""
     script = (at or run) / "reports" / "verify.py"
     return subprocess.run(
         [sys.executable, "-I", "-c", ISOLATED, str(script), str(run)],
@@ -187,21 +187,23 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
-def test_a_run_carries_its_own_verifier_that_needs_nothing_of_ours(demo_world):
-    said = standalone(demo_world)
-    assert said.returncode == 0, said.stdout + said.stderr
-    assert said.stdout.endswith("all of it holds\n")
+def test_the_script_inside_a_run_verifies_it_without_fraudworld(demo_world):
+    result = standalone(demo_world)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stdout.endswith("all of it holds\n")
     board = json.loads((demo_world / "data/layer3/6A/validation/realism_gate_6A.json").read_text())
-    told = {line.split(" = ")[0].split()[-1] for line in said.stdout.splitlines() if " = " in line}
-    assert {"or_account", "or_device", "jsd_ip_type", "p99_devices_per_ip"} <= told
-    assert told <= {row["metric_name"] for row in board["tests"]}
+    metrics = {
+        line.split(" = ")[0].split()[-1] for line in result.stdout.splitlines() if " = " in line
+    }
+    assert {"or_account", "or_device", "jsd_ip_type", "p99_devices_per_ip"} <= metrics
+    assert metrics <= {row["metric_name"] for row in board["tests"]}
 
 
-def test_the_carried_verifier_finds_a_forgery_the_seal_does_not(demo_world, tmp_path):
-    """One party less, sealed anew: keys and references no longer agree."""
+def test_the_script_inside_a_run_detects_a_forgery_with_a_valid_seal(demo_world, tmp_path):
+    """One party dropped and sealed anew: keys and references no longer agree."""
     copy = tampering.copied(demo_world, tmp_path / "forged")
-    tampering.forge(copy, random.Random(3), careful=False, table="s1_party_base_6A", kind="drop")
-    said = standalone(copy)
-    assert said.returncode == 1
-    assert "FAIL" in said.stdout
-    assert "ok    flag belongs to the index" in said.stdout
+    tampering.forge(copy, random.Random(3), careful=False, table="s1_party_base_6A", edit="drop")
+    result = standalone(copy)
+    assert result.returncode == 1
+    assert "FAIL" in result.stdout
+    assert "ok    flag belongs to the index" in result.stdout

@@ -1,10 +1,10 @@
-"""The two golden worlds and the golden stream, and how their files are made again.
+"""The two golden worlds, the golden stream, and the command that rewrites their files.
 
     cd tests && ../.venv/bin/python -m golden.golden_worlds
 
 rewrites `demo.json`, `tiny.json` and `transactions.json`, and adds to `laws.json` the law versions
-it lacks. Do that only in a commit of its own whose message says why they had to change: whoever
-has a world or a stream of an older version cannot make it again.
+it lacks. Commit these files alone, with the reason in the message: a world or stream of an older
+version can then no longer be made again.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def of_run(root: Path) -> Golden:
 def tiny(
     folder: Path, parties_per_shard: int | None = None, engine: Engine | None = None
 ) -> Golden:
-    """S1–S5 over nine countries and 60 merchants, without upstream: the laws alone."""
+    """S1–S5 over nine countries and 60 merchants, without upstream files."""
     pack = load_pack().pack
     geo = worlds.geography(pack, TINY_PARTIES)
     identity = Identity(SEED, "0" * 64, "0" * 64)
@@ -101,7 +101,7 @@ def transactions(run: Path, to: Path, block_flows: int = 1 << 17) -> Golden:
 
 
 def read(name: str) -> Golden:
-    """The digests as committed."""
+    """Committed digests."""
     found: Golden = json.loads((HERE / f"{name}.json").read_text("utf-8"))
     return found
 
@@ -116,13 +116,13 @@ def of_states(world: Golden) -> dict[str, str]:
 
 
 def recorded_laws() -> dict[str, dict[str, str]]:
-    """What every law version of every state made, as committed."""
+    """Committed digest of every law version of every state."""
     found: dict[str, dict[str, str]] = json.loads(LAWS.read_text("utf-8"))
     return found
 
 
 def unversioned(recorded: Mapping[str, Mapping[str, str]], made: Mapping[str, str]) -> list[str]:
-    """States that no longer make what their law version is recorded with."""
+    """States whose tables differ from the digest recorded for their law version."""
     return [
         state
         for state, version in LAW_VERSIONS.items()
@@ -131,7 +131,7 @@ def unversioned(recorded: Mapping[str, Mapping[str, str]], made: Mapping[str, st
 
 
 def moved(golden: Golden, found: Golden) -> list[str]:
-    """Names whose digest is not the golden one, in the order they are made."""
+    """Names whose digest differs from the golden one, in order of states."""
     return [
         name
         for part in ("datasets", "rng_logs")
@@ -145,7 +145,7 @@ def _logs(folder: Path) -> dict[str, str]:
 
 
 def main() -> None:
-    """Write all files from what is made now, and add new law versions to the record."""
+    """Rewrites all files and records new law versions."""
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)
         made = pipeline.run(RunRequest(profile="demo", seed=SEED, runs_root=root / "runs"))

@@ -1,4 +1,4 @@
-"""The same request makes the same world and stream as when these digests were committed."""
+"""Two worlds and a stream have the committed digests."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ REFRESH = (
 )
 
 
-def test_the_demo_world_is_the_golden_one(demo_world: Path) -> None:
+def test_the_demo_world_has_golden_digests(demo_world: Path) -> None:
     moved = golden.moved(golden.read("demo"), golden.of_run(demo_world))
     assert moved == [], REFRESH.format(", ".join(moved))
 
 
 @pytest.mark.parametrize("parties_per_shard", [None, 1_024, 2_048])
-def test_the_tiny_world_is_the_golden_one(tmp_path: Path, parties_per_shard: int | None) -> None:
+def test_the_tiny_world_has_golden_digests(tmp_path: Path, parties_per_shard: int | None) -> None:
     moved = golden.moved(golden.read("tiny"), golden.tiny(tmp_path, parties_per_shard))
     assert moved == [], REFRESH.format(", ".join(moved))
 
 
-def test_a_state_that_makes_other_tables_has_another_law_version() -> None:
+def test_a_state_with_other_tables_has_another_law_version() -> None:
     moved = golden.unversioned(golden.recorded_laws(), golden.of_states(golden.read("tiny")))
     assert moved == [], f"raise {', '.join(moved)} in stages/versions.py: its tables moved"
 
 
-def test_a_changed_law_is_noticed() -> None:
+def test_a_changed_law_without_a_new_version_is_named() -> None:
     laws = golden.recorded_laws()
     made = golden.of_states(golden.read("tiny")) | {"S4": "0" * 64}
     assert golden.unversioned(laws, made) == ["S4"]
@@ -42,7 +42,7 @@ def test_a_changed_law_is_noticed() -> None:
 
 
 @pytest.mark.parametrize("block_flows", [1 << 17, 3_000])
-def test_the_demo_stream_is_the_golden_one(
+def test_the_demo_stream_has_golden_digests(
     demo_world: Path, tmp_path: Path, block_flows: int
 ) -> None:
     found = golden.transactions(demo_world, tmp_path, block_flows)

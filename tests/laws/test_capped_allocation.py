@@ -1,4 +1,4 @@
-"""The allocation law: plans conserved, caps kept, residual slots fair, shards irrelevant."""
+"""Capped allocation: conserves plans, keeps caps, redistributes fairly; shards change nothing."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from hypothesis import strategies as st
 from fraudworld.engine.local import LocalEngine
 from fraudworld.errors import InputError, InternalError
 from fraudworld.kernels import capped, normal
-from fraudworld.kernels import hurdles as hurdles
+from fraudworld.kernels import hurdles as hurdle_kernels
 from fraudworld.kernels.capped import Entities, ProductLaw
 from fraudworld.rng import Stream
 from fraudworld.stages import allocation
-from fraudworld.stages.allocation import hurdles as gate
-from fraudworld.stages.allocation import slots
+from fraudworld.stages.allocation import hurdles, slots
 
 SAMPLING = "account_allocation_sampling"
 FACTOR = Stream(1, "test/factor", SAMPLING, 2)
@@ -33,7 +32,7 @@ def _law(zero_share: float = 0.5, sigma: float = 0.9, cap: int = 3, seed: int = 
 
 @dataclass(frozen=True)
 class Case:
-    """Entities of one region: their codes, a law and a plan per cell (one a code)."""
+    """Entities of one region, their cells (one per code), a law, and a plan per cell."""
 
     code: np.ndarray
     plan: np.ndarray
@@ -42,7 +41,7 @@ class Case:
     floor: np.ndarray = field(default_factory=lambda: allocation.NO_FLOOR)
     open: np.ndarray = field(default_factory=lambda: allocation.NOTHING_OPEN)
     hard: bool = True
-    first: int = 0  # of the world's entities
+    first: int = 0  # number in the world of entity 0
 
     @property
     def taking_part(self) -> np.ndarray:
@@ -63,7 +62,7 @@ def _part(case: Case, low: int, high: int) -> Entities:
 
 
 def allocate(case: Case, shards: int = 1, workers: int = 1):
-    """Counts of the entities, and what the rounds counted."""
+    """Holdings per entity, and the result of the rounds over shards."""
     problem = allocation.allocation_problem(
         "S2", [("it", case.law)], [[0]] * case.plan.size, slots=[0],
         factor=FACTOR.key, correlation=case.rho,
@@ -74,18 +73,21 @@ def allocate(case: Case, shards: int = 1, workers: int = 1):
     bounds = np.linspace(0, case.code.size, shards + 1).astype(int)
     counts = np.zeros(case.code.size, dtype=np.int64)
     with LocalEngine(workers) as engine:
-        made = allocation.allocate(
+        result = allocation.allocate(
             engine, problem, plan[None], size[None], placed[None], np.zeros(shards, dtype=int),
             partial(_part, case), bounds[:-1].tolist(), bounds[1:].tolist(), hard=case.hard,
         )  # fmt: skip
-        pieces = engine.submit(allocation.final, *zip(*made.pieces, strict=True))
+        pieces = engine.submit(allocation.final, *zip(*result.pieces, strict=True))
         for entities, entries, held in engine.fetch(pieces):
             counts[entities.first - case.first + entries.entity] = held
-    return counts, made
+    return counts, result
 
 
-def plainly(case: Case) -> tuple[np.ndarray, list[int], int]:
-    """The law as it is written, entity by entity and sort by sort: counts, dropped, asked."""
+def allocate_by_sorting(case: Case) -> tuple[np.ndarray, list[int], int]:
+    """The law as written, entity by entity, by sorting.
+
+    Returns holdings per entity, dropped holdings per cell, entities whose slots drew.
+    """
     draws, law = Stream(1, "test/allocation", SAMPLING, 2), case.law
     spare = Stream(1, "test/slots", SAMPLING, law.cap)
     a, b = np.sqrt(case.rho), np.sqrt(1.0 - case.rho)
@@ -98,15 +100,15 @@ def plainly(case: Case) -> tuple[np.ndarray, list[int], int]:
         own = deviate(draws, e, index)
         return a * deviate(FACTOR, e, index) + b * own if case.rho else own
 
-    counts, dropped, asked = np.zeros(case.code.size, dtype=np.int64), [], 0
+    counts, dropped, drew = np.zeros(case.code.size, dtype=np.int64), [], 0
     part, room = case.taking_part, case.room
     widest = max(int(room[part].max(initial=1)), 1)
     for c, plan in enumerate(case.plan.tolist()):
         inside = [int(e) for e in np.flatnonzero((case.code == c) & part)]
         share = int(np.floor((1.0 - law.zero_share) * len(inside) + 0.5))
         quota = min(max(share, -(-plan // widest)), len(inside))
-        gates = sorted((int((16.0 - mixed(e, 0)) * 2**28), e) for e in inside)
-        eligible = [e for _, e in gates[:quota]]
+        hurdle_keys = sorted((int((16.0 - mixed(e, 0)) * 2**28), e) for e in inside)
+        eligible = [e for _, e in hurdle_keys[:quota]]
         if not eligible:
             dropped.append(plan)
             continue
@@ -117,8 +119,8 @@ def plainly(case: Case) -> tuple[np.ndarray, list[int], int]:
         total = sum(weight.values())
         for e in eligible:
             counts[e] = plan * weight[e] // total
-        rest = plan - sum(int(counts[e]) for e in eligible)
-        for _, e in sorted((-(plan * weight[e] % total), e) for e in eligible)[:rest]:
+        remaining = plan - sum(int(counts[e]) for e in eligible)
+        for _, e in sorted((-(plan * weight[e] % total), e) for e in eligible)[:remaining]:
             counts[e] += 1
         if not case.hard:
             dropped.append(0)
@@ -130,16 +132,16 @@ def plainly(case: Case) -> tuple[np.ndarray, list[int], int]:
             for e in eligible
             for s in range(int(room[e] - counts[e]))
         ]
-        asked += len({e for _, e in free}) if excess else 0
+        drew += len({e for _, e in free}) if excess else 0
         for _, e in sorted(free)[:excess]:
             counts[e] += 1
         dropped.append(max(excess - len(free), 0))
-    return counts, dropped, asked
+    return counts, dropped, drew
 
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    """Small worlds, crowded or empty, with floors and closed doors or without."""
+    """Small worlds of any load, with or without floors and excluded entities."""
     n, cells = draw(st.integers(1, 150)), draw(st.integers(1, 4))
     law = _law(draw(st.floats(0, 0.95)), draw(st.floats(0, 1.5)), draw(st.integers(1, 14)))
     code = np.random.default_rng(draw(st.integers(0, 99))).integers(0, cells, n, dtype=np.uint8)
@@ -162,12 +164,12 @@ def cases(draw: st.DrawFn) -> Case:
 
 @settings(max_examples=60, deadline=None)
 @given(case=cases(), shards=st.integers(1, 5))
-def test_rounds_over_shards_are_the_law_as_it_is_written(case, shards):
-    counts, made = allocate(case, shards)
-    expected, dropped, asked = plainly(case)
+def test_rounds_over_shards_equal_allocation_by_sorting(case, shards):
+    counts, result = allocate(case, shards)
+    expected, dropped, drew = allocate_by_sorting(case)
     assert counts.tolist() == expected.tolist()
-    assert made.dropped[0].tolist() == dropped
-    assert made.asked.sum() == asked
+    assert result.dropped[0].tolist() == dropped
+    assert result.asked.sum() == drew
 
 
 @pytest.fixture
@@ -178,13 +180,13 @@ def large() -> Case:
 
 @pytest.mark.parametrize("rho", [0.0, 0.3])
 @pytest.mark.parametrize(("shards", "workers"), [(1, 1), (7, 2)])
-def test_large_cells_are_the_law_as_it_is_written(large, rho, shards, workers):
-    """Cells that are not looked at whole, but near the edge of their quota alone."""
+def test_large_cells_equal_allocation_by_sorting(large, rho, shards, workers):
+    """In large cells only candidates near the edge of the quota get exact keys."""
     case = replace(large, rho=rho, first=1_000_001)
-    counts, made = allocate(case, shards, workers)
-    expected, _, asked = plainly(case)
+    counts, result = allocate(case, shards, workers)
+    expected, _, drew = allocate_by_sorting(case)
     assert counts.tolist() == expected.tolist()
-    assert made.asked.sum() == asked > 0
+    assert result.asked.sum() == drew > 0
 
 
 @settings(max_examples=40, deadline=None)
@@ -199,13 +201,13 @@ def test_large_cells_are_the_law_as_it_is_written(large, rho, shards, workers):
 def test_plan_is_conserved_or_counted_and_no_cap_is_broken(n, cells, cap, zero, sigma, load):
     code = (np.arange(n) % cells).astype(np.uint8)
     plan = np.floor(np.bincount(code, minlength=cells) * load).astype(np.int64)
-    counts, made = allocate(Case(code, plan, _law(zero, sigma, cap)), 3)
-    given_out = np.bincount(code, counts, cells).astype(np.int64)
-    assert (given_out + made.dropped[0] == plan).all()
+    counts, result = allocate(Case(code, plan, _law(zero, sigma, cap)), 3)
+    allocated = np.bincount(code, counts, cells).astype(np.int64)
+    assert (allocated + result.dropped[0] == plan).all()
     assert counts.max(initial=0) <= cap
     assert counts.min(initial=0) >= 0
     capacity = np.bincount(code, minlength=cells) * cap
-    assert (made.dropped[0] == np.maximum(plan - capacity, 0)).all(), "drops only what cannot fit"
+    assert (result.dropped[0] == np.maximum(plan - capacity, 0)).all(), "drops only what cannot fit"
 
 
 def test_zero_share_is_an_exact_count():
@@ -216,79 +218,79 @@ def test_zero_share_is_an_exact_count():
 
 def test_warning_mode_leaves_the_overflow_and_reports_it():
     case = Case(np.zeros(50_000, np.uint8), np.array([25_000]), _law(0.5, 1.0, 2))
-    left, warn = allocate(replace(case, hard=False), 2)
+    uncapped, warn = allocate(replace(case, hard=False), 2)
     counts, hard = allocate(case, 2)
-    over = int(np.maximum(left - 2, 0).sum())
+    over = int(np.maximum(uncapped - 2, 0).sum())
     assert warn.overflow.sum() == hard.overflow.sum() == over > 0
-    assert warn.worst.max() == hard.worst.max() == left.max() - 2
+    assert warn.worst.max() == hard.worst.max() == uncapped.max() - 2
     assert (warn.handed.sum(), hard.handed.sum()) == (0, over)
-    assert counts.sum() == left.sum() == 25_000
+    assert counts.sum() == uncapped.sum() == 25_000
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.3])
-def test_a_quota_that_ends_where_nobody_looked_is_found_all_the_same(large, monkeypatch, rho):
-    """Bands that lie beside the edge: the cells are looked at whole."""
+def test_a_band_that_misses_the_edge_of_the_quota_is_widened(large, monkeypatch, rho):
+    """Bands that miss the edge of the quota: the cells are searched exhaustively."""
     case = replace(large, rho=rho)
     expected, right = allocate(case, 3)
-    bands, bounds, look = gate._bands, slots._bounds, gate._Bands.widen
-    looked_at = []
+    bands, bounds, widen = hurdles._bands, slots._bounds, hurdles._Bands.widen
+    widened = []
 
-    def looking(self, cells):
-        looked_at.append(int(cells.sum()))
-        look(self, cells)
+    def counting_widen(self, cells):
+        widened.append(int(cells.sum()))
+        widen(self, cells)
 
-    def beside(quota, size, shared):
+    def bands_beside_the_edge(quota, size, shared):
         return bands(np.minimum(quota + 400, size - 1), size, shared)
 
-    def below(handed, free):
+    def bounds_too_low(handed, free):
         return bounds(handed // 2, free)
 
-    monkeypatch.setattr(gate, "_bands", beside)
-    monkeypatch.setattr(gate._Bands, "widen", looking)
+    monkeypatch.setattr(hurdles, "_bands", bands_beside_the_edge)
+    monkeypatch.setattr(hurdles._Bands, "widen", counting_widen)
     assert (allocate(case, 3)[0] == expected).all()
-    assert looked_at == [0, 3]
-    monkeypatch.setattr(slots, "_bounds", below)
-    counts, made = allocate(case, 3)
+    assert widened == [0, 3]
+    monkeypatch.setattr(slots, "_bounds", bounds_too_low)
+    counts, result = allocate(case, 3)
     assert (counts == expected).all()
-    assert (made.asked == right.asked).all()
+    assert (result.asked == right.asked).all()
 
 
-def test_a_cell_that_cannot_give_what_it_was_found_to_have_is_a_fault_of_ours(large, monkeypatch):
-    """No endless loop."""
+def test_fewer_free_slots_than_counted_is_an_internal_error(large, monkeypatch):
+    """An inconsistent count raises and does not loop for ever."""
     monkeypatch.setattr(capped, "slot_draws", lambda *arguments: 0)
     with pytest.raises(InternalError, match=r"6A\.S2\.ALLOCATION_INCONSISTENT"):
         allocate(large, 2)
 
 
 @pytest.mark.parametrize(("sigma", "plan"), [(4.6, 10), (50.0, 10), (4.4, 10**11)])
-def test_a_spread_that_no_integer_holds_is_refused_by_name(sigma, plan):
+def test_weights_too_wide_for_integers_are_refused_by_code(sigma, plan):
     case = Case(np.zeros(3_000, np.uint8), np.array([plan]), _law(0.0, sigma), hard=False)
     with pytest.raises(InputError, match=r"6A\.S2\.WEIGHTS_TOO_WIDE.*of it"):
         allocate(case)
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.3, 0.9])
-def test_counts_share_the_factor(rho):
-    """Two products of one holder correlate as far as they share its factor."""
+def test_counts_of_two_products_correlate_by_their_factor(rho):
+    """Log counts of two products of one holder correlate by the loading of its factor."""
     n = 200_000
     case = Case(np.zeros(n, np.uint8), np.array([100 * n]), _law(0.0, 0.5, 400), rho)
     counts = [allocate(replace(case, law=_law(0.0, 0.5, 400, s)), 2)[0] for s in (1, 2)]
     assert np.corrcoef(np.log(counts))[0, 1] == pytest.approx(rho, abs=0.01)
 
 
-def test_the_table_of_deviates_is_as_close_as_it_says():
+def test_the_table_of_deviates_keeps_its_stated_error():
     draws = np.random.default_rng(3).integers(0, 2**64, 100_000, dtype=np.uint64)
     edges = np.arange(0, 2**64, 2**52, dtype=np.uint64)
-    table = hurdles.table()
+    table = hurdle_kernels.table()
     for bits in (draws, edges, edges - np.uint64(1), ~draws >> np.uint64(5)):
         exact = np.empty(bits.size)
         normal.deviates(bits, exact)
         rough = np.empty(bits.size)
-        hurdles.approximate_deviates(bits, table, rough)
-        assert np.abs(rough - exact).max() < hurdles.TABLE_ERROR / 2
+        hurdle_kernels.approximate_deviates(bits, table, rough)
+        assert np.abs(rough - exact).max() < hurdle_kernels.TABLE_ERROR / 2
 
 
-def test_a_weight_beyond_63_bits_shows_in_the_largest() -> None:
+def test_a_weight_beyond_63_bits_shows_in_the_largest_sum() -> None:
     n = 4096
     cell_laws = capped.CellLaws(
         start=np.array([0, 1]),
@@ -302,10 +304,10 @@ def test_a_weight_beyond_63_bits_shows_in_the_largest() -> None:
     )
     nothing = np.empty(0, dtype=np.uint8)
     entities = capped.Entities(0, np.zeros(n, dtype=np.uint8), nothing.astype(np.bool_), nothing)
-    kinds = (np.uint32, np.uint16, np.uint64, np.int64, np.uint64)
-    entries = capped.Entries(*(np.empty(n, dtype=kind) for kind in kinds))
-    everybody = np.array([np.inf])
-    bands = capped.HurdleBands(np.array([True]), everybody, everybody)
+    dtypes = (np.uint32, np.uint16, np.uint64, np.int64, np.uint64)
+    entries = capped.Entries(*(np.empty(n, dtype=dtype) for dtype in dtypes))
+    unbounded = np.array([np.inf])
+    bands = capped.HurdleBands(np.array([True]), unbounded, unbounded)
     sums = capped.WeightSums(
         np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.uint64), np.zeros(1, dtype=np.uint64)
     )

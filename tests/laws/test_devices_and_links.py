@@ -1,4 +1,4 @@
-"""S4: device plans, sharing inside homes and firms, access along ownership, caps."""
+"""S4: device plans, co-users from home or firm, access along ownership, caps."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TYPES = PACK.codes("device_type")
 
 
 def build(shard=5_000, workers=1):
-    """Plan, outcomes, and everything put together: `users` counts parties of every device."""
+    """Plan, results and all shards concatenated; `users` counts parties per device."""
     geo, merchants = worlds.geography(PACK, 100_000), worlds.merchants(PACK)
     with LocalEngine(workers) as engine:
         context = Context(
@@ -39,29 +39,31 @@ def build(shard=5_000, workers=1):
             step=lambda state, name: nullcontext(),
             emit=lambda table, rows: rows.n,
         )
-        people = parties_stage.run(context)
-        held = accounts_stage.run(context, people)
-        carried = instruments_stage.run(context, people, held)
-        plan = plan_devices(PACK, people, merchants, 0.1)
-        made = draw_devices(PACK, 42, people, merchants, geo, plan, engine)
-        linked = draw_links(PACK, 42, people, held, carried, made.devices, engine)
+        parties = parties_stage.run(context)
+        accounts = accounts_stage.run(context, parties)
+        instruments = instruments_stage.run(context, parties, accounts)
+        plan = plan_devices(PACK, parties, merchants, 0.1)
+        device_result = draw_devices(PACK, 42, parties, merchants, geo, plan, engine)
+        link_result = draw_links(
+            PACK, 42, parties, accounts, instruments, device_result.devices, engine
+        )
         targets = zip(
             map(ROLES.index, ("PRIMARY_OWNER", "SECONDARY_USER", *ACCESS)),
-            (people, people, held, carried),
+            (parties, parties, accounts, instruments),
             strict=True,
         )
-        all_links = gathered.links(engine, linked.links, made.devices, tuple(targets))
-        devices = gathered.devices(engine, made.devices, people)
+        all_links = gathered.links(engine, link_result.links, device_result.devices, tuple(targets))
+        devices = gathered.devices(engine, device_result.devices, parties)
         of_party = np.isin(
             all_links.role, [ROLES.index("PRIMARY_OWNER"), ROLES.index("SECONDARY_USER")]
         )
         return SimpleNamespace(
-            parties=gathered.parties(engine, people, geo),
-            accounts=gathered.accounts(engine, held, people),
-            instruments=gathered.instruments(engine, carried, held),
+            parties=gathered.parties(engine, parties, geo),
+            accounts=gathered.accounts(engine, accounts, parties),
+            instruments=gathered.instruments(engine, instruments, accounts),
             plan=plan,
-            made=made,
-            linked=linked,
+            made=device_result,
+            linked=link_result,
             devices=devices,
             links=all_links,
             users=np.bincount(all_links.device[of_party], minlength=devices.n),
@@ -91,7 +93,7 @@ def test_device_plans_are_conserved_cell_by_cell(world):
     assert (counts == world.plan.cells).all()
 
 
-def test_size_and_caps(world):
+def test_devices_per_party_and_caps(world):
     devices, n = world.devices, world.parties.n
     owned = np.bincount(devices.owner[devices.owner >= 0], minlength=n)
     assert owned.sum() / n == pytest.approx(2.21, rel=0.02)
@@ -112,30 +114,30 @@ def test_every_device_has_one_owner_or_one_merchant(world):
     assert (terminals == world.plan.terminals).all()
 
 
-def test_shared_devices_are_shared_at_home_or_in_the_firm(world):
+def test_co_users_share_a_home_or_a_firm_with_the_owner(world):
     parties = world.parties
-    device, other = _targets(world, "SECONDARY_USER")
+    device, co_user = _targets(world, "SECONDARY_USER")
     owner = world.devices.owner[device]
-    assert (other != owner).all()
-    same_home = (parties.household[owner] == parties.household[other]) & (
+    assert (co_user != owner).all()
+    same_home = (parties.household[owner] == parties.household[co_user]) & (
         parties.household[owner] >= 0
     )
-    same_firm = (parties.business_group[owner] == parties.business_group[other]) & (
+    same_firm = (parties.business_group[owner] == parties.business_group[co_user]) & (
         parties.business_group[owner] >= 0
     )
     assert (same_home | same_firm).all()
-    pairs = device * parties.n + other
+    pairs = device * parties.n + co_user
     assert np.unique(pairs).size == pairs.size
     for group, rule in PACK.device_linkage_rules.sharing.items():
-        mine = (world.devices.group == GROUPS.index(group)) & (world.devices.owner >= 0)
-        users = world.users[mine]
+        in_group = (world.devices.group == GROUPS.index(group)) & (world.devices.owner >= 0)
+        users = world.users[in_group]
         assert (users > 1).mean() == pytest.approx(rule.share, abs=0.003)
         assert users.max() <= rule.max_users
     assert world.linked.sharing_short == 0
     assert world.linked.with_company.sum() == (world.users > 1).sum()
 
 
-def test_access_stays_with_the_users_and_their_accounts(world):
+def test_devices_reach_accounts_of_their_users_and_instruments_of_these(world):
     users = {}
     for role in ("PRIMARY_OWNER", "SECONDARY_USER"):
         for d, p in zip(*_targets(world, role), strict=True):
@@ -153,10 +155,10 @@ def test_access_stays_with_the_users_and_their_accounts(world):
     assert np.bincount(account).max() <= rules.max_devices_per_account
     assert np.bincount(instrument).max() <= rules.max_devices_per_instrument
     for group, law in rules.accounts_per_device.items():
-        mine = np.flatnonzero(world.devices.group == GROUPS.index(group))
-        per = np.bincount(device, minlength=world.devices.n)[mine]
-        assert per.max() <= law.maximum
-        assert (per == 0).mean() >= law.zero_share - 0.03
+        in_group = np.flatnonzero(world.devices.group == GROUPS.index(group))
+        accounts_of_device = np.bincount(device, minlength=world.devices.n)[in_group]
+        assert accounts_of_device.max() <= law.maximum
+        assert (accounts_of_device == 0).mean() >= law.zero_share - 0.03
 
 
 def test_rows_are_sorted_by_device_then_role_then_target(world):
@@ -167,24 +169,24 @@ def test_rows_are_sorted_by_device_then_role_then_target(world):
     assert (np.diff(key) > 0).all()
 
 
-def test_systems_and_browsers_fit(world):
+def test_systems_follow_the_device_type_and_browsers_the_system(world):
     devices = world.devices
     systems, agents = PACK.codes("os_family"), PACK.codes("ua_family")
     for t, name in enumerate(TYPES):
-        mine = devices.os[devices.type == t]
-        if mine.size == 0:
+        of_type = devices.os[devices.type == t]
+        if of_type.size == 0:
             continue
         mix = PACK.device_count_priors.os_mix[name]
-        share = np.bincount(mine, minlength=len(systems)) / mine.size
+        share = np.bincount(of_type, minlength=len(systems)) / of_type.size
         expected = np.array([mix.get(o, 0.0) for o in systems])
-        assert np.abs(share - expected).max() < 5 * np.sqrt(0.25 / mine.size)
+        assert np.abs(share - expected).max() < 5 * np.sqrt(0.25 / of_type.size)
     for o, name in enumerate(systems):
         used = {agents[u] for u in np.unique(devices.ua[devices.os == o])}
         assert used <= set(PACK.device_count_priors.ua_mix[name])
 
 
 @pytest.mark.parametrize(("shard", "workers"), [(None, 1), (1_000, 2), (50_000, 2)])
-def test_shards_and_workers_do_not_matter(world, shard, workers):
+def test_shards_and_workers_change_nothing(world, shard, workers):
     other = build(shard, workers)
     for name in ("device", "role", "target"):
         assert (getattr(other.links, name) == getattr(world.links, name)).all(), name
@@ -192,7 +194,7 @@ def test_shards_and_workers_do_not_matter(world, shard, workers):
         assert (getattr(other.devices, name) == getattr(world.devices, name)).all(), name
 
 
-def test_more_links_than_were_expected_are_drawn_again_with_room(world, monkeypatch):
+def test_a_full_link_buffer_is_drawn_again_with_more_room(world, monkeypatch):
     monkeypatch.setattr(links, "means", lambda table: np.zeros(len(table)))
     tries = []
     draw = links._draw_links

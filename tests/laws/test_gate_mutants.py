@@ -1,4 +1,4 @@
-"""Worlds broken on purpose: each must fail where it is broken, and the clean one nowhere."""
+"""Each broken world fails exactly the metrics and guards it names; the clean one fails none."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LAYER = "data/layer3/6A"
 
 @pytest.fixture
 def world(demo_world, tmp_path) -> Path:
-    """A copy of the demo world; files are linked, so an edit has to replace them."""
+    """A copy of the demo world of hard links: an edit must replace a file, not write to it."""
     return Path(shutil.copytree(demo_world, tmp_path / "run", copy_function=os.link))
 
 
@@ -32,7 +32,7 @@ def parts(run: Path, table: str) -> list[Path]:
 
 
 def edit(run: Path, table: str, query: str) -> None:
-    """Rewrite a dataset as a query over itself, called `t`, and the others by name."""
+    """Rewrites a dataset by a query over itself (`t`) and over the other datasets by name."""
     own = parts(run, table)
     connection = duckdb.connect()
     for other in TABLES:
@@ -56,7 +56,7 @@ def failing(board: Gateboard) -> set[str]:
 
 
 def table_row(mutant: Mutant) -> str:
-    """A mutant as `docs/gates.md` shows it."""
+    """A mutant as a row of the table in `docs/gates.md`."""
     edited = ", ".join(f"`{table}`" for table in mutant.edits)
     if len(mutant.edits) > 2:
         edited = f"{len(mutant.edits)} tables"
@@ -68,7 +68,7 @@ def test_the_clean_world_passes_everything(demo_world):
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda m: m.name)
-def test_every_mutant_is_caught_and_by_nothing_unexpected(world, mutant: Mutant):
+def test_every_mutant_fails_exactly_the_metrics_it_names(world, mutant: Mutant):
     for table, query in mutant.edits.items():
         edit(world, table, query)
     board = judge(world)
@@ -146,7 +146,7 @@ def test_a_missing_dataset_is_named(world):
         judge(world)
 
 
-def test_a_part_that_is_no_parquet_is_named(world):
+def test_a_part_that_is_not_parquet_is_named(world):
     part = parts(world, "s4_ip_base_6A")[0]
     part.unlink()
     part.write_bytes(b"PAR1 and nothing else")
@@ -160,7 +160,7 @@ def replace_policy(run: Path, text: str) -> None:
     path.write_text(text)
 
 
-def test_a_policy_that_is_not_the_runs_is_refused(world):
+def test_a_policy_of_another_run_is_refused(world):
     text = (world / LAYER / "resolved_policy_6A.json").read_text()
     replace_policy(world, text.replace('"target_odds_ratio": 2.8', '"target_odds_ratio": 2.7'))
     with pytest.raises(InputError, match="PRIOR_PACK_DIGEST_MISMATCH"):
@@ -168,7 +168,7 @@ def test_a_policy_that_is_not_the_runs_is_refused(world):
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"parameter_hash": "x", "pack": {}}'])
-def test_a_policy_that_is_none_is_refused(world, text):
+def test_a_malformed_policy_is_refused(world, text):
     replace_policy(world, text)
     with pytest.raises(InputError, match="PRIOR_PACK_SCHEMA_INVALID"):
         judge(world)

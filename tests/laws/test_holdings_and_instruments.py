@@ -28,7 +28,7 @@ PACK = load_pack().pack
 
 
 def build(pack=PACK, seed=42, shard=5_000, workers=1):
-    """S2 and S3 put together; `counts` are holdings per product and party."""
+    """S2 and S3 over all shards; `counts` has shape (products, parties)."""
     geo = worlds.geography(pack, 100_000)
     with LocalEngine(workers) as engine:
         plan = plan_counts(PACK, 42, geo)
@@ -82,7 +82,7 @@ def test_means_are_the_lambdas_of_the_policy(world):
         assert plan.cells.sum() == pytest.approx(lam[parties.segment[inside]].sum(), abs=0.51)
 
 
-def test_no_holding_is_above_its_cap_and_the_pass_had_work_to_do(world):
+def test_no_holding_is_above_its_cap_after_redistribution(world):
     held, accounts = world.held, world.accounts
     caps = np.array(
         [PACK.account_per_party_priors.counts[a].cap for a in PACK.codes("account_type")]
@@ -97,14 +97,16 @@ def test_no_holding_is_above_its_cap_and_the_pass_had_work_to_do(world):
 def test_required_products_are_covered(world):
     parties, accounts = world.parties, world.accounts
     for code, share in PACK.product_mix_priors.required_coverage.items():
-        kind = PACK.codes("party_type").index(PACK.account_taxonomy.account_types[code].party_type)
+        owner_type = PACK.codes("party_type").index(
+            PACK.account_taxonomy.account_types[code].party_type
+        )
         holders = np.unique(
             accounts.holder[accounts.type == PACK.codes("account_type").index(code)]
         )
-        assert holders.size / (parties.type == kind).sum() >= share
+        assert holders.size / (parties.type == owner_type).sum() >= share
 
 
-def test_products_of_one_party_go_together(world):
+def test_counts_of_different_products_of_a_party_correlate_positively(world):
     retail = world.parties.type == PACK.codes("party_type").index("RETAIL")
     counts = world.counts[:, retail].astype(float)
     counts = counts[counts.any(axis=1)]
@@ -113,7 +115,7 @@ def test_products_of_one_party_go_together(world):
     assert pairs.mean() > 0.03
 
 
-def test_size_checks(world):
+def test_accounts_holdings_and_instruments_per_party(world):
     parties, accounts, instruments = world.parties, world.accounts, world.instruments
     assert accounts.n / parties.n == pytest.approx(2.66, rel=0.05)
     assert world.held.rows.sum() == (world.counts > 0).sum()
@@ -133,7 +135,7 @@ def test_instrument_means_over_all_accounts_meet_their_lambda(world):
             assert (on == kinds.index(name)).sum() == pytest.approx(expected, rel=0.02, abs=3)
 
 
-def test_floors_caps_and_legality(world):
+def test_instruments_keep_floors_caps_and_legality(world):
     accounts, instruments = world.accounts, world.instruments
     kinds, codes = PACK.codes("instrument_type"), PACK.codes("account_type")
     taxonomy = PACK.instrument_taxonomy.instrument_types
@@ -142,20 +144,20 @@ def test_floors_caps_and_legality(world):
     assert per.sum(axis=1).max() <= PACK.instrument_per_account_priors.max_per_account
     card = [k for k, n in enumerate(kinds) if taxonomy[n].family == "CARD"]
     for t, code in enumerate(codes):
-        mine = per[accounts.type == t]
+        of_type = per[accounts.type == t]
         if floors := PACK.instrument_mix_priors.floors.get(code):
-            assert mine[:, [kinds.index(n) for n in floors]].sum(axis=1).min() >= 1
+            assert of_type[:, [kinds.index(n) for n in floors]].sum(axis=1).min() >= 1
         for k, name in enumerate(kinds):
-            if not mine[:, k].any():
+            if not of_type[:, k].any():
                 continue
             assert PACK.account_taxonomy.account_types[code].ledger in taxonomy[name].ledgers
-            assert mine[:, k].max() <= PACK.instrument_per_account_priors.counts[code][name].cap
+            assert of_type[:, k].max() <= PACK.instrument_per_account_priors.counts[code][name].cap
             if taxonomy[name].needs_card:
-                assert (mine[mine[:, k] > 0][:, card].sum(axis=1) > 0).all()
+                assert (of_type[of_type[:, k] > 0][:, card].sum(axis=1) > 0).all()
     assert all(v == 0 for v in world.wallets.dropped.values())
 
 
-def test_schemes_follow_the_region_not_the_id(world):
+def test_schemes_depend_on_the_region_and_not_on_the_id(world):
     geo, parties = world.geo, world.parties
     accounts, instruments = world.accounts, world.instruments
     schemes, regions = PACK.codes("scheme"), PACK.codes("region")
@@ -170,13 +172,13 @@ def test_schemes_follow_the_region_not_the_id(world):
     assert halves[0].mean() == pytest.approx(halves[1].mean(), abs=0.01)
 
 
-def test_shards_and_workers_do_not_matter_and_seeds_do(world):
+def test_shards_and_workers_change_nothing_and_another_seed_does(world):
     for shard, workers in ((None, 1), (50_000, 2)):
         other = build(shard=shard, workers=workers)
         for name in ("holder", "type", "start"):
-            for made in ("accounts", "instruments"):
-                mine, theirs = (getattr(getattr(w, made), name) for w in (world, other))
-                assert (mine == theirs).all(), (made, name)
+            for table in ("accounts", "instruments"):
+                expected, actual = (getattr(getattr(w, table), name) for w in (world, other))
+                assert (expected == actual).all(), (table, name)
         assert (other.instruments.scheme == world.instruments.scheme).all()
         assert other.held.counters == world.held.counters
         assert (other.wallets.rows, other.wallets.rng) == (world.wallets.rows, world.wallets.rng)
@@ -185,8 +187,8 @@ def test_shards_and_workers_do_not_matter_and_seeds_do(world):
     assert not np.array_equal(seeded.instruments.type, world.instruments.type)
 
 
-def test_two_policies_share_their_draws(world):
-    """A product nobody changed keeps exactly its holders when another product changes."""
+def test_two_policies_share_the_draws_of_unchanged_products(world):
+    """An unchanged product keeps exactly its holders when another product changes."""
     counts = dict(PACK.account_per_party_priors.counts)
     law = counts["RETAIL_SAVINGS_FIXED"]
     counts["RETAIL_SAVINGS_FIXED"] = law.model_copy(update={"zero_share": 0.5})

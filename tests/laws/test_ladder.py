@@ -1,4 +1,4 @@
-"""The ladder climbs from files alone: pattern, evidence, resume, and where it stops."""
+"""The ladder: which tests each phase mends, recorded evidence, resuming, and where it stops."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from fraudworld.policy.loader import SHIPPED
 from fraudworld.store import decisions, roles
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.receipt import read_receipt
-from support.calling import Said
+from support.calling import CallResult
 
-Call = Callable[..., Said]
+Call = Callable[..., CallResult]
 RED = {"T1", "T2", "T4", "T5", "T6", "T7", "T8"}
 TURNS_GREEN = {
     "P1": {"T1", "T2"}, "P2": {"T4", "T5"}, "P3": {"T7"}, "P4": {"T6", "T8"},
@@ -35,9 +35,9 @@ def climbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def decision(root: Path, phase: str) -> decisions.Decision:
-    found = decisions.read_decision(root, phase)
-    assert found is not None
-    return found
+    recorded = decisions.read_decision(root, phase)
+    assert recorded is not None
+    return recorded
 
 
 def failing(root: Path, phase: str) -> set[str]:
@@ -45,7 +45,7 @@ def failing(root: Path, phase: str) -> set[str]:
     return {t["test_id"].split("_")[0] for t in board["tests"] if t["status"] == "FAIL"}
 
 
-def test_the_baseline_fails_as_published_and_each_phase_mends_its_own(climbed: Path) -> None:
+def test_the_baseline_fails_as_published_and_each_phase_mends_its_tests(climbed: Path) -> None:
     red = RED
     assert failing(climbed, "P0") == red
     for phase, mended in TURNS_GREEN.items():
@@ -55,7 +55,7 @@ def test_the_baseline_fails_as_published_and_each_phase_mends_its_own(climbed: P
     assert words == ["HOLD_REMEDIATE", "UNLOCK_P2", "UNLOCK_P3", "UNLOCK_P4", "UNLOCK_P5"]
 
 
-def test_a_decision_holds_what_the_contract_names(climbed: Path) -> None:
+def test_a_decision_has_the_fields_of_the_contract(climbed: Path) -> None:
     for phase in CLIMBED:
         document = json.loads(decisions.place(climbed, phase).read_text("utf-8"))
         assert {
@@ -77,7 +77,7 @@ def test_earlier_states_are_reused(climbed: Path) -> None:
     assert len(set(roots)) == len(roots)
 
 
-def test_roles_say_where_the_ladder_stands(climbed: Path) -> None:
+def test_the_baseline_and_the_last_phase_hold_roles(climbed: Path) -> None:
     ledger = roles.read_ledger(climbed)
     held = {
         p: ledger.role(read_receipt(RunPlace(climbed / decision(climbed, p).run_ids[0])))
@@ -86,31 +86,29 @@ def test_roles_say_where_the_ladder_stands(climbed: Path) -> None:
     assert held == {"P0": "baseline", "P1": "none", "P2": "none", "P3": "none", "P4": "candidate"}
 
 
-def test_a_second_climb_takes_every_phase_over(climbed: Path, fraudworld: Call) -> None:
+def test_a_second_climb_reuses_every_recorded_phase(climbed: Path, fraudworld: Call) -> None:
     before = {p: decisions.place(climbed, p).stat().st_mtime_ns for p in CLIMBED}
-    said = fraudworld("ladder", "--phases", "P0..P4", "--runs-root", climbed)
-    assert said.status == 0
-    assert said.err.count("as recorded") == len(CLIMBED)
+    result = fraudworld("ladder", "--phases", "P0..P4", "--runs-root", climbed)
+    assert result.status == 0
+    assert result.err.count("as recorded") == len(CLIMBED)
     assert {p: decisions.place(climbed, p).stat().st_mtime_ns for p in CLIMBED} == before
-    assert "HOLD_REMEDIATE" in said.out
-    assert "UNLOCK_P5" in said.out
+    assert "HOLD_REMEDIATE" in result.out
+    assert "UNLOCK_P5" in result.out
     assert (climbed / decisions.FOLDER / "ladder.md").read_text("utf-8").count("\n| P") == 10
 
 
-def test_a_phase_alone_needs_those_before_it(tmp_path: Path, fraudworld: Call) -> None:
-    said = fraudworld("ladder", "--phases", "P2", "--runs-root", tmp_path)
-    assert said.status == 3
-    assert "6A.LADDER.PHASE_MISSING" in said.err
-    assert "--phases P0..P2" in said.err
+def test_a_phase_without_its_predecessors_is_refused(tmp_path: Path, fraudworld: Call) -> None:
+    result = fraudworld("ladder", "--phases", "P2", "--runs-root", tmp_path)
+    assert result.status == 3
+    assert "6A.LADDER.PHASE_MISSING" in result.err
+    assert "--phases P0..P2" in result.err
     assert not (tmp_path / decisions.FOLDER).exists()
 
 
-def test_too_few_seeds_are_refused_before_anything_is_made(
-    tmp_path: Path, fraudworld: Call
-) -> None:
-    said = fraudworld("ladder", "--seeds", "42,7", "--runs-root", tmp_path / "r")
-    assert (said.status, (tmp_path / "r").exists()) == (3, False)
-    assert "6A.CERTIFY.SEEDS_MISSING" in said.err
+def test_too_few_seeds_are_refused_before_any_run(tmp_path: Path, fraudworld: Call) -> None:
+    result = fraudworld("ladder", "--seeds", "42,7", "--runs-root", tmp_path / "r")
+    assert (result.status, (tmp_path / "r").exists()) == (3, False)
+    assert "6A.CERTIFY.SEEDS_MISSING" in result.err
 
 
 @pytest.fixture
@@ -120,40 +118,40 @@ def copy(climbed: Path, tmp_path: Path) -> Path:
     return root
 
 
-def test_changed_evidence_is_no_decision(copy: Path, fraudworld: Call) -> None:
+def test_a_decision_whose_evidence_changed_is_refused(copy: Path, fraudworld: Call) -> None:
     board = RunPlace(copy / decision(copy, "P1").run_ids[0]).gateboard
     board.write_text(board.read_text("utf-8").replace("FAIL", "PASS"), "utf-8")
-    said = fraudworld("ladder", "--phases", "P2..P4", "--runs-root", copy)
-    assert said.status == 3
-    assert "6A.LADDER.PHASE_MISSING" in said.err
+    result = fraudworld("ladder", "--phases", "P2..P4", "--runs-root", copy)
+    assert result.status == 3
+    assert "6A.LADDER.PHASE_MISSING" in result.err
 
 
-def test_a_run_that_was_pruned_leaves_its_decision(copy: Path, fraudworld: Call) -> None:
+def test_a_pruned_run_keeps_its_decision(copy: Path, fraudworld: Call) -> None:
     assert fraudworld("runs", "prune", "--yes", "--runs-root", copy).status == 0
     gone = [p for p in CLIMBED if not (copy / decision(copy, p).run_ids[0]).exists()]
     assert gone == ["P1", "P2", "P3"]
-    said = fraudworld("ladder", "--phases", "P4", "--runs-root", copy)
-    assert (said.status, said.err.count("as recorded")) == (0, len(CLIMBED))
+    result = fraudworld("ladder", "--phases", "P4", "--runs-root", copy)
+    assert (result.status, result.err.count("as recorded")) == (0, len(CLIMBED))
 
 
-def test_a_damaged_decision_is_told(copy: Path, fraudworld: Call) -> None:
+def test_a_damaged_decision_is_refused(copy: Path, fraudworld: Call) -> None:
     decisions.place(copy, "P1").write_text('{"phase": "P1"}')
-    said = fraudworld("ladder", "--phases", "P0..P1", "--runs-root", copy)
-    assert said.status == 2
-    assert "6A.LADDER.DECISION_INVALID" in said.err
+    result = fraudworld("ladder", "--phases", "P0..P1", "--runs-root", copy)
+    assert result.status == 2
+    assert "6A.LADDER.DECISION_INVALID" in result.err
 
 
-def test_a_control_that_does_nothing_stops_the_ladder(
+def test_a_control_without_effect_stops_the_ladder(
     copy: Path, tmp_path: Path, fraudworld: Call
 ) -> None:
-    """P1 with a delta that changes only its reason: T1, T2 stay red, and nobody goes on."""
+    """P1 with a delta that changes only its reason: T1 and T2 stay red, and the ladder stops."""
     pack = tmp_path / "pack"
     shutil.copytree(SHIPPED, pack)
     idle = "name: delta_a_kmax\nwhy: Says so and does nothing.\nposture: baseline_replay\n"
     (pack / "overlays/delta_a_kmax.yaml").write_text(idle)
-    said = fraudworld("ladder", "--policy", pack, "--runs-root", copy, "--json", "--quiet")
-    assert said.status == 1
-    last = json.loads(said.out)[-1]
+    result = fraudworld("ladder", "--policy", pack, "--runs-root", copy, "--json", "--quiet")
+    assert result.status == 1
+    last = json.loads(result.out)[-1]
     assert (last["phase"], last["decision"]) == ("P1", "HOLD_P1")
     assert "not met: T1, T2 pass B" in last["blockers"]
     assert any(b.startswith("T1 max_overflow is") and "work for S2" in b for b in last["blockers"])
@@ -161,15 +159,15 @@ def test_a_control_that_does_nothing_stops_the_ladder(
     assert ledger.role(read_receipt(RunPlace(copy / last["run_ids"][0]))) != "candidate"
 
 
-def test_each_control_moves_its_own_tests_alone(copy: Path, fraudworld: Call) -> None:
-    said = fraudworld("ladder", "--ablation", "--runs-root", copy, "--json", "--quiet")
-    assert said.status == 0
-    found = {one["control"]: one for one in json.loads(said.out)}
-    assert "instrument_means" in found["p6_1_floors"]["mended"]
-    assert "country_heterogeneity" in found["p6_2_country"]["mended"]
-    assert "or_ip" in found["delta_c_propagation"]["mended"]
+def test_each_control_moves_only_its_own_tests(copy: Path, fraudworld: Call) -> None:
+    result = fraudworld("ladder", "--ablation", "--runs-root", copy, "--json", "--quiet")
+    assert result.status == 0
+    rows = {row["control"]: row for row in json.loads(result.out)}
+    assert "instrument_means" in rows["p6_1_floors"]["mended"]
+    assert "country_heterogeneity" in rows["p6_2_country"]["mended"]
+    assert "or_ip" in rows["delta_c_propagation"]["mended"]
     moved = {
-        one["control"]: {name.partition(" ")[0] for name in one["moved"]} for one in found.values()
+        row["control"]: {name.partition(" ")[0] for name in row["moved"]} for row in rows.values()
     }
     assert moved["published_baseline"] == set()
     assert {"T1", "T2"} <= moved["delta_a_kmax"]

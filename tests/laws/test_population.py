@@ -1,4 +1,4 @@
-"""S1: exact plans, exact regional mixes, homes of the planned sizes, countries that differ."""
+"""S1: exact plans and regional mixes, homes of the planned sizes, countries that differ."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_homes_and_firms_hold_the_right_parties_in_the_right_sizes(population):
         assert (first[members] == country).all(), "no unit crosses a border"
 
 
-def test_units_stay_inside_an_atom(population):
+def test_homes_and_firms_stay_inside_an_atom(population):
     _, _, parties, _ = population
     atom = (np.arange(parties.n) - parties.country_start[parties.country]) // ATOM
     member = parties.household >= 0
@@ -111,7 +111,7 @@ def test_units_stay_inside_an_atom(population):
 
 @pytest.mark.parametrize("size", [None, 1_000, 50_000])
 @pytest.mark.parametrize("workers", [1, 2])
-def test_shards_do_not_matter(population, size, workers):
+def test_shards_change_nothing(population, size, workers):
     geo, plan, parties, uses = population
     other, other_uses = draw(geo, plan, size=size, workers=workers)
     for name in ("type", "segment", "household", "business_group", "country_start"):
@@ -127,7 +127,7 @@ def test_another_seed_differs(population):
     assert (other.segment != parties.segment).mean() > 0.5
 
 
-def test_id_says_nothing_about_the_segment(population):
+def test_the_id_does_not_predict_the_segment(population):
     _, _, parties, _ = population
     inside = parties.country == int(np.argmax(np.bincount(parties.country)))
     segment = parties.segment[inside].astype(float)
@@ -148,7 +148,7 @@ def test_shards_are_whole_atoms_that_cover_everything():
         assert all((s.first - start[s.country]) % ATOM == 0 for s in shards)
 
 
-def test_too_many_countries_for_the_world_is_a_clear_error():
+def test_more_countries_than_the_world_can_hold_is_an_error():
     geo = worlds.geography(PACK, 1_000)
     with pytest.raises(InputError, match=r"6A\.S1\.PARTY_TARGETS_INCONSISTENT"):
         plan_counts(PACK, 42, geo)

@@ -1,4 +1,4 @@
-"""S5: exact tiers, roles on their prior, risk that moves along ownership without growing."""
+"""S5: exact tiers, roles at their prior, propagation along ownership at constant expected risk."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ ENTITIES = chain.ENTITIES
 
 
 class World:
-    """Roles by entity, and the graph they were drawn on."""
+    """Roles per entity kind, and the graph they were drawn on."""
 
     def __init__(self, pack, built):
-        made = chain.posture(pack, built)
-        self.roles = {e: made.of(pack, e) for e in ENTITIES}
+        posture = chain.posture(pack, built)
+        self.roles = {e: posture.of(pack, e) for e in ENTITIES}
         self.graph = chain.graph(built)
 
 
@@ -75,7 +75,7 @@ strata = st.lists(
 @given(strata, st.floats(-1.386, 1.386))
 @settings(max_examples=60, deadline=None)
 def test_marginals_are_kept_exactly(cells, uplift):
-    """Whatever the uplift, the expected number of risky entities of a stratum is its prior's."""
+    """For any uplift, the expected number of risky entities of a stratum is that of its prior."""
     priors = np.array([c[0] for c in cells])
     sizes = np.array([c[1:] for c in cells], dtype=np.int64)
     p = exposed_probabilities(priors, sizes, uplift)
@@ -86,7 +86,7 @@ def test_marginals_are_kept_exactly(cells, uplift):
     np.testing.assert_allclose(np.log(odds[:, 1] / odds[:, 0]), uplift, atol=1e-9)
 
 
-def test_closed_form_is_the_bisection():
+def test_the_closed_form_equals_a_bisection():
     sizes = np.array([[900, 100], [10, 990], [0, 50], [70, 0]])
     priors = np.array([0.01, 0.2, 0.05, 0.4])
     p = exposed_probabilities(priors, sizes, 0.9)
@@ -95,21 +95,21 @@ def test_closed_form_is_the_bisection():
         np.testing.assert_allclose(row, [sigmoid(b), sigmoid(b + 0.9)], rtol=1e-9)
 
 
-def test_priors_of_nobody_and_of_everybody_stay():
+def test_priors_of_zero_and_one_and_empty_strata_stay():
     p = exposed_probabilities(np.array([0.0, 1.0]), np.array([[5, 5], [5, 5]]), 1.0)
     assert p.tolist() == [[0.0, 0.0], [1.0, 1.0]]
 
 
 @pytest.mark.parametrize("target", [1.0, 1.9, 2.8])
-def test_uplift_reaches_its_odds_ratio(target):
-    """Crude and conditional odds ratios differ; the uplift answers for the crude one."""
+def test_the_uplift_reaches_its_target_odds_ratio(target):
+    """Crude and conditional odds ratios differ; the uplift is solved for the crude one."""
     priors = np.array([0.002, 0.01, 0.05, 0.2])
     sizes = np.array([[5_000, 40], [11_000, 150], [3_600, 70], [400, 10]])
     uplift = solve_uplift(priors, sizes, target, 1.386)
     assert implied_odds_ratio(priors, sizes, uplift) == pytest.approx(target, abs=1e-5)
 
 
-def test_uplift_stops_at_the_limit_and_at_nobody():
+def test_the_uplift_is_clipped_and_zero_without_a_ratio():
     priors, sizes = np.array([0.01]), np.array([[1_000, 50]])
     assert solve_uplift(priors, sizes, 30.0, 1.386) == 1.386
     assert solve_uplift(priors, np.array([[1_000, 0]]), 2.8, 1.386) == 0.0
@@ -124,7 +124,7 @@ def test_tiers_are_exact_in_every_group(world, entity):
 
 
 @pytest.mark.parametrize("entity", ENTITIES)
-def test_roles_stay_on_the_prior(world, entity):
+def test_roles_stay_at_their_prior(world, entity):
     """Null: every cell is binomial with its prior. False alarm below 1e-6 a role at 5.5 sd.
 
     Propagation only makes counts less variable than binomial, so the bound is generous.
@@ -146,21 +146,21 @@ def _owned(world, entity):
 
 @pytest.mark.parametrize("entity", ["account", "device"])
 def test_risky_owners_raise_the_odds_of_their_assets_to_the_target(world, entity):
-    """About 240 000 assets. Null: odds ratio 2.8; assets of one owner are drawn apart, so
+    """About 240 000 assets. Null: odds ratio 2.8; assets of one owner are drawn independently, so
     rows are independent given owners. False alarm below 1e-4 at 4 standard errors."""
     exposed, has = _owned(world, entity)
     value, error = _log_odds_ratio(exposed, world.roles[entity].risky[has])
     assert abs(value - np.log(2.8)) < 4 * error
-    told = world.roles[entity].diagnostics
-    assert told["implied_odds_ratio"] == pytest.approx(2.8, abs=1e-4)
-    assert told["realised_odds_ratio"] == pytest.approx(np.exp(value), rel=0.02)
-    assert told["rows_touched"] == exposed.sum()
-    assert told["clamped"] is False
+    diagnostics = world.roles[entity].diagnostics
+    assert diagnostics["implied_odds_ratio"] == pytest.approx(2.8, abs=1e-4)
+    assert diagnostics["realised_odds_ratio"] == pytest.approx(np.exp(value), rel=0.02)
+    assert diagnostics["rows_touched"] == exposed.sum()
+    assert diagnostics["clamped"] is False
 
 
 @pytest.mark.parametrize("entity", ["account", "device"])
 def test_without_propagation_the_odds_ratio_is_flat(flat, entity):
-    """Null: odds ratio 1 but for the shared features; false alarm below 1e-4 at 4 errors."""
+    """Null: odds ratio 1, with a tolerance of 0.05 for shared features; false alarm below 1e-4."""
     exposed, has = _owned(flat, entity)
     value, error = _log_odds_ratio(exposed, flat.roles[entity].risky[has])
     assert abs(value) < 4 * error + 0.05
@@ -169,7 +169,7 @@ def test_without_propagation_the_odds_ratio_is_flat(flat, entity):
 
 
 @pytest.mark.parametrize("entity", ["account", "device"])
-def test_propagation_is_a_paired_experiment(world, flat, entity):
+def test_propagation_changes_roles_only_in_the_direction_of_the_uplift(world, flat, entity):
     """Same draws, so the uplift only adds risk where owners are risky and removes it elsewhere."""
     on, off = world.roles[entity], flat.roles[entity]
     assert (on.tier == off.tier).all()
@@ -181,7 +181,7 @@ def test_propagation_is_a_paired_experiment(world, flat, entity):
     assert (plain & ~raised).sum() > 0
 
 
-def test_roots_of_propagation_do_not_depend_on_it(world, flat):
+def test_roles_of_parties_and_merchants_do_not_depend_on_propagation(world, flat):
     for entity in ("party", "merchant"):
         assert (world.roles[entity].raw == flat.roles[entity].raw).all()
 
@@ -202,35 +202,35 @@ def _mantel_haenszel(exposed, risky, stratum):
     return above / below
 
 
-def _risky_line(world):
+def _exposed_and_risky_endpoints(world):
     high = PACK.codes("ip_raw_role").index("HIGH_RISK_IP")
-    seen = np.zeros(world.graph.degree.size, dtype=bool)
-    seen[world.graph.ip[world.roles["device"].risky[world.graph.device]]] = True
-    return seen, world.roles["ip"].raw == high
+    exposed = np.zeros(world.graph.degree.size, dtype=bool)
+    exposed[world.graph.ip[world.roles["device"].risky[world.graph.device]]] = True
+    return exposed, world.roles["ip"].raw == high
 
 
-def test_risky_devices_raise_their_endpoints_at_equal_crowding(world):
-    """Far above the guard's 1.2: the policy's own uplift is ln 2."""
-    seen, risky = _risky_line(world)
+def test_risky_devices_raise_the_odds_of_their_endpoints_at_equal_degree(world):
+    """Well above the guard's bound of 1.2, as the policy's uplift is ln 2."""
+    exposed, risky = _exposed_and_risky_endpoints(world)
     degree = world.graph.degree
     decile = np.digitize(degree, np.quantile(degree, np.arange(0.1, 1.0, 0.1)))
     stratum = world.roles["ip"].group.astype(int) * 10 + decile
-    assert _mantel_haenszel(seen, risky, stratum) > 1.5
+    assert _mantel_haenszel(exposed, risky, stratum) > 1.5
 
 
-def test_endpoint_diagnostics_say_what_happened(world, flat):
+def test_endpoint_diagnostics_agree_with_the_roles(world, flat):
     """Null: realised odds scatter around the implied ones; false alarm below 1e-4."""
-    seen, risky = _risky_line(world)
-    value, error = _log_odds_ratio(seen, risky)
-    told = world.roles["ip"].diagnostics
-    assert abs(value - np.log(told["implied_crude_odds_ratio"])) < 4 * error
-    assert told["with_risky_device"] == seen.sum()
+    exposed, risky = _exposed_and_risky_endpoints(world)
+    value, error = _log_odds_ratio(exposed, risky)
+    diagnostics = world.roles["ip"].diagnostics
+    assert abs(value - np.log(diagnostics["implied_crude_odds_ratio"])) < 4 * error
+    assert diagnostics["with_risky_device"] == exposed.sum()
     assert flat.roles["ip"].diagnostics["rows_touched"] == 0
     assert flat.roles["ip"].diagnostics["implied_crude_odds_ratio"] < np.exp(value)
 
 
 def test_crowded_endpoints_are_riskier_than_most(world):
-    _, risky = _risky_line(world)
+    _, risky = _exposed_and_risky_endpoints(world)
     degree = world.graph.degree
     top = np.argsort(-degree, kind="stable")[: degree.size // 100]
     assert risky[top].mean() >= 1.5 * risky.mean()
@@ -244,7 +244,7 @@ def test_unmapped_is_the_family_of_devices_and_endpoints_without_a_mapping(built
         assert (bare.roles[entity].raw == world.roles[entity].raw).all()
 
 
-def test_families_are_the_taxonomys(world):
+def test_families_follow_the_taxonomy(world):
     for entity in ENTITIES:
         roles, mapping = world.roles[entity], PACK.fraud_role_taxonomy.entities[entity].mapping
         raw = np.array(PACK.codes(f"{entity}_raw_role"))
@@ -254,9 +254,9 @@ def test_families_are_the_taxonomys(world):
 
 
 def test_the_same_seed_gives_the_same_posture(built, world):
-    again = World(PACK, built)
+    repeated = World(PACK, built)
     for entity in ENTITIES:
-        a, b = world.roles[entity], again.roles[entity]
+        a, b = world.roles[entity], repeated.roles[entity]
         assert (a.raw == b.raw).all()
         assert (a.tier == b.tier).all()
         assert a.rng == b.rng
@@ -268,11 +268,11 @@ def test_the_cut_into_shards_changes_nothing(built, world, parties_per_shard):
     """Roles, tiers, and every figure of the diagnostics and checks."""
     cut = chain.build(PACK, 100_000, parties_per_shard=parties_per_shard)
     assert len(cut.states.parties.shards) > len(built.states.parties.shards)
-    made = chain.posture(PACK, cut)
+    posture = chain.posture(PACK, cut)
     for entity in ENTITIES:
-        a, b = world.roles[entity], made.of(PACK, entity)
+        a, b = world.roles[entity], posture.of(PACK, entity)
         assert (a.raw == b.raw).all()
         assert (a.tier == b.tier).all()
         assert a.diagnostics == b.diagnostics
         assert a.rng == b.rng
-    assert chain.checks(PACK, made) == chain.checks(PACK, chain.posture(PACK, built))
+    assert chain.checks(PACK, posture) == chain.checks(PACK, chain.posture(PACK, built))

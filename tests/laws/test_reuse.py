@@ -1,4 +1,4 @@
-"""Rerun law: reuse and rerun make what a run from scratch makes, or are refused."""
+"""Reusing states of a base run gives the bundle of a run from scratch, or is refused."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FIRST_READER = {
     "more_cards": "S3",
     "p6_2_country": "S1",
 }
-"""Overlay → the first state that must run again, as the protocol's table (page 4.1) has it."""
+"""Overlay → the first state that must run again (docs/ladder.md, decision 0009)."""
 
 MORE_CARDS = """name: more_cards
 why: A change of S3 alone; p6_1_floors asks that every other defect be gone.
@@ -44,13 +44,13 @@ OWN = {"more_cards": MORE_CARDS, "tiny": TINY}
 SIZE = 0.05
 
 
-def run(root: Path, *overlays: str, seed: int = 42, **more: object) -> pipeline.RunOutcome:
+def run(root: Path, *overlays: str, seed: int = 42, **options: object) -> pipeline.RunOutcome:
     root.mkdir(exist_ok=True, parents=True)
     for name, text in OWN.items():
         (root / f"{name}.yaml").write_text(text)
     overlays = (*overlays, "tiny")
     overlays = tuple(str(root / f"{name}.yaml") if name in OWN else name for name in overlays)
-    request = {"scale": SIZE, "seed": seed, "runs_root": root, "overlays": overlays, **more}
+    request = {"scale": SIZE, "seed": seed, "runs_root": root, "overlays": overlays, **options}
     return pipeline.run(RunRequest(**request))  # type: ignore[arg-type]
 
 
@@ -83,13 +83,13 @@ def test_reuse_equals_a_run_from_scratch_or_is_refused(
         assert refused.value.code == "6A.S0.BASE_STATE_DIFFERS"
         assert not (root / "reused" / ".staging").exists()
         return
-    again, scratch = reused(), run(root / "scratch", *overlays)
-    assert again.run_id == scratch.run_id
-    assert again.place.bundle_index.read_bytes() == scratch.place.bundle_index.read_bytes()
-    said = json.loads(again.place.state_inputs.read_text("utf-8"))
-    assert said["reused"]["run_id"] == base.name
-    assert said["reused"]["states"] == [s for s in READS if s < start]
-    assert said["states"] == json.loads(scratch.place.state_inputs.read_text("utf-8"))["states"]
+    result, scratch = reused(), run(root / "scratch", *overlays)
+    assert result.run_id == scratch.run_id
+    assert result.place.bundle_index.read_bytes() == scratch.place.bundle_index.read_bytes()
+    stated = json.loads(result.place.state_inputs.read_text("utf-8"))
+    assert stated["reused"]["run_id"] == base.name
+    assert stated["reused"]["states"] == [s for s in READS if s < start]
+    assert stated["states"] == json.loads(scratch.place.state_inputs.read_text("utf-8"))["states"]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_another_seed_or_upstream_is_refused(
         run(tmp_path, "published_baseline", from_state="S5", base=base, **change)
 
 
-def test_a_base_of_another_law_is_refused_and_of_another_program_is_not(
+def test_a_base_of_another_law_version_is_refused_and_of_another_program_version_is_not(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pipeline, "VERSIONS", pipeline.VERSIONS | {"fraudworld": "9.9.9"})
@@ -115,23 +115,23 @@ def test_a_base_of_another_law_is_refused_and_of_another_program_is_not(
 
 
 def test_same_policy_links_the_files(base: Path) -> None:
-    """Nothing to restamp: another role under the same identity shares its parts on disk."""
-    again = run(
+    """Another role under the same identity shares its parts on disk: no column differs."""
+    result = run(
         base.parent, "published_baseline",
         role="candidate", from_state="S5", base=base,
     )  # fmt: skip
-    part = "s1_party_base_6A"
-    mine, theirs = (RunPlace(root) for root in (again.place.root, base))
+    table = "s1_party_base_6A"
+    candidate, original = (RunPlace(root) for root in (result.place.root, base))
     inodes = [
-        next(p.dataset(part, again.identity).glob("*.parquet")).stat().st_ino
-        for p in (mine, theirs)
+        next(p.dataset(table, result.identity).glob("*.parquet")).stat().st_ino
+        for p in (candidate, original)
     ]
     assert inodes[0] == inodes[1]
-    assert mine.bundle_index.read_bytes() == theirs.bundle_index.read_bytes()
+    assert candidate.bundle_index.read_bytes() == original.bundle_index.read_bytes()
 
 
 def test_a_changed_base_is_refused(base: Path, tmp_path: Path) -> None:
-    """A base is read only after every byte of it was found as sealed."""
+    """A base is verified against its seal before it is read."""
     copy = tmp_path / base.name
     shutil.copytree(base, copy)
     part = next((copy / "data/layer3/6A/s3_instrument_base_6A").rglob("*.parquet"))
@@ -145,18 +145,18 @@ def test_a_changed_base_is_refused(base: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "half", [{"from_state": "S4"}, {"base": Path("x")}, {"from_state": "S1", "base": Path("x")}]
 )
-def test_half_a_request_is_bad_usage(half: dict[str, object]) -> None:
+def test_from_state_and_base_must_be_given_together(half: dict[str, object]) -> None:
     with pytest.raises(InputError, match="--from"):
         RunRequest(**half)  # type: ignore[arg-type]
 
 
-def test_a_state_cannot_read_what_its_digest_leaves_out() -> None:
+def test_a_state_cannot_read_policies_outside_its_digest() -> None:
     pack = load_pack().pack
     for state, reads in READS.items():
-        seen = view(pack, state)
+        visible = view(pack, state)
         for name in STEMS:
             if name in reads:
-                assert getattr(seen, name) == getattr(pack, name)
+                assert getattr(visible, name) == getattr(pack, name)
             else:
                 with pytest.raises(AttributeError):
-                    getattr(seen, name)
+                    getattr(visible, name)

@@ -11,23 +11,23 @@ from fraudworld.rng import stream as rng
 from golden import golden_worlds as golden
 
 
-def test_the_audit_names_the_streams_whose_keys_were_asked_for(
+def test_the_audit_names_exactly_the_streams_whose_keys_were_requested(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: set[str] = set()
+    requested: set[str] = set()
     drawn_from: set[str] = set()
-    key, write = rng._key, golden.write_rng_logs
+    derive_key, write = rng._key, golden.write_rng_logs
 
-    def recorded(seed: int, label: str) -> object:
-        asked.add(label)
-        return key(seed, label)
+    def recording_key(seed: int, label: str) -> object:
+        requested.add(label)
+        return derive_key(seed, label)
 
-    def logs(*rest: object) -> object:
-        drawn_from.update(asked)  # the logs ask for keys too
-        return write(*rest)
+    def recording_logs(*arguments: object) -> object:
+        drawn_from.update(requested)  # before the logs themselves request keys
+        return write(*arguments)
 
-    monkeypatch.setattr(rng, "_key", recorded)
-    monkeypatch.setattr(golden, "write_rng_logs", logs)
+    monkeypatch.setattr(rng, "_key", recording_key)
+    monkeypatch.setattr(golden, "write_rng_logs", recording_logs)
     golden.tiny(tmp_path)
     (audit,) = tmp_path.rglob("rng_audit_6A.jsonl")
     stated = json.loads(audit.read_text("utf-8"))["key_sha256"]
@@ -35,12 +35,12 @@ def test_the_audit_names_the_streams_whose_keys_were_asked_for(
     assert drawn_from == set(stated)
 
 
-def test_cap_passes_state_who_was_asked(demo_world: Path) -> None:
+def test_events_of_cap_passes_state_how_many_entities_drew(demo_world: Path) -> None:
     (events,) = demo_world.rglob("rng_events_6A.jsonl")
-    asked = dict.fromkeys(("s2", "s3", "s4"), 0)
+    entities = dict.fromkeys(("s2", "s3", "s4"), 0)
     for line in events.read_text("utf-8").splitlines():
         event = json.loads(line)
         state, law, *_ = event["stream"].split("/")
         if law.endswith("_redistribution"):
-            asked[state] += event["entities"]
-    assert all(asked.values()), asked
+            entities[state] += event["entities"]
+    assert all(entities.values()), entities

@@ -1,4 +1,4 @@
-"""What must not change a stream: how it is cut, how many threads, how long it is."""
+"""Blocks, threads and the length of the window do not change the flows of a stream."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ BY_FLOW = [t.name for t in DOWNSTREAM_TABLES if t.name != "s3_campaign_catalogue
 
 
 def digests(to: Path) -> dict[str, str]:
-    found = json.loads((to / LAYER / INDEX).read_text())["content_digests"]
-    assert isinstance(found, dict)
-    return found
+    content = json.loads((to / LAYER / INDEX).read_text())["content_digests"]
+    assert isinstance(content, dict)
+    return content
 
 
 def table(to: Path, name: str) -> pa.Table:
-    """A dataset, codes as plain strings, identity left out."""
+    """A dataset without identity columns, codes as strings."""
     columns = [c.name for t in DOWNSTREAM_TABLES if t.name == name for c in t.columns]
     data = pq.read_table(to / LAYER / name, columns=columns, partitioning=None)
     plain = [pa.string() if pa.types.is_dictionary(f.type) else f.type for f in data.schema]
@@ -41,7 +41,7 @@ def make(world: Path, to: Path, **request: object) -> Path:
 
 
 @pytest.mark.parametrize(("block", "workers"), [(1_000, 1), (7_777, 3)])
-def test_cut_and_threads_change_no_byte(
+def test_block_size_and_threads_change_no_byte(
     small_world: Path, small_stream: Path, tmp_path: Path, block: int, workers: int
 ) -> None:
     other = make(small_world, tmp_path, days=12, block_flows=block, workers=workers)
@@ -59,15 +59,15 @@ def test_a_longer_stream_begins_with_the_shorter_one(
 
 
 @pytest.mark.parametrize("name", BY_FLOW)
-def test_a_later_window_shows_the_same_days(small_stream: Path, later: Path, name: str) -> None:
-    part, whole = table(later, name), table(small_stream, name)
+def test_a_later_window_holds_the_same_flows(small_stream: Path, later: Path, name: str) -> None:
+    window, whole = table(later, name), table(small_stream, name)
     ids = table(later, "s1_arrival_entities_6B")["flow_id"]
     key = "case_id" if name == "s4_case_timeline_6B" else "flow_id"
     inside = pc.and_(
         pc.greater_equal(whole[key], pc.min(ids)), pc.less_equal(whole[key], pc.max(ids))
     )
-    assert part.num_rows
-    assert part.equals(whole.filter(inside))
+    assert window.num_rows
+    assert window.equals(whole.filter(inside))
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def later(small_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make(small_world, tmp_path_factory.mktemp("later"), from_day=4, days=3)
 
 
-def test_flows_asked_for_are_flows_made(shorter: Path) -> None:
+def test_a_stream_has_exactly_the_requested_flows(shorter: Path) -> None:
     for name in ("s1_arrival_entities_6B", "s2_flow_anchor_6B", "s4_flow_bank_view_6B"):
         assert table(shorter, name).num_rows == 20_001
 
@@ -88,17 +88,17 @@ def test_flows_asked_for_are_flows_made(shorter: Path) -> None:
 def test_observable_streams_hold_no_truth_and_are_otherwise_the_same(
     small_world: Path, small_stream: Path, tmp_path: Path
 ) -> None:
-    seen = make(small_world, tmp_path, days=12, observable=True)
+    observable = make(small_world, tmp_path, days=12, observable=True)
     truth = {t.name for t in DOWNSTREAM_TABLES if t.visibility is Visibility.TRUTH}
     everything = digests(small_stream)
-    assert digests(seen) == {n: d for n, d in everything.items() if n not in truth}
-    assert not any((seen / LAYER / name).exists() for name in truth)
-    report = (seen / LAYER / "validation/s5_validation_report_6B.json").read_text()
+    assert digests(observable) == {n: d for n, d in everything.items() if n not in truth}
+    assert not any((observable / LAYER / name).exists() for name in truth)
+    report = (observable / LAYER / "validation/s5_validation_report_6B.json").read_text()
     assert "CAMPAIGN" not in report
     assert "prevalence" not in report
 
 
-def test_a_stream_in_its_run_leaves_the_run_as_it_was(
+def test_a_stream_inside_its_run_leaves_the_run_unchanged(
     small_world: Path, small_stream: Path, tmp_path: Path
 ) -> None:
     import shutil
@@ -109,16 +109,18 @@ def test_a_stream_in_its_run_leaves_the_run_as_it_was(
     before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
     sealed = check_run(RunPlace(run))
     request = StreamRequest(run=run, days=12)
-    made = stream(request)
+    outcome = stream(request)
     assert {p: p.read_bytes() for p in before} == before
     assert check_run(RunPlace(run)) == sealed
     assert digests(run) == digests(small_stream)
-    again = stream(request)
-    assert again.reused
-    assert again.rows == {t.name: made.rows[t.name] for t in DOWNSTREAM_TABLES}
+    repeated = stream(request)
+    assert repeated.reused
+    assert repeated.rows == {t.name: outcome.rows[t.name] for t in DOWNSTREAM_TABLES}
 
 
-def test_two_seeds_are_two_streams(small_stream: Path, small_world: Path, tmp_path: Path) -> None:
+def test_another_seed_gives_another_stream(
+    small_stream: Path, small_world: Path, tmp_path: Path
+) -> None:
     from fraudworld.request import RunRequest
     from fraudworld.run import pipeline
 

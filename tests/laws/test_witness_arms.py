@@ -1,4 +1,4 @@
-"""The arms of T10 share what they must and differ in one thing each."""
+"""The arms of T10 share their arrivals, and each differs from the candidate in one thing."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from fraudworld.t10.arms import (
 from fraudworld.t10.judge import summary
 
 FLOWS = 20_000
-FREE = ["flow_id", "ts_utc", "merchant_id", "channel_group"]
+COLUMNS = ["flow_id", "ts_utc", "merchant_id", "channel_group"]
 
 
 @pytest.fixture(scope="module")
-def crew(small_world: Path) -> _ArmRunner:
+def runner(small_world: Path) -> _ArmRunner:
     return _ArmRunner(small_world, None, FLOWS, 2, lambda title: None)
 
 
 @pytest.fixture(scope="module")
-def arms(crew: _ArmRunner) -> Arms:
-    return crew.arms(None)
+def arms(runner: _ArmRunner) -> Arms:
+    return runner.arms(None)
 
 
 def column(stream: Path, table: str, names: list[str]) -> pa.Table:
@@ -47,32 +47,32 @@ def column(stream: Path, table: str, names: list[str]) -> pa.Table:
 
 def diagnostics(run: Path) -> dict[str, Any]:
     path = RunPlace(run).document("s5_propagation_diagnostics_6A")
-    found: dict[str, Any] = json.loads(path.read_text())
-    return found
+    document: dict[str, Any] = json.loads(path.read_text())
+    return document
 
 
 def test_all_arms_share_their_arrivals(arms: Arms) -> None:
-    wanted = column(arms.candidate.stream, "s1_arrival_entities_6B", FREE)
-    assert wanted.num_rows == FLOWS
+    expected = column(arms.candidate.stream, "s1_arrival_entities_6B", COLUMNS)
+    assert expected.num_rows == FLOWS
     for arm in (arms.baseline, arms.dose_zero, arms.dose_half, arms.rewired):
-        found = column(arm.stream, "s1_arrival_entities_6B", FREE)
+        actual = column(arm.stream, "s1_arrival_entities_6B", COLUMNS)
         for name in ("flow_id", "ts_utc", "merchant_id"):
-            assert found[name].equals(wanted[name]), (arm.name, name)
+            assert actual[name].equals(expected[name]), (arm.name, name)
 
 
-def test_doses_move_the_propagation_alone(arms: Arms) -> None:
+def test_doses_change_only_the_propagation(arms: Arms) -> None:
     none, half, full = (
         diagnostics(arm.run) for arm in (arms.dose_zero, arms.dose_half, arms.candidate)
     )
-    for kind in ("account", "device"):
-        lifts = [found[kind]["uplift_log_odds"] for found in (none, half, full)]
+    for entity in ("account", "device"):
+        lifts = [arm[entity]["uplift_log_odds"] for arm in (none, half, full)]
         assert lifts[0] == 0.0
         assert 0.0 < lifts[1] < lifts[2]
-    lift = [found["ip"]["uplift_log_odds"]["risky_device"] for found in (none, half, full)]
+    lift = [arm["ip"]["uplift_log_odds"]["risky_device"] for arm in (none, half, full)]
     assert lift == pytest.approx([0.0, lift[2] / 2, lift[2]])
-    changed, kept = sealed_policy(arms.dose_half.run), sealed_policy(arms.candidate.run)
-    same = {"risk_propagation_coeffs": kept.risk_propagation_coeffs}
-    assert changed.model_copy(update=same) == kept
+    half_pack, full_pack = sealed_policy(arms.dose_half.run), sealed_policy(arms.candidate.run)
+    same = {"risk_propagation_coeffs": full_pack.risk_propagation_coeffs}
+    assert half_pack.model_copy(update=same) == full_pack
 
 
 def test_rewiring_keeps_every_degree(small_world: Path) -> None:
@@ -80,13 +80,13 @@ def test_rewiring_keeps_every_degree(small_world: Path) -> None:
     before, after = load_world(inputs), load_world(inputs, rewired=True)
     assert np.array_equal(before.endpoint_start, after.endpoint_start)
     assert (before.device_endpoint != after.device_endpoint).mean() > 0.9
-    many = [np.bincount(w.device_endpoint, minlength=w.ip_type.size) for w in (before, after)]
-    assert np.array_equal(*many)
+    degrees = [np.bincount(w.device_endpoint, minlength=w.ip_type.size) for w in (before, after)]
+    assert np.array_equal(*degrees)
     country = np.repeat(before.device_country, np.diff(before.endpoint_start))
-    for place in np.unique(country)[:5]:
-        here = country == place
+    for code in np.unique(country)[:5]:
+        inside = country == code
         assert np.array_equal(
-            np.sort(before.device_endpoint[here]), np.sort(after.device_endpoint[here])
+            np.sort(before.device_endpoint[inside]), np.sort(after.device_endpoint[inside])
         )
 
 
@@ -96,14 +96,14 @@ def test_a_rewired_stream_never_gets_a_flag(arms: Arms) -> None:
     assert not (arms.rewired.stream / flag).exists()
 
 
-def test_arms_are_made_once(crew: _ArmRunner, arms: Arms) -> None:
-    files = {p: p.stat().st_mtime_ns for p in crew.home.rglob("*.parquet")}
+def test_arms_are_made_once(runner: _ArmRunner, arms: Arms) -> None:
+    files = {p: p.stat().st_mtime_ns for p in runner.home.rglob("*.parquet")}
     assert files
-    assert _ArmRunner(crew.candidate, None, FLOWS, 1, lambda title: None).arms(None) == arms
-    assert {p: p.stat().st_mtime_ns for p in crew.home.rglob("*.parquet")} == files
+    assert _ArmRunner(runner.candidate, None, FLOWS, 1, lambda title: None).arms(None) == arms
+    assert {p: p.stat().st_mtime_ns for p in runner.home.rglob("*.parquet")} == files
 
 
-def test_the_verdict_names_everything_it_rests_on(small_world: Path, arms: Arms) -> None:
+def test_the_verdict_names_arms_bounds_and_rows(small_world: Path, arms: Arms) -> None:
     verdict = witness(small_world, flows=FLOWS, workers=2)
     document = json.loads(verdict.report.read_text())
     assert set(document["arms"]) == {
@@ -113,13 +113,13 @@ def test_the_verdict_names_everything_it_rests_on(small_world: Path, arms: Arms)
     assert document["grade"] == verdict.grade
     assert [row["metric_name"] for row in document["binding"]] == ["non_regression", "sensitivity"]
     assert document["bounds"] == sealed_policy(small_world).downstream_witness.model_dump()
-    # Twenty thousand flows are too few to tell an owner effect: no pass by default.
+    # Twenty thousand flows are too few to detect an owner effect: no pass by default.
     blind = {row.metric_name for row in verdict.rows if row.status == "INSUFFICIENT_EVIDENCE"}
     assert blind
     assert verdict.grade == "<C"
 
 
-def test_a_grade_is_that_of_both_binding_rows(small_world: Path, arms: Arms) -> None:
+def test_a_grade_needs_both_binding_rows(small_world: Path, arms: Arms) -> None:
     verdict = witness(small_world, flows=FLOWS, workers=2)
     sound = [row for row in verdict.rows if row.pass_Bplus]
     assert Verdict((), summary(sound, 7), verdict.report).grade == "B+"
@@ -131,12 +131,12 @@ def test_a_grade_is_that_of_both_binding_rows(small_world: Path, arms: Arms) -> 
 def test_a_written_pack_is_the_same_policy(tmp_path: Path, overlays: tuple[str, ...]) -> None:
     loaded = load_pack(None, overlays)
     needed = write_pack(loaded.pack, tmp_path)
-    again = load_pack(tmp_path, needed)
-    assert again.pack == loaded.pack
-    assert again.parameter_hash == loaded.parameter_hash == parameter_hash(loaded.pack)
+    reloaded = load_pack(tmp_path, needed)
+    assert reloaded.pack == loaded.pack
+    assert reloaded.parameter_hash == loaded.parameter_hash == parameter_hash(loaded.pack)
 
 
-def test_overlays_of_the_doses_say_what_they_change() -> None:
+def test_overlays_of_the_doses_name_what_they_change() -> None:
     pack = load_pack().pack
     assert without_propagation()["set"] == {"risk_propagation_coeffs": {"propagation": "off"}}
     half = half_dose(pack)["set"]["risk_propagation_coeffs"]

@@ -1,8 +1,8 @@
-"""T10 catches every stream broken on purpose, and passes the one that is not.
+"""T10 fails every deliberately broken stream at the metrics named, and passes the clean one.
 
-Arms are made in memory from one stream over the demo world: owners' roles dealt anew are a
-world without propagation, half of them dealt anew is half the dose, endpoints dealt anew
-among flows are a rewired graph.
+Arms are made in memory from one stream over the demo world. Permuting the roles of all owners
+stands for a world without propagation, of half of them for half the dose; permuting the endpoints
+of flows stands for a rewired graph.
 """
 
 from __future__ import annotations
@@ -51,15 +51,15 @@ def clean(demo_world: Path, streamed: Path, sample: Sample) -> Figures:
     place = SimpleNamespace(name="candidate", run=demo_world, stream=streamed)
     return Figures(
         of_candidate(place, BOUNDS),
-        arm_figures(owners_dealt(sample, every=1, draw=3)),
-        arm_figures(owners_dealt(sample, every=1, draw=2)),
-        arm_figures(owners_dealt(sample, every=2, draw=2)),
+        arm_figures(owners_permuted(sample, every=1, draw=3)),
+        arm_figures(owners_permuted(sample, every=1, draw=2)),
+        arm_figures(owners_permuted(sample, every=2, draw=2)),
         arm_figures(flows_with(sample, ip=RANDOM.permutation(sample.flows.ip))),
     )
 
 
-def owners_dealt(sample: Sample, every: int, draw: int) -> Sample:
-    """Roles of every second or of every party dealt anew within type, region and tier."""
+def owners_permuted(sample: Sample, every: int, draw: int) -> Sample:
+    """Permutes the roles of every `every`-th party within type, region and tier."""
     dealt = permuted(sample, draw).world.party
     party = sample.world.party
     chosen = np.arange(party.risky.size) % every == 0
@@ -74,8 +74,8 @@ def owners_dealt(sample: Sample, every: int, draw: int) -> Sample:
     )
 
 
-def posture_with(sample: Sample, kind: str, roles: Roles) -> Sample:
-    return replace(sample, world=replace(sample.world, **{kind: roles}))
+def posture_with(sample: Sample, entity: str, roles: Roles) -> Sample:
+    return replace(sample, world=replace(sample.world, **{entity: roles}))
 
 
 def flows_with(sample: Sample, **columns: np.ndarray) -> Sample:
@@ -86,15 +86,15 @@ def world_with(sample: Sample, **columns: np.ndarray) -> Sample:
     return replace(sample, world=replace(sample.world, **columns))
 
 
-def sound(clean: Figures, broken: Sample) -> Figures:
+def with_soundness_of(clean: Figures, broken: Sample) -> Figures:
     return replace(clean, candidate=replace(clean.candidate, soundness=soundness(broken)))
 
 
-def felt(clean: Figures, broken: Sample) -> Figures:
+def with_effects_of(clean: Figures, broken: Sample) -> Figures:
     return replace(clean, candidate=replace(clean.candidate, effects=e.effects(broken)))
 
 
-def arm(clean: Figures, name: str, figures: ArmFigures) -> Figures:
+def with_arm(clean: Figures, name: str, figures: ArmFigures) -> Figures:
     return replace(clean, **{name: figures})
 
 
@@ -113,46 +113,50 @@ def n1_an_arm_has_other_arrivals(s: Sample, f: Figures) -> Figures:
     late = s.flows.ts.copy()
     late[-1] += 1
     moved = replace(f.dose_half, soundness=soundness(flows_with(s, ts=late)))
-    return arm(f, "dose_half", moved)
+    return with_arm(f, "dose_half", moved)
 
 
 def n2_everything_is_fraud(s: Sample, f: Figures) -> Figures:
-    return sound(f, flows_with(s, bad=s.flows.bad | (np.arange(s.size) % 9 == 0)))
+    return with_soundness_of(f, flows_with(s, bad=s.flows.bad | (np.arange(s.size) % 9 == 0)))
 
 
 def n2_a_quarter_of_the_fraud(s: Sample, f: Figures) -> Figures:
-    return sound(f, flows_with(s, bad=s.flows.bad & (np.arange(s.size) % 4 == 0)))
+    return with_soundness_of(f, flows_with(s, bad=s.flows.bad & (np.arange(s.size) % 4 == 0)))
 
 
 def n2_a_third_less_fraud_than_the_baseline(s: Sample, f: Figures) -> Figures:
-    return sound(f, flows_with(s, bad=s.flows.bad & (np.arange(s.size) % 3 > 0)))
+    return with_soundness_of(f, flows_with(s, bad=s.flows.bad & (np.arange(s.size) % 3 > 0)))
 
 
 def n3_two_campaign_types_are_gone(s: Sample, f: Figures) -> Figures:
     quiet = np.isin(s.flows.subtype, np.unique(s.flows.subtype[s.flows.bad])[:4])
-    return sound(f, flows_with(s, cause=np.where(quiet, 0, s.flows.cause).astype(np.uint8)))
+    return with_soundness_of(
+        f, flows_with(s, cause=np.where(quiet, 0, s.flows.cause).astype(np.uint8))
+    )
 
 
 def n4_half_of_the_parties_cannot_pay(s: Sample, f: Figures) -> Figures:
-    return sound(f, world_with(s, attachable=s.world.attachable & (RANDOM.random(
+    return with_soundness_of(f, world_with(s, attachable=s.world.attachable & (RANDOM.random(
         s.world.attachable.size) < 0.5)))  # fmt: skip
 
 
-def n4_fewer_parties_than_the_baseline_may_lose(s: Sample, f: Figures) -> Figures:
+def n4_more_parties_cannot_pay_than_the_bound_allows(s: Sample, f: Figures) -> Figures:
     fewer = s.world.attachable.copy()
     lost = int(np.ceil(BOUNDS.transacting_loss * fewer.size)) + 1
     fewer[np.flatnonzero(fewer)[:: fewer.sum() // lost]] = False
-    return sound(f, world_with(s, attachable=fewer))
+    return with_soundness_of(f, world_with(s, attachable=fewer))
 
 
 def n4_one_flow_on_a_strangers_account(s: Sample, f: Figures) -> Figures:
     account = s.flows.account.copy()
     account[7] = np.flatnonzero(s.world.account_owner != s.flows.party[7])[0]
-    return sound(f, flows_with(s, account=account))
+    return with_soundness_of(f, flows_with(s, account=account))
 
 
 def n5_one_region_cannot_pay(s: Sample, f: Figures) -> Figures:
-    return sound(f, world_with(s, attachable=s.world.attachable & (s.world.region != 1)))
+    return with_soundness_of(
+        f, world_with(s, attachable=s.world.attachable & (s.world.region != 1))
+    )
 
 
 def n6_one_account_over_its_cap(s: Sample, f: Figures) -> Figures:
@@ -161,38 +165,38 @@ def n6_one_account_over_its_cap(s: Sample, f: Figures) -> Figures:
     same = np.flatnonzero(s.world.account_type == s.world.account_type[used])
     unused = same[~np.isin(same, s.flows.account)]
     owner[unused[:40]] = owner[used]
-    return sound(f, world_with(s, account_owner=owner))
+    return with_soundness_of(f, world_with(s, account_owner=owner))
 
 
-def s1_accounts_say_nothing(s: Sample, f: Figures) -> Figures:
-    return felt(f, posture_with(s, "account", permuted(s).world.account))
+def s1_account_roles_are_uninformative(s: Sample, f: Figures) -> Figures:
+    return with_effects_of(f, posture_with(s, "account", permuted(s).world.account))
 
 
-def s1_accounts_say_too_much(s: Sample, f: Figures) -> Figures:
+def s1_account_roles_are_too_informative(s: Sample, f: Figures) -> Figures:
     lost = ~s.world.account.risky[s.flows.account] & (np.arange(s.size) % 2 == 0)
-    return felt(f, flows_with(s, bad=s.flows.bad & ~lost))
+    return with_effects_of(f, flows_with(s, bad=s.flows.bad & ~lost))
 
 
-def s2_devices_say_nothing(s: Sample, f: Figures) -> Figures:
-    return felt(f, posture_with(s, "device", permuted(s).world.device))
+def s2_device_roles_are_uninformative(s: Sample, f: Figures) -> Figures:
+    return with_effects_of(f, posture_with(s, "device", permuted(s).world.device))
 
 
-def permuted_roles_still_work(s: Sample, f: Figures) -> Figures:
+def permuted_roles_are_informative(s: Sample, f: Figures) -> Figures:
     c = f.candidate
     return replace(f, candidate=replace(
         c, permuted_account=c.effects.account, permuted_device=c.effects.device))  # fmt: skip
 
 
-def owners_matter_without_propagation(s: Sample, f: Figures) -> Figures:
-    return arm(f, "dose_zero", replace(f.candidate, name="dose_zero"))
+def owner_effect_without_propagation(s: Sample, f: Figures) -> Figures:
+    return with_arm(f, "dose_zero", replace(f.candidate, name="dose_zero"))
 
 
 def the_doses_are_swapped(s: Sample, f: Figures) -> Figures:
     return replace(f, dose_zero=f.dose_half, dose_half=f.dose_zero)
 
 
-def the_baseline_has_it_too(s: Sample, f: Figures) -> Figures:
-    return arm(f, "baseline", replace(f.baseline, effects=f.candidate.effects))
+def the_baseline_has_the_owner_effect(s: Sample, f: Figures) -> Figures:
+    return with_arm(f, "baseline", replace(f.baseline, effects=f.candidate.effects))
 
 
 def s5_labels_are_noise(s: Sample, f: Figures) -> Figures:
@@ -201,8 +205,8 @@ def s5_labels_are_noise(s: Sample, f: Figures) -> Figures:
 
 
 def s5_roles_are_the_label(s: Sample, f: Figures) -> Figures:
-    told = s.world.account.risky[s.flows.account] | s.world.device.risky[s.flows.device]
-    return replace(f, candidate=replace(f.candidate, model=logistic_area(flows_with(s, bad=told))))
+    risky = s.world.account.risky[s.flows.account] | s.world.device.risky[s.flows.device]
+    return replace(f, candidate=replace(f.candidate, model=logistic_area(flows_with(s, bad=risky))))
 
 
 def s6_an_amount_is_the_label(s: Sample, f: Figures) -> Figures:
@@ -213,41 +217,43 @@ def s6_an_amount_is_the_label(s: Sample, f: Figures) -> Figures:
 
 def s7_attacks_come_from_crowded_endpoints(s: Sample, f: Figures) -> Figures:
     top = np.flatnonzero(e.top_degrees(s.world.degrees["ip_devices"]))
-    some = s.flows.bad & (np.arange(s.size) % 4 == 0)
-    return felt(f, flows_with(s, ip=np.where(some, top[0], s.flows.ip).astype(np.int32)))
+    a_quarter = s.flows.bad & (np.arange(s.size) % 4 == 0)
+    return with_effects_of(
+        f, flows_with(s, ip=np.where(a_quarter, top[0], s.flows.ip).astype(np.int32))
+    )
 
 
 def s7_rewiring_moves_nothing(s: Sample, f: Figures) -> Figures:
-    return arm(f, "rewired", replace(f.candidate, name="rewired"))
+    return with_arm(f, "rewired", replace(f.candidate, name="rewired"))
 
 
 def s1_rewiring_moves_accounts(s: Sample, f: Figures) -> Figures:
-    other = posture_with(s, "account", owners_like(s))
-    return arm(f, "rewired", replace(f.rewired, effects=replace(
-        f.rewired.effects, account=e.effects(other).account)))  # fmt: skip
+    moved = posture_with(s, "account", every_fifth_permuted(s))
+    return with_arm(f, "rewired", replace(f.rewired, effects=replace(
+        f.rewired.effects, account=e.effects(moved).account)))  # fmt: skip
 
 
-def owners_like(s: Sample) -> Roles:
-    """Every fifth account's role dealt anew."""
+def every_fifth_permuted(s: Sample) -> Roles:
+    """Account roles, with every fifth account's role permuted."""
     dealt, roles = permuted(s).world.account, s.world.account
     chosen = np.arange(roles.risky.size) % 5 == 0
     return Roles(roles.family, np.where(chosen, dealt.risky, roles.risky), roles.tier)
 
 
-def s8_fraud_hides_its_endpoint(s: Sample, f: Figures) -> Figures:
+def s8_fraud_has_no_endpoint(s: Sample, f: Figures) -> Figures:
     hidden = s.flows.bad & (np.arange(s.size) % 10 == 0)
     broken = flows_with(s, ip=np.where(hidden, -1, s.flows.ip).astype(np.int32))
     return replace(f, candidate=replace(f.candidate, missing=e.endpoint_missing(broken)))
 
 
-def s9_nobody_is_struck_twice(s: Sample, f: Figures) -> Figures:
+def s9_no_account_is_attacked_twice(s: Sample, f: Figures) -> Figures:
     first = np.zeros(s.size, bool)
     first[np.unique(np.where(s.flows.bad, s.flows.account, -1), return_index=True)[1]] = True
     broken = flows_with(s, bad=s.flows.bad & first)
     return replace(f, candidate=replace(f.candidate, again=e.struck_again(broken)))
 
 
-def s9_everybody_is_struck_twice(s: Sample, f: Figures) -> Figures:
+def s9_every_attacked_account_is_attacked_again(s: Sample, f: Figures) -> Figures:
     account = np.where(s.flows.bad, s.flows.account // 50 * 50, s.flows.account)
     broken = flows_with(s, account=account.astype(np.int32))
     return replace(f, candidate=replace(f.candidate, again=e.struck_again(broken)))
@@ -261,46 +267,46 @@ MUTANTS: tuple[tuple[Break, set[str]], ...] = (
     (n2_a_third_less_fraud_than_the_baseline, {"N2_prevalence_to_baseline"}),
     (n3_two_campaign_types_are_gone, {"N3_campaign_types"}),
     (n4_half_of_the_parties_cannot_pay, {"N4_transacting_share", "N4_transacting_to_baseline"}),
-    (n4_fewer_parties_than_the_baseline_may_lose, {"N4_transacting_to_baseline"}),
+    (n4_more_parties_cannot_pay_than_the_bound_allows, {"N4_transacting_to_baseline"}),
     (n4_one_flow_on_a_strangers_account, {"N4_attached_share"}),
     (n5_one_region_cannot_pay, {"N5_attachable_distance", "N4_transacting_to_baseline"}),
     (n6_one_account_over_its_cap, {"N6_cap_breaches"}),
-    (s1_accounts_say_nothing, {"S1_account"}),
-    (s1_accounts_say_too_much, {"S1_account"}),
-    (s2_devices_say_nothing, {"S2_device"}),
-    (permuted_roles_still_work, {"S1_permuted", "S2_permuted"}),
+    (s1_account_roles_are_uninformative, {"S1_account"}),
+    (s1_account_roles_are_too_informative, {"S1_account"}),
+    (s2_device_roles_are_uninformative, {"S2_device"}),
+    (permuted_roles_are_informative, {"S1_permuted", "S2_permuted"}),
     (
-        owners_matter_without_propagation,
+        owner_effect_without_propagation,
         {"S1p_at_dose_zero", "S2p_at_dose_zero", "S1p_dose_step", "S2p_dose_step"},
     ),
     (the_doses_are_swapped, {"S1p_dose_step", "S2p_dose_step"}),
-    (the_baseline_has_it_too, {"S1p_over_baseline", "S2p_over_baseline"}),
+    (the_baseline_has_the_owner_effect, {"S1p_over_baseline", "S2p_over_baseline"}),
     (s5_labels_are_noise, {"S5_role_model_auc", "S5_over_permuted"}),
     (s5_roles_are_the_label, {"S5_role_model_auc"}),
     (s6_an_amount_is_the_label, {"S6_single_feature_auc"}),
     (s7_attacks_come_from_crowded_endpoints, {"S7_crowded_endpoints"}),
     (s7_rewiring_moves_nothing, {"S7_moves_when_rewired"}),
     (s1_rewiring_moves_accounts, {"S1_stays_when_rewired"}),
-    (s8_fraud_hides_its_endpoint, {"S8_endpoint_missing_auc"}),
-    (s9_nobody_is_struck_twice, {"S9_struck_again"}),
-    (s9_everybody_is_struck_twice, {"S9_struck_again"}),
+    (s8_fraud_has_no_endpoint, {"S8_endpoint_missing_auc"}),
+    (s9_no_account_is_attacked_twice, {"S9_struck_again"}),
+    (s9_every_attacked_account_is_attacked_again, {"S9_struck_again"}),
 )
 
 
-def test_a_clean_stream_passes_everything(clean: Figures) -> None:
+def test_a_clean_stream_passes_every_metric(clean: Figures) -> None:
     rows = judge(clean, BOUNDS)
     assert {r.metric_name: r.details for r in rows if not r.pass_Bplus} == {}
     assert all(r.pass_Bplus and r.value == 1.0 for r in summary(rows, 42))
 
 
 @pytest.mark.parametrize(("broken", "caught"), MUTANTS, ids=[m[0].__name__ for m in MUTANTS])
-def test_a_broken_stream_is_caught_and_nothing_else_blamed(
+def test_a_broken_stream_fails_the_metrics_it_names_and_no_other_family(
     sample: Sample, clean: Figures, broken: Break, caught: set[str]
 ) -> None:
-    found = failing(broken(sample, clean))
-    assert caught <= found
-    # A broken effect moves the effects beside it; soundness and learners stay as they were.
-    assert {name[:2] for name in found} <= {name[:2] for name in caught}
+    missed = failing(broken(sample, clean))
+    assert caught <= missed
+    # A broken effect moves the other effects too; soundness and learners stay as they were.
+    assert {name[:2] for name in missed} <= {name[:2] for name in caught}
 
 
 def test_every_metric_has_a_mutant(clean: Figures) -> None:
@@ -309,7 +315,7 @@ def test_every_metric_has_a_mutant(clean: Figures) -> None:
     assert rows - caught == {"label_leak_column", "label_leak_tree"}
 
 
-def test_missing_evidence_passes_nothing(sample: Sample, clean: Figures) -> None:
+def test_a_metric_without_evidence_does_not_pass(sample: Sample, clean: Figures) -> None:
     few = replace(clean.candidate.effects.account, support=99.0)
     c = replace(
         clean.candidate, effects=replace(clean.candidate.effects, account=few), violations={},
@@ -326,10 +332,10 @@ def test_missing_evidence_passes_nothing(sample: Sample, clean: Figures) -> None
     assert regression.status == sensitivity.status == "INSUFFICIENT_EVIDENCE"
 
 
-def test_arms_too_weak_to_tell_the_effect_are_no_evidence(clean: Figures) -> None:
+def test_a_control_without_power_is_insufficient_evidence(clean: Figures) -> None:
     weak = replace(clean.dose_zero.effects.account_owner, log_se=0.5, by_cluster=None)
     rows = judge(
-        arm(clean, "dose_zero", replace(
+        with_arm(clean, "dose_zero", replace(
             clean.dose_zero, effects=replace(clean.dose_zero.effects, account_owner=weak))),
         BOUNDS,
     )  # fmt: skip
@@ -338,8 +344,8 @@ def test_arms_too_weak_to_tell_the_effect_are_no_evidence(clean: Figures) -> Non
     assert (row.status, row.pass_B) == ("INSUFFICIENT_EVIDENCE", False)
 
 
-def test_b_does_not_ask_for_what_only_bplus_asks(sample: Sample, clean: Figures) -> None:
-    rows = judge(s8_fraud_hides_its_endpoint(sample, clean), BOUNDS)
+def test_a_row_that_only_bplus_requires_does_not_fail_b(sample: Sample, clean: Figures) -> None:
+    rows = judge(s8_fraud_has_no_endpoint(sample, clean), BOUNDS)
     _, sensitivity = summary(rows, 42)
     assert (sensitivity.pass_B, sensitivity.pass_Bplus) == (True, False)
     assert sensitivity.details["failed_Bplus"] == ["S8_endpoint_missing_auc"]
@@ -350,7 +356,7 @@ def test_b_does_not_ask_for_what_only_bplus_asks(sample: Sample, clean: Figures)
     [
         # One threshold on one amount: the label of a public generator.
         ({"label_leak_column", "label_leak_tree"}, lambda bad, noise: [noise + 3 * bad]),
-        # Two columns that tell only together.
+        # Two columns that determine the label only together.
         ({"label_leak_tree"}, lambda bad, noise: [noise > 0, (noise > 0) ^ bad]),
         (set(), lambda bad, noise: [noise + 0.5 * bad]),
     ],
@@ -358,20 +364,20 @@ def test_b_does_not_ask_for_what_only_bplus_asks(sample: Sample, clean: Figures)
 def test_a_leaking_table_is_caught(guards, columns) -> None:
     random = np.random.default_rng(8)
     bad = random.random(60_000) < 0.04
-    made = columns(bad, random.normal(size=bad.size))
-    table = {f"column_{i}": np.asarray(c, float) for i, c in enumerate(made)}
-    found = label_leak(iter([("s2_flow_anchor_6B", table)]), bad, 0.80)
-    assert {g.guard_id for g in found if not g.holds} == guards
+    arrays = columns(bad, random.normal(size=bad.size))
+    table = {f"column_{i}": np.asarray(c, float) for i, c in enumerate(arrays)}
+    leaks = label_leak(iter([("s2_flow_anchor_6B", table)]), bad, 0.80)
+    assert {g.guard_id for g in leaks if not g.holds} == guards
 
 
-def test_measure_reads_five_places(small_world: Path, small_stream: Path) -> None:
+def test_measure_reads_all_five_arms(small_world: Path, small_stream: Path) -> None:
     place = SimpleNamespace(name="candidate", run=small_world, stream=small_stream)
     same = SimpleNamespace(
         candidate=place, baseline=place, dose_zero=place, dose_half=place, rewired=place
     )
     rows = {r.metric_name: r for r in measure(same, BOUNDS)}
-    alone = e.effects(load("alone", small_world, StreamPlace.below(small_stream).layer))
-    assert rows["S1_account"].value == alone.account.value
+    expected = e.effects(load("candidate", small_world, StreamPlace.below(small_stream).layer))
+    assert rows["S1_account"].value == expected.account.value
     assert rows["N1_violations"].pass_B
     assert rows["N1_unpaired_arms"].pass_B
     assert rows["S7_moves_when_rewired"].value == 1.0

@@ -1,4 +1,4 @@
-"""A published world, seen from outside: every invariant, and what may and may not change it."""
+"""A published world: every invariant by SQL, and which requests change its values."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ def published(tmp_path_factory) -> pipeline.RunOutcome:
 
 
 def test_every_invariant_holds(published):
-    """All of them, by SQL over the published Parquet."""
+    """All invariants, by SQL over the published Parquet."""
     world = open_world(published.place.root)
     outcomes = invariants.check(world)
     assert len(outcomes) > 60
     assert [o for o in outcomes if not o.holds] == []
 
 
-def test_invariants_can_fail(published):
-    """A world with one account re-owned breaks exactly the laws about ownership."""
+def test_a_broken_world_fails_the_invariants_it_breaks(published):
+    """One account of a non-existent owner breaks exactly the invariants about ownership."""
     world = open_world(published.place.root)
     world.sql.execute(
         "CREATE OR REPLACE TEMP VIEW s2_account_base AS SELECT * REPLACE"
@@ -67,17 +67,17 @@ def test_fidelity_tables_compare_policy_and_world(published):
     links = tables["IP types by region of the device"].lines
     assert len(links) == 40
     assert max(abs(line.observed - line.policy) for line in links) < 0.01
-    kinds = tables["Party types by region"].lines
-    assert max(abs(line.observed - line.policy) for line in kinds) < 0.001
+    party_types = tables["Party types by region"].lines
+    assert max(abs(line.observed - line.policy) for line in party_types) < 0.001
     means = tables["Instruments by account type"].lines
     assert max(abs(line.observed / line.policy - 1) for line in means if line.policy > 0.05) < 0.03
 
 
-def test_the_same_request_is_a_no_op(published):
+def test_the_same_request_writes_nothing(published):
     before = {p: p.stat().st_mtime_ns for p in published.place.root.rglob("*")}
-    again = _run(published.place.root.parent)
-    assert again.reused
-    assert again.rows == published.rows
+    repeated = _run(published.place.root.parent)
+    assert repeated.reused
+    assert repeated.rows == published.rows
     assert {p: p.stat().st_mtime_ns for p in published.place.root.rglob("*")} == before
 
 
@@ -93,16 +93,16 @@ def test_shards_and_workers_never_change_a_value(published, tmp_path, cut):
 
 
 def test_size_comes_from_the_sealed_upstream_alone(published, tmp_path):
-    """A folder of one's own settles the world; the profile named beside it changes nothing."""
+    """`upstream_dir` alone decides the size of the world; profile and scale change nothing."""
     upstream = next((published.place.root.parent / ".upstream").iterdir())
     other = _run(tmp_path, profile="small", scale=1.0, upstream_dir=upstream)
     assert other.run_id == published.run_id
     assert _digests(other) == _digests(published)
 
 
-def test_another_seed_differs_wherever_randomness_acts(published, tmp_path):
-    ours, theirs = _digests(published), _digests(_run(tmp_path, seed=43))
-    assert [name for name in ours if ours[name] == theirs[name]] == []
+def test_another_seed_changes_every_table(published, tmp_path):
+    digests, digests_of_43 = _digests(published), _digests(_run(tmp_path, seed=43))
+    assert [name for name in digests if digests[name] == digests_of_43[name]] == []
 
 
 def test_seal_covers_every_file_of_data_and_logs(published):
@@ -135,7 +135,7 @@ def test_another_policy_in_the_same_place_is_refused(tmp_path):
         _run(tmp_path, run_id=place, seed=8)
 
 
-def test_nothing_is_published_where_the_world_cannot_be_built(tmp_path):
+def test_a_world_that_cannot_be_built_publishes_nothing(tmp_path):
     with pytest.raises(InputError, match="PARTY_TARGETS_INCONSISTENT"):
         _run(tmp_path, scale=0.05)
     assert [p.name for p in tmp_path.iterdir() if not p.name.startswith(".")] == []

@@ -23,7 +23,7 @@ def authority(tmp_path_factory):
     return pipeline.run(RunRequest(profile="authority", seed=42, runs_root=root))
 
 
-def test_sizes_per_party(authority):
+def test_entities_per_party(authority):
     rows = authority.rows
     parties = rows["s1_party_base_6A"]
     assert 0.8 * 3_510_000 <= parties <= 1.25 * 3_513_000
@@ -37,12 +37,12 @@ def test_sizes_per_party(authority):
     assert rows["s4_ip_base_6A"] / parties == pytest.approx(1.35, rel=0.06)
 
 
-def test_every_invariant_holds_by_sql(authority):
+def test_every_invariant_holds(authority):
     outcomes = invariants.check(open_world(authority.place.root))
     assert [o for o in outcomes if not o.holds] == []
 
 
-def test_degrees_are_the_ones_of_the_law(authority):
+def test_degrees_follow_their_law(authority):
     tables = {t.title: t for t in fidelity.compare(open_world(authority.place.root))}
     degree = {line.what: line.observed for line in tables["Devices per IP"].lines}
     assert degree["p50"] == 3
@@ -51,7 +51,7 @@ def test_degrees_are_the_ones_of_the_law(authority):
     assert degree["max (policy: the cap)"] <= 340
 
 
-def test_the_world_passes_b_plus_within_the_missions_budgets(authority):
+def test_the_world_passes_b_plus_within_its_budgets(authority):
     assert authority.grade == "B+"
     check = next(authority.place.reports.rglob("perf_budget_check_6A.json"))
     assert json.loads(check.read_text())["segment"]["pass"]

@@ -1,4 +1,4 @@
-"""The whole ladder from nothing: a failing baseline, PASS_B at P5, PASS_BPLUS at P6_3."""
+"""The whole ladder from an empty root: a failing baseline, PASS_B at P5, PASS_BPLUS at P6_3."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ SEEDS = (42, 7, 101, 202)
 @pytest.mark.full
 def test_the_ladder_ends_in_b_plus(tmp_path: Path) -> None:
     request = RunRequest(runs_root=tmp_path)
-    found = api.ladder(request, SEEDS, prune_superseded=True)
-    assert [d.phase for d in found] == list(NAMES)
-    assert [d.blockers for d in found] == [()] * len(NAMES)
-    words = {d.phase: d.decision for d in found}
+    phases = api.ladder(request, SEEDS, prune_superseded=True)
+    assert [d.phase for d in phases] == list(NAMES)
+    assert [d.blockers for d in phases] == [()] * len(NAMES)
+    words = {d.phase: d.decision for d in phases}
     assert words["P5"] == "PASS_B"
     assert words["P6_3"] == "PASS_BPLUS"
 
-    last = found[-1]
+    last = phases[-1]
     assert last.basis["asked"]["parameter_hash"] == load_pack().parameter_hash
     summary = json.loads((tmp_path / SUMMARY).read_text("utf-8"))
     assert (summary["decision"], summary["fails"]) == ("PASS_BPLUS", [])
@@ -43,15 +43,15 @@ def test_the_ladder_ends_in_b_plus(tmp_path: Path) -> None:
     ledger = roles.read_ledger(tmp_path)
     assert set(ledger.frozen) == {"P6_3-demo"}
     assert set(ledger.frozen["P6_3-demo"]) == set(last.run_ids)
-    roles_left = {d.phase: ledger.roles.get(d.run_ids[0]) for d in found if d.phase != "P0"}
+    roles_left = {d.phase: ledger.roles.get(d.run_ids[0]) for d in phases if d.phase != "P0"}
     assert roles_left.pop("P6_3") == "last_good"
     assert set(roles_left.values()) == {"none"}
     assert {h["posture"] for h in ledger.history if h["change"] == "reopen"} == {"P5-demo"}
-    with pytest.raises(RefusedError, match="frozen in posture P6_3-demo"):
+    with pytest.raises(RefusedError, match="frozen in baseline set P6_3-demo"):
         roles.pin(tmp_path / last.run_ids[0], "none")
 
-    gone = {d.phase for d in found if not (tmp_path / d.run_ids[0]).exists()}
+    gone = {d.phase for d in phases if not (tmp_path / d.run_ids[0]).exists()}
     assert gone == {"P1", "P2", "P3", "P4", "P6_1"}, "superseded before P5 and before P6_3"
     decisions.place(tmp_path, "P6_3").unlink()
-    again = api.ladder(request, SEEDS)
-    assert (again[-1].decision, again[-1].run_ids) == ("PASS_BPLUS", last.run_ids)
+    repeated = api.ladder(request, SEEDS)
+    assert (repeated[-1].decision, repeated[-1].run_ids) == ("PASS_BPLUS", last.run_ids)

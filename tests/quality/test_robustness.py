@@ -1,4 +1,4 @@
-"""Seeds nobody looked at before are B+ too, and the bench that says so says it rightly."""
+"""`benches/robustness.py`: its figures, and B+ on seeds that no document uses."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ UNSEEN = (5001, 5002, 5003)
         ("<= 8", {1: 7.9, 2: None, 3: 0.2}, 2),
     ],
 )
-def test_the_worst_seed_is_the_one_nearest_to_failing(bound, values, worst):
+def test_the_worst_seed_is_nearest_to_its_bound(bound, values, worst):
     assert BENCH["figure"]("metric", bound, values).worst_seed == worst
 
 
-def test_a_seed_without_a_value_leaves_no_quantiles():
-    found = BENCH["figure"]("metric", "<= 8", {1: 0.1, 2: None})
-    assert all(math.isnan(q) for q in found.quantiles)
+def test_a_seed_without_a_value_is_the_worst_and_quantiles_are_missing():
+    figure = BENCH["figure"]("metric", "<= 8", {1: 0.1, 2: None})
+    assert all(math.isnan(q) for q in figure.quantiles)
 
 
-def test_every_metric_and_guard_is_in_the_table_and_misses_are_named(demo_world):
+def test_the_table_has_every_metric_and_guard_and_misses_are_named(demo_world):
     name = "data/layer3/6A/validation/realism_gate_6A.json"
     board: dict[str, Any] = json.loads((demo_world / name).read_text("utf-8"))
-    found = list(BENCH["figures"]({42: board}))
-    assert len(found) == len(board["tests"]) + len(board["guards"])
+    figures = list(BENCH["figures"]({42: board}))
+    assert len(figures) == len(board["tests"]) + len(board["guards"])
     assert list(BENCH["misses"]({42: board})) == []
     row = next(r for r in board["tests"] if r["metric_name"] == "or_device")
     row.update(value=1.9, pass_Bplus=False)
@@ -50,11 +50,11 @@ def test_every_metric_and_guard_is_in_the_table_and_misses_are_named(demo_world)
 
 
 @pytest.mark.full
-def test_further_seeds_are_b_plus_and_are_not_made_twice(tmp_path):
+def test_further_seeds_are_b_plus_and_their_boards_are_reused(tmp_path):
     """Null: a default world is B+; three demo worlds, seeds fixed, so it never fails by chance."""
     boards = {seed: BENCH["board"](seed, "demo", tmp_path) for seed in UNSEEN}
     assert list(BENCH["misses"](boards)) == []
     assert not list((tmp_path / "runs").glob("*/run_receipt.json"))
-    kept = {p: p.stat().st_mtime_ns for p in tmp_path.glob("*.json")}
+    written = {p: p.stat().st_mtime_ns for p in tmp_path.glob("*.json")}
     assert {seed: BENCH["board"](seed, "demo", tmp_path) for seed in UNSEEN} == boards
-    assert {p: p.stat().st_mtime_ns for p in tmp_path.glob("*.json")} == kept
+    assert {p: p.stat().st_mtime_ns for p in tmp_path.glob("*.json")} == written

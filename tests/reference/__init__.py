@@ -1,12 +1,11 @@
-"""The laws of S1 to S5 once more, as plainly as they can be said: row by row, in lists and dicts.
+"""Plain twins of the laws of S1 to S5: row by row, in lists and dicts.
 
-The kernels under `src/` are fast; these modules are short. What both share is mathematics
-of one number (`kernels.normal`), the rounding of small plans (`kernels.apportion`), the name of
-a stream's key (`rng.Stream`) and the policy's models. Draws come from numpy's own Philox. Nothing
-here imports a stage but for the shape of its inputs, so a law and its twin can only be wrong
-together if they were misread the same way.
+The kernels in `src/` are fast, these modules are short, and both must publish the same values
+(`tests/differential`). They share the mathematics of one number (`kernels.normal`), the rounding of
+small plans (`kernels.apportion`), the key of a stream (`rng.Stream`) and the models of the policy.
+Draws come from numpy's Philox. These modules import stages only for the types of their inputs, so a
+law and its twin are wrong together only if both misread the law in the same way.
 
-Codes are their names, entities are 0-based positions, and nothing is shared between modules but
-the lists of one state that the next one reads. `world.generate` runs all states. The laws of
-segment 6B are in `reference.transactions`.
+Codes are given by name, entities as 0-based positions. A module reads only the lists that earlier
+states return. `world.generate` runs all states. `reference.transactions` has the laws of 6B.
 """

@@ -1,4 +1,4 @@
-"""S2: how many accounts of each product every party holds."""
+"""Plain twin of `stages/accounts` (S2): accounts of each product per party."""
 
 from __future__ import annotations
 
@@ -46,15 +46,15 @@ def products(pack: PolicyPack) -> tuple[str, ...]:
 def holdings(pack: PolicyPack, seed: int, product: str, parties: list[Party]) -> dict[int, int]:
     """Accounts of one product per party of its type.
 
-    Cells are (region, segment). All gates of a party share one factor and all its weights
-    another. Where the policy only warns, caps are not enforced.
+    Cells are (region, segment). All hurdle deviates of a party share one factor, all its weights
+    another. Caps are not enforced where the policy only warns.
     """
     priors = pack.account_per_party_priors
     rule = priors.counts[product]
-    kind = pack.account_taxonomy.account_types[product].party_type
+    party_type = pack.account_taxonomy.account_types[product].party_type
     cells: dict[Cell, list[int]] = defaultdict(list)
     for p, party in enumerate(parties):
-        if party.type == kind:
+        if party.type == party_type:
             cells[party.region, party.segment].append(p)
     family = "account_allocation_sampling"
     law = Law(
@@ -83,10 +83,10 @@ def plan(pack: PolicyPack, product: str, parties: list[Party]) -> dict[Cell, int
     """Accounts of one product per cell: Σ parties · λ rounded, split by largest remainder."""
     population = Counter((p.region, p.segment) for p in parties)
     cells = [(r, s) for r in pack.codes("region") for s in pack.codes("segment")]
-    kind = pack.account_taxonomy.account_types[product].party_type
+    party_type = pack.account_taxonomy.account_types[product].party_type
     expected = np.array(
         [
-            population[r, s] * (mean(pack, product, s) if _type_of(pack, s) == kind else 0.0)
+            population[r, s] * (mean(pack, product, s) if _type_of(pack, s) == party_type else 0.0)
             for r, s in cells
         ]
     )
@@ -131,8 +131,12 @@ def product_holdings(accounts: list[Account]) -> list[Row]:
     """`s2_party_product_holdings_6A`: accounts per party and product it holds any of."""
     held = Counter((a.owner, a.type) for a in accounts)
     return [
-        {"owner_party_id": owner + 1, "account_type": kind, "account_count": held[owner, kind]}
-        for owner, kind in sorted(held)
+        {
+            "owner_party_id": owner + 1,
+            "account_type": account_type,
+            "account_count": held[owner, account_type],
+        }
+        for owner, account_type in sorted(held)
     ]
 
 
@@ -145,9 +149,9 @@ def account_summary(
         {
             "country_iso": geo.countries[country],
             "region_id": pack.codes("region")[geo.region[country]],
-            "party_type": pack.account_taxonomy.account_types[kind].party_type,
-            "account_type": kind,
-            "account_count": cells[country, kind],
+            "party_type": pack.account_taxonomy.account_types[account_type].party_type,
+            "account_type": account_type,
+            "account_count": cells[country, account_type],
         }
-        for country, kind in sorted(cells)
+        for country, account_type in sorted(cells)
     ]

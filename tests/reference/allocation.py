@@ -1,4 +1,7 @@
-"""An integer plan shared among the entities of a cell: hurdle, apportionment, caps."""
+"""Plain twin of capped allocation: hurdle, apportionment, caps, free slots.
+
+Twin of `stages/allocation`, `kernels/hurdles.py` and `kernels/capped`.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ Cell = TypeVar("Cell")
 class Law:
     """A share of `zero_share` holds none; the others hold by log-normal weights, within a cap.
 
-    draws: hurdle draw and weight draw of every entity; slots: a draw for each possible holding.
+    draws: hurdle draw and weight draw per entity; slots: one draw for each possible holding.
     """
 
     zero_share: float
@@ -28,7 +31,7 @@ class Law:
 
 @dataclass(frozen=True)
 class Common:
-    """Factors an entity brings to all its products, for the hurdle and for the weight."""
+    """Factors that all products of an entity share, for the hurdle and for the weight."""
 
     hurdle: Callable[[int], float]
     weight: Callable[[int], float]
@@ -46,16 +49,16 @@ def allocate(
 ) -> dict[int, int]:
     """Holdings of every entity.
 
-    Eligible are the round((1 − zero_share) · n) entities of a cell with the smallest hurdle
-    keys, more where the plan needs more. They share the plan by weight, in integers by largest
-    remainder. What exceeds an entity's room goes to the free slots of the cell with the
-    smallest draws; what finds no slot is dropped.
+    Eligible are the round((1 − zero_share) · n) entities of a cell with the smallest hurdle keys,
+    or more if the plan needs more. They share the plan by weight, by largest remainder. Holdings
+    above an entity's room go to the free slots of the cell with the smallest draws; those without a
+    slot are dropped.
     """
     widest = max([1, *room.values()])
     out: dict[int, int] = {}
     for cell, entities in cells.items():
-        wanted = max(nearest((1.0 - law.zero_share) * len(entities)), -(-plan[cell] // widest))
-        eligible = first(wanted, entities, lambda e: _hurdle_key(e, law, common))
+        quota = max(nearest((1.0 - law.zero_share) * len(entities)), -(-plan[cell] // widest))
+        eligible = first(quota, entities, lambda e: hurdle_key(e, law, common))
         counts = _shared(plan[cell], {e: _weight(e, law, common) for e in eligible})
         if capped:
             excess = sum(max(n - room[e], 0) for e, n in counts.items())
@@ -67,8 +70,8 @@ def allocate(
     return out
 
 
-def _hurdle_key(entity: int, law: Law, common: Common | None) -> int:
-    """Small for a large deviate; 28 bits below the point decide a rank."""
+def hurdle_key(entity: int, law: Law, common: Common | None) -> int:
+    """Hurdle key: (16 − deviate) in fixed point with 28 fractional bits; the smallest pass."""
     own = deviate(law.draws(entity, 0))
     if common:
         rho = common.correlation
@@ -86,10 +89,10 @@ def _weight(entity: int, law: Law, common: Common | None) -> int:
 
 
 def _shared(plan: int, weights: Mapping[int, int]) -> dict[int, int]:
-    """The plan in proportion to the weights: floors, then one more for the largest remainders."""
+    """The plan in proportion to the weights, by largest remainder."""
     total = sum(weights.values())
     counts = {e: plan * w // total for e, w in weights.items()}
-    rest = plan - sum(counts.values()) if weights else 0
-    for e in first(rest, weights, lambda e: -(plan * weights[e] % total)):
+    remaining = plan - sum(counts.values()) if weights else 0
+    for e in first(remaining, weights, lambda e: -(plan * weights[e] % total)):
         counts[e] += 1
     return counts

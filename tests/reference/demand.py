@@ -1,7 +1,7 @@
-"""S4, what devices ask of endpoints: how many links each has, and of which type.
+"""Plain twin of `stages/network/demand.py` (S4): endpoint links per device, by type.
 
-A region's links of each type are an exact quota. Typical endpoints come first, then homes,
-proxies, and at last everything else.
+Links of each type are an exact quota per region. Typical endpoints are placed first, then homes,
+proxies, and all other types.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from reference.parties import Party
 HOME, PROXY = "RESIDENTIAL", "VPN_PROXY"
 FAMILY = "ip_allocation_sampling"
 NAMED_AS_BEFORE = ("COMPUTER_PORTABLE", "IOT_OTHER")
-"""Device groups the published baseline found under the name it looked for."""
+"""Device groups whose names the published baseline knew; the others were dormant."""
 
 
 @dataclass
-class Asked:
-    """Links of one device: its typical type (None: dormant), leases at home, others in order."""
+class Demand:
+    """Links of one device: type of its typical endpoint (None: dormant), home leases, others."""
 
     typical: str | None = None
     spare: int = 0  # links not yet given a type
@@ -35,108 +35,113 @@ class Asked:
     others: list[str] = field(default_factory=list)  # neither typical nor at home
 
 
-def make(pack: PolicyPack, seed: int, parties: list[Party], devices: list[Device]) -> list[Asked]:
-    """What every device asks for, quotas filled to the last link."""
+def make(pack: PolicyPack, seed: int, parties: list[Party], devices: list[Device]) -> list[Demand]:
+    """Links of every device, with exact quotas per region and type."""
     draws = Draws(seed, "s4/ip_count", "ip_count_realisation", 3)
-    asked = [
+    demand = [
         _count(pack, draws.all_of(d), device, _owner_type(device, parties))
         for d, device in enumerate(devices)
     ]
     types = pack.codes("ip_type")
     for r, region in enumerate(pack.codes("region")):
-        mine = [d for d, device in enumerate(devices) if device.region == region]
-        awake = [d for d in mine if asked[d].typical]
+        in_region = [d for d, device in enumerate(devices) if device.region == region]
+        active = [d for d in in_region if demand[d].typical]
         shares = _edge_shares(pack, region)
-        links = sum(1 + asked[d].spare for d in awake)
+        links = sum(1 + demand[d].spare for d in active)
         quota = largest_remainder(links, [shares.get(t, 0.0) for t in types])
-        left = Counter(dict(zip(types, quota.tolist(), strict=True)))
-        left.subtract(Counter(asked[d].typical or "" for d in awake))
-        retail = {d for d in awake if _owner_type(devices[d], parties) == "RETAIL"}
-        _homes(pack, seed, awake, retail, devices, asked, left)
+        quota_left = Counter(dict(zip(types, quota.tolist(), strict=True)))
+        quota_left.subtract(Counter(demand[d].typical or "" for d in active))
+        retail = {d for d in active if _owner_type(devices[d], parties) == "RETAIL"}
+        _homes(pack, seed, active, retail, devices, demand, quota_left)
         prone = _prone(pack, seed, [p for p, party in enumerate(parties) if party.region == region])
         _proxies(
-            pack, seed, r, [d for d in awake if devices[d].owner in prone], devices, asked, left
+            pack,
+            seed,
+            r,
+            [d for d in active if devices[d].owner in prone],
+            devices,
+            demand,
+            quota_left,
         )
-        _rest(pack, seed, r, awake, devices, asked, left)
-    return asked
+        _rest(pack, seed, r, active, devices, demand, quota_left)
+    return demand
 
 
 def _owner_type(device: Device, parties: list[Party]) -> str:
     return "MERCHANT" if device.owner is None else parties[device.owner].type
 
 
-def _may(pack: PolicyPack, device: Device, kind: str) -> bool:
-    return kind in pack.graph_linkage_rules.eligible_ip_types[device.group]
+def _may(pack: PolicyPack, device: Device, ip_type: str) -> bool:
+    return ip_type in pack.graph_linkage_rules.eligible_ip_types[device.group]
 
 
 def _edge_shares(pack: PolicyPack, region: str) -> dict[str, float]:
-    """A region's mix of link types; the baseline took the first there is where one is missing."""
+    """Mix of link types of a region; the baseline takes the first mix for a missing one."""
     mixes = pack.ip_count_priors.edge_shares
     if region not in mixes:
         assert pack.ip_count_priors.missing_region_mix == "first_available"
     return mixes.get(region) or mixes[min(mixes)]
 
 
-def _count(pack: PolicyPack, draws: list[int], device: Device, owner: str) -> Asked:
+def _count(pack: PolicyPack, draws: list[int], device: Device, owner: str) -> Demand:
     """Three draws: dormant or not, links beyond the typical one, type of the typical one.
 
-    Links beyond the first are negative binomial with the group's mean less one, cut off.
+    Links beyond the first are negative binomial with mean μ − 1, truncated.
     """
     priors = pack.ip_count_priors
     law = priors.device_ips[device.group]
     legacy = pack.device_linkage_rules.legacy_device_groups
     dormant = 1.0 if legacy and device.group not in NAMED_AS_BEFORE else law.dormant_share
     if category(draws[0], (1.0 - dormant, dormant)):
-        return Asked()
+        return Demand()
     r = priors.dispersion
     p = r / (r + law.mean - 1.0)
     mass = [p**r]
     for k in range(1, priors.max_ips_per_device):
         mass.append(mass[-1] * (r + k - 1) / k * (1.0 - p))
-    whole, types = sum(mass), pack.codes("ip_type")
+    total, types = sum(mass), pack.codes("ip_type")
     shares = pack.graph_linkage_rules.typical_ip_shares.get(owner, {})
     typical = pick(draws[2], shares.get(device.group, {types[0]: 1.0}), types)
-    return Asked(typical, category(draws[1], tuple(m / whole for m in mass)))
+    return Demand(typical, category(draws[1], tuple(m / total for m in mass)))
 
 
 def _homes(
     pack: PolicyPack,
     seed: int,
-    awake: list[int],
+    active: list[int],
     retail: set[int],
     devices: list[Device],
-    asked: list[Asked],
-    left: Counter[str],
+    demand: list[Demand],
+    quota_left: Counter[str],
 ) -> None:
-    """Leases at home, until the region's quota is met.
+    """Home leases, up to the quota of the region.
 
-    Lease 1 has the devices whose typical endpoint it is, and retail devices that are typically
-    elsewhere but have a link to spare. Then home by home, in rank of a draw, what has another
-    link to spare: retail devices take lease 2, others their first. The last home takes part
-    as far as the quota goes.
+    Lease 1 serves devices whose typical endpoint is the home, and retail devices with a spare link
+    that are typically elsewhere. Then, home by home in rank of a draw, devices with a spare link
+    follow: retail devices on lease 2, others on lease 1. The quota may end inside the last home.
     """
-    for d in awake:
-        if asked[d].typical == HOME:
-            asked[d].leases.add(1)
-    able = [d for d in awake if _may(pack, devices[d], HOME) and asked[d].spare]
-    roaming = [d for d in able if d in retail and asked[d].typical != HOME]
-    for d in roaming[: max(left[HOME], 0)]:
-        _take(asked[d], left, HOME)
-        asked[d].leases.add(1)
+    for d in active:
+        if demand[d].typical == HOME:
+            demand[d].leases.add(1)
+    able = [d for d in active if _may(pack, devices[d], HOME) and demand[d].spare]
+    roaming = [d for d in able if d in retail and demand[d].typical != HOME]
+    for d in roaming[: max(quota_left[HOME], 0)]:
+        _take(demand[d], quota_left, HOME)
+        demand[d].leases.add(1)
     draws = Draws(seed, "s4/home_lease", FAMILY)
     members: dict[int, list[int]] = defaultdict(list)
     for d in able:
-        if asked[d].spare and (d in retail or not asked[d].leases):
+        if demand[d].spare and (d in retail or not demand[d].leases):
             members[devices[d].home].append(d)
     ranked = [d for home in sorted(members, key=lambda h: (draws(h), h)) for d in members[home]]
-    for d in ranked[: max(left[HOME], 0)]:
-        _take(asked[d], left, HOME)
-        asked[d].leases.add(2 if d in retail else 1)
+    for d in ranked[: max(quota_left[HOME], 0)]:
+        _take(demand[d], quota_left, HOME)
+        demand[d].leases.add(2 if d in retail else 1)
 
 
-def _take(one: Asked, left: Counter[str], kind: str) -> None:
-    one.spare -= 1
-    left[kind] -= 1
+def _take(links: Demand, quota_left: Counter[str], ip_type: str) -> None:
+    links.spare -= 1
+    quota_left[ip_type] -= 1
 
 
 def _prone(pack: PolicyPack, seed: int, parties: list[int]) -> set[int]:
@@ -152,59 +157,58 @@ def _proxies(
     region: int,
     prone: list[int],
     devices: list[Device],
-    asked: list[Asked],
-    left: Counter[str],
+    demand: list[Demand],
+    quota_left: Counter[str],
 ) -> None:
-    """Proxy links of devices of prone owners: as many of their spare ones as the quota is."""
+    """Proxy links on spare links of devices of prone owners, up to the quota."""
     keys = Draws(seed, "s4/proxy_place", FAMILY, ROUNDS).all_of(region)
-    links = [d for d in prone if _may(pack, devices[d], PROXY) for _ in range(asked[d].spare)]
-    quota = left[PROXY]
+    links = [d for d in prone if _may(pack, devices[d], PROXY) for _ in range(demand[d].spare)]
+    quota = quota_left[PROXY]
     for i, d in enumerate(links):
         if place(i, len(links), keys) < quota:
-            _take(asked[d], left, PROXY)
-            asked[d].others.append(PROXY)
+            _take(demand[d], quota_left, PROXY)
+            demand[d].others.append(PROXY)
 
 
 def _rest(
     pack: PolicyPack,
     seed: int,
     region: int,
-    awake: list[int],
+    active: list[int],
     devices: list[Device],
-    asked: list[Asked],
-    left: Counter[str],
+    demand: list[Demand],
+    quota_left: Counter[str],
 ) -> None:
-    """Types of all other links: a plan per group and type keeps what groups have and types want.
+    """Types of all other links: an integer plan per (group, type) with given row and column sums.
 
-    Of a group's links each type gets exactly its number, at places a permutation gives them.
+    Links of a group get exactly the planned number of each type, at places of a permutation.
     """
     groups, types = pack.codes("device_group"), pack.codes("ip_type")
     spare: Counter[str] = Counter()
-    for d in awake:
-        spare[devices[d].group] += asked[d].spare
+    for d in active:
+        spare[devices[d].group] += demand[d].spare
     open_to = pack.graph_linkage_rules.eligible_ip_types
     allowed = np.array(
         [[t in open_to[g] and t not in (HOME, PROXY) for t in types] for g in groups]
     )
-    wanted = np.array([max(left[t], 0) for t in types]) * allowed.any(axis=0)
-    plans = _transport(np.array([spare[g] for g in groups]), wanted, allowed)
+    quota = np.array([max(quota_left[t], 0) for t in types]) * allowed.any(axis=0)
+    plans = _transport(np.array([spare[g] for g in groups]), quota, allowed)
     draws = Draws(seed, "s4/ip_type_place", FAMILY, ROUNDS)
-    seen: Counter[str] = Counter()
-    for d in awake:
-        one, group = asked[d], devices[d].group
+    placed: Counter[str] = Counter()
+    for d in active:
+        links, group = demand[d], devices[d].group
         g = groups.index(group)
         keys = draws.all_of(region * len(groups) + g)
-        for _ in range(one.spare):
-            one.others.append(types[dealt(seen[group], keys, plans[g].tolist())])
-            seen[group] += 1
+        for _ in range(links.spare):
+            links.others.append(types[dealt(placed[group], keys, plans[g].tolist())])
+            placed[group] += 1
 
 
 def _transport(rows: np.ndarray, wanted: np.ndarray, allowed: np.ndarray) -> np.ndarray:
-    """Whole numbers with these row sums, column sums as wanted, zero where not allowed.
+    """Integers with these row sums, column sums close to `wanted`, zero where not allowed.
 
-    Columns give way where both cannot be had. A proportional fit is rounded down; a largest
-    flow over the allowed cells adds what is missing; what no column wants goes along whatever
-    the row is allowed.
+    Row sums win where both cannot hold. A proportional fit is rounded down; a maximum flow over the
+    allowed cells adds the missing units; what exceeds all columns is shared over the allowed cells.
     """
     columns = largest_remainder(int(rows.sum()), wanted if wanted.any() else allowed.any(axis=0))
     expected = fit(allowed * (columns > 0), rows, columns)
@@ -220,7 +224,7 @@ def _transport(rows: np.ndarray, wanted: np.ndarray, allowed: np.ndarray) -> np.
 
 
 def _flow(rows: np.ndarray, columns: np.ndarray, allowed: np.ndarray) -> np.ndarray:
-    """A largest flow from rows that have to columns that want: scipy's, whichever that is."""
+    """A maximum flow from rows to columns over the allowed cells, by SciPy."""
     n, m = allowed.shape
     capacity = np.zeros((n + m + 2, n + m + 2), dtype=np.int32)
     capacity[0, 1 : n + 1] = rows

@@ -1,4 +1,7 @@
-"""S4, devices: how many, whose, of which type; who uses them and what is reached from them."""
+"""Plain twin of devices and their links in `stages/network` (S4).
+
+How many devices, their owners and types; co-users, and accounts and instruments they reach.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ from reference.instruments import Instrument
 from reference.parties import Party, Row
 
 PREMISES = 12
-"""Terminals of a merchant that stand in one place."""
+"""Terminals of a merchant at one place."""
 
 Cell = tuple[str, str, str]
 """Region, segment, and a device type or group."""
@@ -29,7 +32,7 @@ Cell = tuple[str, str, str]
 
 @dataclass
 class Device:
-    """One device; it has an owner or a merchant (positions), and a home: the place it lives at."""
+    """One device. It has an owner or a merchant (positions); `home` numbers its place."""
 
     type: str
     group: str
@@ -40,12 +43,12 @@ class Device:
     country: int
     region: str
     home: int
-    users: int = 0  # parties that use it
+    users: int = 0  # number of parties that use it
 
 
 @dataclass(frozen=True)
 class Link:
-    """A device and what it belongs to or reaches."""
+    """A link of a device to its owner, co-user, account, instrument or merchant."""
 
     device: int
     role: str
@@ -57,18 +60,18 @@ def make(
 ) -> list[Device]:
     """Party devices in order of owner and group, then terminals in order of merchant.
 
-    A region and segment's devices of a group take exactly the planned numbers of each type
-    (what caps lost is missing from all in proportion), at places a permutation gives them.
+    Devices of one (region, segment, group) get exactly the planned numbers of each type, at places
+    of a keyed permutation. Devices that caps dropped are missing from all types in proportion.
     """
     priors, types = pack.device_count_priors, pack.codes("device_type")
     groups, regions, segments = (pack.codes(c) for c in ("device_group", "region", "segment"))
     plans = plan(pack, parties)
-    held = {group: owned(pack, seed, group, plans, parties) for group in priors.counts}
+    owned_by_group = {group: owned(pack, seed, group, plans, parties) for group in priors.counts}
     slots = [
         (p, group)
         for p in range(len(parties))
         for group in groups
-        for _ in range(held.get(group, {}).get(p, 0))
+        for _ in range(owned_by_group.get(group, {}).get(p, 0))
     ]
     cells = [(parties[p].region, parties[p].segment, group) for p, group in slots]
     draws = Draws(seed, "s4/device_type_place", "device_count_realisation", ROUNDS)
@@ -77,39 +80,43 @@ def make(
         region, segment, group = cell
         number = regions.index(region) * len(segments) + segments.index(segment)
         keys[cell] = draws.all_of(number * len(groups) + groups.index(group))
-        wanted = [plans[region, segment, t] * (group_of(pack, t) == group) for t in types]
-        counts[cell] = largest_remainder(size, wanted).tolist()
-    seen: Counter[Cell] = Counter()
-    kinds: list[str] = []
+        planned = [plans[region, segment, t] * (group_of(pack, t) == group) for t in types]
+        counts[cell] = largest_remainder(size, planned).tolist()
+    placed: Counter[Cell] = Counter()
+    device_types: list[str] = []
     for cell in cells:
-        kinds.append(types[dealt(seen[cell], keys[cell], counts[cell])])
-        seen[cell] += 1
+        device_types.append(types[dealt(placed[cell], keys[cell], counts[cell])])
+        placed[cell] += 1
 
     home = homes(parties)
-    at: list[tuple[int | None, int | None, int, int]]
-    at = [(p, None, parties[p].country, home[p]) for p, _ in slots]
+    positions: list[tuple[int | None, int | None, int, int]]
+    positions = [(p, None, parties[p].country, home[p]) for p, _ in slots]
     next_home = max(home) + 1
     draws = Draws(seed, "s4/terminal_type", "device_attribute_sampling")
     for m, count in enumerate(terminals(pack, geo, merchants)):
         for i in range(count):
-            kinds.append(pick(draws(len(kinds) - len(slots)), priors.terminal_mix, types))
-            at.append((None, m, int(merchants.home_country[m]), next_home + i // PREMISES))
+            device_types.append(
+                pick(draws(len(device_types) - len(slots)), priors.terminal_mix, types)
+            )
+            positions.append((None, m, int(merchants.home_country[m]), next_home + i // PREMISES))
         next_home += -(-count // PREMISES)
 
     draws = Draws(seed, "s4/device_attributes", "device_attribute_sampling", 2)
     systems, browsers, out = pack.codes("os_family"), pack.codes("ua_family"), []
-    for d, (kind, (owner, merchant, country, place)) in enumerate(zip(kinds, at, strict=True)):
-        os = pick(draws(d, 0), priors.os_mix[kind], systems)
+    for d, (device_type, (owner, merchant, country, place)) in enumerate(
+        zip(device_types, positions, strict=True)
+    ):
+        os = pick(draws(d, 0), priors.os_mix[device_type], systems)
         ua = pick(draws(d, 1), priors.ua_mix[os], browsers)
         region = regions[geo.region[country]]
-        group = group_of(pack, kind)
-        out.append(Device(kind, group, os, ua, owner, merchant, country, region, place))
+        group = group_of(pack, device_type)
+        out.append(Device(device_type, group, os, ua, owner, merchant, country, region, place))
     return out
 
 
-def group_of(pack: PolicyPack, kind: str) -> str:
+def group_of(pack: PolicyPack, device_type: str) -> str:
     """The group a device type belongs to."""
-    return pack.device_taxonomy.device_types[kind].group
+    return pack.device_taxonomy.device_types[device_type].group
 
 
 def plan(pack: PolicyPack, parties: list[Party]) -> dict[Cell, int]:
@@ -118,29 +125,29 @@ def plan(pack: PolicyPack, parties: list[Party]) -> dict[Cell, int]:
     cells = [(r, s) for r in pack.codes("region") for s in pack.codes("segment")]
     mean = {s: means(pack, s) for s in pack.codes("segment")}
     out: dict[Cell, int] = {}
-    for kind in pack.codes("device_type"):
-        expected = np.array([population[r, s] * mean[s][kind] for r, s in cells])
+    for device_type in pack.codes("device_type"):
+        expected = np.array([population[r, s] * mean[s][device_type] for r, s in cells])
         counts = largest_remainder(nearest(expected.sum()), expected)
-        out |= {(r, s, kind): int(n) for (r, s), n in zip(cells, counts, strict=True)}
+        out |= {(r, s, device_type): int(n) for (r, s), n in zip(cells, counts, strict=True)}
     return out
 
 
 def means(pack: PolicyPack, segment: str) -> dict[str, float]:
-    """Devices of each type expected per party of a segment.
+    """Expected devices of each type per party of a segment.
 
-    λ · density · exp(clip(Σ weight · (score − ½))), split by the mix of the party type; every
-    type of the mix tilted by the profile, too.
+    λ · density · exp(clip(Σ weight · (score − ½))), split by the mix of the party type, whose types
+    are tilted by the profile.
     """
     priors = pack.device_count_priors
-    kind = pack.party_taxonomy.segments[segment]
+    party_type = pack.party_taxonomy.segments[segment]
     profile = pack.segmentation_priors.profiles[segment].model_dump()
     tilt = sum(w * (profile[score] - 0.5) for score, w in priors.tilt.weights.items())
     scale = normal.exp(min(max(tilt, -priors.tilt.clip), priors.tilt.clip))
-    mix = {t: priors.type_mix[kind].get(t, 0.0) for t in pack.codes("device_type")}
+    mix = {t: priors.type_mix[party_type].get(t, 0.0) for t in pack.codes("device_type")}
     for score, weights in priors.type_tilt.items():
         for t, w in weights.items():
             mix[t] *= normal.exp(w * (profile[score] - 0.5))
-    total = priors.lambda_per_party[kind] * scale * priors.density_multiplier
+    total = priors.lambda_per_party[party_type] * scale * priors.density_multiplier
     return {t: total * share / sum(mix.values()) for t, share in mix.items()}
 
 
@@ -151,14 +158,14 @@ def owned(
     plans: dict[Cell, int],
     parties: list[Party],
 ) -> dict[int, int]:
-    """Devices of one group per party: gated, weighted, capped in (region, segment) cells.
+    """Devices of one group per party, by capped allocation in cells (region, segment).
 
-    A cell without a plan takes no part.
+    Cells without a plan are left out.
     """
     rule = pack.device_count_priors.counts[group]
     total: Counter[tuple[str, str]] = Counter()
-    for (region, segment, kind), count in plans.items():
-        if group_of(pack, kind) == group:
+    for (region, segment, device_type), count in plans.items():
+        if group_of(pack, device_type) == group:
             total[region, segment] += count
     cells: dict[tuple[str, str], list[int]] = defaultdict(list)
     for p, party in enumerate(parties):
@@ -175,7 +182,7 @@ def owned(
 
 
 def terminals(pack: PolicyPack, geo: Geography, merchants: Merchants) -> list[int]:
-    """Terminals per merchant: in proportion to outlets, cut off at the cap."""
+    """Terminals per merchant: in proportion to outlets, clipped at the cap."""
     per_outlet = pack.device_count_priors.terminals_per_outlet
     total = round(per_outlet * float(merchants.outlets.sum()) * geo.profile_scale)
     cap = pack.device_linkage_rules.max_devices_per_merchant
@@ -183,7 +190,7 @@ def terminals(pack: PolicyPack, geo: Geography, merchants: Merchants) -> list[in
 
 
 def homes(parties: list[Party]) -> list[int]:
-    """Home of every party: its household's, or premises of its own; counted in party order."""
+    """Home of every party, that of its household or its own; numbered in order of party."""
     number: dict[object, int] = {}
     return [
         number.setdefault(("alone", p) if party.household is None else party.household, len(number))
@@ -199,11 +206,11 @@ def link(
     instruments: list[Instrument],
     devices: list[Device],
 ) -> list[Link]:
-    """Links of every device, in order of device and role; sets each device's number of users.
+    """Links of every device, in order of device and role; sets `users` of every device.
 
-    Devices take their turn in order. A shared one borrows users from its owner's unit, who
-    may use so many devices at most. Then it reaches accounts of its users, and instruments
-    of those accounts, passing over whatever has as many devices as it may.
+    Devices are processed in order. A shared device gets co-users of its owner's unit, whose number
+    of devices is capped. It reaches accounts of its users, then instruments of these accounts, and
+    skips those that have their maximum of devices.
     """
     rules = pack.device_linkage_rules
     accounts_of, instruments_of = defaultdict(list), defaultdict(list)
@@ -217,35 +224,36 @@ def link(
     company = units(parties)
     shared = chosen_to_share(pack, seed, devices, company)
     used = Counter(d.owner for d in devices if d.owner is not None)
-    load: tuple[Counter[int], Counter[int]] = Counter(), Counter()
+    devices_on: tuple[Counter[int], Counter[int]] = Counter(), Counter()
     most_used = pack.device_count_priors.max_used_per_party
 
-    def borrow(d: int, owner: int) -> list[int]:
-        """Further users: those next in the unit's circle, from a drawn place on."""
+    def choose_co_users(d: int, owner: int) -> list[int]:
+        """Co-users: the next members of the unit, cyclically from a drawn place."""
         unit, rule = company[owner], rules.sharing[devices[d].group]
         halves = [0.5**k for k in range(rule.max_users - 1)]
-        wanted = 1 + category(sharing(d, 0), tuple(h / sum(halves) for h in halves))
-        begin, out = below(sharing(d, 1), len(unit)), list[int]()
+        count = 1 + category(sharing(d, 0), tuple(h / sum(halves) for h in halves))
+        start, out = below(sharing(d, 1), len(unit)), list[int]()
         for k in range(len(unit)):
-            other = unit[(begin + k) % len(unit)]
-            if len(out) < wanted and other != owner and used[other] < most_used:
-                used[other] += 1
-                out.append(other)
+            member = unit[(start + k) % len(unit)]
+            if len(out) < count and member != owner and used[member] < most_used:
+                used[member] += 1
+                out.append(member)
         return sorted(out)
 
     def reach(
-        d: int, what: int, law: ZeroInflatedPoisson | None, most: int, pool: list[int]
+        d: int, target: int, law: ZeroInflatedPoisson | None, maximum: int, pool: list[int]
     ) -> list[int]:
-        """So many different ones of the pool, each from its own drawn place on."""
-        wanted = poisson_category(access(d, what), law) if law else 0
+        """A drawn number of distinct members of the pool, each the next from its drawn place."""
+        count = poisson_category(access(d, target), law) if law else 0
         out: list[int] = []
-        for k in range(min(wanted, len(pool))):
-            lane = access(d, 2 + 2 * what + k // 4) >> 16 * (k % 4) & 0xFFFF
-            begin = lane * len(pool) >> 16
-            circle = pool[begin:] + pool[:begin]
-            for one in [c for c in circle if c not in out and load[what][c] < most][:1]:
-                load[what][one] += 1
-                out.append(one)
+        for k in range(min(count, len(pool))):
+            lane = access(d, 2 + 2 * target + k // 4) >> 16 * (k % 4) & 0xFFFF
+            start = lane * len(pool) >> 16
+            circle = pool[start:] + pool[:start]
+            free = (c for c in circle if c not in out and devices_on[target][c] < maximum)
+            if (chosen := next(free, None)) is not None:
+                devices_on[target][chosen] += 1
+                out.append(chosen)
         return sorted(out)
 
     links: list[Link] = []
@@ -254,21 +262,21 @@ def link(
             assert device.merchant is not None
             links.append(Link(d, "MERCHANT_TERMINAL", device.merchant))
             continue
-        others = borrow(d, device.owner) if d in shared else []
-        users = [device.owner, *others]
+        co_users = choose_co_users(d, device.owner) if d in shared else []
+        users = [device.owner, *co_users]
         device.users = len(users)
-        mine = reach(
+        account_targets = reach(
             d, 0, rules.accounts_per_device.get(device.group), rules.max_devices_per_account,
             _joined(accounts_of.__getitem__, users),
         )  # fmt: skip
-        held = reach(
+        instrument_targets = reach(
             d, 1, rules.instruments_per_device.get(device.group), rules.max_devices_per_instrument,
-            _joined(instruments_of.__getitem__, mine),
+            _joined(instruments_of.__getitem__, account_targets),
         )  # fmt: skip
         links.append(Link(d, "PRIMARY_OWNER", device.owner))
-        links += [Link(d, "SECONDARY_USER", p) for p in others]
-        links += [Link(d, "ASSOCIATED_ACCOUNT_ACCESS", a) for a in mine]
-        links += [Link(d, "ASSOCIATED_INSTRUMENT_ACCESS", i) for i in held]
+        links += [Link(d, "SECONDARY_USER", p) for p in co_users]
+        links += [Link(d, "ASSOCIATED_ACCOUNT_ACCESS", a) for a in account_targets]
+        links += [Link(d, "ASSOCIATED_INSTRUMENT_ACCESS", i) for i in instrument_targets]
     return links
 
 
@@ -277,14 +285,14 @@ def _joined(of: Callable[[int], list[int]], keys: Iterable[int]) -> list[int]:
 
 
 def poisson_category(draw: int, law: ZeroInflatedPoisson) -> int:
-    """A count: structurally zero with `zero_share`, else Poisson, cut off at the maximum."""
+    """A count: zero with probability `zero_share`, else Poisson truncated at the maximum."""
     p = [law.mean**k / math.factorial(k) for k in range(law.maximum + 1)]
     shares = [(1.0 - law.zero_share) * v / sum(p) for v in p]
     return category(draw, (shares[0] + law.zero_share, *shares[1:]))
 
 
 def units(parties: list[Party]) -> list[list[int]]:
-    """For every party, its household or firm in order of party; alone where it has neither."""
+    """For every party, the members of its household or firm in order; else itself alone."""
     members: dict[tuple[int | None, int | None], list[int]] = defaultdict(list)
     for p, party in enumerate(parties):
         members[party.household, party.firm].append(p)
@@ -300,7 +308,7 @@ def chosen_to_share(
 ) -> set[int]:
     """Shared devices: an exact share of every region and group, by rank of a draw.
 
-    The share is of all party devices; only those whose owner has company can be chosen.
+    The share is of all party devices; only devices of owners with company can be chosen.
     """
     draws = Draws(seed, "s4/device_sharing_rank", "device_allocation_sampling")
     cells: dict[tuple[str, str], list[int]] = defaultdict(list)
@@ -316,7 +324,7 @@ def chosen_to_share(
 
 
 def owner_of(device: Device) -> int:
-    """Owner of a device that is no terminal."""
+    """Owner of a party device."""
     assert device.owner is not None
     return device.owner
 
@@ -342,7 +350,7 @@ def device_base(geo: Geography, merchants: Merchants, devices: list[Device]) -> 
 
 
 def device_links(merchants: Merchants, links: list[Link]) -> list[Row]:
-    """`s4_device_links_6A`: one row a link, its target in the column its role says."""
+    """`s4_device_links_6A`: one row a link, its target in the column of its role."""
     column = {
         "PRIMARY_OWNER": "party_id",
         "SECONDARY_USER": "party_id",
@@ -353,12 +361,12 @@ def device_links(merchants: Merchants, links: list[Link]) -> list[Row]:
     nobody = dict.fromkeys(column.values())
     return [
         {
-            "device_id": one.device + 1,
+            "device_id": link.device + 1,
             **nobody,
-            column[one.role]: int(merchants.id[one.target])
-            if one.role == "MERCHANT_TERMINAL"
-            else one.target + 1,
-            "link_role": one.role,
+            column[link.role]: int(merchants.id[link.target])
+            if link.role == "MERCHANT_TERMINAL"
+            else link.target + 1,
+            "link_role": link.role,
         }
-        for one in links
+        for link in links
     ]

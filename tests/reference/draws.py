@@ -1,4 +1,8 @@
-"""What every law draws with: streams, choices, ranks and shuffles, one entity at a time."""
+"""Plain twin of `rng` and of the kernels for choices: draws, categories, ranks, permutations.
+
+Twin of `rng/stream.py`, `kernels/discrete.py`, `kernels/select.py` and `kernels/permute.py`, one
+entity at a time.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ from fraudworld.rng import Stream
 CHUNK = 1024
 U64 = 2**64 - 1
 ROUNDS = 8
-"""Keys of one permutation: the width of its stream."""
+"""Rounds of a permutation, and so the width of the stream of its keys."""
 
 
 class Draws:
@@ -60,13 +64,13 @@ def _thresholds(shares: tuple[float, ...]) -> list[int]:
 def category(draw: int, shares: tuple[float, ...]) -> int:
     """The first category whose cumulative share is above the draw's upper 63 bits.
 
-    The last category that can occur takes what rounding leaves over.
+    The last category with a share takes the rounding error of the cumulative shares.
     """
     return bisect_right(_thresholds(shares), draw >> 1)
 
 
 def pick(draw: int, mix: Mapping[str, float], names: Sequence[str]) -> str:
-    """A name by its share in `mix`, categories in order of `names`; absent: never."""
+    """A name drawn by its share in `mix`, in order of `names`; names not in `mix` have share 0."""
     return names[category(draw, tuple(mix.get(name, 0.0) for name in names))]
 
 
@@ -76,15 +80,15 @@ def first(k: int, entities: Iterable[int], key: Callable[[int], Any]) -> list[in
 
 
 def nearest(value: float) -> int:
-    """The nearest whole number, halves upwards."""
+    """The nearest whole number, halves rounded up."""
     return int(np.floor(value + 0.5))
 
 
 def place(element: int, n: int, keys: Sequence[int]) -> int:
-    """Where a keyed permutation of 0 … n − 1 puts an element.
+    """Image of an element under a keyed permutation of 0 … n − 1.
 
     Eight Feistel rounds on the smallest even number of bits that holds n, repeated until the
-    result is inside.
+    result is below n (cycle walking).
     """
     half = 1
     while 4**half < n:
@@ -102,6 +106,6 @@ def place(element: int, n: int, keys: Sequence[int]) -> int:
 
 
 def dealt(element: int, keys: Sequence[int], counts: Sequence[int]) -> int:
-    """Category of an element where category c takes exactly counts[c] of all, by place."""
+    """Category of an element when category c gets exactly counts[c] elements, by place."""
     upto = list(accumulate(counts))
     return bisect_right(upto, place(element, upto[-1], keys))

@@ -1,4 +1,7 @@
-"""S4, endpoints: nodes of every country and type, who is on them, and in which role."""
+"""Plain twin of endpoints and their links in `stages/network` (S4).
+
+Nodes of every country and type, their devices and roles, and endpoints of merchants.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,13 @@ from typing import Any
 
 from fraudworld.inputs.arrays import Geography, Merchants
 from fraudworld.policy.pack import PolicyPack
-from reference.demand import FAMILY, HOME, Asked
+from reference.demand import FAMILY, HOME, Demand
 from reference.devices import Device, poisson_category
 from reference.draws import U64, Draws, below, category, pick
 from reference.parties import Row
 
 NODES_SET_ASIDE = 2**32
-"""Draws every country has for the degrees of one type."""
+"""Draws reserved per country for the degrees of one type."""
 
 METRICS = ("device_ip_links", "devices", "ips", "linked_devices", "shared_devices")
 
@@ -47,20 +50,20 @@ def make(
     geo: Geography,
     merchants: Merchants,
     devices: list[Device],
-    asked: list[Asked],
+    demand: list[Demand],
 ) -> list[Ip]:
     """All endpoints, in order of country, type, node.
 
-    Each draws its operator and version; each link that is not typical draws whether it is
-    public access, as its type allows.
+    Every endpoint draws operator and IP version; every link that is not typical draws whether it is
+    public access, by the share of its type.
     """
-    units = nodes(pack, seed, geo, devices, asked)
+    units = nodes(pack, seed, geo, devices, demand)
     of_merchant = merchant_endpoints(pack, seed, merchants, units)
     attributes = Draws(seed, "s4/ip_attributes", "ip_attribute_sampling", 2)
     access = Draws(seed, "s4/public_access", FAMILY)
     priors, out, links = pack.ip_count_priors, list[Ip](), 0
-    for (country, kind), members in units.items():
-        public = pack.graph_linkage_rules.public_access_share.get(kind, 0.0)
+    for (country, ip_type), members in units.items():
+        public = pack.graph_linkage_rules.public_access_share.get(ip_type, 0.0)
         for n, node in enumerate(members):
             roles = []
             for device, typical in sorted(node):
@@ -68,87 +71,91 @@ def make(
                 recent = "SHARED_PUBLIC_WIFI" if guest else "RECENT_LOGIN_IP"
                 roles.append((device, "TYPICAL_DEVICE_IP" if typical else recent))
                 links += 1
-            six = priors.ipv6_share[kind]
-            asn = pick(attributes(len(out), 0), priors.asn_mix[kind], pack.codes("asn_class"))
+            ipv6 = priors.ipv6_share[ip_type]
+            asn = pick(attributes(len(out), 0), priors.asn_mix[ip_type], pack.codes("asn_class"))
             version = pick(
-                attributes(len(out), 1), {"IPV4": 1 - six, "IPV6": six}, pack.codes("ip_version")
+                attributes(len(out), 1), {"IPV4": 1 - ipv6, "IPV6": ipv6}, pack.codes("ip_version")
             )
-            own = tuple(sorted(of_merchant[country, kind, n]))
-            out.append(Ip(kind, asn, version, country, tuple(roles), own))
+            owners = tuple(sorted(of_merchant[country, ip_type, n]))
+            out.append(Ip(ip_type, asn, version, country, tuple(roles), owners))
     return out
 
 
 def nodes(
-    pack: PolicyPack, seed: int, geo: Geography, devices: list[Device], asked: list[Asked]
+    pack: PolicyPack, seed: int, geo: Geography, devices: list[Device], demand: list[Demand]
 ) -> dict[Unit, list[Node]]:
     """Nodes of every country and type.
 
-    Homes are lines of their own. All other links of a (country, type) are dealt to nodes of
-    drawn degrees; what was handed back looks for a node of another type. In the unbounded
-    baseline home links are dealt like the others.
+    Home links form home lines. All other links of a (country, type) are matched to nodes of drawn
+    degrees; links that found no node move to another type. In the unbounded baseline home links are
+    matched like the others.
     """
     types, priors = pack.codes("ip_type"), pack.ip_count_priors
     stubs: dict[Unit, list[Stub]] = {(c, t): [] for c in range(len(geo.countries)) for t in types}
-    for d, (device, one) in enumerate(zip(devices, asked, strict=True)):
-        if one.typical and one.typical != HOME:
-            stubs[device.country, one.typical].append((d, True))
-        for kind in one.others:
-            stubs[device.country, kind].append((d, False))
+    for d, (device, links) in enumerate(zip(devices, demand, strict=True)):
+        if links.typical and links.typical != HOME:
+            stubs[device.country, links.typical].append((d, True))
+        for ip_type in links.others:
+            stubs[device.country, ip_type].append((d, False))
     out: dict[Unit, list[Node]] = {}
     returned: dict[Unit, list[Stub]] = {}
-    taken: Counter[str] = Counter()
-    for (country, kind), mine in stubs.items():
-        unit = country, kind
+    matched: Counter[str] = Counter()
+    for (country, ip_type), stubs_of_unit in stubs.items():
+        unit = country, ip_type
         out[unit], returned[unit] = [], []
-        if kind == HOME:
-            out[unit] = lines(pack, country, devices, asked)
-            mine = sorted(stub for node in out[unit] for stub in node)
+        if ip_type == HOME:
+            out[unit] = lines(pack, country, devices, demand)
+            stubs_of_unit = sorted(stub for node in out[unit] for stub in node)
             if priors.degree_model == "truncated":
                 continue
-        if mine:
-            degree = degrees(pack, seed, unit, mine)
-            out[unit], returned[unit] = deal(pack, seed, kind, taken[kind], mine, degree)
-            taken[kind] += len(mine)
+        if stubs_of_unit:
+            degree = degrees(pack, seed, unit, stubs_of_unit)
+            out[unit], returned[unit] = deal(
+                pack, seed, ip_type, matched[ip_type], stubs_of_unit, degree
+            )
+            matched[ip_type] += len(stubs_of_unit)
     rehouse(pack, devices, out, returned)
     return out
 
 
-def lines(pack: PolicyPack, country: int, devices: list[Device], asked: list[Asked]) -> list[Node]:
-    """Home lines of a country: every lease with its devices, cut into equal parts of ≤ 12."""
+def lines(
+    pack: PolicyPack, country: int, devices: list[Device], demand: list[Demand]
+) -> list[Node]:
+    """Home lines of a country: the devices of every lease, in equal parts up to the maximum."""
     leases: dict[tuple[int, int], list[Stub]] = defaultdict(list)
-    for d, (device, one) in enumerate(zip(devices, asked, strict=True)):
+    for d, (device, links) in enumerate(zip(devices, demand, strict=True)):
         if device.country == country:
-            for lease in one.leases:
-                leases[device.home, lease].append((d, lease == 1 and one.typical == HOME))
+            for lease in links.leases:
+                leases[device.home, lease].append((d, lease == 1 and links.typical == HOME))
     out = []
     for key in sorted(leases):
         parts = -(-len(leases[key]) // pack.ip_count_priors.homes.max_devices_per_lease)
-        rest = iter(leases[key])
+        remaining = iter(leases[key])
         size, longer = divmod(len(leases[key]), parts)
-        out += [[next(rest) for _ in range(size + (j < longer))] for j in range(parts)]
+        out += [[next(remaining) for _ in range(size + (j < longer))] for j in range(parts)]
     return out
 
 
 def degrees(pack: PolicyPack, seed: int, unit: Unit, stubs: list[Stub]) -> list[int]:
     """Devices per node, drawn from P(k) ∝ k^−α until all stubs are used.
 
-    No node has more devices than there are different ones, nor, unless unbounded, more than
-    the cap. The last is cut short; if that leaves less than the minimum it is spread over the
-    others below the cap in turn, and kept where they have no room.
+    A degree exceeds neither the number of distinct devices nor, unless unbounded, the cap. The last
+    degree is the remainder; if it is below the minimum, it is spread over the other nodes below the
+    cap in turn, or kept if these have no room.
     """
-    country, kind = unit
+    country, ip_type = unit
     priors = pack.ip_count_priors
-    law, distinct = priors.degree_laws[kind], len({d for d, _ in stubs})
+    law, distinct = priors.degree_laws[ip_type], len({d for d, _ in stubs})
     cap = distinct if priors.degree_model == "unbounded" else min(priors.degree_cap, distinct)
     low = min(law.minimum, cap)
     mass = [float(k) ** -law.alpha for k in range(low, cap + 1)]
-    whole = sum(mass)
-    shares = tuple(m / whole for m in mass)
-    draws = Draws(seed, f"s4/ip_degree/{kind}", "ip_count_realisation")
+    total = sum(mass)
+    shares = tuple(m / total for m in mass)
+    draws = Draws(seed, f"s4/ip_degree/{ip_type}", "ip_count_realisation")
     out: list[int] = []
-    while (rest := len(stubs) - sum(out)) > 0:
-        drawn = low + category(draws(country * NODES_SET_ASIDE + len(out)), shares)
-        out.append(min(drawn, rest))
+    while (remaining := len(stubs) - sum(out)) > 0:
+        degree = low + category(draws(country * NODES_SET_ASIDE + len(out)), shares)
+        out.append(min(degree, remaining))
     last = out[-1]
     if len(out) > 1 and last < low and sum(cap - k for k in out[:-1]) >= last:
         out.pop()
@@ -162,18 +169,18 @@ def degrees(pack: PolicyPack, seed: int, unit: Unit, stubs: list[Stub]) -> list[
 
 
 def deal(
-    pack: PolicyPack, seed: int, kind: str, begin: int, stubs: list[Stub], degree: list[int]
+    pack: PolicyPack, seed: int, ip_type: str, first_draw: int, stubs: list[Stub], degree: list[int]
 ) -> tuple[list[Node], list[Stub]]:
-    """Stubs shuffled and dealt to nodes; a device twice on one node is swapped away.
+    """Matches shuffled stubs to nodes and swaps double edges away.
 
-    The earlier slot of a double (never the typical one) looks for a partner on another node
-    such that neither ends up with a double: at places mixed from its draw, so many times, then
-    everywhere in turn. Returns the nodes, and the stubs that found none.
+    The earlier slot of a double edge (never the typical one) swaps with a slot of another node such
+    that neither node has a double edge: it tries `repair_attempts` places mixed from its draw, then
+    all places in order. Returns the nodes, and the stubs without a partner.
     """
-    draws = Draws(seed, f"s4/ip_matching/{kind}", FAMILY)
-    slots: list[Any] = list(stubs)  # None: handed back
+    draws = Draws(seed, f"s4/ip_matching/{ip_type}", FAMILY)
+    slots: list[Any] = list(stubs)  # None: returned, without a node
     for i in range(len(slots) - 1, 0, -1):
-        j = below(draws(begin + i), i + 1)
+        j = below(draws(first_draw + i), i + 1)
         slots[i], slots[j] = slots[j], slots[i]
     ends = list(accumulate(degree))
     spans = [range(end - k, end) for end, k in zip(ends, degree, strict=True)]
@@ -184,28 +191,28 @@ def deal(
         return any(stub and stub[0] == device for stub in (slots[i] for i in spans[node]))
 
     def fits(i: int, j: int) -> bool:
-        mine, theirs = bisect_right(ends, i), bisect_right(ends, j)
-        one, other = slots[i], slots[j]
-        if other is None or mine == theirs:
+        node, other_node = bisect_right(ends, i), bisect_right(ends, j)
+        stub, other_stub = slots[i], slots[j]
+        if other_stub is None or node == other_node:
             return False
-        return not has(theirs, one[0]) and not has(mine, other[0])
+        return not has(other_node, stub[0]) and not has(node, other_stub[0])
 
     doubles = [i for span in spans for i in span[:-1] if slots[i][0] == slots[i + 1][0]]
     returned: list[Stub] = []
     for i in doubles:
-        tries = _places(draws(begin + i), len(slots), pack.graph_linkage_rules.repair_attempts)
+        tries = _places(draws(first_draw + i), len(slots), pack.graph_linkage_rules.repair_attempts)
         j = next((j for j in tries if fits(i, j)), None)
         if j is None:
             returned.append(slots[i])
             slots[i] = None
         else:
             slots[i], slots[j] = slots[j], slots[i]
-    kept = [[slots[i] for i in span if slots[i]] for span in spans]
-    return [node for node in kept if node], sorted(returned)
+    matched = [[slots[i] for i in span if slots[i]] for span in spans]
+    return [node for node in matched if node], sorted(returned)
 
 
 def _places(draw: int, n: int, attempts: int) -> Iterator[int]:
-    """Where to look for a partner: `attempts` places mixed from a draw, then all."""
+    """Places to try for a partner: `attempts` mixed from a draw, then all."""
     for _ in range(attempts):
         draw = (draw ^ draw >> 31) * 0xD6E8FEB86659FD93 & U64
         yield below(draw, n)
@@ -218,16 +225,16 @@ def rehouse(
     units: dict[Unit, list[Node]],
     returned: dict[Unit, list[Stub]],
 ) -> None:
-    """Stubs handed back move to another type of the country, the fullest first.
+    """Moves returned stubs to nodes of another type of the country, largest types first.
 
-    There they take the first node that has room and not that device; else they are given up.
+    A stub takes the first node with room and without its device; else it is dropped.
     """
     rules, cap = pack.graph_linkage_rules.eligible_ip_types, pack.ip_count_priors.degree_cap
-    for (country, own), stubs in returned.items():
+    for (country, ip_type), stubs in returned.items():
         for device, _ in stubs:
-            kinds = [t for t in rules[devices[device].group] if t not in (HOME, own)]
-            size = {t: sum(map(len, units[country, t])) for t in kinds}
-            fullest_first = sorted(kinds, key=lambda t: -size[t])
+            ip_types = [t for t in rules[devices[device].group] if t not in (HOME, ip_type)]
+            size = {t: sum(map(len, units[country, t])) for t in ip_types}
+            fullest_first = sorted(ip_types, key=lambda t: -size[t])
             for node in (node for t in fullest_first for node in units[country, t]):
                 if len(node) < cap and all(d != device for d, _ in node):
                     node.append((device, False))
@@ -237,22 +244,22 @@ def rehouse(
 def merchant_endpoints(
     pack: PolicyPack, seed: int, merchants: Merchants, units: dict[Unit, list[Node]]
 ) -> dict[tuple[int, str, int], list[int]]:
-    """Merchants of every node: neighbouring nodes of the merchant's country and drawn type.
+    """Merchants of every node: consecutive nodes of the merchant's country and drawn type.
 
-    A country without nodes of that type lends those of another that merchants use.
+    Where the country has no node of that type, another type that merchants use takes its place.
     """
     rules = pack.graph_linkage_rules
     draws = Draws(seed, "s4/merchant_endpoint", FAMILY, 3)
     out: dict[tuple[int, str, int], list[int]] = defaultdict(list)
     for m in range(merchants.n):
         country = int(merchants.home_country[m])
-        kind = pick(draws(m, 1), rules.merchant_endpoint_types, pack.codes("ip_type"))
+        ip_type = pick(draws(m, 1), rules.merchant_endpoint_types, pack.codes("ip_type"))
         for other in sorted(rules.merchant_endpoint_types):
-            kind = kind if units[country, kind] else other
-        room = len(units[country, kind])
-        begin = below(draws(m, 2), room)
+            ip_type = ip_type if units[country, ip_type] else other
+        room = len(units[country, ip_type])
+        start = below(draws(m, 2), room)
         for k in range(min(poisson_category(draws(m, 0), rules.merchant_endpoints), room)):
-            out[country, kind, (begin + k) % room].append(m)
+            out[country, ip_type, (start + k) % room].append(m)
     return out
 
 
@@ -272,15 +279,15 @@ def ip_base(pack: PolicyPack, geo: Geography, ips: list[Ip]) -> list[Row]:
 
 
 def ip_links(merchants: Merchants, ips: list[Ip]) -> list[Row]:
-    """`s4_ip_links_6A`: of every endpoint its merchants, then its devices."""
+    """`s4_ip_links_6A`: the links of every endpoint, merchants before devices."""
     rows: list[Row] = []
     for number, ip in enumerate(ips, 1):
-        who: list[tuple[int | None, int | None, str]]
-        who = [(None, int(merchants.id[m]), "MERCHANT_ENDPOINT") for m in ip.merchants]
-        who += [(device + 1, None, role) for device, role in ip.links]
+        targets: list[tuple[int | None, int | None, str]]
+        targets = [(None, int(merchants.id[m]), "MERCHANT_ENDPOINT") for m in ip.merchants]
+        targets += [(device + 1, None, role) for device, role in ip.links]
         rows += [
             {"ip_id": number, "device_id": device, "merchant_id": merchant, "link_role": role}
-            for device, merchant, role in who
+            for device, merchant, role in targets
         ]
     return rows
 
@@ -293,14 +300,14 @@ def network_summary(
     linked = {device for ip in ips for device, _ in ip.links}
     rows: list[Row] = []
     for region in regions:
-        here = [ip for ip in ips if regions[geo.region[ip.country]] == region]
-        mine = [d for d, device in enumerate(devices) if device.region == region]
+        endpoints = [ip for ip in ips if regions[geo.region[ip.country]] == region]
+        in_region = [d for d, device in enumerate(devices) if device.region == region]
         figures = {
-            "device_ip_links": sum(len(ip.links) for ip in here),
-            "devices": len(mine),
-            "ips": len(here),
-            "linked_devices": sum(d in linked for d in mine),
-            "shared_devices": sum(devices[d].users > 1 for d in mine),
+            "device_ip_links": sum(len(ip.links) for ip in endpoints),
+            "devices": len(in_region),
+            "ips": len(endpoints),
+            "linked_devices": sum(d in linked for d in in_region),
+            "shared_devices": sum(devices[d].users > 1 for d in in_region),
         }
         rows += [{"region_id": region, "metric_id": m, "value": float(figures[m])} for m in METRICS]
     return rows

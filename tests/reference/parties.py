@@ -1,4 +1,4 @@
-"""S1: who exists, where, of which type and segment, in which home or firm."""
+"""Plain twin of `stages/parties` (S1): country, type, segment, home and firm of every party."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fraudworld.policy.pack import PolicyPack
 from reference.draws import ROUNDS, Draws, below, category, dealt, deviate
 
 ATOM = 1024
-"""Consecutive parties of one country among whom homes and firms are formed."""
+"""Homes and firms are formed among so many consecutive parties of one country."""
 
 Row = dict[str, Any]
 
@@ -37,8 +37,7 @@ class Party:
 def make(pack: PolicyPack, seed: int, geo: Geography) -> list[Party]:
     """Every party, country by country.
 
-    A country's segments take exactly their planned numbers, at places a keyed permutation
-    gives them.
+    Segments of a country get exactly their planned numbers, at places of a keyed permutation.
     """
     keys = Draws(seed, "s1/segment_place", "party_attribute_sampling", ROUNDS)
     regions, segments = pack.codes("region"), pack.codes("segment")
@@ -60,30 +59,30 @@ def make(pack: PolicyPack, seed: int, geo: Geography) -> list[Party]:
 
 
 def _units(
-    parties: list[Party], seed: int, kind: str, size_shares: tuple[float, ...]
+    parties: list[Party], seed: int, party_type: str, size_shares: tuple[float, ...]
 ) -> list[list[int]]:
     """Homes (retail) or firms (business): the members of every atom, shuffled and cut.
 
-    Fisher–Yates: from the last member down, the one at position k swaps with the position its
-    own draw names. Then the next member in line draws a size and takes as many in.
+    Fisher–Yates from the last member down: the member at position k swaps with a position ≤ k by
+    its own draw. Then the next member draws the size of a unit, which takes the following members.
     """
-    label = "s1/household" if kind == "RETAIL" else "s1/business_group"
+    label = "s1/household" if party_type == "RETAIL" else "s1/business_group"
     draws = Draws(seed, label, "party_attribute_sampling", 2)
     units = []
     for atom in _atoms(parties):
-        line = [p for p in atom if parties[p].type == kind]
-        for k in range(len(line) - 1, 0, -1):
-            j = below(draws(line[k], 0), k + 1)
-            line[k], line[j] = line[j], line[k]
-        rest = iter(line)
-        for p in rest:
+        in_atom = [p for p in atom if parties[p].type == party_type]
+        for k in range(len(in_atom) - 1, 0, -1):
+            j = below(draws(in_atom[k], 0), k + 1)
+            in_atom[k], in_atom[j] = in_atom[j], in_atom[k]
+        members = iter(in_atom)
+        for p in members:
             size = 1 + category(draws(p, 1), size_shares)
-            units.append([p, *islice(rest, size - 1)])
+            units.append([p, *islice(members, size - 1)])
     return units
 
 
 def _atoms(parties: list[Party]) -> list[list[int]]:
-    """Up to 1 024 consecutive parties of one country each."""
+    """Atoms: up to 1 024 consecutive parties of one country."""
     size = Counter(party.country for party in parties)
     out, start = [], 0
     for country in sorted(size):
@@ -127,7 +126,7 @@ def plan(pack: PolicyPack, seed: int, geo: Geography) -> NDArray[np.int64]:
 
 
 def _world_size(pack: PolicyPack, seed: int, geo: Geography) -> int:
-    """Weekly arrivals over those of an active party and the active share, times a drawn scale."""
+    """Weekly arrivals / (arrivals per active party · active share), times a log-normal scale."""
     priors = pack.population_priors
     law = priors.scale_draw
     z = deviate(Draws(seed, "s1/world_scale", "party_count_realisation")(0))
@@ -137,7 +136,7 @@ def _world_size(pack: PolicyPack, seed: int, geo: Geography) -> int:
 
 
 def _tilts(pack: PolicyPack, seed: int, countries: int) -> NDArray[np.float64]:
-    """Factor on every (country, segment): exp(clip(σ · z, ±clip)); one where that is off."""
+    """Factor of every (country, segment): exp(clip(σ · z, ±clip)); 1 if modulation is off."""
     rule, segments = pack.segmentation_priors.country_modulation, len(pack.codes("segment"))
     draws = Draws(seed, "s1/country_tilt", "party_count_realisation", segments)
     if not rule.enabled:
@@ -159,9 +158,9 @@ def _region_plan(
     by_type = largest_remainder(int(parties.sum()), [mix[t] for t in types])
     by_country = controlled(np.outer(parties, by_type) / parties.sum(), parties, by_type)
     out = np.zeros(tilts.shape, dtype=np.int64)
-    for t, kind in enumerate(types):
-        inside = [s for s, name in enumerate(segments) if _type_of(pack, name) == kind]
-        shares = pack.segmentation_priors.segment_mix[region][kind]
+    for t, party_type in enumerate(types):
+        inside = [s for s, name in enumerate(segments) if _type_of(pack, name) == party_type]
+        shares = pack.segmentation_priors.segment_mix[region][party_type]
         columns = largest_remainder(int(by_type[t]), [shares[segments[s]] for s in inside])
         rows = by_country[:, t]
         out[:, inside] = controlled(_tilted(pack, rows, columns, tilts[:, inside]), rows, columns)
@@ -180,8 +179,8 @@ def _tilted(
 ) -> NDArray[np.float64]:
     """Expected counts under the tilts, with the region's margins.
 
-    A country further than 0.9 · max_tv from its region has its tilt shrunk by a fifth, and all
-    is fitted again, fifty times at most.
+    The tilt of a country further than 0.9 · max_tv from its region shrinks by a fifth, and the
+    table is fitted again, at most fifty times.
     """
     limit = 0.9 * pack.segmentation_priors.country_modulation.max_tv
     base = columns / max(columns.sum(), 1)
@@ -219,9 +218,9 @@ def party_summary(geo: Geography, parties: list[Party]) -> list[Row]:
         {
             "country_iso": geo.countries[country],
             "region_id": region,
-            "party_type": kind,
+            "party_type": party_type,
             "segment_id": segment,
-            "party_count": cells[country, segment, kind, region],
+            "party_count": cells[country, segment, party_type, region],
         }
-        for country, segment, kind, region in sorted(cells)
+        for country, segment, party_type, region in sorted(cells)
     ]

@@ -1,4 +1,4 @@
-"""S5: scores, tiers and fraud roles of every entity, and how risk travels between them."""
+"""Plain twin of `stages/posture` (S5): scores, tiers and fraud roles, and their propagation."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Features = Mapping[str, float]
 
 @dataclass(frozen=True)
 class Posture:
-    """An entity's group and tier, and the role it drew."""
+    """Group, tier and raw role of an entity."""
 
     group: str
     tier: str
@@ -46,8 +46,8 @@ def tiers(
 ) -> list[str]:
     """Tiers by rank of score inside each group, exact shares from the lowest score up.
 
-    score = clip(base + Σ weight · feature + σ · noise, 0, 1); weighted features are single
-    precision. Ranks compare 32 bits of score, then 32 bits of a draw, then positions.
+    score = clip(base + Σ weight · feature + σ · noise, 0, 1), with weights and features in single
+    precision. Ranks compare 32 bits of the score, then 32 bits of a draw, then positions.
     """
     law = _priors(pack, entity).score
     draws = Draws(seed, f"s5/{entity}/score", f"fraud_role_sampling_{entity}", 2)
@@ -64,16 +64,16 @@ def tiers(
     for e, group in enumerate(groups):
         members[group].append(e)
     out = [""] * len(groups)
-    for mine in members.values():
-        sizes = largest_remainder(len(mine), taxonomy.tier_shares)
+    for in_group in members.values():
+        sizes = largest_remainder(len(in_group), taxonomy.tier_shares)
         names = [t for t, n in zip(taxonomy.risk_tiers, sizes, strict=True) for _ in range(n)]
-        for e, tier in zip(sorted(mine, key=key), names, strict=True):
+        for e, tier in zip(sorted(in_group, key=key), names, strict=True):
             out[e] = tier
     return out
 
 
 def shares(pack: PolicyPack, entity: str, group: str, tier: str) -> dict[str, float]:
-    """Share of every raw role in a group and tier; what the figures leave is the remainder's."""
+    """Share of every raw role in a group and tier; the remainder role gets the rest to one."""
     priors, at = _priors(pack, entity), pack.fraud_role_taxonomy.risk_tiers.index(tier)
     out = dict.fromkeys(pack.codes(f"{entity}_raw_role"), 0.0)
     for role, figures in priors.roles[group].items():
@@ -94,8 +94,8 @@ def draw_roles(
     """A role per entity, by the shares of its group and tier.
 
     `raised(e)`: the probability that e gets a role in focus (by default any but the group's
-    remainder), None: as the shares say. Roles in focus keep their proportions, so do the
-    others. Those in focus are first in line for a draw, so raising them only adds to them.
+    remainder role); None leaves the shares. Roles in focus keep their proportions, and so do the
+    others. Roles in focus come first in cumulative order: raising them only adds entities to them.
     """
     draws = Draws(seed, f"s5/{entity}/role", f"fraud_role_sampling_{entity}")
     remainder, out = _priors(pack, entity).remainder, []
@@ -118,7 +118,7 @@ def draw_roles(
 
 
 def is_risky(pack: PolicyPack, entity: str, role: str) -> bool:
-    """Its family is not the clean one."""
+    """Whether the family of a raw role is not the clean one."""
     vocabulary = pack.fraud_role_taxonomy.entities[entity]
     return vocabulary.mapping[role] != vocabulary.clean_family
 
@@ -136,7 +136,7 @@ def owned_roles(
 ) -> list[Posture]:
     """Roles of assets whose odds of being risky are raised where their owner is risky.
 
-    In each (group, tier, owner's type) the expected share of risky assets stays the prior.
+    In each (group, tier, type of owner) the expected share of risky assets stays at the prior.
     Assets without owner keep their shares.
     """
     cells: list[tuple[str, str, str] | None] = [
@@ -182,7 +182,7 @@ def ip_roles(
 ) -> list[Posture]:
     """Roles of endpoints; HIGH_RISK_IP is raised by a risky device and by many devices.
 
-    In each (group, tier) its expected share stays the prior.
+    In each (group, tier) its expected share stays at the prior.
     """
     rules = pack.risk_propagation_coeffs
     law, limit = rules.device_to_ip, rules.max_abs_log_odds
@@ -217,7 +217,7 @@ def log_scale(value: int, top: int) -> float:
 def party_features(
     pack: PolicyPack, parties: list[Party], accounts: list[Account]
 ) -> list[Features]:
-    """Profile of the segment; accounts held, full scale at eight."""
+    """Profile of the segment; number of accounts, saturated at eight."""
     held, profiles = Counter(a.owner for a in accounts), pack.segmentation_priors.profiles
     return [
         {
@@ -233,19 +233,19 @@ def party_features(
 def account_features(
     pack: PolicyPack, accounts: list[Account], instruments: list[Instrument]
 ) -> list[Features]:
-    """A card, a virtual card, a foreign handle; instruments, full scale at six."""
-    on: dict[int, list[str]] = defaultdict(list)
+    """Has a card, a virtual card, an international handle; number of instruments up to six."""
+    types_on: dict[int, list[str]] = defaultdict(list)
     for instrument in instruments:
-        on[instrument.account].append(instrument.type)
+        types_on[instrument.account].append(instrument.type)
     out: list[Features] = []
     for a in range(len(accounts)):
-        kinds = [pack.instrument_taxonomy.instrument_types[k] for k in on[a]]
+        declared = [pack.instrument_taxonomy.instrument_types[k] for k in types_on[a]]
         out.append(
             {
-                "card": any(k.family == "CARD" for k in kinds),
-                "virtual_card": any(k.family == "CARD" and k.form == "VIRTUAL" for k in kinds),
-                "international_handle": any(k.family == "BANK_INTERNATIONAL" for k in kinds),
-                "instruments": min(len(kinds), 6) / 6,
+                "card": any(k.family == "CARD" for k in declared),
+                "virtual_card": any(k.family == "CARD" and k.form == "VIRTUAL" for k in declared),
+                "international_handle": any(k.family == "BANK_INTERNATIONAL" for k in declared),
+                "instruments": min(len(declared), 6) / 6,
             }
         )
     return out
@@ -254,7 +254,7 @@ def account_features(
 def merchant_features(
     pack: PolicyPack, merchants: Merchants, classes: Sequence[str]
 ) -> list[Features]:
-    """Risk of the class, share of outlets abroad, place by weekly volume."""
+    """Risk of the class, share of outlets abroad, rank by weekly volume."""
     risk = pack.merchant_role_priors.class_risk
     ranked = sorted(range(merchants.n), key=lambda m: (merchants.weekly_volume[m], m))
     place = {m: i for i, m in enumerate(ranked)}
@@ -269,17 +269,17 @@ def merchant_features(
 
 
 def device_features(pack: PolicyPack, devices: list[Device], ips: list[Ip]) -> list[Features]:
-    """Behind a proxy or host or not; users, full scale at six; busiest endpoint; type."""
-    seen: dict[int, list[Ip]] = defaultdict(list)
+    """Behind a proxy or data centre; users up to six; degree of its busiest endpoint; type."""
+    endpoints: dict[int, list[Ip]] = defaultdict(list)
     for ip in ips:
         for d, _ in ip.links:
-            seen[d].append(ip)
+            endpoints[d].append(ip)
     top, risk = pack.ip_count_priors.degree_cap, pack.device_role_priors.type_risk
     return [
         {
-            "anonymiser": any(ip.type in ("VPN_PROXY", "DATACENTRE") for ip in seen[d]),
+            "anonymiser": any(ip.type in ("VPN_PROXY", "DATACENTRE") for ip in endpoints[d]),
             "users": min(max(device.users - 1, 0) / 5, 1.0),
-            "ip_degree": log_scale(max((len(ip.links) for ip in seen[d]), default=0), top),
+            "ip_degree": log_scale(max((len(ip.links) for ip in endpoints[d]), default=0), top),
             "type_risk": risk[device.type],
         }
         for d, device in enumerate(devices)
@@ -287,7 +287,7 @@ def device_features(pack: PolicyPack, devices: list[Device], ips: list[Ip]) -> l
 
 
 def ip_features(pack: PolicyPack, devices: list[Device], ips: list[Ip]) -> list[Features]:
-    """Devices; kind of place; share of links that pass by; owners, a terminal being one."""
+    """Devices; type; share of links that are not typical; owners, each terminal counting as one."""
     top, risk = pack.ip_count_priors.degree_cap, pack.ip_role_priors.type_risk
     out: list[Features] = []
     for ip in ips:
@@ -314,7 +314,7 @@ def make(
     devices: list[Device],
     ips: list[Ip],
 ) -> dict[str, list[Posture]]:
-    """Posture of every entity of every kind: parties first, then what their risk travels to."""
+    """Posture of every entity by kind; parties first, as their risk propagates to their assets."""
     classes = [pack.codes("merchant_class")[c] for c in merchants.risk_class]
     groups = {
         "party": [p.type for p in parties],
@@ -357,15 +357,18 @@ def make(
 def role_rows(
     pack: PolicyPack, entity: str, postures: list[Posture], ids: Sequence[Hashable]
 ) -> list[Row]:
-    """`s5_<entity>_fraud_roles_6A`: one row an entity; the baseline maps no device, no endpoint."""
+    """`s5_<entity>_fraud_roles_6A`: one row an entity.
+
+    The baseline leaves roles of devices and endpoints without a family.
+    """
     mapping = pack.fraud_role_taxonomy.entities[entity].mapping
     unmapped = pack.risk_propagation_coeffs.role_mapping == "none" and entity in ("device", "ip")
     return [
         {
-            f"{entity}_id": one,
+            f"{entity}_id": entity_id,
             "raw_role": posture.role,
             "canonical_role_family": "UNMAPPED" if unmapped else mapping[posture.role],
             "risk_tier": posture.tier,
         }
-        for one, posture in zip(ids, postures, strict=True)
+        for entity_id, posture in zip(ids, postures, strict=True)
     ]

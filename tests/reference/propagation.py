@@ -1,4 +1,4 @@
-"""How risk travels: odds are raised where somebody is exposed, the expected number stays."""
+"""Plain twin of `kernels/propagate.py`: odds rise with exposure, the expected number stays."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ def _sigmoid(x: float) -> float:
 
 
 def kept_prior(prior: float, sizes: Mapping[float, int]) -> dict[float, float]:
-    """P(risky) per uplift, such that Σ size · P is prior · Σ size: the intercept by bisection.
+    """P(risky) per uplift, such that Σ size · P = prior · Σ size: the intercept by bisection.
 
-    sizes: uplift → entities that have it. Nobody there, or a prior of 0 or 1: the prior.
+    sizes: uplift → entities with it. Without entities, or with a prior of 0 or 1, P is the prior.
     """
     total = sum(sizes.values())
     if total == 0 or not 0.0 < prior < 1.0:
@@ -31,7 +31,7 @@ def kept_prior(prior: float, sizes: Mapping[float, int]) -> dict[float, float]:
 
 @dataclass(frozen=True)
 class Stratum:
-    """Assets of one group, tier and owner type: P(risky), how many have a clean, a risky owner."""
+    """Assets of one group, tier and owner type: prior P(risky), and counts by risk of the owner."""
 
     prior: float
     clean: int
@@ -46,7 +46,7 @@ class Stratum:
 
 
 def odds_ratio(strata: Sequence[Stratum], uplift: float) -> float:
-    """Crude odds ratio expected over all strata; not a number where it has none."""
+    """Expected crude odds ratio over all strata; NaN where a cell of the table is empty."""
     p = [s.probabilities(uplift) for s in strata]
     risky0 = math.fsum(s.clean * q[0] for s, q in zip(strata, p, strict=True))
     risky1 = math.fsum(s.risky * q[1] for s, q in zip(strata, p, strict=True))
@@ -55,7 +55,7 @@ def odds_ratio(strata: Sequence[Stratum], uplift: float) -> float:
 
 
 def solve_uplift(strata: Sequence[Stratum], target: float, limit: float) -> float:
-    """Uplift whose odds ratio is the target, within ± limit, to six digits; 0 without a ratio."""
+    """Uplift in ± limit whose odds ratio is the target, to six digits; 0 where the ratio is NaN."""
     if math.isnan(odds_ratio(strata, 0.0)):
         return 0.0
     if odds_ratio(strata, limit) <= target:

@@ -1,4 +1,4 @@
-"""All states over one policy, seed and upstream, and the tables they publish."""
+"""Plain twin of a run: all states over one policy, seed and upstream, as published tables."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ def generate(
     merchants: Merchants,
     clock: Clock = lambda state, make: make(),
 ) -> Tables:
-    """Every published table of S1 to S5, value for value.
+    """Every published table of S1 to S5.
 
-    clock: called with a state and what makes its entities, for who wants to time them.
+    clock: called with a state and the function that makes its entities, to time it.
     """
     people = clock("S1", lambda: parties.make(pack, seed, geo))
     held = clock("S2", lambda: accounts.make(pack, seed, people))
     carried = clock("S3", lambda: instruments.make(pack, seed, geo, people, held))
     owned = clock("S4", lambda: devices.make(pack, seed, geo, merchants, people))
     links = clock("S4", lambda: devices.link(pack, seed, people, held, carried, owned))
-    asked = clock("S4", lambda: demand.make(pack, seed, people, owned))
-    ips = clock("S4", lambda: endpoints.make(pack, seed, geo, merchants, owned, asked))
+    links_of_devices = clock("S4", lambda: demand.make(pack, seed, people, owned))
+    ips = clock("S4", lambda: endpoints.make(pack, seed, geo, merchants, owned, links_of_devices))
     roles = clock(
         "S5",
         lambda: posture.make(pack, seed, merchants, people, held, carried, owned, ips),
@@ -54,17 +54,17 @@ def generate(
         "s4_ip_links_6A": endpoints.ip_links(merchants, ips),
         "s4_network_summary_6A": endpoints.network_summary(pack, geo, owned, ips),
     }
-    for entity, found in roles.items():
-        ids = merchants.id.tolist() if entity == "merchant" else range(1, len(found) + 1)
-        rows[f"s5_{entity}_fraud_roles_6A"] = posture.role_rows(pack, entity, found, ids)
+    for entity, postures in roles.items():
+        ids = merchants.id.tolist() if entity == "merchant" else range(1, len(postures) + 1)
+        rows[f"s5_{entity}_fraud_roles_6A"] = posture.role_rows(pack, entity, postures, ids)
     declared = {table.name: table for table in TABLES}
-    return {name: _columns(declared[name], pack, geo, found) for name, found in rows.items()}
+    return {name: _columns(declared[name], pack, geo, of_table) for name, of_table in rows.items()}
 
 
 def _columns(
     table: Table, pack: PolicyPack, geo: Geography, rows: list[Row]
 ) -> dict[str, list[Any]]:
-    """Rows as columns: a name becomes its position in the column's list of codes, None a 0."""
+    """Rows as columns: a code becomes its position in the list of codes, None becomes 0."""
     lists = {"country": geo.countries, "currency": geo.currencies}
     out: dict[str, list[Any]] = {}
     for column in table.columns:

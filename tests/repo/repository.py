@@ -1,4 +1,4 @@
-"""The repository as the tests about it see it: its text files, its modules, its commands."""
+"""Text files, modules, Markdown pages and shell commands of the repository."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src/fraudworld"
-MADE = {"__pycache__", "build", "dist", "runs"}
+OUTPUT_FOLDERS = {"__pycache__", "build", "dist", "runs"}
 TEXT = {".py", ".md", ".toml", ".yaml", ".yml", ".json", ".lock", ".cff", ".txt", ".cfg", ""}
 BLOCK = re.compile(r"^```[a-z]*\n(.*?)^```|^((?: {4}[^\n]*\n)+)", re.MULTILINE | re.DOTALL)
 
 
 def files(folder: Path = ROOT) -> Iterator[Path]:
-    """Text files of the repository, without what tools and runs leave behind."""
+    """Text files of the repository, without output of tools and runs."""
     for path in sorted(folder.iterdir()):
         if path.is_dir():
             hidden = path.name.startswith(".") and path.name != ".ci"
-            if not hidden and path.name not in MADE:
+            if not hidden and path.name not in OUTPUT_FOLDERS:
                 yield from files(path)
         elif path.suffix in TEXT and path.name not in {".coverage", ".DS_Store"}:
             yield path
 
 
 def name(path: Path) -> str:
-    """The path as written in the repository."""
+    """The path relative to the repository."""
     return path.relative_to(ROOT).as_posix()
 
 

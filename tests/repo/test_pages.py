@@ -1,4 +1,4 @@
-"""Pages hold: links and anchors exist, and so do commands, make targets and error codes."""
+"""Links, anchors, commands, make targets and error codes on Markdown pages exist."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ ERROR_CODE = re.compile(r"\b6[AB]\.[A-Z0-9]+\.[A-Z0-9_]*[A-Z0-9](?![A-Z0-9_])")
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_links_lead_to_files_and_headings_of_this_repository(page: str) -> None:
-    assert lost_links(repo.ROOT / page) == []
+def test_links_lead_to_existing_files_and_headings(page: str) -> None:
+    assert broken_links(repo.ROOT / page) == []
 
 
 @pytest.mark.parametrize(
@@ -46,23 +46,23 @@ def test_links_lead_to_files_and_headings_of_this_repository(page: str) -> None:
         ("#nowhere", True),
     ],
 )
-def test_lost_links_are_found(tmp_path: Path, target: str, lost: bool) -> None:
+def test_broken_links_are_detected(tmp_path: Path, target: str, lost: bool) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"# Here\n\n| a table |\n|---|\n| [link]({target}), `[code](gone.md)` |\n")
     (tmp_path / "other.md").write_text(
         "# The `second` heading!\n\n## Twice\n\n## Twice\n\n```\n# Not a heading\n```\n"
     )
-    assert lost_links(page) == ([target] if lost else [])
+    assert broken_links(page) == ([target] if lost else [])
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_commands_on_pages_exist(page: str) -> None:
     text = (repo.ROOT / page).read_text("utf-8")
-    wrong = [w for line in repo.commands(text) for w in wrong_words(line)]
+    wrong = [w for line in repo.commands(text) for w in unknown_words(line)]
     assert wrong == []
 
 
-def test_examples_of_the_help_exist() -> None:
+def test_commands_in_help_texts_exist() -> None:
     examples = [
         line.strip()
         for command in leaves(typer.main.get_command(app))
@@ -70,7 +70,7 @@ def test_examples_of_the_help_exist() -> None:
         if line.strip().startswith("fraudworld ")
     ]
     assert len(examples) >= 8
-    assert [w for line in examples for w in wrong_words(line)] == []
+    assert [w for line in examples for w in unknown_words(line)] == []
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -90,8 +90,8 @@ def test_make_targets_on_pages_exist(page: str) -> None:
         ("fraudworld run --colour", ["--colour"]),
     ],
 )
-def test_wrong_words_are_found(line: str, wrong: list[str]) -> None:
-    assert wrong_words(line) == wrong
+def test_unknown_commands_and_options_are_detected(line: str, wrong: list[str]) -> None:
+    assert unknown_words(line) == wrong
 
 
 def test_every_guide_and_decision_is_in_its_index() -> None:
@@ -111,19 +111,21 @@ def test_every_error_code_is_in_the_contract() -> None:
     assert sorted(raised - set(ERROR_CODE.findall(page))) == []
 
 
-def test_the_citation_names_the_version() -> None:
+def test_the_citation_file_has_the_version() -> None:
     text = (repo.ROOT / "CITATION.cff").read_text("utf-8")
     assert re.findall(r"^version: (.+)$", text, re.MULTILINE) == [fraudworld.__version__]
 
 
-def test_every_test_folder_is_on_the_map() -> None:
-    here = repo.ROOT / "tests"
-    page = (here / "README.md").read_text("utf-8")
-    folders = [p.name for p in here.iterdir() if p.is_dir() and any(p.rglob("test_*.py"))]
+def test_every_test_folder_is_in_the_readme() -> None:
+    folder_of_tests = repo.ROOT / "tests"
+    page = (folder_of_tests / "README.md").read_text("utf-8")
+    folders = [
+        p.name for p in folder_of_tests.iterdir() if p.is_dir() and any(p.rglob("test_*.py"))
+    ]
     assert [f for f in folders if f"`{f}/`" not in page] == []
 
 
-def lost_links(page: Path) -> list[str]:
+def broken_links(page: Path) -> list[str]:
     """Relative links of a page whose file, or heading in a Markdown file, does not exist."""
     return [target for target in targets(page) if not exists(page, target)]
 
@@ -138,7 +140,7 @@ def targets(page: Path) -> Iterator[str]:
 
 
 def exists(page: Path, target: str) -> bool:
-    """Does a relative target exist? Targets with a scheme count as existing."""
+    """Whether a relative target exists; targets with a scheme count as existing."""
     if "://" in target:
         return True
     name, _, anchor = target.partition("#")
@@ -147,15 +149,15 @@ def exists(page: Path, target: str) -> bool:
 
 
 def anchors(page: Path) -> set[str]:
-    """Anchors of a page's headings by GitHub's law: the n-th repetition ends with `-n`."""
+    """Anchors of headings as GitHub makes them: the n-th repetition ends with `-n`."""
     tokens = MARKDOWN.parse(page.read_text("utf-8"))
     titles = [slug(b) for a, b in pairwise(tokens) if a.type == "heading_open"]
-    seen: Counter[str] = Counter()
-    found = set()
+    occurrences: Counter[str] = Counter()
+    out = set()
     for title in titles:
-        found.add(f"{title}-{seen[title]}" if seen[title] else title)
-        seen[title] += 1
-    return found
+        out.add(f"{title}-{occurrences[title]}" if occurrences[title] else title)
+        occurrences[title] += 1
+    return out
 
 
 def slug(heading: Token) -> str:
@@ -164,7 +166,7 @@ def slug(heading: Token) -> str:
     return re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-")
 
 
-def wrong_words(line: str) -> list[str]:
+def unknown_words(line: str) -> list[str]:
     """Words of a `fraudworld …` line that are neither a command nor an option of it."""
     if not line.startswith("fraudworld "):
         return []
@@ -186,19 +188,19 @@ def wrong_words(line: str) -> list[str]:
 
 
 def leaves(command: Any) -> list[Any]:
-    """Every command that does something, groups resolved."""
+    """All commands, groups resolved."""
     children = getattr(command, "commands", None)
     return [command] if children is None else [x for c in children.values() for x in leaves(c)]
 
 
 @pytest.mark.parametrize("lock", ["requirements.lock", "requirements-full.lock"])
-def test_a_lock_pins_every_dependency_by_hash_and_names_no_place(lock: str) -> None:
+def test_a_lock_pins_every_dependency_by_hash(lock: str) -> None:
     text = (repo.ROOT / lock).read_text("utf-8")
     pins = re.findall(r"^([\w.-]+)==\S+.*\\\n((?:    --hash=sha256:[0-9a-f]{64}.*\n)+)", text, re.M)
     named = {name.lower().replace("_", "-") for name, _ in pins}
     project = Path(repo.ROOT / "pyproject.toml").read_text("utf-8")
-    if lock == "requirements.lock":  # tools that only the full tests need are in the other
+    if lock == "requirements.lock":  # extras for the full tests are in the other
         project = project[: project.index("exports = [")]
-    wanted = re.findall(r'^    "([\w-]+)[<>=]', project, re.MULTILINE)
-    assert {w.lower() for w in wanted} <= named
+    required = re.findall(r'^    "([\w-]+)[<>=]', project, re.MULTILINE)
+    assert {w.lower() for w in required} <= named
     assert len(pins) == len(re.findall("^[a-z]", text, re.MULTILINE))

@@ -1,4 +1,4 @@
-"""The reference pages are the contract and the registries, not descriptions of them."""
+"""Generated reference pages equal what the code generates now."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The report as a person meets it: a real Chromium, driven, offline.
+"""The report in a headless Chromium, offline.
 
-Needs a Chromium on the machine (Debian: `apt-get install chromium`) and Playwright; without
-either the tests skip and say so. Screenshots stay in pytest's folder of the run.
+Needs Chromium (Debian: `apt-get install chromium`) and Playwright, and is skipped without them.
+Screenshots are in pytest's temporary folder.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ DRAWN = "html[data-ready]"
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """A headless Chromium of the machine."""
-    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    if found is None or importlib.util.find_spec("playwright") is None:
-        pytest.skip("no Chromium or no Playwright: the report was not seen by a browser")
+    executable = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if executable is None or importlib.util.find_spec("playwright") is None:
+        pytest.skip("no Chromium or no Playwright: the report was not tested in a browser")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield opened
-        opened.close()
+        chromium = driver.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture(scope="module")
@@ -71,43 +71,45 @@ def page(demo_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return report.refresh(run).page
 
 
-class PhaseEvidence:
-    """A page opened in a browser, and all it said and asked for meanwhile."""
+class OpenedPage:
+    """A page in a browser tab, its console messages and its requests."""
 
     def __init__(self, browser: Any, path: Path, **look: Any) -> None:
         self.tab = browser.new_context(viewport={"width": 1100, "height": 900}, **look).new_page()
-        self.said: list[str] = []
-        self.asked: list[str] = []
-        self.tab.on("console", lambda message: self.said.append(message.text))
-        self.tab.on("pageerror", lambda error: self.said.append(str(error)))
-        self.tab.on("request", lambda request: self.asked.append(request.url))
+        self.messages: list[str] = []
+        self.requests: list[str] = []
+        self.tab.on("console", lambda message: self.messages.append(message.text))
+        self.tab.on("pageerror", lambda error: self.messages.append(str(error)))
+        self.tab.on("request", lambda request: self.requests.append(request.url))
         self.tab.goto(path.as_uri())
         self.tab.wait_for_selector(DRAWN, state="attached", timeout=60_000)
 
 
 @pytest.fixture(scope="module")
-def seen(browser: Any, page: Path) -> PhaseEvidence:
-    """The report in light."""
-    return PhaseEvidence(browser, page, color_scheme="light")
+def opened(browser: Any, page: Path) -> OpenedPage:
+    """The report in its light theme."""
+    return OpenedPage(browser, page, color_scheme="light")
 
 
-def test_nothing_is_said_and_nothing_is_fetched(seen: PhaseEvidence, page: Path) -> None:
-    assert seen.said == []
-    assert seen.asked == [page.as_uri()]
+def test_the_page_logs_nothing_and_fetches_nothing(opened: OpenedPage, page: Path) -> None:
+    assert opened.messages == []
+    assert opened.requests == [page.as_uri()]
 
 
 @pytest.mark.parametrize("name", [figure.name for figure in FIGURES])
-def test_every_figure_is_drawn(seen: PhaseEvidence, name: str) -> None:
-    """Marks, not only axes: what a datum stands behind; and an alternative text with figures."""
-    drawing = seen.tab.locator(f"#figure-{name} svg")
+def test_every_figure_is_drawn(opened: OpenedPage, name: str) -> None:
+    """A figure has marks, not only axes, and an alternative text with numbers."""
+    drawing = opened.tab.locator(f"#figure-{name} svg")
     assert drawing.count() == 1
     box = drawing.bounding_box()
     assert box["width"] > 300
     assert box["height"] > 60
     marks = drawing.locator(".mark-symbol path, .mark-rect path, .mark-line path, .mark-rule line")
     assert marks.count() >= 3
-    said = seen.tab.locator(f"#figure-{name}[role=graphics-document]").get_attribute("aria-label")
-    assert any(letter.isdigit() for letter in said or "")
+    label = opened.tab.locator(f"#figure-{name}[role=graphics-document]").get_attribute(
+        "aria-label"
+    )
+    assert any(letter.isdigit() for letter in label or "")
 
 
 @pytest.mark.parametrize(
@@ -119,31 +121,31 @@ def test_every_figure_is_drawn(seen: PhaseEvidence, name: str) -> None:
         ("neighbourhood", ".mark-symbol path", "risk tier"),
     ],
 )
-def test_hovering_tells_the_figures(seen: PhaseEvidence, name: str, mark: str, shows: str) -> None:
-    target = seen.tab.locator(f"#figure-{name} {mark}").first
+def test_hovering_shows_a_tooltip(opened: OpenedPage, name: str, mark: str, shows: str) -> None:
+    target = opened.tab.locator(f"#figure-{name} {mark}").first
     target.scroll_into_view_if_needed()
     target.hover(force=True)
-    tooltip = seen.tab.locator("#vg-tooltip-element.visible")
+    tooltip = opened.tab.locator("#vg-tooltip-element.visible")
     tooltip.wait_for(timeout=5_000)
     assert shows in tooltip.inner_text()
 
 
-def test_another_party_can_be_picked_by_keyboard(seen: PhaseEvidence) -> None:
-    drawing = seen.tab.locator("#figure-neighbourhood")
+def test_another_party_can_be_picked_by_keyboard(opened: OpenedPage) -> None:
+    drawing = opened.tab.locator("#figure-neighbourhood")
     before = drawing.locator("svg").inner_html()
     drawing.locator("select").focus()
-    seen.tab.keyboard.press("ArrowDown")
-    seen.tab.wait_for_function(
+    opened.tab.keyboard.press("ArrowDown")
+    opened.tab.wait_for_function(
         "before => document.querySelector('#figure-neighbourhood svg').innerHTML !== before",
         arg=before,
     )
 
 
-def test_the_numbers_behind_a_figure_open_as_a_table(seen: PhaseEvidence) -> None:
-    details = seen.tab.locator("figure:has(#figure-caps) details")
+def test_the_numbers_of_a_figure_open_as_a_table(opened: OpenedPage) -> None:
+    details = opened.tab.locator("figure:has(#figure-caps) details")
     details.locator("summary").focus()
-    seen.tab.keyboard.press("Enter")
-    products = json.loads(seen.tab.locator("#facts").inner_text())["figures"]["caps"]
+    opened.tab.keyboard.press("Enter")
+    products = json.loads(opened.tab.locator("#facts").inner_text())["figures"]["caps"]
     assert details.locator("tbody tr").count() == len(products)
     assert (
         details.locator("tbody tr").first.locator("td").first.inner_text()
@@ -151,32 +153,32 @@ def test_the_numbers_behind_a_figure_open_as_a_table(seen: PhaseEvidence) -> Non
     )
 
 
-def test_dragging_a_curve_moves_it(seen: PhaseEvidence) -> None:
-    drawing = seen.tab.locator("#figure-devices_per_ip svg")
+def test_dragging_a_curve_moves_it(opened: OpenedPage) -> None:
+    drawing = opened.tab.locator("#figure-devices_per_ip svg")
     drawing.scroll_into_view_if_needed()
     first = drawing.locator(".role-axis-label").first
     before = first.text_content()
     box = drawing.bounding_box()
     middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    seen.tab.mouse.move(*middle)
-    seen.tab.mouse.down()
-    seen.tab.mouse.move(middle[0] - 200, middle[1], steps=5)
-    seen.tab.mouse.up()
+    opened.tab.mouse.move(*middle)
+    opened.tab.mouse.down()
+    opened.tab.mouse.move(middle[0] - 200, middle[1], steps=5)
+    opened.tab.mouse.up()
     assert first.text_content() != before
 
 
-def test_dark_light_and_print_differ(browser: Any, page: Path, tmp_path: Path) -> None:
-    """Paper and ink follow the system, the button and the printer; print is always light."""
+def test_dark_and_light_differ_and_print_is_light(browser: Any, page: Path, tmp_path: Path) -> None:
+    """Colours follow the system and the button; print is always light."""
 
-    def paper(seen: PhaseEvidence) -> str:
-        return str(seen.tab.evaluate("getComputedStyle(document.body).backgroundColor"))
+    def paper(opened: OpenedPage) -> str:
+        return str(opened.tab.evaluate("getComputedStyle(document.body).backgroundColor"))
 
-    light = PhaseEvidence(browser, page, color_scheme="light")
-    dark = PhaseEvidence(browser, page, color_scheme="dark")
+    light = OpenedPage(browser, page, color_scheme="light")
+    dark = OpenedPage(browser, page, color_scheme="dark")
     assert paper(light) == "rgb(255, 255, 255)"
     assert paper(dark) != paper(light)
-    for seen, name in ((light, "light"), (dark, "dark")):
-        seen.tab.screenshot(path=tmp_path / f"{name}.png", full_page=True)
+    for opened, name in ((light, "light"), (dark, "dark")):
+        opened.tab.screenshot(path=tmp_path / f"{name}.png", full_page=True)
     dark.tab.locator("#theme").click()
     assert paper(dark) == paper(light)
     dark.tab.locator("#theme").click()
@@ -184,18 +186,19 @@ def test_dark_light_and_print_differ(browser: Any, page: Path, tmp_path: Path) -
     assert paper(dark) == paper(light)
     dark.tab.pdf(path=tmp_path / "print.pdf")
     assert all(place.stat().st_size > 50_000 for place in tmp_path.iterdir())
-    assert not light.said + dark.said
+    assert not light.messages + dark.messages
 
 
-def test_text_stands_out_from_its_ground(browser: Any, page: Path) -> None:
-    """WCAG 2 AA: 4.5 to 1 for text, in dark and light, on paper and on panels and cells."""
+def test_text_has_enough_contrast(browser: Any, page: Path) -> None:
+    """WCAG 2 AA: contrast 4.5 to 1 for text on all backgrounds, in dark and light."""
     inks = ("--ink", "--muted", "--good", "--fair", "--bad", "--link")
     grounds = ("--paper", "--panel")
     cells = [f"--d{i}" for i in range(7)] + ["--blank"]
     for scheme in ("light", "dark"):
-        seen = PhaseEvidence(browser, page, color_scheme=scheme)
+        opened = OpenedPage(browser, page, color_scheme=scheme)
         value = {
-            name: _luminance(seen.tab.evaluate(COLOUR, name)) for name in (*inks, *grounds, *cells)
+            name: _luminance(opened.tab.evaluate(COLOUR, name))
+            for name in (*inks, *grounds, *cells)
         }
         pairs = [(i, g) for i in inks for g in grounds] + [("--ink", cell) for cell in cells]
         low = {pair: r for pair in pairs if (r := _contrast(value, *pair)) < 4.5}

@@ -1,4 +1,4 @@
-"""`report.json` holds what evidence and tables say, and the page holds what it holds."""
+"""`report.json` agrees with evidence and tables, and the page with `report.json`."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ DRAWN = [figure for figure in FIGURES if figure.section != "seeds"]
 
 
 @pytest.fixture(scope="module")
-def told(demo_world: Path) -> dict[str, Any]:
+def collected(demo_world: Path) -> dict[str, Any]:
     """Facts of the demo world."""
     return facts.collect(demo_world, demo_world.parent)
 
 
 @pytest.fixture
 def copy(demo_world: Path, tmp_path: Path) -> Path:
-    """A demo world that may be changed."""
+    """A copy of the demo world that a test may change."""
     return Path(shutil.copytree(demo_world, tmp_path / "runs" / demo_world.name))
 
 
 def embedded(html: str, name: str) -> Any:
-    """A JSON document inside the page."""
-    found = re.search(rf'<script type="application/json" id="{name}">(.*?)</script>', html, re.S)
-    assert found
-    return json.loads(found[1])
+    """A JSON document embedded in the page."""
+    script = re.search(rf'<script type="application/json" id="{name}">(.*?)</script>', html, re.S)
+    assert script
+    return json.loads(script[1])
 
 
 def leaves(value: Any) -> Iterator[Any]:
@@ -62,7 +62,7 @@ def test_every_run_has_a_report_and_its_digest(demo_world: Path) -> None:
     assert {"reports/report.html", "reports/report.json"} <= {m["path"] for m in index["members"]}
 
 
-def test_the_page_and_its_twin_hold_the_same_numbers(demo_world: Path, tmp_path: Path) -> None:
+def test_the_page_and_report_json_hold_the_same_numbers(demo_world: Path, tmp_path: Path) -> None:
     written = report.write(demo_world, demo_world.parent, tmp_path)
     html = written.page.read_text("utf-8")
     assert embedded(html, "facts") == json.loads(written.twin.read_text("utf-8"))
@@ -74,7 +74,7 @@ def test_specifications_hold_no_numbers_of_the_world(demo_world: Path) -> None:
     assert specs == {f.name: f.spec for f in FIGURES if f.name in specs}
 
 
-def test_the_page_is_small_and_asks_for_nothing(demo_world: Path) -> None:
+def test_the_page_is_small_and_loads_nothing(demo_world: Path) -> None:
     place = RunPlace(demo_world).report
     html = place.read_text("utf-8")
     assert place.stat().st_size <= LARGEST
@@ -87,35 +87,45 @@ def _own(html: str) -> str:
     return re.sub(r'<script type="(module|application/json)".*?</script>', "", html, flags=re.S)
 
 
-def test_only_aggregates(told: dict[str, Any]) -> None:
-    """No list grows with the world: a tenth of the parties would be 9 000 rows."""
-    longest = {name: len(rows) for name, rows in told["figures"].items()}
+def test_the_report_holds_aggregates_only(collected: dict[str, Any]) -> None:
+    """No list grows with the world: each has at most 600 rows, of 90 000 parties."""
+    longest = {name: len(rows) for name, rows in collected["figures"].items()}
     assert max(longest.values()) <= 600
-    assert len(told["neighbourhoods"]["parties"]) <= 50
-    shown = {(n["ego"], n["kind"]) for n in told["neighbourhoods"]["nodes"]}
-    for ego, kind in shown:
-        mine = [n for n in told["neighbourhoods"]["nodes"] if (n["ego"], n["kind"]) == (ego, kind)]
-        assert len(mine) <= 12
+    assert len(collected["neighbourhoods"]["parties"]) <= 50
+    shown = {(n["ego"], n["kind"]) for n in collected["neighbourhoods"]["nodes"]}
+    for ego, entity in shown:
+        nodes = [
+            n
+            for n in collected["neighbourhoods"]["nodes"]
+            if (n["ego"], n["kind"]) == (ego, entity)
+        ]
+        assert len(nodes) <= 12
 
 
 @pytest.mark.parametrize("figure", DRAWN, ids=lambda f: f.name)
-def test_every_figure_has_rows_and_a_reading(figure: Any, told: dict[str, Any]) -> None:
-    known = {**told["figures"], **told["neighbourhoods"]}
+def test_every_figure_has_rows_and_a_text_with_numbers(
+    figure: Any, collected: dict[str, Any]
+) -> None:
+    known = {**collected["figures"], **collected["neighbourhoods"]}
     assert all(known[name] for name in figure.rows)
     drawn = set(re.findall(r'"name": "(\w+)"', json.dumps(figure.spec))) - {"view", "ego"}
     assert drawn <= set(figure.rows)
-    assert re.search(r"\d", figure.reading(told))
+    assert re.search(r"\d", figure.reading(collected))
 
 
-def test_verdicts_are_the_gateboard_s(told: dict[str, Any], demo_world: Path) -> None:
+def test_verdicts_equal_the_gateboard(collected: dict[str, Any], demo_world: Path) -> None:
     board = json.loads(RunPlace(demo_world).gateboard.read_text("utf-8"))
-    assert told["grade"] == board["grade"]
-    assert [{k: v for k, v in t.items() if k != "verdict"} for t in told["tests"]] == board["tests"]
-    assert told["guards"] == board["guards"]
+    assert collected["grade"] == board["grade"]
+    assert [{k: v for k, v in t.items() if k != "verdict"} for t in collected["tests"]] == board[
+        "tests"
+    ]
+    assert collected["guards"] == board["guards"]
 
 
-def test_shares_agree_with_the_published_tables(told: dict[str, Any], demo_world: Path) -> None:
-    """The same figures by a query of the test's own."""
+def test_shares_agree_with_the_published_tables(
+    collected: dict[str, Any], demo_world: Path
+) -> None:
+    """The same figures by independent SQL."""
     sql = duckdb.connect()
 
     def dataset(name: str) -> str:
@@ -128,19 +138,21 @@ def test_shares_agree_with_the_published_tables(told: dict[str, Any], demo_world
             f" JOIN {dataset('s4_ip_base_6A')} USING (ip_id) GROUP BY ALL"
         ).fetchall()
     )
-    assert {(r["region"], r["ip_type"]): r["links"] for r in told["figures"]["ip_types"]} == links
+    assert {
+        (r["region"], r["ip_type"]): r["links"] for r in collected["figures"]["ip_types"]
+    } == links
     largest = sql.execute(
         "SELECT n, count(*) FROM (SELECT count(*) AS n FROM"
         f" {dataset('s2_account_base_6A')} GROUP BY owner_party_id) GROUP BY n ORDER BY n"
     ).fetchall()
-    assert [(r["k"], r["count"]) for r in told["figures"]["accounts_per_party"]] == largest
+    assert [(r["k"], r["count"]) for r in collected["figures"]["accounts_per_party"]] == largest
     high = sql.execute(
         f"SELECT count(*) FROM {dataset('s5_ip_fraud_roles_6A')} WHERE raw_role = 'HIGH_RISK_IP'"
         f" AND ip_id IN (SELECT ip_id FROM {dataset('s4_ip_links_6A')}"
         " WHERE device_id IS NOT NULL)"
     ).fetchone()
-    assert high == (sum(r["risky"] for r in told["figures"]["risk_by_degree"]),)
-    pairs = [r for r in told["figures"]["role_pairs"] if r["asset"] == "account"]
+    assert high == (sum(r["risky"] for r in collected["figures"]["risk_by_degree"]),)
+    pairs = [r for r in collected["figures"]["role_pairs"] if r["asset"] == "account"]
     owned = sql.execute(f"SELECT count(*) FROM {dataset('s2_account_base_6A')}").fetchone()
     assert owned == (sum(r["risky_pairs"] for r in pairs),)
     carried = dict(
@@ -154,48 +166,48 @@ def test_shares_agree_with_the_published_tables(told: dict[str, Any], demo_world
     )
     means = {
         (r["account_type"], r["instrument_type"]): r["observed"]
-        for r in told["figures"]["instruments"]
+        for r in collected["figures"]["instruments"]
         if r["observed"]
     }
     assert means == pytest.approx(carried)
 
 
-def test_shares_add_up(told: dict[str, Any]) -> None:
-    figures = told["figures"]
+def test_shares_add_up_to_one(collected: dict[str, Any]) -> None:
+    figures = collected["figures"]
     assert figures["countries"][-1]["share_so_far"] == pytest.approx(1)
     for name in ("accounts_per_party", "devices_per_party", "devices_per_ip"):
         curve = [r["share"] for r in figures[name]]
         assert curve[0] == 1
         assert curve == sorted(curve, reverse=True)
     for entity in ("party", "account", "merchant", "device", "ip"):
-        mine = [r for r in figures["roles"] if r["entity"] == entity]
-        assert sum(r["policy"] for r in mine) == pytest.approx(1)
-        assert sum(r["observed"] for r in mine) == pytest.approx(1)
+        of_entity = [r for r in figures["roles"] if r["entity"] == entity]
+        assert sum(r["policy"] for r in of_entity) == pytest.approx(1)
+        assert sum(r["observed"] for r in of_entity) == pytest.approx(1)
 
 
-def test_neighbours_belong_to_the_party(told: dict[str, Any], demo_world: Path) -> None:
+def test_neighbours_belong_to_the_party(collected: dict[str, Any], demo_world: Path) -> None:
     accounts = duckdb.connect().execute(
         "SELECT account_id, owner_party_id FROM"
         f" read_parquet('{RunPlace(demo_world).layer}/s2_account_base_6A/**/*.parquet')"
     )
     owner = dict(accounts.fetchall())
-    shown = [n for n in told["neighbourhoods"]["nodes"] if n["kind"] == "account"]
+    shown = [n for n in collected["neighbourhoods"]["nodes"] if n["kind"] == "account"]
     assert shown
     assert all(owner[n["id"]] == n["ego"] for n in shown)
-    places = {(n["ego"], n["x"], n["y"]) for n in told["neighbourhoods"]["nodes"]}
-    for edge in told["neighbourhoods"]["edges"]:
+    places = {(n["ego"], n["x"], n["y"]) for n in collected["neighbourhoods"]["nodes"]}
+    for edge in collected["neighbourhoods"]["edges"]:
         assert (edge["ego"], edge["x"], edge["y"]) in places
         assert (edge["ego"], edge["x2"], edge["y2"]) in places
 
 
 def test_odds_ratio_is_statsmodels_with_haldane() -> None:
     cells = np.array([[9000, 120], [800, 40]])
-    mine, theirs = evidence.odds_ratio(cells), Table2x2(cells + 0.5)
-    assert mine["odds_ratio"] == pytest.approx(theirs.oddsratio)
-    assert (mine["low"], mine["high"]) == pytest.approx(theirs.oddsratio_confint())
+    ratio, expected = evidence.odds_ratio(cells), Table2x2(cells + 0.5)
+    assert ratio["odds_ratio"] == pytest.approx(expected.oddsratio)
+    assert (ratio["low"], ratio["high"]) == pytest.approx(expected.oddsratio_confint())
 
 
-def test_odds_ratio_says_nothing_where_too_few_are_expected() -> None:
+def test_the_odds_ratio_is_missing_where_too_few_are_expected() -> None:
     assert evidence.odds_ratio(np.array([[9000, 20], [80, 1]]))["odds_ratio"] is None
     assert evidence.odds_ratio(np.zeros((2, 2), dtype=np.int64))["odds_ratio"] is None
 
@@ -205,10 +217,10 @@ def test_wilson_is_statsmodels(hits: int, n: int) -> None:
     assert evidence.wilson(hits, n) == pytest.approx(proportion_confint(hits, n, method="wilson"))
 
 
-def test_text_is_escaped(told: dict[str, Any]) -> None:
-    """A hostile name shows as text, in the page's words and in its data."""
+def test_text_is_escaped(collected: dict[str, Any]) -> None:
+    """Hostile text is escaped in the page and in its embedded data."""
     hostile = "</script><script>alert(1)</script>"
-    changed = {**told, "run": {**told["run"], "profile": hostile, "created_at": "<b>&"}}
+    changed = {**collected, "run": {**collected["run"], "profile": hostile, "created_at": "<b>&"}}
     html = page.render(changed)
     assert hostile not in html
     assert embedded(html, "facts") == changed
@@ -216,19 +228,19 @@ def test_text_is_escaped(told: dict[str, Any]) -> None:
     assert el("p", '<"', title='"<') == Safe('<p title="&quot;&lt;">&lt;&quot;</p>')
 
 
-def test_refresh_shows_what_the_runs_root_gained(copy: Path) -> None:
+def test_refresh_shows_new_decisions_of_the_runs_root(copy: Path) -> None:
     before = RunPlace(copy).run_index.read_bytes()
     decisions = copy.parent / facts.DECISIONS
     decisions.mkdir(parents=True)
     line = {"phase": "P0", "decision": "HOLD_REMEDIATE", "seeds": [42], "run_ids": {}}
-    rest = {"digests": {}, "done_when": ["baseline pinned"], "vetoes": [], "blockers": ["<T1>"]}
-    (decisions / "P0.json").write_text(json.dumps({**line, **rest}), "utf-8")
+    lists = {"digests": {}, "done_when": ["baseline pinned"], "vetoes": [], "blockers": ["<T1>"]}
+    (decisions / "P0.json").write_text(json.dumps({**line, **lists}), "utf-8")
     written = report.refresh(copy)
     html = written.page.read_text("utf-8")
     assert "HOLD_REMEDIATE" in html
     assert "&lt;T1&gt;" in html
     assert RunPlace(copy).run_index.read_bytes() != before
-    report.refresh(copy)  # the index it wrote is one it accepts
+    report.refresh(copy)  # the rewritten index is accepted
 
 
 def test_refresh_refuses_a_run_that_was_changed(copy: Path) -> None:
@@ -258,6 +270,6 @@ def test_a_certificate_of_other_runs_is_not_shown(copy: Path) -> None:
     assert facts.collect(copy, copy.parent)["certificate"] is None
 
 
-def test_every_number_is_finite(told: dict[str, Any]) -> None:
-    numbers = [v for v in leaves(told) if isinstance(v, float)]
+def test_every_number_is_finite(collected: dict[str, Any]) -> None:
+    numbers = [v for v in leaves(collected) if isinstance(v, float)]
     assert np.isfinite(numbers).all()

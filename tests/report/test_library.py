@@ -1,4 +1,4 @@
-"""The drawing library inside reports is the published one, untouched, with its licences."""
+"""The drawing library inside reports is the published one, with its licences."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ ASSETS = repo.ROOT / "src/fraudworld/report/assets"
     importlib.util.find_spec("vl_convert") is None,
     reason="vl-convert-python is not installed: the library in reports was not compared",
 )
-def test_it_is_what_its_makers_publish() -> None:
-    said = subprocess.run(
+def test_the_library_equals_the_published_one() -> None:
+    result = subprocess.run(
         [sys.executable, repo.ROOT / "tools/report_library.py", "--check"],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert (said.returncode, said.stdout) == (0, "the published library\n"), said.stderr
+    assert (result.returncode, result.stdout) == (0, "the published library\n"), result.stderr
 
 
-def test_its_licences_name_the_versions_inside() -> None:
+def test_the_licences_name_the_bundled_versions() -> None:
     library = (ASSETS / "vega.js").read_text("utf-8")
     licences = (ASSETS / "vega.LICENSES.txt").read_text("utf-8")
     vega = re.search(r"Vega (\d+\.\d+\.\d+)", licences)

@@ -1,1 +1,1 @@
-"""Pieces that tests share: small inputs, worlds, clusters, and ways to break them."""
+"""Helpers that several tests share: small inputs, worlds, clusters, and ways to break them."""

@@ -1,12 +1,12 @@
-"""What a call of the program leaves."""
+"""The result of calling the program inside the test process."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 
-class Said(NamedTuple):
-    """What a call of the program left: exit status, stdout, stderr."""
+class CallResult(NamedTuple):
+    """Exit status, stdout and stderr of one call of the program."""
 
     status: int
     out: str

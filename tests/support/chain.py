@@ -1,4 +1,4 @@
-"""S1–S5 in memory, for tests of S5: the recipes, without files."""
+"""The recipes of S1–S5 in memory, for tests of S5."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from fraudworld.stages.parties import stage as parties
 from fraudworld.stages.pieces import Accounts, Instruments, Network, Parties
 from fraudworld.stages.posture.role.assign import Assignment, Roles, World
 from fraudworld.stages.posture.role.roles import risky_roles
-from fraudworld.stages.posture.role.rounds import count_cells
+from fraudworld.stages.posture.role.strata import count_cells
 from fraudworld.stages.posture.score.groups import account_groups, ip_groups
 from fraudworld.stages.posture.validate.checks import Check, Evidence, run_checks
 from support import gathered, worlds
@@ -33,7 +33,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Chain:
-    """The first four states; items are plain values, so that a test may change them."""
+    """Results of S1–S4. Items are plain values, so that a test may change them."""
 
     seed: int
     geo: Geography
@@ -41,7 +41,7 @@ class Chain:
 
 
 def first_four(context: Context) -> tuple[Parties, Accounts, Instruments, Network]:
-    """S1 to S4, each fed by the ones before it."""
+    """Results of S1 to S4, each from those before it."""
     people = parties.run(context)
     held = accounts.run(context, people)
     carried = instruments.run(context, people, held)
@@ -83,7 +83,7 @@ def build(
 
 @dataclass(frozen=True)
 class Posture:
-    """Roles of one kind of entity, all of them."""
+    """Roles of all entities of one kind, as arrays over the world."""
 
     entity: str
     group: Array
@@ -96,25 +96,25 @@ class Posture:
 
 
 @dataclass(frozen=True)
-class Postured:
-    """A chain with its roles."""
+class PosturedChain:
+    """A chain and its S5 roles."""
 
     chain: Chain
     roles: dict[str, Roles]  # pieces are plain RoleShards
 
     def of(self, pack: PolicyPack, entity: str) -> Posture:
-        """The posture of an entity, put together."""
-        pieces, made = self.roles[entity].pieces, self.roles[entity]
+        """The posture of one kind of entity, pieces concatenated."""
+        pieces, roles = self.roles[entity].pieces, self.roles[entity]
         raw, family, tier = (
             np.concatenate([getattr(p, name) for p in pieces]) for name in ("raw", "family", "tier")
         )
         group = np.concatenate(groups(pack, self.chain.states, entity))
         risky = risky_roles(pack, entity)[raw]
-        return Posture(entity, group, raw, family, tier, risky, made.rng, made.diagnostics)
+        return Posture(entity, group, raw, family, tier, risky, roles.rng, roles.diagnostics)
 
 
 def groups(pack: PolicyPack, states: World, entity: str) -> list[Array]:
-    """Role groups of an entity, piece by piece."""
+    """Role groups of one kind of entity, one array per piece."""
     devices = states.network.devices
     if entity == "party":
         return [p.type for p in states.parties.items]
@@ -127,41 +127,42 @@ def groups(pack: PolicyPack, states: World, entity: str) -> list[Array]:
     return [states.merchants.risk_class]
 
 
-def posture(pack: PolicyPack, chain: Chain) -> Postured:
-    """The chain with its S5 roles."""
+def posture(pack: PolicyPack, chain: Chain) -> PosturedChain:
+    """Runs S5 over a chain."""
     with LocalEngine(2) as engine:
         rounds = Assignment(engine, pack, chain.seed, chain.states)
         scored = rounds.score()
-        placed = rounds.place(scored, rounds.tiers(scored))
-        device = rounds.devices(placed)
-        ip = rounds.ips(placed, rounds.expose(placed, device))
-        party = replace(placed.parties, pieces=[p.party for p in engine.fetch(placed.items)])
-        account = rounds.accounts(placed)
+        stratified = rounds.stratify(scored, rounds.tiers(scored))
+        device = rounds.devices(stratified)
+        ip = rounds.ips(stratified, rounds.stratify_ips(stratified, device))
+        pieces = [p.party for p in engine.fetch(stratified.parties.pieces)]
+        party = replace(stratified.parties, pieces=pieces)
+        account = rounds.accounts(stratified)
         device = replace(device, pieces=[*engine.fetch(device.pieces[:-1]), device.pieces[-1]])
         roles = {
             "party": party,
             "account": replace(account, pieces=engine.fetch(account.pieces)),
-            "merchant": rounds.merchants(placed),
+            "merchant": rounds.merchants(stratified),
             "device": device,
             "ip": replace(ip, pieces=engine.fetch(ip.pieces)),
         }
-    return Postured(chain, roles)
+    return PosturedChain(chain, roles)
 
 
-def checks(pack: PolicyPack, world: Postured) -> tuple[Check, ...]:
-    """S5's checks of a world as it stands, whatever it was made from."""
+def checks(pack: PolicyPack, world: PosturedChain) -> tuple[Check, ...]:
+    """The checks of S5, recomputed from the world as it is now."""
     with LocalEngine(1) as engine:
         rounds = Assignment(engine, pack, world.chain.seed, world.chain.states)
         scans = rounds.score().scans
-    kinds = {e: groups(pack, world.chain.states, e) for e in ENTITIES}
-    kinds["account"] = [a.type for a in world.chain.states.accounts.items]
+    groups_of = {e: groups(pack, world.chain.states, e) for e in ENTITIES}
+    groups_of["account"] = [a.type for a in world.chain.states.accounts.items]
     roles = {}
-    for entity, made in world.roles.items():
+    for entity, roles_of in world.roles.items():
         cells = [
-            count_cells(rounds.laws, entity, piece, kind)
-            for piece, kind in zip(made.pieces, kinds[entity], strict=True)
+            count_cells(rounds.laws, entity, piece, group)
+            for piece, group in zip(roles_of.pieces, groups_of[entity], strict=True)
         ]
-        roles[entity] = replace(made, cells=sum(cells[1:], cells[0]))
+        roles[entity] = replace(roles_of, cells=sum(cells[1:], cells[0]))
     return run_checks(pack, Evidence.of(world.chain.states.rows, scans, roles))
 
 
@@ -171,8 +172,8 @@ def with_coefficients(pack: PolicyPack, **changes: object) -> PolicyPack:
     return pack.model_copy(update={"risk_propagation_coeffs": coefficients})
 
 
-class Plain(LocalEngine):
-    """For items that are plain values."""
+class PlainEngine(LocalEngine):
+    """An engine whose items are plain values."""
 
     def fetch(self, items: Sequence[Any]) -> list[Any]:
         return [*items]
@@ -180,7 +181,7 @@ class Plain(LocalEngine):
 
 @dataclass(frozen=True)
 class Graph:
-    """What laws of S5 look at in S2 and S4, in positions of the world."""
+    """Owners and device–IP links that laws of S5 use, as 0-based positions in the world."""
 
     account_owner: Array
     device_owner: Array  # −1 for terminals
@@ -193,18 +194,18 @@ def graph(chain: Chain) -> Graph:
     """Owners and links of a chain."""
     states = chain.states
     net, terminals = states.network, states.network.devices.terminals
-    held = gathered.accounts(Plain(1), states.accounts, states.parties)
-    devices = gathered.devices(Plain(1), net.devices, states.parties)
-    own = int(net.devices.first[-1])
+    accounts = gathered.accounts(PlainEngine(1), states.accounts, states.parties)
+    devices = gathered.devices(PlainEngine(1), net.devices, states.parties)
+    party_devices = int(net.devices.first[-1])
     ip, device, degree = [], [], []
     for country, (of, first) in enumerate(zip(net.countries, net.ip_first, strict=False)):
-        mine = np.concatenate(
+        in_country = np.concatenate(
             [
-                np.flatnonzero(devices.country[:own] == country),
-                own + np.flatnonzero(terminals.country == country),
+                np.flatnonzero(devices.country[:party_devices] == country),
+                party_devices + np.flatnonzero(terminals.country == country),
             ]
         )
         degree.append(np.diff(of.start))
         ip.append(first + np.repeat(np.arange(degree[-1].size), degree[-1]))
-        device.append(mine[of.device])
-    return Graph(held.holder, devices.owner, *map(np.concatenate, (ip, device, degree)))
+        device.append(in_country[of.device])
+    return Graph(accounts.holder, devices.owner, *map(np.concatenate, (ip, device, degree)))

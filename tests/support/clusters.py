@@ -1,6 +1,6 @@
-"""Dask clusters of processes on this machine, to be worked with and to be killed.
+"""Dask clusters of local processes whose workers and schedulers tests kill.
 
-Tasks that tests send to workers live here too: a worker imports them by name.
+Tasks that tests submit are here too, since workers import them by name.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from fraudworld.engine.tasks import Engine
 
 NOBODY = f"{LOOPBACK}:0"
 UP_S = 60.0
-"""Seconds within which processes have to be up."""
+"""Seconds in which processes must start."""
 SETTINGS = {
-    # A task may see any number of workers die before it counts as what kills them.
+    # Dask blames a task after so many deaths of its workers; here workers die for other reasons.
     "distributed.scheduler.allowed-failures": 1_000,
-    # Nor does its nanny, when it happens to be between two workers.
+    # A nanny between two workers must not count as lost.
     "distributed.deploy.lost-worker-timeout": "1 day",
     "distributed.worker.memory.terminate": False,
     "distributed.worker.memory.pause": False,
@@ -44,7 +44,7 @@ I64 = NDArray[np.int64]
 
 @contextmanager
 def cluster(workers: int, folder: Path, **options: Any) -> Iterator[LocalCluster]:
-    """A scheduler here and `workers` processes of one thread; nannies restart killed ones."""
+    """A scheduler in this process and `workers` single-threaded processes, which restart."""
     with (
         dask.config.set(SETTINGS),
         LocalCluster(
@@ -63,10 +63,9 @@ def cluster(workers: int, folder: Path, **options: Any) -> Iterator[LocalCluster
 
 
 def pids(of: LocalCluster) -> list[int]:
-    """Processes of the workers that are up.
+    """Process ids of running workers.
 
-    One that is killed while it starts is given up by its nanny, and this is not what a test is
-    about.
+    Starting workers are left out: a nanny does not restart a worker killed during its start.
     """
     return sorted(
         nanny.pid
@@ -79,7 +78,7 @@ def pids(of: LocalCluster) -> list[int]:
 
 @dataclass
 class Killer:
-    """Kills a random worker at random instants of `seconds`, for as long as the context lasts."""
+    """While its context lasts, kills a random worker at `kills` random instants of `seconds`."""
 
     of: LocalCluster
     kills: int
@@ -113,7 +112,7 @@ class Killer:
 
 
 class Processes:
-    """A scheduler and workers as programs of their own, started as people start them."""
+    """A scheduler and workers as separate programs, started by their command lines."""
 
     def __init__(self, folder: Path, workers: int) -> None:
         self.folder = folder
@@ -136,10 +135,10 @@ class Processes:
 
     def _start(self, program: str, *words: object) -> subprocess.Popen[bytes]:
         log = self._open.enter_context((self.folder / f"{program}.log").open("ab"))
-        where = ["--host", LOOPBACK, "--dashboard-address", NOBODY]
+        address = ["--host", LOOPBACK, "--dashboard-address", NOBODY]
         module = f"distributed.cli.dask_{program}"
         process = subprocess.Popen(
-            [sys.executable, "-m", module, *map(str, words), *where],
+            [sys.executable, "-m", module, *map(str, words), *address],
             cwd=self.folder,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
             stdout=log,
@@ -163,12 +162,12 @@ def _ended(process: subprocess.Popen[bytes]) -> None:
 
 
 def rounds(engine: Engine, shards: Sequence[int], depth: int, seconds: float) -> list[int]:
-    """Rounds as a stage has them: results kept, sums told and handed on, inputs let go."""
+    """Rounds like those of a stage: results stay, sums return and feed the next round."""
     items = engine.submit(_begin, shards)
-    told = [0]
+    sums = [0]
     for _ in range(depth):
-        items, told = engine.run(
-            _mix, items, [sum(told) % 997] * len(shards), [seconds] * len(shards)
+        items, sums = engine.run(
+            _mix, items, [sum(sums) % 997] * len(shards), [seconds] * len(shards)
         )
     return engine.collect(_end, items)
 
@@ -188,11 +187,11 @@ def _end(values: I64) -> int:
 
 
 def sleep(seconds: float) -> float:
-    """A task that takes a while."""
+    """A task that takes `seconds`."""
     time.sleep(seconds)
     return seconds
 
 
 def die(number: int) -> None:
-    """A task that takes its worker with it, by this signal."""
+    """A task that kills its worker by signal `number`."""
     os.kill(os.getpid(), number)

@@ -1,9 +1,9 @@
-"""Commands disturbed at any instant: killed, with a failing disk, or racing each other.
+"""Commands that are killed at any instant, meet a failing disk or clock, or race each other.
 
-A command is one line of COMMANDS; what it needs to be there is made by the commands before it.
-Children are forked from a server that has imported the program once, so that a case takes a
-second and hundreds of instants can be tried. A published *item* is a run, a stream over it, an
-upstream, or a document beside the runs: after any disturbance each is whole or absent.
+A command is one line of COMMANDS; the commands of `before` make its input. Children are forked from
+a server that has imported the program once, so that a case takes a second and hundreds of instants
+can be tried. An *item* is a run, a stream over it, an upstream, or a document below the runs root:
+after any disturbance each is complete or absent.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from fraudworld.store.layout import RunPlace
 from fraudworld.store.publish import AREA
 from fraudworld.store.seal import check_outside
 
-assert fraudworld  # imported whole, for the server that children are forked from
+assert fraudworld  # imported for the server that children are forked from
 
 TRASH = ".trash"
 WITNESS = ".witness"
@@ -47,7 +47,7 @@ ALLOWED = (AREA, TRASH, ".upstream", ".store_6A.lock", WITNESS)
 HIDDEN = re.compile(r"\..+-[0-9a-f]{8}\.part")
 HERE = Path(__file__).resolve().parent
 LONGEST_S = 180
-"""A command that takes longer hangs; undisturbed ones take a second or two."""
+"""Seconds after which a command counts as hanging; undisturbed ones take one or two."""
 
 OVERLAY = """\
 name: tiny
@@ -61,17 +61,17 @@ WORLD = "--profile demo --scale 0.05 --overlay {overlay} --runs-root {root} --qu
 
 @dataclass(frozen=True)
 class Command:
-    """One command to disturb, in words; `before` makes what it works on.
+    """A command to disturb; the commands of `before` make its input.
 
-    Words in braces are filled in: the runs root, the overlay file, a pack with that overlay
-    in it, the run of seed 42, and the baseline of seed 42.
+    Names in braces are filled in: root, overlay (a file), pack (with that overlay), run (of seed
+    42), base (the baseline of seed 42).
     """
 
     name: str
     words: str
     before: tuple[str, ...] = ()
     status: int = 0
-    again: int | None = None  # status where its work is done already; by default the same
+    again: int | None = None  # status when its result exists already; None: `status`
 
 
 RUN = f"run {WORLD} --seed 42"
@@ -81,7 +81,7 @@ LADDER = "ladder --policy {pack} --scale 0.05 --runs-root {root} --quiet --worke
 COMMANDS = (
     Command("run", RUN),
     Command("gates", "gates {run} --runs-root {root}", (RUN,)),
-    Command("certify", f"certify --no-witness {WORLD}", (), status=1),  # so HOLD_REMEDIATE
+    Command("certify", f"certify --no-witness {WORLD}", (), status=1),  # HOLD_REMEDIATE
     Command("transactions", "transactions {run} --days 1 --runs-root {root} --quiet", (RUN,)),
     Command("report", "report {run} --runs-root {root}", (RUN,)),
     Command(
@@ -92,7 +92,7 @@ COMMANDS = (
     Command("attest", "attest {run} --runs-root {root}", (RUN,)),
     Command("ladder", f"{LADDER} --phases P1", (f"{LADDER} --phases P0",)),
     Command(
-        "witness",  # so small a world proves nothing, and the verdict says so
+        "witness",  # so small a world has insufficient evidence
         "witness {base} {run} --flows 20000 --runs-root {root} --quiet",
         (RUN, BASELINE),
         status=1,
@@ -105,7 +105,7 @@ State = dict[str, Item]
 
 
 class Stage:
-    """Undisturbed templates of every command, and copies of them to disturb."""
+    """Templates of every command, made undisturbed once, and copies of them to disturb."""
 
     def __init__(self, folder: Path, library: Path | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -123,25 +123,25 @@ class Stage:
         self.case = 0
 
     def words(self, text: str, root: Path) -> list[str]:
-        """The words of a command below `root`."""
+        """Arguments of a command below `root`."""
         runs = {p.parent.name: json.loads(p.read_text("utf-8")) for p in _receipts(root)}
-        mine = [name for name, receipt in sorted(runs.items()) if receipt["seed"] == 42]
-        poor = [name for name in mine if "published_baseline" in runs[name]["overlays"]]
-        good = [name for name in mine if name not in poor]
+        of_seed_42 = [name for name, receipt in sorted(runs.items()) if receipt["seed"] == 42]
+        baselines = [name for name in of_seed_42 if "published_baseline" in runs[name]["overlays"]]
+        candidates = [name for name in of_seed_42 if name not in baselines]
         return text.format(
             root=root,
             overlay=self.overlay,
             pack=self.pack,
-            run=next(iter(good), "none"),
-            base=next(iter(poor), "none"),
+            run=next(iter(candidates), "none"),
+            base=next(iter(baselines), "none"),
         ).split()
 
     def template(self, command: Command) -> tuple[Path, State, float]:
-        """A root before the command, the items after it undisturbed, and its seconds."""
+        """A root before the command, the items after it without disturbance, and its seconds."""
         if command.name not in self.made:
             root = self._ready(command.before)
             after = self.copy(root)
-            self.undisturbed(command.words, after, command.status)  # caches of the disk fill
+            self.undisturbed(command.words, after, command.status)  # fills the page cache
             shutil.rmtree(after)
             after = self.copy(root)
             began = time.monotonic()
@@ -178,36 +178,38 @@ class Stage:
         return process
 
     def undisturbed(self, text: str, root: Path, *status: int) -> None:
-        """Run a command to its end; AssertionError where it ends otherwise than with `status`."""
-        found = ended(self.start(text, root))
-        assert found in status, f"{text}: {found}\n{said(root)}"
+        """Runs a command to its end. Raises AssertionError for any other exit status."""
+        ended_with = exit_status(self.start(text, root))
+        assert ended_with in status, f"{text}: {ended_with}\n{output(root)}"
 
     def problems(self, command: Command, root: Path) -> list[str]:
-        """What is wrong after a disturbance, and after the same command once more."""
-        before, wanted, _ = self.template(command)
-        old, found = items(before), items(root)
-        kept = old.keys() & wanted.keys()  # a prune takes the others away
-        wrong = [f"{name} was published and is gone" for name in sorted(kept - found.keys())]
-        wrong += [
-            f"{name} is neither as before nor as undisturbed: {_difference(wanted, found, name)}"
-            for name in sorted(found)
-            if found[name] not in (wanted.get(name), old.get(name))
+        """Faults after a disturbance, and after repeating the command."""
+        before, expected, _ = self.template(command)
+        previous, present = items(before), items(root)
+        must_stay = previous.keys() & expected.keys()  # a prune removes the others
+        faults = [
+            f"{name} was published and is missing" for name in sorted(must_stay - present.keys())
         ]
-        status = ended(self.start(command.words, root))
-        done = command.again is not None and found == wanted
+        faults += [
+            f"{name} is neither old nor as expected: {_difference(expected, present, name)}"
+            for name in sorted(present)
+            if present[name] not in (expected.get(name), previous.get(name))
+        ]
+        status = exit_status(self.start(command.words, root))
+        done = command.again is not None and present == expected
         if status != (command.again if done else command.status):
-            wrong.append(f"run again it ends with {status}: {said(root)}")
-        again = items(root)
-        wrong += [
-            f"run again, {name} differs: {_difference(wanted, again, name)}"
-            for name in sorted(again.keys() | wanted.keys())
-            if again.get(name) != wanted.get(name)
+            faults.append(f"repeated, it ends with {status}: {output(root)}")
+        repeated = items(root)
+        faults += [
+            f"repeated, {name} differs: {_difference(expected, repeated, name)}"
+            for name in sorted(repeated.keys() | expected.keys())
+            if repeated.get(name) != expected.get(name)
         ]
-        return wrong + [f"left behind: {name}" for name in leftovers(root)]
+        return faults + [f"left behind: {name}" for name in leftovers(root)]
 
 
-def ended(process: ForkServerProcess) -> int:
-    """Exit status of a process; AssertionError where it hangs."""
+def exit_status(process: ForkServerProcess) -> int:
+    """Exit status of a process. Raises AssertionError if it hangs."""
     process.join(LONGEST_S)
     if process.exitcode is None:
         process.kill()
@@ -216,14 +218,14 @@ def ended(process: ForkServerProcess) -> int:
     return process.exitcode
 
 
-def said(root: Path) -> str:
-    """The last words of the command that ran below `root`."""
+def output(root: Path) -> str:
+    """The end of the output of the command that ran below `root`."""
     log = root.with_name(f"{root.name}.log")
     return log.read_text("utf-8", "replace")[-2000:] if log.exists() else ""
 
 
 def killed_at(stage: Stage, command: Command, instant: float) -> tuple[bool, list[str]]:
-    """Kill a command `instant` of its usual time after its start: was it alive, what is wrong."""
+    """Kills a command after `instant` (0 to 1) of its usual time: (was it alive, faults)."""
     root = stage.copy(stage.template(command)[0])
     process = stage.start(command.words, root)
     process.join(instant * stage.template(command)[2])
@@ -231,81 +233,81 @@ def killed_at(stage: Stage, command: Command, instant: float) -> tuple[bool, lis
     if alive:
         assert process.pid is not None
         os.kill(process.pid, signal.SIGKILL)
-    ended(process)
-    wrong = stage.problems(command, root)
-    if not wrong:
+    exit_status(process)
+    faults = stage.problems(command, root)
+    if not faults:
         shutil.rmtree(root)
-    return alive, wrong
+    return alive, faults
 
 
 def changes(stage: Stage, command: Command) -> int:
-    """How many changes of the disk a command makes, undisturbed."""
+    """Number of changes of the disk that an undisturbed command makes."""
     root = stage.copy(stage.template(command)[0])
-    ended(stage.start(command.words, root, (0, 0)))
+    exit_status(stage.start(command.words, root, (0, 0)))
     count = int(root.with_name(f"{root.name}.log.count").read_text())
     shutil.rmtree(root)
     return count
 
 
 def failing_at(stage: Stage, command: Command, n: int, action: int) -> tuple[int, list[str]]:
-    """Run a command whose `n`-th change of the disk fails: its status, and what is wrong."""
+    """Runs a command whose `n`-th change of the disk fails: (exit status, faults)."""
     root = stage.copy(stage.template(command)[0])
-    status = ended(stage.start(command.words, root, (n, action)))
-    words = said(root)
-    wrong = stage.problems(command, root)
+    status = exit_status(stage.start(command.words, root, (n, action)))
+    text = output(root)
+    faults = stage.problems(command, root)
     if action and status not in (command.status, 2):
-        wrong.append(f"ended with {status}: {words}")
-    if "Traceback" in words:
-        wrong.append(f"a traceback escaped: {words}")
-    if not wrong:
+        faults.append(f"ended with {status}: {text}")
+    if "Traceback" in text:
+        faults.append(f"a traceback escaped: {text}")
+    if not faults:
         shutil.rmtree(root)
-    return status, wrong
+    return status, faults
 
 
 def jumping(stage: Stage, command: Command, seed: int) -> list[str]:
-    """Run a command while the wall clock jumps by years: what is wrong."""
+    """Runs a command while the wall clock jumps by years; returns faults."""
     root = stage.copy(stage.template(command)[0])
-    status = ended(stage.start(command.words, root, clock=seed))
-    wrong = stage.problems(command, root)
+    status = exit_status(stage.start(command.words, root, clock=seed))
+    faults = stage.problems(command, root)
     if status != command.status:
-        wrong.append(f"ended with {status}: {said(root)}")
-    return wrong
+        faults.append(f"ended with {status}: {output(root)}")
+    return faults
 
 
 def racing(stage: Stage, command: Command, runners: int = 2) -> list[str]:
-    """Start a command several times at once: all succeed or are refused, and what is wrong."""
+    """Starts a command several times at once; all must succeed or be refused. Returns faults."""
     root = stage.copy(stage.template(command)[0])
     racers = [stage.start(command.words, root) for _ in range(runners)]
-    found = sorted(ended(racer) for racer in racers)
-    wrong = stage.problems(command, root)
-    if command.status not in found or not set(found) <= {command.status, 2, 3}:
-        wrong.append(f"ended with {found}: {said(root)}")
-    return wrong
+    statuses = sorted(exit_status(racer) for racer in racers)
+    faults = stage.problems(command, root)
+    if command.status not in statuses or not set(statuses) <= {command.status, 2, 3}:
+        faults.append(f"ended with {statuses}: {output(root)}")
+    return faults
 
 
 def items(root: Path) -> State:
-    """Everything published below a runs root: item → relative path → what it holds.
+    """Everything published below a runs root: item → relative path → content.
 
-    Reports tell times, so of them only their names count, and that `run_index.json` agrees.
+    Reports contain times: only their names count, and whether `run_index.json` agrees with them.
     """
-    found: State = {}
+    by_item: State = {}
     for path in sorted(p for p in root.rglob("*") if p.is_symlink() or p.is_file()):
         parts = path.relative_to(root).parts
         if parts[0] == ".store_6A.lock" or any(
             part in (AREA, TRASH) or HIDDEN.fullmatch(part) for part in parts
         ):
-            continue  # nobody reads it; `leftovers` asks for it after the next run
+            continue  # not published; `leftovers` checks it after the next run
         item = parts[0]
         if parts[0] == WITNESS:
-            item = "/".join(parts[:3])  # a world or a stream each
+            item = "/".join(parts[:3])  # one world or stream
         elif parts[0].startswith(".") and len(parts) > 1:
             item = "/".join(parts[:2])
         elif parts[0] == "reports":
             item = "/".join(parts)
         elif parts[1:4] == ("data", "layer3", "6B"):
             item = f"{parts[0]}: 6B"
-        found.setdefault(item, {})["/".join(parts)] = _content(root, path, parts)
-    return found
+        by_item.setdefault(item, {})["/".join(parts)] = _content(root, path, parts)
+    return by_item
 
 
 def leftovers(root: Path) -> list[str]:
@@ -320,7 +322,7 @@ def leftovers(root: Path) -> list[str]:
 
 
 def _content(root: Path, path: Path, parts: tuple[str, ...]) -> str:
-    """What a file holds, moments and seconds left out."""
+    """Digest or text of a file, without times."""
     depth = 3 if parts[:2] == (WITNESS, "worlds") else 1
     inner = parts[depth:]
     if inner == ("run_index.json",):
@@ -337,23 +339,23 @@ def _content(root: Path, path: Path, parts: tuple[str, ...]) -> str:
     if parts[:2] == ("reports", "decisions") and path.stem not in ("ladder", "ablation"):
         return _timeless(path, "elapsed_s", "cpu_s")
     if inner[:1] == ("reports",) or parts[:2] == ("reports", "decisions"):
-        return "there"
+        return "exists"
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _timeless(path: Path, *times: str) -> str:
-    """A JSON document without the fields that tell a moment or a duration."""
+    """A JSON document without its fields of times and durations."""
 
-    def still(value: object) -> object:
+    def without_times(value: object) -> object:
         if isinstance(value, dict):
-            return {k: still(v) for k, v in value.items() if k not in times}
-        return [still(v) for v in value] if isinstance(value, list) else value
+            return {k: without_times(v) for k, v in value.items() if k not in times}
+        return [without_times(v) for v in value] if isinstance(value, list) else value
 
-    return json.dumps(still(json.loads(path.read_text("utf-8"))), sort_keys=True)
+    return json.dumps(without_times(json.loads(path.read_text("utf-8"))), sort_keys=True)
 
 
-def _difference(wanted: State, found: State, name: str) -> str:
-    a, b = wanted.get(name, {}), found.get(name, {})
+def _difference(expected: State, present: State, name: str) -> str:
+    a, b = expected.get(name, {}), present.get(name, {})
     return ", ".join(sorted(p for p in a.keys() | b.keys() if a.get(p) != b.get(p))[:4])
 
 
@@ -362,7 +364,7 @@ def _receipts(root: Path) -> Iterator[Path]:
 
 
 def _child(words: list[str], log: str, arm: tuple[str, str, int, int, int] | None) -> None:
-    """Inside the forked child: the program itself, its words into a file."""
+    """Runs the program inside the forked child, with its output in a file."""
     out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.dup2(out, 1)
     os.dup2(out, 2)
@@ -381,7 +383,7 @@ def _child(words: list[str], log: str, arm: tuple[str, str, int, int, int] | Non
 
 
 def _server(library: Path | None) -> ForkServerContext:
-    """The server, with the failing disk below it where there is one."""
+    """The fork server, with the failing disk preloaded if there is one."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["disturbance"])
     with _environment(
@@ -395,12 +397,12 @@ def _server(library: Path | None) -> ForkServerContext:
 
 @contextmanager
 def _environment(**values: str) -> Iterator[None]:
-    kept = {name: os.environ.get(name) for name in values}
+    saved = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
         yield
     finally:
-        for name, value in kept.items():
+        for name, value in saved.items():
             if value is None:
                 del os.environ[name]
             else:
@@ -408,7 +410,7 @@ def _environment(**values: str) -> Iterator[None]:
 
 
 def compiled(folder: Path) -> Path | None:
-    """The failing disk as a library, or None where this machine cannot make or load it."""
+    """Compiles the failing disk as a library; None where that is impossible."""
     compiler = next((c for c in ("cc", "gcc", "clang") if shutil.which(c)), None)
     if compiler is None or not sys.platform.startswith("linux"):
         return None

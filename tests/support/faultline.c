@@ -1,15 +1,15 @@
-/* A disk that fails on demand, to be preloaded (LD_PRELOAD).
+/* A failing disk and clock, preloaded by LD_PRELOAD.
 
-   After fault_arm(root, n, action) the n-th change of anything below `root` (open for writing,
-   write, rename, mkdir, unlink, fsync, truncate) is not made:
+   After fault_arm(root, n, action) the n-th change below `root` (open for writing, write, rename,
+   mkdir, unlink, fsync, truncate) is not made:
 
-     action > 0    it fails with that errno, and so does every later one (a full disk stays full)
-     action < 0    it fails with -action once, then the disk is well again
-     action = 0    the process is killed by SIGKILL at this very change
+     action > 0    it fails with that errno, and so do all later ones (a full disk stays full)
+     action < 0    it fails with -action, and later ones succeed
+     action = 0    SIGKILL kills the process instead of this change
 
-   n = 0 only counts. fault_clock(seed) makes the wall clock jump by up to ten years, either way,
-   whenever it is read; the monotonic clock goes on as ever.
-   fault_count() tells how many changes there were so far. */
+   n = 0 only counts. After fault_clock(seed) every reading of the wall clock is off by up to ten
+   years in either direction; the monotonic clock is unchanged. fault_count() returns the number of
+   changes so far. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -44,7 +44,7 @@ static atomic_ulong jumps;
 
 void fault_clock(unsigned long seed) { atomic_store(&jumps, seed); }
 
-/* Seconds by which the wall clock is off this time; 0 while the clock is well. */
+/* Error of this reading of the wall clock in seconds; 0 before fault_clock. */
 static long jump(void) {
     unsigned long x = atomic_load(&jumps);
     if (!x) return 0;
@@ -55,7 +55,7 @@ static long jump(void) {
 
 long fault_count(void) { return atomic_load(&count); }
 
-/* Is `path` (relative to directory `at`) below the root? */
+/* Whether `path` (relative to directory `at`) is below the root. */
 static int below(int at, const char *path) {
     char full[PATH_MAX * 2];
     if (!length || !path) return 0;
@@ -82,7 +82,7 @@ static int open_below(int fd) {
     return !strncmp(full, root, length);
 }
 
-/* One more change; true where it has to fail, errno set. */
+/* Counts a change; returns true, with errno set, if it must fail. */
 static int fails(void) {
     long now = atomic_fetch_add(&count, 1) + 1;
     if (!wanted || now < wanted) return 0;

@@ -1,9 +1,9 @@
-"""Random and mutated input for every parser of ours, from a seed.
+"""Random and mutated input for every parser of the program, from a seed.
 
-A parser is one line of PARSERS: bytes in, and either an answer or a typed refusal out. Any
-other exception, a case longer than HANG_S, or more than a gibibyte of memory is a finding.
-Inputs are mutations of real ones: bits, slices, tokens, extreme numbers, and, where the input
-is JSON, one node replaced by another of any type.
+A parser (one line of `parsers`) takes bytes and returns a value or raises a typed error. Any other
+exception, a case longer than HANG_S, or more than a gibibyte of memory is a finding. Inputs are
+mutations of real ones: bits, slices, tokens, extreme numbers, and for JSON one node replaced by
+another of any type.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from typer._click.exceptions import ClickException  # typer brings its own click
+from typer._click.exceptions import ClickException  # the click that typer bundles
 
 from fraudworld.cli import app as cli
 from fraudworld.cli.certify import seed_list
@@ -72,7 +72,7 @@ class Fuzzed:
 
 @dataclass
 class Tally:
-    """What came of a series: cases per parser, refusals, findings, the slowest case."""
+    """Results of a series: cases, refusals and slowest case per parser, and findings."""
 
     cases: dict[str, int] = field(default_factory=dict)
     refused: dict[str, int] = field(default_factory=dict)
@@ -81,76 +81,84 @@ class Tally:
 
     @property
     def peak_bytes(self) -> int:
-        """Most memory this process ever held."""
+        """Peak memory of this process."""
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def parsers(folder: Path, run: Path) -> tuple[Fuzzed, ...]:
-    """Every parser with its corpus; `run` is a published run, `folder` a place for files."""
+    """Every parser with its corpus; `run` is a published run, `folder` holds fuzzed files."""
     files = tuple(sorted(SHIPPED.rglob("*.yaml")))
     packs = tuple(p.read_bytes() for p in files if p.parent.name != "overlays")
     overlays = tuple(p.read_bytes() for p in files if p.parent.name == "overlays")
     place = RunPlace(run)
-    here = RunPlace(folder / "run")
-    here.validation.mkdir(parents=True)
+    scratch = RunPlace(folder / "run")
+    scratch.validation.mkdir(parents=True)
     decisions.place(folder, "P0").parent.mkdir(parents=True)
-    here.reports.mkdir()
-    # A member of the index must not be hashed a million times: the fuzzed index names few.
-    small = json.loads(place.bundle_index.read_text("utf-8"))
-    small["members"] = small["members"][:4]
+    scratch.reports.mkdir()
+    # The fuzzed index names four members, as every case hashes them.
+    short_index = json.loads(place.bundle_index.read_text("utf-8"))
+    short_index["members"] = short_index["members"][:4]
     sealed = folder / "segment"
     sealed.mkdir()
     (sealed / "table").write_bytes(b"data")
     bundle.seal(sealed, ["table"])
     produce = Produce(
-        here.root, here.bundle_index, here.flag, set, "6A.S5.OUTPUT_CONFLICT", "run", "none"
+        scratch.root,
+        scratch.bundle_index,
+        scratch.flag,
+        set,
+        "6A.S5.OUTPUT_CONFLICT",
+        "run",
+        "none",
     )
-    whole = json.loads(load_pack().pack.model_dump_json())
+    pack = json.loads(load_pack().pack.model_dump_json())
 
-    def into(path: Path, then: Callable[[], object]) -> Parser:
+    def file_parser(path: Path, parse_file: Callable[[], object]) -> Parser:
         def parse(data: bytes) -> object:
             path.write_bytes(data)
-            return then()
+            return parse_file()
 
         return parse
 
-    def an_overlay(data: bytes) -> None:
+    def parse_overlay(data: bytes) -> None:
         faults: list[source.Fault] = []
-        found = source.parse(data, "x.yaml", faults)
-        if found is not None:
-            change = overlay.from_data(found, "x.yaml", str(found.get("name")), faults)
-            overlay.apply(whole, change, faults)
+        parsed = source.parse(data, "x.yaml", faults)
+        if parsed is not None:
+            change = overlay.from_data(parsed, "x.yaml", str(parsed.get("name")), faults)
+            overlay.apply(pack, change, faults)
         if faults:
             raise FoundFaultsError
 
-    def a_policy(data: bytes) -> None:
+    def parse_policy(data: bytes) -> None:
         faults: list[source.Fault] = []
         if source.parse(data, "x.yaml", faults) is None or faults:
             raise FoundFaultsError
 
-    def an_index(data: bytes) -> object:
+    def parse_index(data: bytes) -> object:
         (sealed / bundle.INDEX).write_bytes(data)
         return bundle.verify(sealed, "1A")
 
     return (
-        Fuzzed("policy file", a_policy, tuple(p for p in packs if len(p) < 4000), 12),
-        Fuzzed("overlay", an_overlay, overlays, 8),
-        Fuzzed("upstream index", an_index, ((sealed / bundle.INDEX).read_bytes(),), 20),
+        Fuzzed("policy file", parse_policy, tuple(p for p in packs if len(p) < 4000), 12),
+        Fuzzed("overlay", parse_overlay, overlays, 8),
+        Fuzzed("upstream index", parse_index, ((sealed / bundle.INDEX).read_bytes(),), 20),
         Fuzzed(
-            "bundle index", into(here.bundle_index, produce.check),
-            (json.dumps(small).encode(),), 5,
+            "bundle index", file_parser(scratch.bundle_index, produce.check),
+            (json.dumps(short_index).encode(),), 5,
         ),
         Fuzzed(
-            "receipt", into(here.receipt, lambda: read_receipt(here)),
+            "receipt", file_parser(scratch.receipt, lambda: read_receipt(scratch)),
             (place.receipt.read_bytes(),), 15,
         ),
         Fuzzed(
-            "run index", into(here.run_index, lambda: check_outside(here)),
+            "run index", file_parser(scratch.run_index, lambda: check_outside(scratch)),
             (place.run_index.read_bytes(),), 10,
         ),
         Fuzzed(
             "decision",
-            into(decisions.place(folder, "P0"), lambda: decisions.read_decision(folder, "P0")),
+            file_parser(
+                decisions.place(folder, "P0"), lambda: decisions.read_decision(folder, "P0")
+            ),
             (_DECISION,), 15,
         ),
         Fuzzed("attestation", _attested(folder / "attestation.json"), _envelopes(place), 10),
@@ -160,11 +168,11 @@ def parsers(folder: Path, run: Path) -> tuple[Fuzzed, ...]:
 
 
 class FoundFaultsError(Exception):
-    """Faults were returned, as these parsers do, and not raised."""
+    """The parser returned faults instead of raising."""
 
 
 def pack_loads(folder: Path) -> Fuzzed:
-    """Whole policy packs with one file mutated, loaded, typed and hashed."""
+    """Policy packs with one mutated file, loaded, validated and hashed."""
     pack = folder / "pack-loads"
     shutil.copytree(SHIPPED, pack)
     files = sorted(p for p in pack.rglob("*.yaml") if p.parent.name != "overlays")
@@ -183,32 +191,32 @@ def pack_loads(folder: Path) -> Fuzzed:
     return Fuzzed("policy pack", parse, corpus, 1)
 
 
-def series(among: Sequence[Fuzzed], cases: int, seed: int, tally: Tally | None = None) -> Tally:
-    """`cases` cases spread over parsers by weight; findings say how to make them again."""
+def series(parsers: Sequence[Fuzzed], cases: int, seed: int, tally: Tally | None = None) -> Tally:
+    """Runs `cases` cases over the parsers by weight; findings name seed and case."""
     tally = tally or Tally()
     rng = random.Random(seed)
-    weights = [one.weight for one in among]
+    weights = [parser.weight for parser in parsers]
     for case in range(cases):
-        (one,) = rng.choices(among, weights)
-        data = mutated(rng.choice(one.corpus), rng)
-        try_one(one, data, tally, f"seed {seed}, case {case}")
+        (parser,) = rng.choices(parsers, weights)
+        data = mutated(rng.choice(parser.corpus), rng)
+        try_one(parser, data, tally, f"seed {seed}, case {case}")
     return tally
 
 
-def try_one(one: Fuzzed, data: bytes, tally: Tally, where: str) -> None:
-    """One case into the tally."""
-    tally.cases[one.name] = tally.cases.get(one.name, 0) + 1
+def try_one(parser: Fuzzed, data: bytes, tally: Tally, origin: str) -> None:
+    """Runs one case and counts it in the tally."""
+    tally.cases[parser.name] = tally.cases.get(parser.name, 0) + 1
     began = time.perf_counter()
     try:
         with _alarm():
-            one.parse(data)
+            parser.parse(data)
     except (FraudworldError, ClickException, typer.Exit, FoundFaultsError):
-        tally.refused[one.name] = tally.refused.get(one.name, 0) + 1
+        tally.refused[parser.name] = tally.refused.get(parser.name, 0) + 1
     except (Exception, Hang) as error:
-        told = "".join(traceback.format_exception(error)[-3:])
-        tally.findings.append(f"{one.name}, {where}: {data[:300]!r}\n{told}")
+        trace = "".join(traceback.format_exception(error)[-3:])
+        tally.findings.append(f"{parser.name}, {origin}: {data[:300]!r}\n{trace}")
     slow = time.perf_counter() - began
-    tally.slowest[one.name] = max(tally.slowest.get(one.name, 0.0), slow)
+    tally.slowest[parser.name] = max(tally.slowest.get(parser.name, 0.0), slow)
 
 
 @contextmanager
@@ -226,30 +234,30 @@ def _alarm() -> Iterator[None]:
 
 
 def mutated(data: bytes, rng: random.Random) -> bytes:
-    """One to four mutations of an input; sometimes of its JSON, sometimes mere noise."""
-    kind = rng.random()
-    if kind < 0.02:
+    """One to four mutations of an input, or a mutation of its JSON, or random bytes."""
+    choice = rng.random()
+    if choice < 0.02:
         return rng.randbytes(rng.randrange(200))
-    if kind < 0.5 and data[:1] == b"{":
+    if choice < 0.5 and data[:1] == b"{":
         return _other_node(data, rng)
     out = bytearray(data)
     for _ in range(rng.randint(1, 4)):
         at = rng.randrange(len(out) + 1)
         end = min(len(out), at + int(rng.expovariate(1 / 20)))
-        what = rng.randrange(8)
-        if what == 0 and at < len(out):
+        mutation = rng.randrange(8)
+        if mutation == 0 and at < len(out):
             out[at] ^= 1 << rng.randrange(8)
-        elif what == 1:
+        elif mutation == 1:
             del out[at:end]
-        elif what == 2:
+        elif mutation == 2:
             out[at:at] = out[at:end] * rng.choice((1, 2, 50))
-        elif what == 3:
+        elif mutation == 3:
             out[at:at] = rng.choice(TOKENS)
-        elif what == 4:
+        elif mutation == 4:
             out[at:end] = rng.choice(TOKENS) * rng.choice((1, 1, 3, 400))
-        elif what == 5:
+        elif mutation == 5:
             del out[at:]
-        elif what == 6:
+        elif mutation == 6:
             out[at:end] = rng.randbytes(end - at)
         else:
             _other_number(out, rng)
@@ -266,7 +274,7 @@ def _other_number(out: bytearray, rng: random.Random) -> None:
 
 
 def _other_node(data: bytes, rng: random.Random) -> bytes:
-    """The JSON document with one node replaced, dropped, doubled under another name, or kept."""
+    """The JSON document with one node replaced, dropped, or copied under another key."""
     document = json.loads(data)
     holder: Any = document
     for _ in range(rng.randrange(6)):
@@ -279,10 +287,10 @@ def _other_node(data: bytes, rng: random.Random) -> bytes:
     if not keys:
         return data
     key = rng.choice(keys)
-    what = rng.randrange(4)
-    if what == 0:
+    mutation = rng.randrange(4)
+    if mutation == 0:
         del holder[key]
-    elif what == 1 and isinstance(holder, dict):
+    elif mutation == 1 and isinstance(holder, dict):
         holder[rng.choice(("path", "x", "seed", "é"))] = holder[key]
     else:
         holder[key] = rng.choice(VALUES)
@@ -291,7 +299,7 @@ def _other_node(data: bytes, rng: random.Random) -> bytes:
 
 def _attested(path: Path) -> Parser:
     def parse(data: bytes) -> object:
-        if b"_type" in data[:40]:  # a statement: around it goes an envelope
+        if b"_type" in data[:40]:  # a statement, which needs an envelope
             data = json.dumps(attestation.envelope(data)).encode()
         path.write_bytes(data)
         return attestation.read_attestation(path)
@@ -332,7 +340,7 @@ _STREAM = ("days", "from_day", "flows", "workers")
 
 
 def _request(data: bytes) -> object:
-    """Requests from words, as the command line makes them: each value of its declared kind."""
+    """Requests from values, each converted to its declared type as the command line does."""
     try:
         document = json.loads(data)
         texts = dict.fromkeys(("profile", "role", "run_id", "engine", "scheduler"), str)
@@ -369,7 +377,7 @@ _COMMAND = typer.main.get_command(cli.app)
 
 
 def _arguments(data: bytes) -> object:
-    """A command line, parsed to its end but not run; and its list of seeds."""
+    """Parses a command line completely, without running it, and its list of seeds."""
     words = data.decode("utf-8", "surrogateescape").split(" ")
     if "--seeds" in words[:-1]:
         seed_list(words[words.index("--seeds") + 1])

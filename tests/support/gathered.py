@@ -1,4 +1,4 @@
-"""Pieces of a world put together again, for tests that look at all of it: global positions."""
+"""All shards of a world concatenated, with positions in the world instead of the shard."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Parties:
-    """S1; households and business groups are −1 where there is none."""
+    """Parties of S1; household and business group are −1 where there is none."""
 
     type: Array
     segment: Array
@@ -33,8 +33,8 @@ class Parties:
 
 
 @dataclass(frozen=True)
-class Held:
-    """S2 or S3: the holder of every thing, its type, and where each holder's begin."""
+class Holdings:
+    """Accounts of S2 or instruments of S3: holder, type, and offsets (CSR) by holder."""
 
     holder: Array
     type: Array
@@ -48,7 +48,7 @@ class Held:
 
 @dataclass(frozen=True)
 class Devices:
-    """S4, terminals at the end with owner −1."""
+    """Devices of S4; terminals come last and have owner −1."""
 
     type: Array
     group: Array
@@ -66,88 +66,93 @@ class Devices:
 
 @dataclass(frozen=True)
 class Links:
-    """S4, links of party devices."""
+    """Links of party devices of S4."""
 
     device: Array
     role: Array
     target: Array
 
 
-def parties(engine: Engine, made: pieces.Parties, geo: Geography) -> Parties:
-    """All parties."""
-    got = engine.fetch(made.items)
-    country = np.repeat([s.country for s in made.shards], [s.n for s in made.shards])
+def parties(engine: Engine, state: pieces.Parties, geo: Geography) -> Parties:
+    """Parties of all shards."""
+    shards = engine.fetch(state.items)
+    country = np.repeat([s.country for s in state.shards], [s.n for s in state.shards])
 
     def unit(name: str, first: Array) -> Array:
-        own = [getattr(g, name) for g in got]
+        own = [getattr(g, name) for g in shards]
         return np.concatenate(
             [np.where(u >= 0, u + f, -1) for u, f in zip(own, first, strict=False)]
         )
 
     counts = np.bincount(country, minlength=len(geo.countries))
     return Parties(
-        _joined(got, "type"),
-        _joined(got, "segment"),
+        _joined(shards, "type"),
+        _joined(shards, "segment"),
         country,
         geo.region[country],
-        unit("household", made.household_first),
-        unit("business_group", made.business_group_first),
+        unit("household", state.household_first),
+        unit("business_group", state.business_group_first),
         np.concatenate([[0], np.cumsum(counts)]),
     )
 
 
-def accounts(engine: Engine, made: pieces.Accounts, of: pieces.Parties) -> Held:
-    """All accounts; holders are parties."""
-    got = engine.fetch(made.items)
-    return Held(
-        _global(got, "owner", of.first),
-        _joined(got, "type"),
-        np.append(_global([_Start(g.start[:-1]) for g in got], "start", made.first), made.n),
+def accounts(engine: Engine, state: pieces.Accounts, of: pieces.Parties) -> Holdings:
+    """Accounts of all shards; holders are parties."""
+    shards = engine.fetch(state.items)
+    return Holdings(
+        _global(shards, "owner", of.first),
+        _joined(shards, "type"),
+        np.append(_global([_Start(g.start[:-1]) for g in shards], "start", state.first), state.n),
     )
 
 
-def instruments(engine: Engine, made: pieces.Instruments, of: pieces.Accounts) -> Held:
-    """All instruments; holders are accounts."""
-    got = engine.fetch(made.items)
-    return Held(
-        _global(got, "account", of.first),
-        _joined(got, "type"),
-        np.append(_global([_Start(g.start[:-1]) for g in got], "start", made.first), made.n),
-        _joined(got, "scheme"),
+def instruments(engine: Engine, state: pieces.Instruments, of: pieces.Accounts) -> Holdings:
+    """Instruments of all shards; holders are accounts."""
+    shards = engine.fetch(state.items)
+    return Holdings(
+        _global(shards, "account", of.first),
+        _joined(shards, "type"),
+        np.append(_global([_Start(g.start[:-1]) for g in shards], "start", state.first), state.n),
+        _joined(shards, "scheme"),
     )
 
 
-def devices(engine: Engine, made: pieces.Devices, of: pieces.Parties) -> Devices:
-    """All devices."""
-    got = engine.fetch(made.items)
-    own, n = made.terminals, made.terminals.n
-    sizes = np.diff(made.first)
+def devices(engine: Engine, state: pieces.Devices, of: pieces.Parties) -> Devices:
+    """Devices of all shards, then terminals."""
+    shards = engine.fetch(state.items)
+    terminals, n = state.terminals, state.terminals.n
+    sizes = np.diff(state.first)
     country = np.repeat([s.country for s in of.shards], sizes)
-    none, alone = np.full(int(made.first[-1]), -1), np.full(n, -1)
+    no_merchant, no_owner = np.full(int(state.first[-1]), -1), np.full(n, -1)
     return Devices(
-        *(np.append(_joined(got, c), getattr(own, c)) for c in ("type", "group", "os", "ua")),
-        owner=np.append(_global(got, "owner", of.first), alone),
-        merchant=np.append(none, own.merchant),
-        country=np.append(country, own.country),
-        region=np.append(np.repeat(of.region, sizes), own.region),
+        *(
+            np.append(_joined(shards, c), getattr(terminals, c))
+            for c in ("type", "group", "os", "ua")
+        ),
+        owner=np.append(_global(shards, "owner", of.first), no_owner),
+        merchant=np.append(no_merchant, terminals.merchant),
+        country=np.append(country, terminals.country),
+        region=np.append(np.repeat(of.region, sizes), terminals.region),
     )
 
 
 def links(
     engine: Engine,
-    made: pieces.DeviceLinks,
+    state: pieces.DeviceLinks,
     devices: pieces.Devices,
     targets: tuple[tuple[int, pieces.Parties | pieces.Accounts | pieces.Instruments], ...],
 ) -> Links:
-    """All links of party devices; targets: (role, what it refers to) of every role."""
-    got = engine.fetch(made.items)
+    """Links of all party devices; targets: (role, the pieces its targets are in) of every role."""
+    shards = engine.fetch(state.items)
     out = []
-    for k, shard in enumerate(got):
+    for k, shard in enumerate(shards):
         target = shard.target.astype(np.int64)
         for role, of in targets:
             target[shard.role == role] += int(of.first[k])
         out.append(target)
-    return Links(_global(got, "device", devices.first), _joined(got, "role"), np.concatenate(out))
+    return Links(
+        _global(shards, "device", devices.first), _joined(shards, "role"), np.concatenate(out)
+    )
 
 
 @dataclass(frozen=True)
@@ -155,11 +160,11 @@ class _Start:
     start: Array
 
 
-def _joined(got: list[Any], name: str) -> Array:
-    return np.concatenate([getattr(g, name) for g in got])
+def _joined(shards: list[Any], name: str) -> Array:
+    return np.concatenate([getattr(g, name) for g in shards])
 
 
-def _global(got: list[Any], name: str, first: Array) -> Array:
+def _global(shards: list[Any], name: str, first: Array) -> Array:
     return np.concatenate(
-        [getattr(g, name).astype(np.int64) + int(f) for g, f in zip(got, first, strict=False)]
+        [getattr(g, name).astype(np.int64) + int(f) for g, f in zip(shards, first, strict=False)]
     )

@@ -1,7 +1,7 @@
-"""Worlds broken on purpose: what is edited, and exactly what must catch it.
+"""Broken worlds: SQL edits of a demo world, and the metrics and guards that must fail.
 
-A query is SQL over the edited table itself, called `t`, and over every other dataset by its
-name. Edits are as small as their gate can see, sizes tried on the demo world of seed 42.
+A query reads the edited table as `t` and every other dataset by its name. Edits are as small as
+their gate can detect on the demo world of seed 42.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Mutant:
-    """One broken world: query by table, what it is made to break, and what breaks with it."""
+    """A broken world: queries by table, the metrics it must fail, and others that fail too."""
 
     name: str
     edits: dict[str, str]
@@ -20,7 +20,7 @@ class Mutant:
 
 
 def roles(entity: str, raw: str, family: str, where: str, join: str = "") -> str:
-    """Give a role to the rows of a role table that meet a condition; `b` is the joined table."""
+    """Query that gives a role to all rows of a role table that meet `where`; `b` is the join."""
     key = f"{entity}_id"
     joined = f"JOIN {join} b USING ({key})" if join else ""
     return (
@@ -31,7 +31,7 @@ def roles(entity: str, raw: str, family: str, where: str, join: str = "") -> str
 
 
 def permuted(entity: str, within: str = "1", join: str = "") -> str:
-    """Deal the roles of an entity out anew, at random inside groups."""
+    """Query that permutes the roles of an entity inside groups."""
     key = f"{entity}_id"
     source = f"(SELECT t.*, {within} AS g FROM t {join})"
     rank = "row_number() OVER (PARTITION BY g ORDER BY"
@@ -111,7 +111,7 @@ MUTANTS = (
         also=("conservation", "max_abs_error_pp_ips"),
     ),
     Mutant(
-        "one endpoint too many meet on",
+        "one endpoint with too many devices",
         {
             "s4_ip_links_6A": "SELECT * REPLACE (CASE WHEN device_id <= 80 THEN 1 ELSE ip_id END"
             " AS ip_id) FROM t"
@@ -183,7 +183,7 @@ MUTANTS = (
         also=("role_rate_ratio",),
     ),
     Mutant(
-        "one account in eight is a mule's",
+        "one account in eight is a mule account",
         {
             "s5_account_fraud_roles_6A": roles(
                 "account", "MULE_ACCOUNT", "MULE_ACCOUNT", "account_id % 8 = 0"
@@ -193,7 +193,7 @@ MUTANTS = (
         also=("or_account", "role_rate_ratio"),
     ),
     Mutant(
-        "one account in eight is a mule's in one region",
+        "one account in eight is a mule account in one region",
         {
             "s5_account_fraud_roles_6A": roles(
                 "account", "MULE_ACCOUNT", "MULE_ACCOUNT",
@@ -253,7 +253,7 @@ MUTANTS = (
     ),
     Mutant(
         "all fraud removed",
-        {f"s5_{kind}_fraud_roles_6A": roles(kind, *role, "true") for kind, *role in FRAUD_FREE},
+        {f"s5_{e}_fraud_roles_6A": roles(e, *role, "true") for e, *role in FRAUD_FREE},
         ("role_rate_ratio", "or_account", "or_device"),
         also=(
             "enrichment", "jsd_role_ip", "jsd_role_ip_worst_region", "leakage_account",
@@ -352,7 +352,7 @@ MUTANTS = (
         ("country_heterogeneity",),
     ),
     Mutant(
-        "most of the busiest endpoints washed",
+        "most of the busiest endpoints made clean",
         {
             "s5_ip_fraud_roles_6A": roles(
                 "ip", "NORMAL_IP", "CLEAN_IP",
@@ -362,12 +362,12 @@ MUTANTS = (
         ("enrichment",),
     ),
     Mutant(
-        "an instrument lost",
+        "one instrument removed",
         {"s3_instrument_base_6A": "SELECT * FROM t WHERE instrument_id <> 1"},
         ("conservation",),
     ),
     Mutant(
-        "risk read off the segment",
+        "risk determined by the segment",
         {
             "s5_party_fraud_roles_6A": roles(
                 "party", "MULE", "MULE", "b.segment_id = 'RETAIL_AFFLUENT'", "s1_party_base_6A"
@@ -377,7 +377,7 @@ MUTANTS = (
         also=("or_account", "or_device", "role_rate_ratio"),
     ),
     Mutant(
-        "risk read off the currency",
+        "risk determined by the currency",
         {
             "s5_account_fraud_roles_6A": roles(
                 "account", "MULE_ACCOUNT", "MULE_ACCOUNT", "b.currency = 'EUR'",
@@ -388,7 +388,7 @@ MUTANTS = (
         also=("jsd_role_account", "jsd_role_account_worst_region", "or_account", "role_rate_ratio"),
     ),
     Mutant(
-        "risk read off the browser",
+        "risk determined by the browser",
         {
             "s5_device_fraud_roles_6A": roles(
                 "device", "BOT_LIKE_DEVICE", "HIGH_RISK_DEVICE",
@@ -400,7 +400,7 @@ MUTANTS = (
         also=("or_device",),
     ),
     Mutant(
-        "risk read off the IP version",
+        "risk determined by the IP version",
         {
             "s5_ip_fraud_roles_6A": roles(
                 "ip", "HIGH_RISK_IP", "HIGH_RISK_IP", "b.ip_version = 'IPV6'", "s4_ip_base_6A"

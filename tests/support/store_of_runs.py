@@ -1,4 +1,4 @@
-"""Folders that are runs to the store, made in no time: for tests of roles and retention."""
+"""Small folders that the store accepts as runs, for tests of roles and retention."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 AT_ONCE = RetentionPolicy()
 
 
-def made(root: Path, number: int, role: str = "none", *, passed: bool = True) -> Path:
-    """A folder that is a run to the store: a receipt, a flag and a few files."""
+def make_run(root: Path, number: int, role: str = "none", *, passed: bool = True) -> Path:
+    """A folder that the store accepts as a run: a receipt, a flag and a few files."""
     run_id = f"{number:032x}"
     place = RunPlace(root / run_id)
     place.validation.mkdir(parents=True)
@@ -33,6 +33,6 @@ def made(root: Path, number: int, role: str = "none", *, passed: bool = True) ->
     return place.root
 
 
-def go(root: Path) -> list[str]:
-    """Prune as `runs prune --yes` does; the ids that went."""
+def prune_now(root: Path) -> list[str]:
+    """Prunes as `runs prune --yes` does; returns the ids of removed runs."""
     return prune(root, plan_of(root, AT_ONCE, NOW), AT_ONCE, NOW)

@@ -1,4 +1,4 @@
-"""Ways to tamper with a published run, drawn from a seed; and forgeries that seal themselves."""
+"""Random changes to a published run, and forgeries that are sealed again."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _part(run: Path, rnd: random.Random) -> Path:
 
 
 def replace(path: Path, data: bytes) -> None:
-    """Write a file anew: copies are hard links, which must not be written through."""
+    """Replaces a file. Copies are hard links: writing in place would change the original."""
     path.unlink()
     path.write_bytes(data)
 
@@ -63,16 +63,16 @@ def add_a_file(run: Path, rnd: random.Random) -> None:
 
 def swap_two_files(run: Path, rnd: random.Random) -> None:
     a, b = rnd.sample(_files(run), 2)
-    one, other = a.read_bytes(), b.read_bytes()
-    if one == other:
+    first, second = a.read_bytes(), b.read_bytes()
+    if first == second:
         return flip_a_bit(run, rnd)
-    replace(a, other)
-    replace(b, one)
+    replace(a, second)
+    replace(b, first)
     return None
 
 
 def edit_json(run: Path, rnd: random.Random) -> None:
-    """Change one value somewhere in a JSON document, keeping it JSON."""
+    """Changes one value of a JSON document, which stays valid JSON."""
     path = rnd.choice([p for p in _files(run) if p.suffix in (".json", ".jsonl")])
     lines = path.read_text("utf-8").splitlines()
     at = rnd.randrange(len(lines)) if path.suffix == ".jsonl" else 0
@@ -105,29 +105,29 @@ def edit_json(run: Path, rnd: random.Random) -> None:
         replace(path, json.dumps(document, sort_keys=True).encode())
 
 
-def _edited(table: pa.Table, rnd: random.Random, kind: str = "") -> pa.Table:
-    kind = kind or rnd.choice(("drop", "double", "value"))
+def _edited(table: pa.Table, rnd: random.Random, edit: str = "") -> pa.Table:
+    edit = edit or rnd.choice(("drop", "double", "value"))
     row = rnd.randrange(table.num_rows)
-    if kind == "drop":
+    if edit == "drop":
         return pa.concat_tables([table.slice(0, row), table.slice(row + 1)])
-    if kind == "double":
+    if edit == "double":
         return pa.concat_tables([table, table.slice(row, 1)])
     name = rnd.choice(table.column_names)
     values = table[name].to_pylist()
-    values[row] = _other(values[row])
-    kept = table.schema.field(name)
-    return table.set_column(table.column_names.index(name), kept, pa.array(values, kept.type))
+    values[row] = _changed(values[row])
+    field = table.schema.field(name)
+    return table.set_column(table.column_names.index(name), field, pa.array(values, field.type))
 
 
-def _other(value: object) -> object:
-    """A different value of the same type; a missing one becomes a number."""
+def _changed(value: object) -> object:
+    """A different value of the same type; null becomes a number."""
     if isinstance(value, bool):
         return not value
     return f"{value}x" if isinstance(value, str) else (value or 0) + 1  # type: ignore[operator]
 
 
 def reencode_rows(run: Path, rnd: random.Random) -> None:
-    """Drop, double or change a row of a part, written back as valid Parquet."""
+    """Drops, doubles or changes a row of a part and writes it as valid Parquet."""
     small = [p for p in _files(run) if "part-" in p.name and p.stat().st_size < 200_000]
     path = rnd.choice(small)
     edited = _edited(pq.read_table(path, partitioning=None), rnd)
@@ -158,11 +158,11 @@ MUTATIONS: tuple[Callable[[Path, random.Random], None], ...] = (
 )
 
 
-def forge(run: Path, rnd: random.Random, *, careful: bool, table: str = "", kind: str = "") -> None:
-    """Change values and seal anew, so that index, flag, receipt and run index are consistent.
+def forge(run: Path, rnd: random.Random, *, careful: bool, table: str = "", edit: str = "") -> None:
+    """Changes values and seals again, so that index, flag, receipt and run index are consistent.
 
-    careless: one row of a table changed. careful: the roles of two parties of one tier and
-    type swapped, content digest and gateboard worked out again: no law is broken.
+    Careless: one row of a table is changed. Careful: two parties of one type, segment, region and
+    tier swap roles, and content digest and gateboard are recomputed, so that no law is broken.
     """
     place = RunPlace(run)
     receipt = json.loads(place.receipt.read_text())
@@ -171,14 +171,14 @@ def forge(run: Path, rnd: random.Random, *, careful: bool, table: str = "", kind
     folder = place.layer / name
     (path,) = sorted(folder.rglob("part-*.parquet"))[:1]
     rows = pq.read_table(path, partitioning=None)
-    rows = _swapped(run, rows, rnd) if careful else _edited(rows, rnd, kind)
+    rows = _roles_swapped(run, rows, rnd) if careful else _edited(rows, rnd, edit)
     path.unlink()
-    pq.write_table(rows.cast(_plain(name)), path, store_schema=False)
+    pq.write_table(rows.cast(_parquet_schema(name)), path, store_schema=False)
 
     document = json.loads(place.bundle_index.read_text())
     if careful:
         document["content_digests"][name] = recompute_digest(
-            folder, BY_NAME[name], _lists(run, name)
+            folder, BY_NAME[name], _codes(run, name)
         )
         board = judge(run).as_dict()
         text = json.dumps(board, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
@@ -202,8 +202,8 @@ def forge(run: Path, rnd: random.Random, *, careful: bool, table: str = "", kind
     replace(place.run_index, canonical_json(run_index) + b"\n")
 
 
-def _swapped(run: Path, table: pa.Table, rnd: random.Random) -> pa.Table:
-    """Two parties of one type, segment, region and tier exchange their roles."""
+def _roles_swapped(run: Path, table: pa.Table, rnd: random.Random) -> pa.Table:
+    """Two parties of one type, segment, region and tier swap roles."""
     party = pq.read_table(run / "data/layer3/6A/s1_party_base_6A", partitioning=None)
     tier = table["risk_tier"].to_pylist()
     alike = list(
@@ -225,8 +225,8 @@ def _swapped(run: Path, table: pa.Table, rnd: random.Random) -> pa.Table:
     return table
 
 
-def _plain(name: str) -> pa.Schema:
-    """A dataset's schema as Parquet holds it: codes are strings."""
+def _parquet_schema(name: str) -> pa.Schema:
+    """Schema of a dataset in its Parquet files, with codes as strings."""
     return pa.schema(
         [
             pa.field(f.name, getattr(f.type, "value_type", f.type), nullable=f.nullable)
@@ -235,7 +235,7 @@ def _plain(name: str) -> pa.Schema:
     )
 
 
-def _lists(run: Path, name: str) -> dict[str, tuple[str, ...]]:
+def _codes(run: Path, name: str) -> dict[str, tuple[str, ...]]:
     from fraudworld.store.published import sealed_policy
 
     pack = sealed_policy(run)
@@ -247,7 +247,7 @@ def _lists(run: Path, name: str) -> dict[str, tuple[str, ...]]:
 
 
 def copied(run: Path, dest: Path) -> Path:
-    """A copy that shares its files with the original until they are replaced."""
+    """A copy of a run made of hard links."""
     import os
 
     return Path(shutil.copytree(run, dest, copy_function=os.link))

@@ -1,4 +1,4 @@
-"""Small inputs for law tests: a few countries and merchants, no files."""
+"""Small inputs of laws in memory: a few countries and merchants."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COUNTRIES = {
 
 
 def geography(pack: PolicyPack, parties: int = 20_000) -> Geography:
-    """Nine countries of very different size, whose arrivals support `parties` parties."""
+    """Nine countries of different size whose arrivals give about `parties` parties."""
     regions = pack.codes("region")
     currencies = tuple(sorted({currency for _, currency in COUNTRIES.values()}))
     outlets = np.array([60, 900, 1_500, 4_000, 5_000, 120, 10, 12_000, 400], dtype=np.int64)

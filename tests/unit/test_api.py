@@ -1,4 +1,4 @@
-"""Worlds as Python objects, and the commands that look at one, on a published demo run."""
+"""The Python interface and the commands that read a run, on the published demo world."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from fraudworld.contracts import BY_NAME, TABLES
 from fraudworld.errors import InputError
 from fraudworld.layers.transactions.request import StreamOptions, StreamRequest
 from fraudworld.request import RunOptions, RunRequest
-from support.calling import Said
+from support.calling import CallResult
 
-Call = Callable[..., Said]
+Call = Callable[..., CallResult]
 
 
 def test_a_table_has_the_columns_of_its_contract(demo_world: Path) -> None:
@@ -24,11 +24,11 @@ def test_a_table_has_the_columns_of_its_contract(demo_world: Path) -> None:
     assert world.tables == tuple(t.name for t in TABLES)
     for name in ("s1_party_base_6A", "s2_account_summary_6A"):
         assert world.table(name).column_names == [c.name for c in BY_NAME[name].all_columns]
-    some = world.table("s1_party_base_6A", ["party_id", "country_iso"])
-    assert some.column_names == ["party_id", "country_iso"]
+    two_columns = world.table("s1_party_base_6A", ["party_id", "country_iso"])
+    assert two_columns.column_names == ["party_id", "country_iso"]
 
 
-def test_a_column_that_is_not_there_is_named(demo_world: Path) -> None:
+def test_unknown_columns_are_named(demo_world: Path) -> None:
     with pytest.raises(InputError, match="no column colour, size"):
         fw.open_run(demo_world).table("s1_party_base_6A", ["party_id", "size", "colour"])
 
@@ -37,23 +37,21 @@ def test_duckdb_has_one_view_per_dataset_with_the_rows_of_the_receipt(demo_world
     world = fw.open_run(demo_world)
     connection = world.duckdb()
     rows = {n: connection.sql(f'select count(*) from "{n}"').fetchall() for n in world.tables}
-    assert {name: found[0][0] for name, found in rows.items()} == world.receipt["tables"]
+    assert {name: count[0][0] for name, count in rows.items()} == world.receipt["tables"]
 
 
-def test_gates_computed_again_equal_the_published_gateboard(
-    demo_world: Path, fraudworld: Call
-) -> None:
+def test_recomputed_gates_equal_the_published_gateboard(demo_world: Path, fraudworld: Call) -> None:
     published = json.loads(
         (demo_world / "data/layer3/6A/validation/realism_gate_6A.json").read_text("utf-8")
     )
     assert fw.open_run(demo_world).gates() == published
-    said = fraudworld("gates", demo_world)
-    assert said.status == 0
-    assert max(map(len, said.out.splitlines())) <= 80
-    assert said.out.count("\nT") == len(published["tests"])
+    result = fraudworld("gates", demo_world)
+    assert result.status == 0
+    assert max(map(len, result.out.splitlines())) <= 80
+    assert result.out.count("\nT") == len(published["tests"])
 
 
-def test_runs_and_timings_of_a_published_world(demo_world: Path, fraudworld: Call) -> None:
+def test_runs_and_perf_show_a_published_world(demo_world: Path, fraudworld: Call) -> None:
     root = ("--runs-root", demo_world.parent)
     listed = json.loads(fraudworld("runs", "list", *root, "--json").out)
     assert [r["run_id"] for r in listed] == [demo_world.name]
@@ -66,14 +64,14 @@ def test_runs_and_timings_of_a_published_world(demo_world: Path, fraudworld: Cal
     assert fraudworld("perf", "show", demo_world.name, *root).status == 0
 
 
-def test_generate_finds_the_same_world_again(demo_world: Path) -> None:
+def test_generate_reuses_the_same_world(demo_world: Path) -> None:
     before = {p: p.stat().st_mtime_ns for p in demo_world.rglob("*")}
-    again = fw.generate(profile="demo", seed=42, runs_root=str(demo_world.parent))
-    assert again.root == demo_world
+    world = fw.generate(profile="demo", seed=42, runs_root=str(demo_world.parent))
+    assert world.root == demo_world
     assert {p: p.stat().st_mtime_ns for p in demo_world.rglob("*")} == before
 
 
-def test_tables_as_frames(demo_world):
+def test_a_table_as_a_pandas_frame(demo_world):
     import pandas
 
     world = fw.open_run(demo_world)
@@ -83,7 +81,7 @@ def test_tables_as_frames(demo_world):
     assert len(frame) == world.table("s4_device_base_6A", ["device_id"]).num_rows
 
 
-def test_polars_is_optional_and_said_to_be_missing(demo_world, monkeypatch):
+def test_a_missing_polars_is_named(demo_world, monkeypatch):
     monkeypatch.setitem(sys.modules, "polars", None)
     with pytest.raises(InputError, match="EXTRA_MISSING"):
         fw.open_run(demo_world).polars("s1_party_base_6A")

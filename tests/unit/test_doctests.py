@@ -1,4 +1,4 @@
-"""Examples in docstrings do what they show."""
+"""Examples in docstrings run and print what they show."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fraudworld.request import RUNS_ROOT
 
 @pytest.mark.parametrize("module", ["fraudworld.api"])
 def test_examples_run_as_written(module, demo_world, tmp_path, monkeypatch):
-    """In a folder where the demo world has been made already, so that it is found again."""
+    """Runs in a folder that already holds the demo world, so that `generate` reuses it."""
     (tmp_path / RUNS_ROOT).parent.mkdir(parents=True)
     (tmp_path / RUNS_ROOT).symlink_to(Path(demo_world).parent)
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""Kernels on disk are loaded beside other work; nothing is compiled for it."""
+"""Loading cached kernels in a thread, recompiling after changes, and damaged caches."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from fraudworld import jit
 from fraudworld.rng import philox
 
-FRESH = """
+LOAD_ONLY = """
 from fraudworld import jit
 from fraudworld.rng import philox
 assert not philox.fill.signatures
@@ -26,16 +26,18 @@ print(len(philox.fill.signatures), len(philox.fill.stats.cache_misses))
 """
 
 
-def test_a_new_process_loads_what_another_one_compiled():
+def test_a_new_process_loads_kernels_compiled_by_another():
     philox.fill(np.uint64(1), np.uint64(2), np.uint64(0), np.empty(8, dtype=np.uint64))
-    done = subprocess.run([sys.executable, "-c", FRESH], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD_ONLY], capture_output=True, text=True, check=True
+    )
     loaded, compiled = map(int, done.stdout.split())
     assert loaded >= 1
     assert compiled == 0
 
 
 class Kernel:
-    """What `jit` asks a kernel for: on disk for `types`, whose first is of another processor."""
+    """A stand-in for a kernel, cached for `types`; the first entry is of another processor."""
 
     def __init__(self, types, ready):
         self.compiled = []
@@ -50,16 +52,16 @@ class Kernel:
 
 
 @pytest.fixture
-def waiting(monkeypatch):
-    """Kernels nobody has loaded, and the event their loading waits for."""
+def unloaded(monkeypatch):
+    """Kernels not yet loaded, and the event their loading waits for."""
     ready = threading.Event()
     kernels = [Kernel(("f4", "f8", "i8"), ready) for _ in range(3)]
     monkeypatch.setattr(jit, "_NOT_LOADED", deque(kernels))
     return kernels, ready
 
 
-def test_what_is_on_disk_for_this_processor_is_loaded_once(waiting):
-    kernels, ready = waiting
+def test_cached_kernels_of_this_processor_are_loaded_once(unloaded):
+    kernels, ready = unloaded
     ready.set()
     for _ in range(2):
         with jit.loading():
@@ -67,8 +69,8 @@ def test_what_is_on_disk_for_this_processor_is_loaded_once(waiting):
     assert [k.compiled for k in kernels] == [["f8", "i8"]] * 3
 
 
-def test_no_more_is_loaded_once_the_body_has_failed(waiting):
-    kernels, ready = waiting
+def test_loading_stops_when_the_body_fails(unloaded):
+    kernels, ready = unloaded
     with pytest.raises(ValueError, match="refused"), jit.loading():
         raise ValueError("refused")
     ready.set()
@@ -78,7 +80,7 @@ def test_no_more_is_loaded_once_the_body_has_failed(waiting):
     assert kernels[-1].compiled == []
 
 
-OWN = """
+ONE_KERNEL = """
 import numpy as np
 from fraudworld.jit import kernel, loading
 
@@ -97,10 +99,10 @@ print(out.tolist(), sum(hits.values()))
 
 
 @pytest.fixture
-def own_kernel(tmp_path: Path):
-    """A script with one kernel, run in a process of its own: (values, cache hits)."""
+def one_kernel(tmp_path: Path):
+    """Runs a script with one kernel in a new process, which prints values and cache hits."""
     script = tmp_path / "own.py"
-    script.write_text(OWN)
+    script.write_text(ONE_KERNEL)
 
     def run(**environment: str) -> str:
         words = [sys.executable, str(script)]
@@ -136,7 +138,7 @@ print(out.tolist(), sum(apply.stats.cache_hits.values()))
 """
 
 
-def test_a_changed_step_recompiles_the_kernels_it_is_inlined_into(tmp_path: Path) -> None:
+def test_a_changed_inlined_function_recompiles_its_callers(tmp_path: Path) -> None:
     (tmp_path / "user.py").write_text(USER)
     shown = []
     for factor in (2, 2, 5):
@@ -149,7 +151,7 @@ def test_a_changed_step_recompiles_the_kernels_it_is_inlined_into(tmp_path: Path
     assert shown == ["[0, 2, 4] 0", "[0, 2, 4] 1", "[0, 5, 10] 0"]
 
 
-MADE, FOUND = "[0, 3, 6, 9] 0", "[0, 3, 6, 9] 1"
+COMPILED, FROM_CACHE = "[0, 3, 6, 9] 0", "[0, 3, 6, 9] 1"
 DAMAGE = {
     "index cut": ("*.nbi", lambda data: data[: len(data) // 2]),
     "index empty": ("*.nbi", lambda data: b""),
@@ -164,20 +166,22 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("name", DAMAGE)
-def test_a_damaged_cache_entry_is_a_miss_and_is_replaced(own_kernel, name: str) -> None:
-    run, cache = own_kernel
-    assert (run(), run()) == (MADE, FOUND)
+def test_a_damaged_cache_entry_is_a_miss_and_is_replaced(one_kernel, name: str) -> None:
+    run, cache = one_kernel
+    assert (run(), run()) == (COMPILED, FROM_CACHE)
     pattern, damage = DAMAGE[name]
     (path,) = cache.glob(pattern)
     path.write_bytes(damage(path.read_bytes()))
-    assert (run(), run()) == (MADE, FOUND)
+    assert (run(), run()) == (COMPILED, FROM_CACHE)
 
 
-def test_kernels_run_where_nothing_can_be_cached_or_compiled(own_kernel, tmp_path: Path) -> None:
-    run, cache = own_kernel
+def test_kernels_run_without_a_writable_cache_and_without_compilation(
+    one_kernel, tmp_path: Path
+) -> None:
+    run, cache = one_kernel
     cache.write_text("a file where the folder should be")
     nowhere = tmp_path / "file"
     nowhere.write_text("")
-    assert run(HOME=str(nowhere), XDG_CACHE_HOME=str(nowhere)) == MADE
-    assert run(NUMBA_CACHE_DIR=str(nowhere)) == MADE
-    assert run(NUMBA_DISABLE_JIT="1") == MADE
+    assert run(HOME=str(nowhere), XDG_CACHE_HOME=str(nowhere)) == COMPILED
+    assert run(NUMBA_CACHE_DIR=str(nowhere)) == COMPILED
+    assert run(NUMBA_DISABLE_JIT="1") == COMPILED

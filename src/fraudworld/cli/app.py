@@ -1,7 +1,7 @@
 """The program: its commands, exit statuses and errors; a thin layer over `fraudworld.api`.
 
 Exit status: 0 done and passing B · 1 done, a gate or check failed · 2 bad input or usage ·
-3 refused · 4 a fault of ours. Heavy modules are imported inside commands, so that `--help`
+3 refused · 4 internal error. Heavy modules are imported inside commands, so that `--help`
 starts fast.
 """
 
@@ -44,7 +44,7 @@ app = typer.Typer(
     epilog=(
         "Start here:  `fraudworld run --profile demo`\n\n"
         "Exit status: 0 passes B · 1 a gate or check failed · 2 bad input · 3 refused · "
-        "4 our fault"
+        "4 internal error"
     ),
 )
 app.command("run")(run.run)

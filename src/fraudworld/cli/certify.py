@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from fraudworld.cli import options as opt
 from fraudworld.cli import output as show
+from fraudworld.documents import Json
 from fraudworld.errors import InputError
 from fraudworld.request import RUNS_ROOT, SHARD_PARTIES, RunRequest, SummaryTable
 
@@ -108,7 +109,7 @@ def seed_list(text: str) -> tuple[int, ...]:
     return seeds
 
 
-def _certificate(summary: Mapping[str, Any]) -> None:
+def _certificate(summary: Mapping[str, Json]) -> None:
     """Prints seeds, stability, and the decision with the tests that prevent a better one."""
     grades = tuple(
         (seed, str(one["grade"]), len(one["guards_broken"]), str(summary["runs"][seed]))
@@ -131,6 +132,6 @@ def _certificate(summary: Mapping[str, Any]) -> None:
     )
 
 
-def _who_fails(fail: Mapping[str, Any]) -> str:
+def _who_fails(fail: Mapping[str, Json]) -> str:
     where = "over all seeds" if fail["seed"] is None else f"seed {fail['seed']}"
     return f"{fail['test_id']} {fail['metric_name']}, {where}"

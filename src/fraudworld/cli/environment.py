@@ -38,9 +38,9 @@ def examine(runs_root: Path) -> tuple[Finding, ...]:
 
 
 def _python(runs_root: Path) -> Iterator[Finding]:
-    found = f"{platform.python_version()}, {platform.machine()}, {platform.system()}"
+    version = f"{platform.python_version()}, {platform.machine()}, {platform.system()}"
     holds = sys.version_info >= (3, 11)
-    yield Finding("Python", found, holds, "install Python 3.11 or newer")
+    yield Finding("Python", version, holds, "install Python 3.11 or newer")
     holds = sys.byteorder == "little" and sys.maxsize > 2**32
     yield Finding(
         "platform", f"{sys.byteorder}-endian", holds, "use a 64-bit little-endian machine"
@@ -109,9 +109,9 @@ def _disk(runs_root: Path) -> Iterator[Finding]:
 def _extras(runs_root: Path) -> Iterator[Finding]:
     for extra, modules in EXTRAS.items():
         missing = [m for m in modules if importlib.util.find_spec(m) is None]
-        found = f"not installed: {', '.join(missing)}" if missing else "installed"
+        state = f"not installed: {', '.join(missing)}" if missing else "installed"
         remedy = f"pip install 'fraudworld[{extra}]'" if missing else ""
-        yield Finding(f"extra {extra}", found, None, remedy)
+        yield Finding(f"extra {extra}", state, None, remedy)
 
 
 CHECKS: tuple[Callable[[Path], Iterator[Finding]], ...] = (

@@ -43,8 +43,8 @@ def export(
 
     world = api.find_run(run, runs_root)
     dest = out or Path(f"{world.root.name[:12]}-{to}{'-observable' if observable else ''}")
-    made = exports.export(world, to, dest, observable=observable)
-    facts = {"path": str(made), "format": to, "observable": observable, **exports.size_of(made)}
+    folder = exports.export(world, to, dest, observable=observable)
+    facts = {"path": str(folder), "format": to, "observable": observable, **exports.size_of(folder)}
     if as_json:
         show.json_document(facts)
         return
@@ -53,4 +53,4 @@ def export(
         if facts["bytes"] < 1e9
         else f"{facts['bytes'] / 1e9:.2f} GB"
     )
-    show.lines((f"{exports.BY_FORMAT[to].holds}", f"  {made}  {facts['files']} files, {size}"))
+    show.lines((f"{exports.BY_FORMAT[to].holds}", f"  {folder}  {facts['files']} files, {size}"))

@@ -12,7 +12,6 @@ import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -20,6 +19,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from fraudworld.documents import Json
 from fraudworld.errors import FraudworldError
 from fraudworld.request import Cell, Progress, SummaryTable
 
@@ -110,7 +110,7 @@ def figure(cell: Cell) -> str:
     return cell
 
 
-def gateboard(board: Mapping[str, Any]) -> None:
+def gateboard(board: Mapping[str, Json]) -> None:
     """Prints the gateboard of one run: test rows, guards, grade and routing."""
     grid = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for name, side in (
@@ -155,7 +155,7 @@ def _short(value: Cell) -> str:
     return figure(round(value) if isinstance(value, float) else value)
 
 
-def _verdict(row: Mapping[str, Any]) -> Text:
+def _verdict(row: Mapping[str, Json]) -> Text:
     if row["status"] == "INSUFFICIENT_EVIDENCE":
         word = "UNKNOWN"
     else:
@@ -163,7 +163,7 @@ def _verdict(row: Mapping[str, Any]) -> Text:
     return Text(word, style=VERDICTS[word])
 
 
-def _guards(console: Console, guards: Sequence[Mapping[str, Any]]) -> None:
+def _guards(console: Console, guards: Sequence[Mapping[str, Json]]) -> None:
     broken = [g for g in guards if not g["holds"]]
     console.print(f"Guards  {len(guards) - len(broken)} of {len(guards)} hold", markup=False)
     for guard in broken:

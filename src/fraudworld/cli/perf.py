@@ -133,7 +133,7 @@ def compare(
             upstream=upstream,
         )
 
-    found = measured.compare(
+    comparison = measured.compare(
         side("BASE", base, base_python, base_source),
         side("CAND", cand, cand_python, cand_source),
         chosen,
@@ -141,12 +141,12 @@ def compare(
         runs_root,
         (lambda _: None) if quiet else show.warn,
     )
-    path = write_decision(runs_root, chosen, found.decision, found.evidence())
+    path = write_decision(runs_root, chosen, comparison.decision, comparison.evidence())
     if as_json:
-        show.json_document({"decision": found.decision.as_dict(), **found.evidence()})
+        show.json_document({"decision": comparison.decision.as_dict(), **comparison.evidence()})
     else:
-        _comparison(found, path)
-    if not found.decision.decision.startswith("UNLOCK"):
+        _comparison(comparison, path)
+    if not comparison.decision.decision.startswith("UNLOCK"):
         raise typer.Exit(1)
 
 
@@ -164,10 +164,10 @@ def _lane(name: str) -> Lane:
     return LANES[name]
 
 
-def _comparison(found: Comparison, path: Path) -> None:
-    rows = tuple((c.state, c.base_s, c.cand_s, 100 * c.saved) for c in found.states)
+def _comparison(comparison: Comparison, path: Path) -> None:
+    rows = tuple((c.state, c.base_s, c.cand_s, 100 * c.saved) for c in comparison.states)
     show.table(SummaryTable("Median seconds", ("state", "BASE", "CAND", "saved %"), rows))
-    decision = found.decision
+    decision = comparison.decision
     conditions = tuple((f.what, f.holds) for f in decision.done_when)
     show.table(SummaryTable(f"Lane {decision.phase}", ("condition", "holds"), conditions))
     show.lines(("", f"Decision {decision.decision}", f"  {path}"))

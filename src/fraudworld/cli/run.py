@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fraudworld.cli import options as opt
 from fraudworld.cli import output as show
+from fraudworld.documents import JsonObject
 from fraudworld.request import RUNS_ROOT, SHARD_PARTIES, RunRequest, SummaryTable
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def run(
         raise typer.Exit(1)
 
 
-def _plain(outcome: RunOutcome) -> dict[str, Any]:
+def _plain(outcome: RunOutcome) -> JsonObject:
     identity = outcome.identity
     return {
         "run_id": outcome.run_id,
@@ -174,15 +175,15 @@ def _summary(outcome: RunOutcome) -> None:
             "",
             "Next",
             f"  {call} gates {run}",
-            "    judges it again, from its files alone",
+            "    judge it again from its files alone",
             f"  {call} perf show {run}",
-            "    says where the time went",
+            "    seconds, memory and rows of every step",
             f"  {call} export {run} --to duckdb",
-            "    takes it along; csv, neo4j, ladybug and pyg are others",
+            "    use it in another tool: duckdb, csv, neo4j, ladybug or pyg",
             "  in Python",
             f'    world = fraudworld.find_run("{run}")',
             '    world.table("s1_party_base_6A"), world.duckdb()',
             f"  {call} certify",
-            "    runs four seeds and decides whether this policy can be certified",
+            "    run four seeds and certify this policy, or say why not",
         )
     )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fraudworld.cli import options as opt
 from fraudworld.cli import output as show
+from fraudworld.documents import JsonObject
 from fraudworld.request import RUNS_ROOT, SummaryTable
 from fraudworld.store.layout import RunPlace
 
@@ -23,7 +24,7 @@ runs = typer.Typer(
 )
 
 LISTED = ("run_id", "profile", "seed", "role", "grade", "passed")
-Posture = Annotated[str, typer.Argument(metavar="NAME", help="Name of the posture.")]
+SetName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the baseline set.")]
 
 
 @runs.command("list")
@@ -64,8 +65,8 @@ def show_(run: opt.Run, runs_root: opt.RunsRoot = RUNS_ROOT, as_json: opt.AsJson
     show.table(SummaryTable("Tables", ("dataset", "rows"), counts))
 
 
-def _stated(world: World, ledger: Ledger) -> dict[str, Any]:
-    """A run's receipt with the role it has now and the frozen posture that holds it.
+def _stated(world: World, ledger: Ledger) -> JsonObject:
+    """A run's receipt with the role it has now and the frozen baseline set that holds it.
 
     Raises InputError `6A.CLI.EVIDENCE_UNREADABLE` where it is not a JSON object and
     `6A.S0.RECEIPT_INVALID` where it is damaged or another tool's.
@@ -76,7 +77,7 @@ def _stated(world: World, ledger: Ledger) -> dict[str, Any]:
     known = read_receipt(RunPlace(world.root))
     return stated | {
         "role": ledger.roles.get(known.run_id, known.role),
-        "frozen": ledger.posture_of(known.run_id),
+        "frozen": ledger.baseline_set_of(known.run_id),
     }
 
 
@@ -97,7 +98,7 @@ def pin_(
     from fraudworld.store.roles import pin
 
     root = api.find_run(run, runs_root).root
-    _told(root, role, pin(root, role), as_json)
+    _show_role(root, role, pin(root, role), as_json)
 
 
 @runs.command("promote")
@@ -113,7 +114,7 @@ def promote_(
     from fraudworld.store.promotion import promote
 
     root = api.find_run(run, runs_root).root
-    _told(root, "last_good", promote(root), as_json)
+    _show_role(root, "last_good", promote(root), as_json)
 
 
 @runs.command("prune")
@@ -133,11 +134,11 @@ def prune_(
     from fraudworld.store.retention import RetentionPolicy
 
     policy, now = RetentionPolicy(timedelta(hours=grace_hours)), datetime.now(UTC)
-    plan, left = plan_of(runs_root, policy, now), find(runs_root).left_alone
+    plan, untouched = plan_of(runs_root, policy, now), find(runs_root).left_alone
     rows = (
         *((v.run_id, "remove", v.why) for v in plan.remove),
         *((v.run_id, "keep", v.why) for v in plan.keep),
-        *((name, "leave alone", why) for name, why in left),
+        *((name, "leave alone", why) for name, why in untouched),
     )
     if not as_json:
         show.table(SummaryTable(f"Plan for {runs_root}", ("run", "action", "reason"), rows))
@@ -153,12 +154,12 @@ def prune_(
 
 @runs.command("freeze")
 def freeze_(
-    name: Posture,
+    name: SetName,
     run: Annotated[list[str], typer.Argument(metavar="RUN…", help="Runs that passed.")],
     runs_root: opt.RunsRoot = RUNS_ROOT,
     as_json: opt.AsJson = False,
 ) -> None:
-    """Freeze an accepted posture: its runs keep their roles, reports and place on disk."""
+    """Freeze an accepted baseline set: its runs keep their roles, reports and place on disk."""
     from fraudworld import api
     from fraudworld.store.roles import freeze
 
@@ -171,22 +172,22 @@ def freeze_(
 
 @runs.command("reopen")
 def reopen_(
-    name: Posture,
+    name: SetName,
     reason: Annotated[str, typer.Option(help="Why; it is recorded.")],
     runs_root: opt.RunsRoot = RUNS_ROOT,
     as_json: opt.AsJson = False,
 ) -> None:
-    """Reopen a frozen posture; the reason is recorded."""
+    """Reopen a frozen baseline set; the reason is recorded."""
     from fraudworld.store.roles import reopen
 
     reopen(runs_root, name, reason)
     if as_json:
         show.json_document({"posture": name, "reopened": True, "reason": reason})
     else:
-        show.lines((f"Posture {name} is open. Recorded: {reason}",))
+        show.lines((f"Baseline set {name} is open. Recorded: {reason}",))
 
 
-def _told(root: Path, role: str, lost: tuple[str, ...], as_json: bool) -> None:
+def _show_role(root: Path, role: str, lost: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         show.json_document({"run_id": root.name, "role": role, "lost_by": list(lost)})
         return

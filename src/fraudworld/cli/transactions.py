@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fraudworld.cli import options as opt
 from fraudworld.cli import output as show
+from fraudworld.documents import JsonObject
 from fraudworld.request import RUNS_ROOT, SummaryTable
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def transactions(
     """
     from fraudworld import api
 
-    request: dict[str, Any] = {
+    request: JsonObject = {
         "days": days,
         "flows": flows,
         "from_day": from_day,
@@ -95,7 +96,7 @@ def transactions(
         raise typer.Exit(1)
 
 
-def _plain(outcome: StreamOutcome) -> dict[str, Any]:
+def _plain(outcome: StreamOutcome) -> JsonObject:
     return {
         "layer": str(outcome.layer),
         "passed": outcome.passed,

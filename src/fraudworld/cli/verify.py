@@ -50,8 +50,8 @@ def verify(
         verify_certificate(place, key=key) if whole else examine(place, upstream=upstream, key=key)
     )
     if deep and verdict.holds and not whole:
-        made = (*verdict.checks, *regenerated(place, upstream=upstream))
-        verdict = Verdict(verdict.run, made, ())
+        checks = (*verdict.checks, *regenerated(place, upstream=upstream))
+        verdict = Verdict(verdict.run, checks, ())
     if as_json:
         show.json_document(verdict.as_dict())
     else:

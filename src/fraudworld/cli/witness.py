@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fraudworld.cli import options as opt
 from fraudworld.cli import output as show
+from fraudworld.documents import JsonObject
 from fraudworld.request import RUNS_ROOT, SummaryTable
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def witness(
         raise typer.Exit(1)
 
 
-def _plain(verdict: Verdict) -> dict[str, Any]:
+def _plain(verdict: Verdict) -> JsonObject:
     return {
         "grade": verdict.grade,
         "report": str(verdict.report),

@@ -28,6 +28,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
+from fraudworld.documents import JsonObject
 from fraudworld.engine.results import bytes_in
 from fraudworld.engine.tasks import Item
 from fraudworld.engine.workers import Versions, answer, compare, differ, stamp
@@ -486,7 +487,7 @@ async def _awaited(work: Work) -> Any:
     return await work
 
 
-def _unheard(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+def _unheard(loop: asyncio.AbstractEventLoop, context: JsonObject) -> None:
     """Ignores the exception that ends Dask's own tasks when we stop waiting for them."""
     if type(context.get("exception")).__name__ != "AllExit":
         loop.default_exception_handler(context)

@@ -10,11 +10,11 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
 from fraudworld.api import World
+from fraudworld.documents import JsonObject
 from fraudworld.errors import InputError, RefusedError
 from fraudworld.export import files, graphs
 from fraudworld.store.atomic import atomic_directory
@@ -75,7 +75,7 @@ def export(world: World, to: str, dest: Path, *, observable: bool = False) -> Pa
     return dest
 
 
-def size_of(folder: Path) -> dict[str, Any]:
+def size_of(folder: Path) -> JsonObject:
     """Number of files and bytes of an export."""
-    found = [p.stat().st_size for p in folder.rglob("*") if p.is_file()]
-    return {"files": len(found), "bytes": sum(found)}
+    sizes = [p.stat().st_size for p in folder.rglob("*") if p.is_file()]
+    return {"files": len(sizes), "bytes": sum(sizes)}

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from fraudworld.api import World
 from fraudworld.contracts import Kind, Table
-from fraudworld.documents import write_json
+from fraudworld.documents import JsonObject, write_json
 from fraudworld.export import metadata
 from fraudworld.export.graph import EDGES, NODES
 
@@ -85,7 +84,7 @@ def to_csv(world: World, folder: Path, *, observable: bool) -> None:
         source.execute(f"COPY ({rows}) TO '{path}' (HEADER, DELIMITER ',')")
     receipt = world.receipt
     name = f"fraudworld-{str(receipt['run_id'])[:12]}"
-    documents: dict[str, dict[str, Any]] = {
+    documents: dict[str, JsonObject] = {
         "datapackage": metadata.frictionless(tables, name),
         "croissant": metadata.croissant(tables, folder, name, str(receipt["created_at"])[:10]),
         "sdv_metadata": metadata.sdv(tables),

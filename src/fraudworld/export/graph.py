@@ -32,10 +32,10 @@ class Node:
 
     def columns(self, *, truth: bool) -> list[str]:
         """Names of the properties, without the key; truth: with the fraud role."""
-        found = [] if self.table is None else [c.name for c in _table(self.table).columns]
+        names = [] if self.table is None else [c.name for c in _table(self.table).columns]
         if truth and self.roles:
-            found += [c.name for c in _table(self.roles).columns]
-        return [name for name in dict.fromkeys(found) if name != self.key]
+            names += [c.name for c in _table(self.roles).columns]
+        return [name for name in dict.fromkeys(names) if name != self.key]
 
     def query(self, *, truth: bool) -> str:
         """SELECT of key and properties, ordered by key."""

@@ -49,8 +49,8 @@ def _copy(source: duckdb.DuckDBPyConnection, query: str, path: Path, header: lis
     rows = path.with_suffix(".rows")
     target = str(rows).replace("'", "''")
     source.execute(f"COPY ({query}) TO '{target}' (FORMAT csv, HEADER false, DELIMITER ',')")
-    with path.open("ab") as out, rows.open("rb") as found:
-        while chunk := found.read(1 << 22):
+    with path.open("ab") as out, rows.open("rb") as source_rows:
+        while chunk := source_rows.read(1 << 22):
             out.write(chunk)
     rows.unlink()
 
@@ -227,9 +227,11 @@ def igraph_graph(world: World, edge: Edge | str = "SEEN_ON") -> Any:
         node = NODE[label]
         sides.append(np.asarray(source.execute(node.query(truth=True)).fetchnumpy()[node.key]))
     edges = source.execute(chosen.query).fetchnumpy()
-    left = np.searchsorted(sides[0], np.asarray(edges["source"]))
-    right = np.searchsorted(sides[1], np.asarray(edges["target"])) + sides[0].size
-    graph = igraph.Graph(n=sides[0].size + sides[1].size, edges=np.stack([left, right], axis=1))
+    sources = np.searchsorted(sides[0], np.asarray(edges["source"]))
+    targets = np.searchsorted(sides[1], np.asarray(edges["target"])) + sides[0].size
+    graph = igraph.Graph(
+        n=sides[0].size + sides[1].size, edges=np.stack([sources, targets], axis=1)
+    )
     graph.vs["id"] = np.concatenate(sides).tolist()
     graph.vs["type"] = [False] * sides[0].size + [True] * sides[1].size
     return graph

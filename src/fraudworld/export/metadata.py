@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from fraudworld.contracts import TABLES, Column, Kind, Table
+from fraudworld.documents import JsonObject
 from fraudworld.store.bundle import sha256_file
 
 LICENCE = "https://www.apache.org/licenses/LICENSE-2.0"
@@ -46,11 +46,11 @@ _FRICTIONLESS = {Kind.INT: "integer", Kind.CODE: "string", Kind.REAL: "number"}
 _CROISSANT = {Kind.INT: "sc:Integer", Kind.CODE: "sc:Text", Kind.REAL: "sc:Float"}
 
 
-def frictionless(tables: Sequence[Table], name: str) -> dict[str, Any]:
+def frictionless(tables: Sequence[Table], name: str) -> JsonObject:
     """A Frictionless Data Package descriptor of `<dataset>.csv` files in the same folder."""
     here = {t.name for t in tables}
 
-    def schema(table: Table) -> dict[str, Any]:
+    def schema(table: Table) -> JsonObject:
         keys = [
             {"fields": [c], "reference": {"resource": parent.lower(), "fields": [key]}}
             for c, (parent, key) in REFERENCES.get(table.name, {}).items()
@@ -91,7 +91,7 @@ def frictionless(tables: Sequence[Table], name: str) -> dict[str, Any]:
     }
 
 
-def croissant(tables: Sequence[Table], folder: Path, name: str, created: str) -> dict[str, Any]:
+def croissant(tables: Sequence[Table], folder: Path, name: str, created: str) -> JsonObject:
     """A Croissant 1.0 description of the CSV files in `folder`.
 
     created: ISO date of the run.
@@ -134,8 +134,8 @@ def croissant(tables: Sequence[Table], folder: Path, name: str, created: str) ->
     }
     here = {t.name for t in tables}
 
-    def field(table: Table, column: Column) -> dict[str, Any]:
-        out: dict[str, Any] = {
+    def field(table: Table, column: Column) -> JsonObject:
+        out: JsonObject = {
             "@type": "cr:Field",
             "@id": f"{table.name}/{column.name}",
             "name": column.name,
@@ -186,11 +186,11 @@ def croissant(tables: Sequence[Table], folder: Path, name: str, created: str) ->
     }
 
 
-def sdv(tables: Sequence[Table]) -> dict[str, Any]:
+def sdv(tables: Sequence[Table]) -> JsonObject:
     """SDV multi-table metadata, as SDMetrics reads it; SDV supports single-column keys only."""
     keyed = {t.name: t.key[0] for t in tables if len(t.key) == 1}
 
-    def column(table: Table, c: Column) -> dict[str, Any]:
+    def column(table: Table, c: Column) -> JsonObject:
         is_id = c.name.endswith("_id") and c.kind is Kind.INT
         if c.name == keyed.get(table.name) or is_id:
             return {"sdtype": "id"}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from fraudworld.contracts import CONTRACT_VERSION
+from fraudworld.documents import JsonObject
 from fraudworld.errors import InputError
 from fraudworld.gates import caps, network, propagation, roles
 from fraudworld.gates.counts import Counts, Sample
@@ -39,7 +39,7 @@ ROUTING = {
 class Gateboard:
     """The judgement of one run."""
 
-    identity: dict[str, Any]
+    identity: JsonObject
     tests: tuple[Row, ...]
     guards: tuple[Guard, ...]
     measures: dict[str, float]
@@ -66,7 +66,7 @@ class Gateboard:
             if not r.pass_B
         ]
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Content of `realism_gate_6A.json`."""
         return {
             **self.identity,
@@ -96,9 +96,9 @@ def judge(run: Path) -> Gateboard:
             where=str(run),
             remedy="judge a run as it was published; tables of two runs cannot be mixed",
         )
-    seen = Evidence(published, pack, int(identity["seed"]))
-    sample = seen.sample
+    evidence = Evidence(published, pack, int(identity["seed"]))
+    sample = evidence.sample
     published.check_unread()
     tests = tuple(row for gate in GATES for row in gate(sample))
-    guards = tuple(guard for check in GUARDS for guard in check(seen, tests))
-    return Gateboard(identity, tests, guards, seen.measures(), seen.counts)
+    guards = tuple(guard for check in GUARDS for guard in check(evidence, tests))
+    return Gateboard(identity, tests, guards, evidence.measures(), evidence.counts)

@@ -29,10 +29,10 @@ class Census:
             crosstab(*zip(columns, self.seen.shape, strict=True)),
         )
 
-    def add(self, found: tuple[I64, I64]) -> None:
+    def add(self, counts: tuple[I64, I64]) -> None:
         """Adds counts of `of`."""
-        self.roles += found[0]
-        self.seen += found[1]
+        self.roles += counts[0]
+        self.seen += counts[1]
 
     @property
     def n(self) -> int:
@@ -50,14 +50,17 @@ class Census:
         return int(self.roles.sum(axis=(0, 1))[self.kind.label].sum())
 
     def by(self, *columns: str) -> I64:
-        """Entities by some of their codes; `region` is one of them."""
+        """Counts of entities by the named codes, one axis each; `region` is one of the codes."""
         names = (*self.kind.source.codes, "region")
         axes = [names.index(column) for column in columns]
         others = tuple(a for a in range(self.seen.ndim) if a not in axes)
         return np.transpose(self.seen.sum(axis=others), np.argsort(np.argsort(axes)))
 
     def observed(self) -> tuple[I64, I64, I64]:
-        """Distinct (group, codes and region), ascending; rows with the label, and without."""
+        """Distinct rows (group, codes, region), sorted; entities with the label, and without.
+
+        Returns (rows, columns) int64 values and two (rows,) int64 counts.
+        """
         cells = self.seen.reshape(-1, 2)
         present = np.flatnonzero(cells.sum(axis=1))
         codes = np.unravel_index(present, self.seen.shape[:-1])

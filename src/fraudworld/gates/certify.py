@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 from fraudworld.contracts import CONTRACT_VERSION
-from fraudworld.documents import load_json
+from fraudworld.documents import Json, JsonObject, load_json
 from fraudworld.errors import RefusedError
 from fraudworld.gates.board import GATES, ROUTING
 from fraudworld.gates.counts import Counts, Sample, pooled
@@ -39,7 +38,7 @@ def certify(
     seeds: Sequence[int],
     runner: Callable[[int], Path],
     witness: Witness | None = None,
-) -> dict[str, Any]:
+) -> JsonObject:
     """Runs (or finds) every seed, judges them together, decides and writes the summary.
 
     runner: publishes the world of a seed and returns its folder; a finished seed is found
@@ -73,7 +72,7 @@ def require_seeds(seeds: Sequence[int]) -> None:
         )
 
 
-def judged_together(pack: PolicyPack, boards: Sequence[Mapping[str, Any]]) -> list[Row]:
+def judged_together(pack: PolicyPack, boards: Sequence[Mapping[str, Json]]) -> list[Row]:
     """T1–T8 on the counts of all seeds added; their rows carry no seed."""
     together = Sample(pooled([Counts.from_dict(b["counts"]) for b in boards]), pack, None)
     said = {"pooled": "counts added up over seeds", "seeds": sorted(b["seed"] for b in boards)}
@@ -95,8 +94,8 @@ def copied_states(runs: dict[int, Path]) -> list[str]:
 def downstream(runs: Mapping[int, Path], witness: Witness | None) -> list[Row]:
     """T10's rows; a metric without a row of the witness is INSUFFICIENT_EVIDENCE."""
     rows = list(witness(runs)) if witness else []
-    told = {row.metric_name for row in rows}
-    return [*rows, *(row for row in no_witness() if row.metric_name not in told)]
+    reported = {row.metric_name for row in rows}
+    return [*rows, *(row for row in no_witness() if row.metric_name not in reported)]
 
 
 def no_witness() -> list[Row]:
@@ -114,10 +113,10 @@ def no_witness() -> list[Row]:
 def summarise(
     pack: PolicyPack,
     runs: Mapping[int, Path],
-    boards: Mapping[int, Mapping[str, Any]],
+    boards: Mapping[int, Mapping[str, Json]],
     across: Sequence[Row],
     copied: Sequence[str],
-) -> dict[str, Any]:
+) -> JsonObject:
     """Content of `realism_gate_summary_6A.json`: the decision and its evidence."""
     rows = [row for board in boards.values() for row in board["tests"]]
     rows += [row.as_dict() for row in across]
@@ -170,7 +169,7 @@ def summarise(
     }
 
 
-def _routing(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+def _routing(rows: Sequence[Mapping[str, Json]]) -> list[dict[str, str]]:
     """Every metric that misses B on any seed, once, and its owner."""
     failing = {(r["test_id"], r["metric_name"]) for r in rows if not r["pass_B"]}
     return [

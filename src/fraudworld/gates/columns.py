@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from fraudworld.contracts import Column, Kind, Table
 from fraudworld.errors import InputError
+from fraudworld.gates.tally import Array
 
 
 def values_of(
     table: Table, column: Column, chunks: list[pa.Array], known: Sequence[str] | None
-) -> NDArray[Any]:
+) -> Array:
     """Canonical values of a piece of a column; `known=None` accepts any code, returns nothing."""
     if not column.nullable and any(c.null_count for c in chunks):
         raise invalid(table, f"holds nulls in {column.name}, which must be filled")
@@ -90,7 +91,7 @@ def _codes(
     return _joined(values, np.uint8)
 
 
-def _joined(pieces: list[NDArray[Any]], kind: Any) -> NDArray[Any]:
+def _joined(pieces: list[Array], kind: Any) -> Array:
     """One array; a single piece is not copied."""
     if len(pieces) == 1:
         return pieces[0]

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from fraudworld.documents import Json, JsonObject
 from fraudworld.gates.tally import I64, sum_histograms
 from fraudworld.policy.pack import PolicyPack
 
@@ -40,12 +41,12 @@ class Counts:
     role_pairs: Mapping[str, I64]  # asset → owned ones by (owner's raw role, own raw role)
     high_risk_degrees: I64  # linked IPs by (devices on them, HIGH_RISK_IP?)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Plain lists; histograms as (index, count) pairs of the values that occur."""
         return {f.name: _packed(getattr(self, f.name)) for f in fields(self)}
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Counts:
+    def from_dict(cls, data: Mapping[str, Json]) -> Counts:
         """The inverse of `as_dict`."""
         return cls(**{f.name: _unpacked(data[f.name]) for f in fields(cls)})
 
@@ -61,7 +62,7 @@ class Sample:
 
 def pooled(worlds: Sequence[Counts]) -> Counts:
     """The sum of the counts of worlds of one policy."""
-    columns: dict[str, Any] = {}
+    columns: JsonObject = {}
     for field in fields(Counts):
         values = [getattr(world, field.name) for world in worlds]
         if isinstance(values[0], Mapping):
@@ -82,7 +83,7 @@ def _packed(value: I64 | Mapping[str, I64]) -> Any:
     }
 
 
-def _unpacked(data: Mapping[str, Any]) -> Any:
+def _unpacked(data: Mapping[str, Json]) -> Any:
     if "shape" not in data:
         return {name: _unpacked(inner) for name, inner in data.items()}
     out = np.zeros(data["shape"], dtype=np.int64)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from fraudworld.errors import InputError
 from fraudworld.gates.columns import invalid
 from fraudworld.gates.prefetch import prefetch
 from fraudworld.gates.published import Columns, Published
-from fraudworld.gates.tally import I64, chunks, ravel_codes
+from fraudworld.gates.tally import I64, Array, chunks, ravel_codes
 from fraudworld.policy.pack import PolicyPack
 
 Result = TypeVar("Result")
@@ -82,20 +82,20 @@ class Rows:
 
 @dataclass(frozen=True)
 class Ids:
-    """Ids of n entities in ascending order: `occurring_patterns`, or 1 … n where that is None."""
+    """Ids of n entities in ascending order: `values`, or 1 … n where that is None."""
 
     n: int
-    occurring_patterns: I64 | None = None
+    values: I64 | None = None
 
     def rows_of(self, wanted: I64, table: Table, what: str) -> I64:
         """Row of every wanted id. Raises InputError for an id that does not exist."""
-        if self.occurring_patterns is None:
+        if self.values is None:
             if wanted.size and (wanted.min() < 1 or wanted.max() > self.n):
                 lost = wanted[(wanted < 1) | (wanted > self.n)]
                 raise _nowhere(table, what, lost)
             return wanted - 1
-        at = np.searchsorted(self.occurring_patterns, wanted)
-        lost = wanted[self.occurring_patterns[np.minimum(at, self.n - 1)] != wanted]
+        at = np.searchsorted(self.values, wanted)
+        lost = wanted[self.values[np.minimum(at, self.n - 1)] != wanted]
         if lost.size:
             raise _nowhere(table, what, lost)
         return np.asarray(at)
@@ -137,10 +137,10 @@ class Kind:
     def map(self, fn: Callable[[Rows], Result]) -> Iterator[Result]:
         """`fn` of all entities, block by block in order of id, with prefetch."""
         if self._plain:
-            return self._published.aligned(lambda found: fn(self._rows(found)), *self._columns)
-        found = {name: v for read in self._columns for name, v in self._ordered(*read).items()}
+            return self._published.aligned(lambda columns: fn(self._rows(columns)), *self._columns)
+        columns = {name: v for read in self._columns for name, v in self._ordered(*read).items()}
         return prefetch(
-            lambda part: fn(self._rows({name: v[part] for name, v in found.items()})),
+            lambda part: fn(self._rows({name: v[part] for name, v in columns.items()})),
             chunks(self.ids.n),
         )
 
@@ -190,7 +190,7 @@ class Kind:
         table[self.raw_roles.index("HIGH_RISK_IP")] = True
         return table
 
-    def group_of(self, codes: Mapping[str, NDArray[Any]]) -> U8:
+    def group_of(self, codes: Mapping[str, Array]) -> U8:
         """The policy group of entities, from their codes."""
         pack, names = self._pack, self.groups
         if self.name == "account":
@@ -207,19 +207,19 @@ class Kind:
         group: U8 = codes["party_type" if self.name == "party" else "device_group"]
         return group
 
-    def _rows(self, found: Columns) -> Rows:
-        codes = {name: found[name] for name in self.source.codes}
-        raw, family = found["raw_role"], found["canonical_role_family"]
+    def _rows(self, columns: Columns) -> Rows:
+        codes = {name: columns[name] for name in self.source.codes}
+        raw, family = columns["raw_role"], columns["canonical_role_family"]
         cell = ravel_codes((raw, len(self.raw_roles)), (family, len(self.families)))
         return Rows(
             codes=codes,
-            region=found[self.source.region],
+            region=columns[self.source.region],
             group=self.group_of(codes),
             raw=raw,
             family=family,
             risky=self.risky.ravel()[cell],
             label=self.label.ravel()[cell],
-            owner=found[self.source.owner] if self.source.owner else None,
+            owner=columns[self.source.owner] if self.source.owner else None,
         )
 
     @cached_property
@@ -231,6 +231,6 @@ class Kind:
 
     def _ordered(self, table: Table, names: tuple[str, ...]) -> Columns:
         """Whole columns by ascending id."""
-        found = self._published.columns(table, self._key, *names)
-        order = np.argsort(found.pop(self._key), kind="stable")
-        return {name: values[order] for name, values in found.items()}
+        columns = self._published.columns(table, self._key, *names)
+        order = np.argsort(columns.pop(self._key), kind="stable")
+        return {name: values[order] for name, values in columns.items()}

@@ -127,8 +127,8 @@ class Evidence:
             "devices_per_party": self.owned("device").n / party.n,
             "high_risk_ip_share": ip.labelled / ip.n,
         }
-        for kind, found in judged.items():
-            out[f"non_clean_{kind}"] = found.risky / found.n
+        for kind, census in judged.items():
+            out[f"non_clean_{kind}"] = census.risky / census.n
         links = self.network.link_types.sum(axis=0)
         policy = self.pack.ip_count_priors.edge_shares.values()
         for t, kind in enumerate(self.pack.codes("ip_type")):
@@ -141,12 +141,12 @@ class Evidence:
 
     def _merchants(self) -> I64:
         """Merchants by raw role and family; their class and region are not published."""
-        found = self.published.columns(
+        columns = self.published.columns(
             BY_NAME["s5_merchant_fraud_roles_6A"], "raw_role", "canonical_role_family"
         )
         return crosstab(
-            (found["raw_role"], len(self.pack.codes("merchant_raw_role"))),
-            (found["canonical_role_family"], len(self.pack.codes("merchant_family"))),
+            (columns["raw_role"], len(self.pack.codes("merchant_raw_role"))),
+            (columns["canonical_role_family"], len(self.pack.codes("merchant_family"))),
         )
 
     def _named(self, codes: str, numbers: I64) -> dict[str, int]:

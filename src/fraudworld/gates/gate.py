@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from fraudworld.documents import JsonObject
 from fraudworld.policy.models import Threshold
 
 Status = Literal["PASS", "FAIL", "INSUFFICIENT_EVIDENCE"]
@@ -29,9 +30,9 @@ class Row:
     status: Status
     owner_state: str
     support: float
-    details: dict[str, Any] = field(default_factory=dict)
+    details: JsonObject = field(default_factory=dict)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Plain data for the gateboard."""
         return {**self.__dict__}
 
@@ -44,9 +45,9 @@ class Guard:
     holds: bool
     value: float | None
     bound: str
-    details: dict[str, Any] = field(default_factory=dict)
+    details: JsonObject = field(default_factory=dict)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Plain data for the gateboard."""
         return {**self.__dict__}
 
@@ -77,7 +78,7 @@ def at_least(
 
 def _row(
     test: str, metric: str, value: float, bounds: Threshold, good: bool, better: bool, owner: str,
-    seed: int | None, support: float, interval: Interval, minimum: float, details: dict[str, Any],
+    seed: int | None, support: float, interval: Interval, minimum: float, details: JsonObject,
 ) -> Row:  # fmt: skip
     known = math.isfinite(value) and support >= minimum
     details = {k: _finite(v) for k, v in details.items()}

@@ -134,16 +134,16 @@ def product_coverage(evidence: Evidence, rows: tuple[Row, ...]) -> Iterator[Guar
     """Required products are held by the share of parties that the policy requires."""
     holders, population = evidence.holders, evidence.parties_by_type
     required = evidence.pack.product_mix_priors.required_coverage
-    found = {}
+    coverage = {}
     for code in required:
         parties = population[evidence.pack.account_taxonomy.account_types[code].party_type]
-        found[code] = holders[code] / parties if parties else 0.0
+        coverage[code] = holders[code] / parties if parties else 0.0
     yield Guard(
         "product_coverage",
-        all(found[code] >= share for code, share in required.items()),
-        min(found.values()),
+        all(coverage[code] >= share for code, share in required.items()),
+        min(coverage.values()),
         "policy required_coverage",
-        found,
+        coverage,
     )
 
 
@@ -152,14 +152,14 @@ def instrument_means(evidence: Evidence, rows: tuple[Row, ...]) -> Iterator[Guar
     mix = evidence.pack.instrument_mix_priors
     tolerance = _bounds(evidence).instrument_mean_tolerance
     accounts = evidence.accounts_by_type
-    made = evidence.instrument_pairs
+    observed = evidence.instrument_pairs
     worst, where, holds = 0.0, "", True
     for account, shares in mix.shares.items():
         for kind, share in shares.items():
             expected = mix.lambda_per_account[account] * share * accounts.get(account, 0)
             if expected <= 0:
                 continue
-            error = abs(made.get((account, kind), 0) - expected)
+            error = abs(observed.get((account, kind), 0) - expected)
             holds &= error <= max(tolerance * expected, 3.0)
             if error / expected > worst:
                 worst, where = error / expected, f"{account} {kind}"
@@ -214,12 +214,12 @@ def conservation(evidence: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
     Raises InputError for malformed plans.
     """
     document = evidence.published.document("integer_plans_6A")
-    made = {
+    published = {
         "s1_parties": evidence.census("party").n,
         "s4_ips": int(evidence.counts.link_types.sum()),
     }
-    made |= {code: n for code, n in evidence.accounts_by_type.items() if n}
-    made |= {f"{a}/{k}": n for (a, k), n in evidence.instrument_pairs.items()}
+    published |= {code: n for code, n in evidence.accounts_by_type.items() if n}
+    published |= {f"{a}/{k}": n for (a, k), n in evidence.instrument_pairs.items()}
     try:
         planned = _planned(document)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -229,7 +229,9 @@ def conservation(evidence: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
             where="integer_plans_6A.json",
             remedy="judge a run as it was published",
         ) from error
-    broken = sorted(k for k in made.keys() | planned if made.get(k, 0) != planned.get(k, 0))
+    broken = sorted(
+        k for k in published.keys() | planned if published.get(k, 0) != planned.get(k, 0)
+    )
     yield Guard("conservation", not broken, float(len(broken)), "0 plans off", {"broken": broken})
 
 

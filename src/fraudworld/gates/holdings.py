@@ -91,9 +91,9 @@ def _instruments(
         ), occurrences(who)
 
     pairs, each = np.zeros(sizes, dtype=np.int64), CountPerEntity(parties)
-    for found, some in published.map(count, table, ("account_id", "instrument_type")):
-        pairs += found
-        each.add(some)
+    for joint, per_account in published.map(count, table, ("account_id", "instrument_type")):
+        pairs += joint
+        each.add(per_account)
     return pairs, each
 
 

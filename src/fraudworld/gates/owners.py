@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from fraudworld.gates.census import Census
 from fraudworld.gates.entities import Ids, Kind, Rows
 from fraudworld.gates.tally import (
     I64,
+    Array,
     ColumnBuffer,
     CountPerEntity,
     Occurrences,
@@ -39,12 +39,12 @@ class Owners:
         self.shape = (len(kind.groups), regions, len(kind.raw_roles), 2)
         self.ids: Ids = kind.ids
         kept = ColumnBuffer(self.ids.n, narrow(int(np.prod(self.shape))))
-        for found, traits in kind.map(lambda rows: (self.census.of(rows), self._traits(rows))):
-            self.census.add(found)
+        for counts, traits in kind.map(lambda rows: (self.census.of(rows), self._traits(rows))):
+            self.census.add(counts)
             kept.append(traits)
         self.traits = kept.values
 
-    def _traits(self, rows: Rows) -> NDArray[Any]:
+    def _traits(self, rows: Rows) -> Array:
         columns = (rows.group, rows.region, rows.raw, rows.risky)
         return ravel_codes(*zip(columns, self.shape, strict=True))
 
@@ -97,18 +97,18 @@ class Owned:
             joint.reshape(self.joint.shape), occurrences(party), occurrences(party[risky]), owner
         )
 
-    def add(self, found: AssetCounts) -> None:
+    def add(self, counts: AssetCounts) -> None:
         """Adds counts of `of`."""
-        self.joint += found.joint
-        self.each.add(found.each)
-        self.risky_each.add(found.risky_each)
+        self.joint += counts.joint
+        self.each.add(counts.each)
+        self.risky_each.add(counts.risky_each)
 
     @property
     def patterns(self) -> I64:
         """Parties with assets, by (risky?, assets, risky assets)."""
         most = int(self.each.counts.max(initial=0)) + 1
 
-        def some(part: slice) -> I64:
+        def of_slice(part: slice) -> I64:
             own = self.each.counts[part] > 0
             return crosstab(
                 (self.owners.traits[part][own] % 2, 2),
@@ -116,7 +116,7 @@ class Owned:
                 (self.risky_each.counts[part][own], most),
             )
 
-        return sum_over_slices(some, self.owners.ids.n)
+        return sum_over_slices(of_slice, self.owners.ids.n)
 
     @property
     def strata(self) -> I64:

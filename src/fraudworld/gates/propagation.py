@@ -14,8 +14,8 @@ from fraudworld.gates.statistics import clustered_odds, generator, mantel_haensz
 
 def occurring_patterns(cells: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Patterns that occur, one row each, and the owners with each."""
-    found = np.argwhere(cells)
-    return found, cells[tuple(found.T)]
+    patterns = np.argwhere(cells)
+    return patterns, cells[tuple(patterns.T)]
 
 
 def t7_risk_propagation_effect(sample: Sample) -> Iterator[Row]:

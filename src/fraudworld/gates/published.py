@@ -20,14 +20,15 @@ from numpy.typing import NDArray
 
 from fraudworld.contracts import TABLES, Column, Kind, Table
 from fraudworld.contracts.table import IDENTITY
-from fraudworld.documents import load_json
+from fraudworld.documents import JsonObject, load_json
 from fraudworld.errors import InputError
 from fraudworld.gates.columns import invalid, needs_check, values_of
 from fraudworld.gates.prefetch import prefetch
+from fraudworld.gates.tally import Array
 from fraudworld.policy.pack import PolicyPack
 
 Result = TypeVar("Result")
-Columns = dict[str, NDArray[Any]]
+Columns = dict[str, Array]
 OPEN_LISTS = ("country", "currency")
 """Code lists that are open in the policy: the values of the column, sorted."""
 
@@ -110,10 +111,10 @@ class Published:
             ids = columns[name]
             return int(ids[0]), int(ids[-1]), bool((ids[1:] > ids[:-1]).all())
 
-        found = zip(self.map(ends, table, (name,)), self.blocks(table), strict=False)
+        spans = zip(self.map(ends, table, (name,)), self.blocks(table), strict=False)
         return all(
             rising and first == block.low + 1 and last == block.high
-            for (first, last, rising), block in found
+            for (first, last, rising), block in spans
         )
 
     def code_list(self, table: Table, column: Column) -> tuple[str, ...]:
@@ -139,23 +140,23 @@ class Published:
                 remedy="judge a run as it was published",
             ) from error
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> JsonObject:
         """The seed, parameter_hash and fingerprint that every row of every table has.
 
         Raises InputError where a table is missing, empty or without a column, and where
         tables do not belong together.
         """
-        found: set[tuple[int, str, str]] = set()
+        stamps: set[tuple[int, str, str]] = set()
         for table in TABLES:
-            found = found.union(*(part.stamps for part in self._of(table)))
-        if len(found) != 1:
+            stamps = stamps.union(*(part.stamps for part in self._of(table)))
+        if len(stamps) != 1:
             raise InputError(
                 "6A.S5.SEALED_INPUTS_CONFLICT",
                 "the run's tables do not belong together",
                 where=str(self._layer),
                 remedy="judge a run as it was published; tables of two runs cannot be mixed",
             )
-        seed, fingerprint, policy = found.pop()
+        seed, fingerprint, policy = stamps.pop()
         return {"seed": seed, "parameter_hash": policy, "manifest_fingerprint": fingerprint}
 
     def check_unread(self) -> None:
@@ -251,12 +252,12 @@ def _stamps(
     """Every (seed, fingerprint, parameter hash) of one row group."""
     with _opened(path, table) as file:
         at = file.schema_arrow.get_field_index("seed")
-        told = file.metadata.row_group(group).column(at).statistics
-    plain = told is not None and told.has_min_max and told.min == told.max
+        statistics = file.metadata.row_group(group).column(at).statistics
+    plain = statistics is not None and statistics.has_min_max and statistics.min == statistics.max
     wanted = [c for c in IDENTITY if c.kind is Kind.CODE or seed_is_doubtful or not plain]
     data = _read(path, group, table, wanted)
     values = {c.name: values_of(table, c, data[c.name].chunks, None) for c in wanted}
-    seeds = {told.min} if plain else _distinct(values["seed"])
+    seeds = {statistics.min} if plain else _distinct(values["seed"])
     fingerprints, policies = (
         {v for chunk in data[name].chunks for v in chunk.dictionary.to_pylist()}
         for name in ("manifest_fingerprint", "parameter_hash")

@@ -6,11 +6,12 @@ import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from fraudworld.documents import Json
 from fraudworld.gates.board import GATES, ROUTING
 from fraudworld.gates.guards import GUARDS
 
 
-def page(board: Mapping[str, Any]) -> str:
+def page(board: Mapping[str, Json]) -> str:
     """Markdown, from the registries and a gateboard, which knows metrics and thresholds."""
     lines = [
         "# Gate reference",
@@ -22,7 +23,7 @@ def page(board: Mapping[str, Any]) -> str:
     return "\n".join([*lines, *_tests(board), *_across(), *_guards(board)]) + "\n"
 
 
-def _tests(board: Mapping[str, Any]) -> Iterator[str]:
+def _tests(board: Mapping[str, Json]) -> Iterator[str]:
     yield from ("## Tests of one world", "")
     for gate in GATES:
         prefix = gate.__name__.split("_")[0].upper()
@@ -41,7 +42,7 @@ def _tests(board: Mapping[str, Any]) -> Iterator[str]:
         yield ""
 
 
-def _more_is_better(row: Mapping[str, Any]) -> bool:
+def _more_is_better(row: Mapping[str, Json]) -> bool:
     """Whether thresholds rise towards B+, or the metric is a share that must be 1."""
     return bool(
         row["threshold_Bplus"] > row["threshold_B"]
@@ -58,7 +59,7 @@ def _across() -> Iterator[str]:
     yield ""
 
 
-def _guards(board: Mapping[str, Any]) -> Iterator[str]:
+def _guards(board: Mapping[str, Json]) -> Iterator[str]:
     yield from ("## Guards", "", "A guard that does not hold blocks B+.", "")
     yield "| guard | holds when | what it says |"
     yield "|---|---|---|"

@@ -164,14 +164,19 @@ def _rows(
     codes = sample.pack.codes("region")
     judged = {
         code: (o, e)
-        for code, (o, e, ok), many in zip(codes, regions, enough, strict=False)
-        if ok and many
+        for code, (o, e, ok), supported_here in zip(codes, regions, enough, strict=False)
+        if ok and supported_here
     }
-    left = [code for code in codes if code not in judged]
+    pooled_only = [code for code in codes if code not in judged]
     world = {"world": (pooled_o, pooled_e)}
     yield _divergence(sample, metric, owner, supported, world)
     yield _divergence(
-        sample, f"{metric}_worst_region", owner, supported, judged or world, pooled_into_world=left
+        sample,
+        f"{metric}_worst_region",
+        owner,
+        supported,
+        judged or world,
+        pooled_into_world=pooled_only,
     )
 
 
@@ -183,9 +188,9 @@ def _divergence(
     policy = sample.pack.validation_policy
     support = policy.support
     known = {n: (o, e) for n, (o, e) in strata.items() if o.sum() > 0 and e.sum() > 0}
-    found = {name: float(jsd(o, e)) for name, (o, e) in known.items()}
-    worst = max(found, key=lambda name: found[name], default="")
-    value = found.get(worst, float("nan"))
+    divergences = {name: float(jsd(o, e)) for name, (o, e) in known.items()}
+    worst = max(divergences, key=lambda name: divergences[name], default="")
+    value = divergences.get(worst, float("nan"))
     random = generator(sample.seed, metric)
     moved = np.zeros(support.bootstrap_resamples)
     for o, _ in known.values():

@@ -6,22 +6,21 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
-from fraudworld.documents import parse_json, plain_json, pretty_json
+from fraudworld.documents import Json, JsonObject, parse_json, plain_json, pretty_json
 from fraudworld.errors import InternalError
 from fraudworld.store.atomic import write_atomic
 
 
 @cache
-def schema(name: str) -> dict[str, Any]:
+def schema(name: str) -> JsonObject:
     """The schema of an evidence file, by its name without `.json`."""
     text = (files("fraudworld.gates") / "schemas" / f"{name}.schema.json").read_text("utf-8")
-    found: dict[str, Any] = parse_json(text)
-    return found
+    document: JsonObject = parse_json(text)
+    return document
 
 
-def violations(name: str, document: Mapping[str, Any]) -> list[str]:
+def violations(name: str, document: Mapping[str, Json]) -> list[str]:
     """Where `document` breaks the schema `name`: `place: what`, in order of place."""
     from jsonschema import Draft202012Validator
 
@@ -31,7 +30,7 @@ def violations(name: str, document: Mapping[str, Any]) -> list[str]:
     return sorted(f"{e.json_path}: {e.message[:200]}" for e in errors)
 
 
-def write_evidence(path: Path, document: Mapping[str, Any]) -> None:
+def write_evidence(path: Path, document: Mapping[str, Json]) -> None:
     """Writes an evidence file atomically; its name is that of its schema.
 
     Raises InternalError `6A.S5.EVIDENCE_INVALID` where the document violates the schema.

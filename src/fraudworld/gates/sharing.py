@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fraudworld.contracts import BY_NAME
 from fraudworld.gates.census import Census
@@ -15,6 +13,7 @@ from fraudworld.gates.owners import Owned, Owners
 from fraudworld.gates.published import Columns, Published
 from fraudworld.gates.tally import (
     I64,
+    Array,
     ColumnBuffer,
     CountPerEntity,
     Occurrences,
@@ -47,8 +46,8 @@ class Network:
     @property
     def degrees(self) -> I64:
         """Linked IPs by devices on them; empty where none is linked."""
-        found: I64 = self.sharing.sum(axis=(0, 2, 3))
-        return found if found.any() else found[:0]
+        histogram: I64 = self.sharing.sum(axis=(0, 2, 3))
+        return histogram if histogram.any() else histogram[:0]
 
 
 class _Endpoints:
@@ -64,26 +63,28 @@ class _Endpoints:
             np.zeros(self.ids.n, dtype=np.bool_),
         )
         kept = ColumnBuffer(self.ids.n, narrow(self.cells))
-        for found, traits in kind.map(lambda rows: (self.census.of(rows), self._traits(rows))):
-            self.census.add(found)
+        for counts, traits in kind.map(lambda rows: (self.census.of(rows), self._traits(rows))):
+            self.census.add(counts)
             kept.append(traits)
         self.traits = kept.values
 
-    def _traits(self, rows: Rows) -> NDArray[Any]:
+    def _traits(self, rows: Rows) -> Array:
         columns = (rows.region, rows.codes["ip_type"], rows.group, rows.label)
         return ravel_codes(*zip(columns, self.shape, strict=True))
 
     def node_types(self) -> I64:
-        def some(part: slice) -> I64:
+        def of_slice(part: slice) -> I64:
             return histogram(self.traits[part][self.devices.counts[part] > 0], self.cells)
 
-        return np.asarray(sum_over_slices(some, self.ids.n).reshape(self.shape).sum(axis=(2, 3)))
+        return np.asarray(
+            sum_over_slices(of_slice, self.ids.n).reshape(self.shape).sum(axis=(2, 3))
+        )
 
     def sharing(self) -> I64:
         groups = self.shape[2]
         most = int(self.devices.counts.max(initial=0)) + 1
 
-        def some(part: slice) -> I64:
+        def of_slice(part: slice) -> I64:
             degree = self.devices.counts[part]
             on = degree > 0
             kinds = self.traits[part][on] % (2 * groups)
@@ -92,7 +93,7 @@ class _Endpoints:
                 (kinds % 2, 2),
             )  # fmt: skip
 
-        return sum_over_slices(some, self.ids.n)
+        return sum_over_slices(of_slice, self.ids.n)
 
 
 class _Devices:
@@ -112,7 +113,7 @@ class _Devices:
             kept.append(traits)
         self.traits = kept.values
 
-    def _traits(self, rows: Rows) -> NDArray[Any]:
+    def _traits(self, rows: Rows) -> Array:
         return ravel_codes(*zip((rows.region, rows.risky), self.shape, strict=True))
 
 
@@ -130,16 +131,16 @@ def count_network(
             at, who = at[to_device], who[to_device]
         at = ips.ids.rows_of(at, table, "IP")
         who = devices.ids.rows_of(who, table, "device")
-        seen = devices.traits[who]
+        traits = devices.traits[who]
         # Set to True only, so threads cannot conflict.
         devices.linked[who] = True
-        ips.meets_risk[at[seen % 2 == 1]] = True
-        return crosstab((seen, devices.cells), (ips.traits[at], ips.cells)), occurrences(at)
+        ips.meets_risk[at[traits % 2 == 1]] = True
+        return crosstab((traits, devices.cells), (ips.traits[at], ips.cells)), occurrences(at)
 
     pairs = np.zeros((devices.cells, ips.cells), dtype=np.int64)
-    for found, some in published.map(count, table, ("ip_id", "device_id")):
-        pairs += found
-        ips.devices.add(some)
+    for link_counts, per_ip in published.map(count, table, ("ip_id", "device_id")):
+        pairs += link_counts
+        ips.devices.add(per_ip)
     by = pairs.reshape(*devices.shape, *ips.shape)
     return Network(
         devices=devices.census,

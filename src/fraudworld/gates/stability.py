@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from fraudworld.documents import Json, JsonObject
 from fraudworld.gates.gate import Row, Status, at_most
 from fraudworld.policy.pack import PolicyPack
 
-Board = Mapping[str, Any]
+Board = Mapping[str, Json]
 DISTANCES = ("T3_IP_PRIOR_ALIGNMENT", "T8_DISTRIBUTION_ALIGNMENT_JSD")
 RATIOS = ("T4_DEVICE_IP_COVERAGE", "T5_IP_REUSE_TAIL_BOUNDS", "T7_RISK_PROPAGATION_EFFECT")
 
@@ -32,7 +32,7 @@ class Stability:
             return "INSUFFICIENT_EVIDENCE"
         return "PASS" if self.spread <= bound else "FAIL"
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Plain data for the summary; non-finite values are null."""
 
         def plain(value: float) -> float | None:
@@ -63,8 +63,8 @@ def spreads(boards: Sequence[Board]) -> tuple[Stability, ...]:
 
 def t9_cross_seed_stability(pack: PolicyPack, boards: Sequence[Board]) -> Row:
     """T9: the worst spread over the seeds."""
-    found = spreads(boards)
-    worst = max(found, key=lambda s: s.spread if np.isfinite(s.spread) else np.inf)
+    stabilities = spreads(boards)
+    worst = max(stabilities, key=lambda s: s.spread if np.isfinite(s.spread) else np.inf)
     return at_most(
         "T9_CROSS_SEED_STABILITY", "worst_cv", worst.spread,
         pack.validation_policy.gates["T9_worst_cv"], owner="robustness review",
@@ -73,7 +73,7 @@ def t9_cross_seed_stability(pack: PolicyPack, boards: Sequence[Board]) -> Row:
     )  # fmt: skip
 
 
-def _value(row: Mapping[str, Any]) -> float:
+def _value(row: Mapping[str, Json]) -> float:
     return float("nan") if row["value"] is None else float(row["value"])
 
 

@@ -107,8 +107,8 @@ def resampled(
     itself: its interval says how many rows carry it, not how large it could have been.
     """
     tail = 100 * (1 - confidence) / 2
-    found = statistic(redrawn(counts, resamples, random))
-    low, high = np.percentile(found, [tail, 100 - tail])
+    statistics = statistic(redrawn(counts, resamples, random))
+    low, high = np.percentile(statistics, [tail, 100 - tail])
     return float(low), float(high)
 
 

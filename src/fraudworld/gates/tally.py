@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 from fraudworld.gates.prefetch import prefetch
 
 I64 = NDArray[np.int64]
-Axis = tuple[NDArray[Any], int]
+Array = NDArray[Any]
+Axis = tuple[Array, int]
 """Codes of rows, all ≥ 0, and the number of codes."""
 
 CHUNK = 1 << 20
 """Entities of one slice."""
 
 
-def ravel_codes(*axes: Axis) -> NDArray[Any]:
+def ravel_codes(*axes: Axis) -> Array:
     """Row-major index of every row over the combinations of axes, in a narrow integer type."""
     (place, cells), *rest = axes
     place = place.astype(narrow(cells))
@@ -41,7 +42,7 @@ def crosstab(*axes: Axis) -> I64:
     return histogram(ravel_codes(*axes), int(np.prod(sizes))).reshape(sizes)
 
 
-def histogram(cells: NDArray[Any], size: int) -> I64:
+def histogram(cells: Array, size: int) -> I64:
     """Occurrences of every cell 0 … size − 1."""
     return np.bincount(cells, minlength=size).astype(np.int64, copy=False)
 
@@ -75,7 +76,7 @@ Occurrences = tuple[slice | I64, I64]
 """Some entities by row, and the occurrences of each."""
 
 
-def occurrences(rows: NDArray[Any]) -> Occurrences:
+def occurrences(rows: Array) -> Occurrences:
     """Occurrences of each entity in `rows`; the entities of a published block are contiguous."""
     low, high = (int(rows.min()), int(rows.max()) + 1) if rows.size else (0, 0)
     if high - low > 8 * rows.size:
@@ -87,10 +88,10 @@ class ColumnBuffer:
     """A value of each of n entities, appended block by block in their order."""
 
     def __init__(self, n: int, kind: Any) -> None:
-        self.values: NDArray[Any] = np.empty(n, dtype=kind)
+        self.values: Array = np.empty(n, dtype=kind)
         self._filled = 0
 
-    def append(self, values: NDArray[Any]) -> None:
+    def append(self, values: Array) -> None:
         """Appends the values of the next entities."""
         self.values[self._filled : self._filled + values.size] = values
         self._filled += values.size
@@ -100,11 +101,11 @@ class CountPerEntity:
     """Occurrences of each of n entities; `counts` has the narrowest type that holds the largest."""
 
     def __init__(self, n: int) -> None:
-        self.counts: NDArray[Any] = np.zeros(n, dtype=np.uint8)
+        self.counts: Array = np.zeros(n, dtype=np.uint8)
 
-    def add(self, some: Occurrences) -> None:
+    def add(self, occurrences_: Occurrences) -> None:
         """Adds the result of `occurrences`."""
-        where, times = some
+        where, times = occurrences_
         total = self.counts[where] + times
         most = int(total.max(initial=0))
         if most > np.iinfo(self.counts.dtype).max:

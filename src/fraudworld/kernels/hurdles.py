@@ -152,19 +152,19 @@ def draw_both(first, candidates, keys, hurdle_draws, weight_draws):  # type: ign
     numbers = np.empty(philox.AT_ONCE, dtype=np.uint64)
     lanes = np.empty((4, philox.AT_ONCE), dtype=np.uint64)
     for low in range(0, candidates.size, philox.AT_ONCE):
-        some = candidates[low : low + philox.AT_ONCE]
+        chunk = candidates[low : low + philox.AT_ONCE]
         hurdle_draw = hurdle_draws[low : low + philox.AT_ONCE]
         weight_draw = weight_draws[low : low + philox.AT_ONCE]
-        n = some.size
+        n = chunk.size
         for j in range(n):
-            cell = cell_of(some[j])
+            cell = cell_of(chunk[j])
             streams[0, j], streams[1, j] = keys[cell, 0], keys[cell, 1]
-            numbers[j] = (np.uint64(first) + entity_of(some[j])) >> np.uint64(1)
+            numbers[j] = (np.uint64(first) + entity_of(chunk[j])) >> np.uint64(1)
         philox.blocks(streams, numbers[:n], lanes)
         # Two entities share a block of four draws.
         a, b, c, d = lanes[0, :n], lanes[1, :n], lanes[2, :n], lanes[3, :n]
         for j in range(n):
-            odd = (np.uint64(first) + entity_of(some[j])) & np.uint64(1) == np.uint64(1)
+            odd = (np.uint64(first) + entity_of(chunk[j])) & np.uint64(1) == np.uint64(1)
             hurdle_draw[j] = c[j] if odd else a[j]
             weight_draw[j] = d[j] if odd else b[j]
 

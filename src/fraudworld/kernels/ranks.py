@@ -82,8 +82,8 @@ def cut(at: Edges, quota: I64, per_shard: Iterable[Candidates]) -> tuple[Cut, Ca
     start = np.searchsorted(cell, np.arange(quota.size + 1))
     beyond, lack = [], []
     for c in np.flatnonzero(np.diff(start)):
-        mine = slice(start[c], start[c + 1])
-        running = at.before[c] + np.cumsum(weight[mine])
+        rows = slice(start[c], start[c + 1])
+        running = at.before[c] + np.cumsum(weight[rows])
         taken = int(np.searchsorted(running, quota[c], side="right"))
         if taken:
             end = start[c] + taken - 1

@@ -13,9 +13,8 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from fraudworld.documents import load_json, parse_json
+from fraudworld.documents import JsonObject, load_json, parse_json
 from fraudworld.errors import InputError, RefusedError
 from fraudworld.perf.child import Child, measure
 from fraudworld.perf.evidence import read_evidence
@@ -65,7 +64,7 @@ class Comparison:
     states: tuple[StateChange, ...]
     decision: Decision
 
-    def evidence(self) -> dict[str, Any]:
+    def evidence(self) -> JsonObject:
         """The figures behind the decision, as plain data."""
         return {
             "base": [_figures(s) for s in self.base],
@@ -92,7 +91,7 @@ def compare(
     receipts = [read_receipt(RunPlace(side.run)) for side in (base, cand)]
     _comparable(*receipts)
     scratch.mkdir(parents=True, exist_ok=True)
-    found: dict[str, list[Sample]] = {base.name: [], cand.name: []}
+    samples: dict[str, list[Sample]] = {base.name: [], cand.name: []}
     with tempfile.TemporaryDirectory(prefix=".compare-", dir=scratch) as folder:
         for number in range(repeats + 1):
             turns = list(zip((base, cand), receipts, strict=True))
@@ -100,8 +99,8 @@ def compare(
                 progress(f"{side.name}, {f'repeat {number}' if number else 'warm-up'}")
                 sample = _make(side, receipt, Path(folder) / side.name)
                 if number:
-                    found[side.name].append(sample)
-    measured = found[base.name], found[cand.name]
+                    samples[side.name].append(sample)
+    measured = samples[base.name], samples[cand.name]
     return Comparison(
         tuple(measured[0]), tuple(measured[1]), changes(*measured), decide(lane, *measured)
     )
@@ -151,9 +150,9 @@ def _make(side: Side, receipt: Receipt, runs_root: Path) -> Sample:
     made = read_receipt(RunPlace(root))
     if made.identity != receipt.identity:
         raise _not_reproduced(side, f"it made {made.identity}, its receipt says {receipt.identity}")
-    found = sample(root, done.peak_rss_mib)
+    measured = sample(root, done.peak_rss_mib)
     shutil.rmtree(root)
-    return found
+    return measured
 
 
 def _published(done: Child) -> Path | None:
@@ -189,7 +188,7 @@ def _not_reproduced(side: Side, why: str) -> RefusedError:
     )
 
 
-def _figures(measured: Sample) -> dict[str, Any]:
+def _figures(measured: Sample) -> JsonObject:
     """A sample without the fields that the decision has."""
     whole = asdict(measured)
     return {key: whole[key] for key in ("run_id", "wall_s", "cpu_s", "peak_rss_mib")}

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
 
-from fraudworld.documents import parse_json
+from fraudworld.documents import JsonObject, parse_json
 from fraudworld.errors import InputError
 from fraudworld.perf.recorder import Event, budget_check, summary
 from fraudworld.store.identity import Identity
@@ -20,8 +19,8 @@ class Evidence:
     """Timings of one run: its events in order, and the two documents derived from them."""
 
     events: tuple[Event, ...]
-    summary: dict[str, Any]
-    budgets: dict[str, Any]
+    summary: JsonObject
+    budgets: JsonObject
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -53,18 +52,18 @@ def read_evidence(root: Path) -> Evidence:
         documents.append(_object(path, _text(path)))
     who = asdict(identity)
     cold = documents[0].get("start") == "cold"
-    for document, made, name in zip(
+    for document, parsed, name in zip(
         documents,
         (summary(list(events), cold=cold), budget_check(list(events))),
         ("summary", "budget check"),
         strict=True,
     ):
-        if document != {**who, **made}:
+        if document != {**who, **parsed}:
             raise _invalid(folder, f"the {name} does not follow from the events")
     return Evidence(events, documents[0], documents[1])
 
 
-def _event(row: dict[str, Any], identity: Identity, path: Path) -> Event:
+def _event(row: JsonObject, identity: Identity, path: Path) -> Event:
     who = {name: row.pop(name, None) for name in asdict(identity)}
     if who != asdict(identity):
         raise _invalid(path, "an event belongs to another run")
@@ -93,7 +92,7 @@ def _text(path: Path) -> str:
         raise _invalid(path, str(error)) from error
 
 
-def _object(path: Path, text: str) -> dict[str, Any]:
+def _object(path: Path, text: str) -> JsonObject:
     try:
         document = parse_json(text)
     except ValueError as error:

@@ -124,15 +124,15 @@ def _groups(datasets: Sequence[tuple[Table, Path]]) -> Iterator[list[Part]]:
 
 
 def _files(table: Table, folder: Path) -> list[Path]:
-    found = sorted(folder.glob("part-*.parquet"))
-    if not found:
+    files = sorted(folder.glob("part-*.parquet"))
+    if not files:
         raise InputError(
             "6A.PERF.DATASET_MISSING",
             f"{table.name} has no part",
             where=str(folder),
             remedy="name the folder of a complete run",
         )
-    return found
+    return files
 
 
 def _read(table: Table, path: Path) -> Part:

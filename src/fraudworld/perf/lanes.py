@@ -185,14 +185,14 @@ def write_decision(runs_root: Path, lane: Lane, decision: Decision, evidence: ob
     return decisions.write_document(decisions.place(runs_root, lane.phase), decision.as_dict())
 
 
-def alike(what: str, found: Sequence[Mapping[str, str]]) -> Finding:
+def alike(what: str, samples: Sequence[Mapping[str, str]]) -> Finding:
     """All mappings equal and none empty; evidence names what differs."""
-    first = found[0] if found else {}
+    first = samples[0] if samples else {}
     differ = {
-        name for other in found for name in {*first, *other} if first.get(name) != other.get(name)
+        name for other in samples for name in {*first, *other} if first.get(name) != other.get(name)
     }
     holds = bool(first) and not differ
-    return Finding(what, holds, {"compared": len(found), "differ": sorted(differ)})
+    return Finding(what, holds, {"compared": len(samples), "differ": sorted(differ)})
 
 
 def _not_slower(change: StateChange) -> Finding:

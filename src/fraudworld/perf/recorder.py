@@ -122,8 +122,8 @@ def summary(events: list[Event], *, cold: bool) -> dict[str, object]:
     for event in events:
         states[event.state] = states.get(event.state, 0.0) + event.elapsed_s
         cpu[event.state] = cpu.get(event.state, 0.0) + event.cpu_s
-        mine = steps.setdefault(event.state, {})
-        mine[event.step] = round(mine.get(event.step, 0.0) + event.elapsed_s, 6)
+        of_state = steps.setdefault(event.state, {})
+        of_state[event.step] = round(of_state.get(event.step, 0.0) + event.elapsed_s, 6)
     hot = sorted(events, key=lambda e: -e.elapsed_s)
     return {
         "start": "cold" if cold else "warm",
@@ -148,11 +148,11 @@ def budget_check(events: list[Event]) -> dict[str, object]:
     """
     checks: list[dict[str, object]] = []
     for state, steps in REQUIRED_STEPS.items():
-        mine = [e for e in events if e.state == state]
-        done = {e.step for e in mine}
+        of_state = [e for e in events if e.state == state]
+        done = {e.step for e in of_state}
         missing = [] if done == {REUSED_STEP} else sorted(set(steps) - done)
-        failed = sorted({e.step for e in mine if e.status != "PASS"})
-        elapsed = sum(e.elapsed_s for e in mine)
+        failed = sorted({e.step for e in of_state if e.status != "PASS"})
+        elapsed = sum(e.elapsed_s for e in of_state)
         budget = BUDGETS_S.get(state)
         checks.append(
             {

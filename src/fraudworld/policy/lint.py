@@ -64,18 +64,18 @@ def lint(pack: PolicyPack) -> tuple[Finding, ...]:
     Where codes, rows or sums are wrong, only these and defects are reported: the other rules need
     complete tables.
     """
-    found = [f for rule in VOCABULARY_RULES for f in rule(pack)]
-    complete = not found
-    found += roles.defects_need_posture(pack)
+    findings = [f for rule in VOCABULARY_RULES for f in rule(pack)]
+    complete = not findings
+    findings += roles.defects_need_posture(pack)
     if complete:
-        found += [f for rule in RULES for f in rule(pack)]
-    return tuple(found)
+        findings += [f for rule in RULES for f in rule(pack)]
+    return tuple(findings)
 
 
 def require_lint(pack: PolicyPack) -> tuple[Finding, ...]:
     """Findings that are not errors; raises InputError naming all errors where there are any."""
-    found = lint(pack)
-    errors = [f for f in found if f.severity is Severity.ERROR]
+    findings = lint(pack)
+    errors = [f for f in findings if f.severity is Severity.ERROR]
     if errors:
         listed = "".join(f"\n  - {f}" for f in errors)
         raise InputError(
@@ -84,4 +84,4 @@ def require_lint(pack: PolicyPack) -> tuple[Finding, ...]:
             where=f"{errors[0].file}: {errors[0].key}",
             remedy="change the named figures; `fraudworld policy lint` shows what would do",
         )
-    return found
+    return findings

@@ -84,10 +84,10 @@ def load_pack(directory: Path | None = None, overlays: Sequence[str | Path] = ()
     files: dict[str, PackFile] = {}
     data: dict[str, object] = {"posture": "certifiable"}
     for stem in STEMS:
-        found = source.read(root / file_of(stem), file_of(stem), root, faults)
-        if found is not None:
-            data[stem] = found.data
-            files[file_of(stem)] = found.file
+        source_file = source.read(root / file_of(stem), file_of(stem), root, faults)
+        if source_file is not None:
+            data[stem] = source_file.data
+            files[file_of(stem)] = source_file.file
     _strangers(root, faults)
     chosen = [_overlay(root, item, files, faults) for item in overlays]
     _stop(faults)
@@ -126,13 +126,13 @@ def _overlay(
         known = ", ".join(shipped_overlays(root)) or "none"
         faults.append(Fault(name, "", f"no such overlay; the pack has {known}", missing_file=True))
         return None
-    found = source.read(path, name, path.parent if own_file else root, faults)
-    if found is None:
+    source_file = source.read(path, name, path.parent if own_file else root, faults)
+    if source_file is None:
         return None
-    if files.get(name, found.file) != found.file:
+    if files.get(name, source_file.file) != source_file.file:
         faults.append(Fault(name, "", "two different overlays share this file name"))
-    files[name] = found.file
-    return overlays_.from_data(found.data, name, path.stem, faults)
+    files[name] = source_file.file
+    return overlays_.from_data(source_file.data, name, path.stem, faults)
 
 
 def _strangers(root: Path, faults: list[Fault]) -> None:

@@ -108,11 +108,11 @@ class FraudRoleTaxonomy(Model):
 
     @field_validator("entities")
     @classmethod
-    def _of_all(cls, found: dict[str, RoleVocabulary]) -> dict[str, RoleVocabulary]:
-        missing = [entity for entity in ENTITIES if entity not in found]
+    def _of_all(cls, vocabularies: dict[str, RoleVocabulary]) -> dict[str, RoleVocabulary]:
+        missing = [entity for entity in ENTITIES if entity not in vocabularies]
         if missing:
             raise ValueError(f"no vocabulary of {', '.join(missing)}")
-        return found
+        return vocabularies
 
 
 # --- priors ---------------------------------------------------------------------------------

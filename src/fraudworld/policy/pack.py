@@ -61,8 +61,8 @@ class PolicyPack(m.Model):
         entity, _, suffix = name.partition("_")
         if entity in m.ENTITIES and suffix in ("raw_role", "family"):
             mapping = self.fraud_role_taxonomy.entities[entity].mapping
-            found = mapping if suffix == "raw_role" else {*mapping.values(), "UNMAPPED"}
-            return tuple(sorted(found))
+            codes_ = mapping if suffix == "raw_role" else {*mapping.values(), "UNMAPPED"}
+            return tuple(sorted(codes_))
         # Looked up lazily: a state sees only its own files, and asks only for their lists.
         lists: dict[str, Callable[[], Iterable[str]]] = {
             "region": lambda: self.party_taxonomy.regions,

@@ -6,11 +6,10 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-from fraudworld.documents import load_json
+from fraudworld.documents import Json, JsonObject, load_json
 from fraudworld.remediation.climb import Sections
 from fraudworld.remediation.law import test_of, verdict
 from fraudworld.remediation.phases import LADDER
@@ -18,7 +17,7 @@ from fraudworld.request import RunRequest
 from fraudworld.run import pipeline
 from fraudworld.store.layout import RunPlace
 
-Row = Mapping[str, Any]
+Row = Mapping[str, Json]
 BASELINE = LADDER[0].adds
 SLIGHT = 0.05
 """Share of a threshold by which other draws alone may move a metric."""
@@ -47,7 +46,7 @@ class Ablation:
     mended: tuple[str, ...] = ()
     broken: tuple[str, ...] = ()
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Plain data."""
         return {
             "control": self.control,
@@ -65,14 +64,14 @@ def ablate(request: RunRequest, sections: Sections | None = None) -> tuple[Ablat
     States that a control does not change are reused from the baseline's run. Raises as
     `run.pipeline.run` does.
     """
-    told = sections or (lambda title: None)
+    report_to = sections or (lambda title: None)
     with tempfile.TemporaryDirectory(prefix="fraudworld-ablation-") as folder:
         replay = Path(folder) / "replay.yaml"
         replay.write_text(yaml.safe_dump(REPLAY), "utf-8")
         plain = replace(
             request, overlays=BASELINE, role="baseline", run_id=None, from_state=None, base=None
         )
-        base = pipeline.run(plain, told("baseline")).place
+        base = pipeline.run(plain, report_to("baseline")).place
         board = _board(base)
         out = [Ablation(BASELINE[0], base.root.name, tuple(board["tests"]))]
         for phase in LADDER[1:]:
@@ -84,19 +83,19 @@ def ablate(request: RunRequest, sections: Sections | None = None) -> tuple[Ablat
                     from_state=phase.from_state,
                     base=base.root if phase.from_state else None,
                 )
-                made = pipeline.run(alone, told(f"baseline + {control}")).place
-                out.append(_compared(control, made, board))
+                place = pipeline.run(alone, report_to(f"baseline + {control}")).place
+                out.append(_compared(control, place, board))
     return tuple(out)
 
 
-def _compared(control: str, made: RunPlace, before: Mapping[str, Any]) -> Ablation:
-    after = _board(made)
+def _compared(control: str, place: RunPlace, before: Mapping[str, Json]) -> Ablation:
+    after = _board(place)
     held, holds = (
         {g["guard_id"] for g in board["guards"] if g["holds"]} for board in (before, after)
     )
     return Ablation(
         control,
-        made.root.name,
+        place.root.name,
         tuple(after["tests"]),
         _moved(before["tests"], after["tests"]),
         mended=tuple(sorted(holds - held)),
@@ -104,7 +103,7 @@ def _compared(control: str, made: RunPlace, before: Mapping[str, Any]) -> Ablati
     )
 
 
-def _board(run: RunPlace) -> dict[str, Any]:
+def _board(run: RunPlace) -> JsonObject:
     return dict(load_json(run.gateboard))
 
 

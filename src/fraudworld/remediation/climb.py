@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from fraudworld import __version__, gates
-from fraudworld.documents import load_json
+from fraudworld.documents import Json, JsonObject, load_json
 from fraudworld.errors import RefusedError
 from fraudworld.gates.certify import SUMMARY, no_witness, require_seeds
 from fraudworld.gates.stability import t9_cross_seed_stability
@@ -37,7 +36,7 @@ from fraudworld.t10.arms import judge_runs
 
 Report = Callable[[Progress], None]
 Sections = Callable[[str], Report | None]
-Board = Mapping[str, Any]
+Board = Mapping[str, Json]
 
 PARTIES = "s1_party_base_6A"
 NO_GRACE = RetentionPolicy(timedelta(0))
@@ -48,8 +47,8 @@ class PhaseRun:
     """The result of a phase: published runs by seed, the input of its law, evidence files."""
 
     runs: dict[int, Path]
-    seen: law.PhaseEvidence
-    evidence: tuple[Path, ...]
+    evidence: law.PhaseEvidence
+    files: tuple[Path, ...]
 
 
 def climb(
@@ -69,7 +68,7 @@ def climb(
 
     Raises RefusedError `6A.CERTIFY.SEEDS_MISSING` where a phase that certifies lacks a
     required seed, `6A.LADDER.PHASE_MISSING` where the first named phase builds on one that is
-    not recorded, `6A.STORE.POSTURE_FROZEN` where a frozen posture prevents
+    not recorded, `6A.STORE.POSTURE_FROZEN` where a frozen baseline set prevents
     it, and errors of making and judging worlds.
     """
     if any(_named(name).certifies for name in phases):
@@ -78,8 +77,8 @@ def climb(
     decisions: list[Decision] = []
     last = max((NAMES.index(name) for name in phases), default=-1)
     for phase in LADDER[: last + 1]:
-        found = crew.recorded(phase)
-        if found is None and phase.name not in phases:
+        recorded = crew.recorded(phase)
+        if recorded is None and phase.name not in phases:
             raise RefusedError(
                 "6A.LADDER.PHASE_MISSING",
                 f"{', '.join(phases)} builds on {phase.name}, which is not recorded for this "
@@ -87,7 +86,7 @@ def climb(
                 where=str(place(request.runs_root, phase.name)),
                 remedy=f"climb {phase.name} first: ladder --phases {phase.name}..{phases[-1]}",
             )
-        decisions.append(found or crew.take(phase))
+        decisions.append(recorded or crew.take(phase))
         if not decisions[-1].done:
             break
     return tuple(decisions)
@@ -103,7 +102,7 @@ class _Climb:
         self.root, self.prune = request.runs_root, prune
         self.runs: dict[str, Path] = {}
 
-    def asked(self, phase: Phase) -> dict[str, Any]:
+    def asked(self, phase: Phase) -> JsonObject:
         """The request a decision belongs to; a decision of another request is not reused."""
         ready = pipeline.prepare(self._request(phase, self.seeds[0]))
         return {
@@ -121,18 +120,22 @@ class _Climb:
 
         Evidence that was removed with a superseded run counts as unchanged.
         """
-        found = read_decision(self.root, phase.name)
-        if found is None or not found.done or found.basis.get("asked") != self.asked(phase):
+        decision = read_decision(self.root, phase.name)
+        if (
+            decision is None
+            or not decision.done
+            or decision.basis.get("asked") != self.asked(phase)
+        ):
             return None
-        gone = {run for run in found.run_ids if not (self.root / run).exists()}
-        kept = {n: sha for n, sha in found.digests.items() if n.partition("/")[0] not in gone}
+        gone = {run for run in decision.run_ids if not (self.root / run).exists()}
+        kept = {n: sha for n, sha in decision.digests.items() if n.partition("/")[0] not in gone}
         try:
             same = digests_of(self.root, (self.root / name for name in kept)) == kept
         except OSError:
             return None
         if same:
-            self.sections(f"{phase.name} {phase.title}: {found.decision}, as recorded")
-        return found if same else None
+            self.sections(f"{phase.name} {phase.title}: {decision.decision}, as recorded")
+        return decision if same else None
 
     def take(self, phase: Phase) -> Decision:
         """Makes the runs of a phase, judges them, decides and records."""
@@ -140,33 +143,33 @@ class _Climb:
         asked = self.asked(phase)
         if phase.certifies:
             self._tidy(phase)
-        made = self._certify(phase) if phase.certifies else self._run(phase)
-        findings = tuple(phase.law(made.seen))
+        attempt = self._certify(phase) if phase.certifies else self._run(phase)
+        findings = tuple(phase.law(attempt.evidence))
         done = all(f.holds for f in findings)
-        summary = made.seen.summary
+        summary = attempt.evidence.summary
         word = str(summary["decision"]) if summary else phase.unlock
         seconds = [now - then for now, then in zip(_clocks(), began, strict=True)]
         decision = Decision(
             phase=phase.name,
             decision=word if done else phase.hold,
-            seeds=tuple(made.runs),
-            run_ids=tuple(root.name for root in made.runs.values()),
-            digests=digests_of(self.root, made.evidence),
+            seeds=tuple(attempt.runs),
+            run_ids=tuple(root.name for root in attempt.runs.values()),
+            digests=digests_of(self.root, attempt.files),
             done_when=findings,
-            vetoes=made.seen.vetoes,
-            blockers=law.blockers(findings, made.seen, phase.grade),
+            vetoes=attempt.evidence.vetoes,
+            blockers=law.blockers(findings, attempt.evidence, phase.grade),
             basis={
                 "asked": asked,
                 "title": phase.title,
                 "adds": list(phase.adds),
-                "reruns": phase.reruns(len(made.runs)),
-                "tests": law.cells(made.seen.rows),
+                "reruns": phase.reruns(len(attempt.runs)),
+                "tests": law.cells(attempt.evidence.rows),
                 "elapsed_s": round(seconds[0], 3),
                 "cpu_s": round(seconds[1], 3),
             },
         )
         if done:
-            self._settle(phase, made.runs)
+            self._settle(phase, attempt.runs)
         write_decision(self.root, decision)
         return decision
 
@@ -207,7 +210,7 @@ class _Climb:
         board = _read(run.gateboard)
         before = self._climbed(_named(phase.base)) if phase.base else None
         receipt = read_receipt(run)
-        seen = law.PhaseEvidence(
+        evidence = law.PhaseEvidence(
             rows=(*board["tests"], *_without_evidence(root, board)),
             before=_read(RunPlace(before).gateboard)["tests"] if before else (),
             guards=board["guards"],
@@ -220,7 +223,7 @@ class _Climb:
             sealed=str(_read(run.sealed_inputs)["sealed_inputs_digest"]),
             mix_moved=_mix_moved(before, root) if before else None,
         )
-        return PhaseRun({seed: root}, seen, (run.gateboard, run.bundle_index))
+        return PhaseRun({seed: root}, evidence, (run.gateboard, run.bundle_index))
 
     def _certify(self, phase: Phase) -> PhaseRun:
         """The full chain on every seed, without reuse, and T1–T10 over all."""
@@ -243,13 +246,13 @@ class _Climb:
         files = [
             f for r in runs.values() for f in (RunPlace(r).gateboard, RunPlace(r).bundle_index)
         ]
-        seen = law.PhaseEvidence(
+        evidence = law.PhaseEvidence(
             rows=summary["tests"],
             summary=summary,
             vetoes=tuple(f"seed {s}: {why}" for s, r in runs.items() for why in vetoes(r)),
             repeated=self._unlike_climbed(phase, runs[self.seeds[0]]),
         )
-        return PhaseRun(runs, seen, (kept, *files))
+        return PhaseRun(runs, evidence, (kept, *files))
 
     def _unlike_climbed(self, phase: Phase, run: Path) -> list[str] | None:
         """Datasets in which the full chain differs from the climbed run of the same policy."""
@@ -276,14 +279,14 @@ class _Climb:
             for seed, run in others:
                 roles.pin(run, f"witness:{seed}")
             promote(first[1], self.seeds)
-        roles.freeze(self._posture(phase), list(runs.values()))
+        roles.freeze(self._set_name(phase), list(runs.values()))
         base = self._found(_named(phase.base)) if phase.adds and phase.base else None
         if base is not None:  # no later phase builds on that run
             roles.pin(base, "none")
 
     def _supersede(self, earlier: Phase, by: Phase) -> None:
-        """Reopens the posture that a better one replaces, and records the reason."""
-        name, ledger = self._posture(earlier), roles.read_ledger(self.root)
+        """Reopens the baseline set that a better one replaces, and records the reason."""
+        name, ledger = self._set_name(earlier), roles.read_ledger(self.root)
         if name not in ledger.frozen:
             return
         held = [self.root / run for run in ledger.frozen[name]]
@@ -292,7 +295,7 @@ class _Climb:
             if ledger.role(read_receipt(RunPlace(run))).startswith("witness:"):
                 roles.pin(run, "none")
 
-    def _posture(self, phase: Phase) -> str:
+    def _set_name(self, phase: Phase) -> str:
         scale = "" if self.request.scale == 1 else f"-x{self.request.scale:g}"
         return f"{phase.name}-{self.request.profile}{scale}"
 
@@ -321,11 +324,11 @@ def _clocks() -> tuple[float, float]:
     return time.perf_counter(), time.process_time()
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> JsonObject:
     return dict(load_json(path))
 
 
-def _without_evidence(run: Path, board: Board) -> list[dict[str, Any]]:
+def _without_evidence(run: Path, board: Board) -> list[JsonObject]:
     """Rows of T9 and T10 for a single run: INSUFFICIENT_EVIDENCE."""
     stability = t9_cross_seed_stability(sealed_policy(run), [board])
     return [row.as_dict() for row in (stability, *no_witness())]
@@ -344,6 +347,6 @@ def _mix_moved(before: Path, after: Path) -> int:
         "FROM a FULL JOIN b USING (region_id, segment_id)"
     )
     with in_memory() as connection:
-        found = connection.execute(sql, dict(zip(("file1", "file2"), files, strict=True)))
-        (moved,) = found.fetchone() or (0,)
+        result = connection.execute(sql, dict(zip(("file1", "file2"), files, strict=True)))
+        (moved,) = result.fetchone() or (0,)
     return int(moved)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from fraudworld.documents import Json
 from fraudworld.remediation.ablation import Ablation
 from fraudworld.remediation.law import EVERY, cells
 from fraudworld.request import Cell, SummaryTable
@@ -23,7 +23,7 @@ MOVED = "Only tests that moved are shown: in verdict, or in value beyond samplin
 def ladder_tables(decisions: Sequence[Decision]) -> tuple[SummaryTable, SummaryTable]:
     """Two tables: phases × tests, and changes with decisions."""
     shown = tuple((d.phase, *_cells(d.basis["tests"])) for d in decisions)
-    told = tuple(
+    tables = tuple(
         (
             d.phase,
             ",\n".join(d.basis["adds"]) or d.basis["title"],
@@ -37,15 +37,15 @@ def ladder_tables(decisions: Sequence[Decision]) -> tuple[SummaryTable, SummaryT
     columns = ("phase", "changed", "made", "decision", "runs", "seconds")
     return (
         SummaryTable("Remediation ladder", ("phase", *EVERY), shown, NOTE),
-        SummaryTable("Decisions", columns, told),
+        SummaryTable("Decisions", columns, tables),
     )
 
 
-def ablation_table(found: Sequence[Ablation]) -> SummaryTable:
+def ablation_table(ablations: Sequence[Ablation]) -> SummaryTable:
     """Controls × tests: the effect of each control alone on the baseline."""
     tests = EVERY[:8]
     rows: list[tuple[Cell, ...]] = []
-    for one in found:
+    for one in ablations:
         moved = {name.partition(" ")[0] for name in one.moved}
         whole = not rows
         all_cells = dict(zip(EVERY, _cells(cells(one.rows)), strict=True))
@@ -53,11 +53,11 @@ def ablation_table(found: Sequence[Ablation]) -> SummaryTable:
     return SummaryTable("Each control alone", ("control", *tests), tuple(rows), MOVED)
 
 
-def guard_table(found: Sequence[Ablation]) -> SummaryTable:
+def guard_table(ablations: Sequence[Ablation]) -> SummaryTable:
     """Controls that mend or break a guard alone."""
     rows = tuple(
         (one.control, ",\n".join(one.mended) or "·", ",\n".join(one.broken) or "·")
-        for one in found
+        for one in ablations
         if one.mended or one.broken
     )
     return SummaryTable("Guards it mends and breaks", ("control", "mends", "breaks"), rows)
@@ -69,10 +69,10 @@ def publish_ladder(runs_root: Path, decisions: Sequence[Decision]) -> tuple[Summ
     return _publish(runs_root, "ladder", tables, [d.as_dict() for d in decisions])
 
 
-def publish_ablation(runs_root: Path, found: Sequence[Ablation]) -> tuple[SummaryTable, ...]:
+def publish_ablation(runs_root: Path, ablations: Sequence[Ablation]) -> tuple[SummaryTable, ...]:
     """Writes `ablation.md` and `ablation.json` beside the decisions; returns the tables."""
-    tables = ablation_table(found), guard_table(found)
-    return _publish(runs_root, "ablation", tables, [a.as_dict() for a in found])
+    tables = ablation_table(ablations), guard_table(ablations)
+    return _publish(runs_root, "ablation", tables, [a.as_dict() for a in ablations])
 
 
 def _publish(
@@ -96,13 +96,14 @@ def _inline(cell: Cell) -> str:
     return "" if cell is None else str(cell).replace("\n", " ").replace("|", "\\|")
 
 
-def _cells(tests: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
+def _cells(tests: Mapping[str, Mapping[str, Json]]) -> Iterable[str]:
     for test in EVERY:
         one = tests.get(test)
         if one is None:
             yield "·"
             continue
-        word = VERDICTS.get(one["verdict"], one["verdict"])
+        verdict = str(one["verdict"])
+        word = VERDICTS.get(verdict, verdict)
         yield word if one["value"] is None else f"{_short(one['value'])}\n{word}"
 
 

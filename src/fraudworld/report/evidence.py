@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fraudworld.documents import Json, JsonObject
 from fraudworld.gates.counts import Counts
 from fraudworld.policy.pack import PolicyPack
 
-Row = dict[str, Any]
+Row = JsonObject
 I64 = NDArray[np.int64]
 Z95 = 1.959963984540054
 BASIS_POINTS = 10_000
@@ -24,7 +25,7 @@ LEAST_EXPECTED = 5.0
 """Cells with fewer expected pairs get no odds ratio: it would be noise."""
 
 
-def allowances(tests: Iterable[Mapping[str, Any]]) -> list[Row]:
+def allowances(tests: Iterable[Mapping[str, Json]]) -> list[Row]:
     """The share of its grade-B bound that every metric uses; 1 is the limit.
 
     value / bound for upper bounds, bound / value for lower bounds; metrics that must equal a
@@ -55,7 +56,7 @@ def allowances(tests: Iterable[Mapping[str, Any]]) -> list[Row]:
     return rows
 
 
-def verdict(test: Mapping[str, Any]) -> str:
+def verdict(test: Mapping[str, Json]) -> str:
     """`B+`, `B`, `FAIL`, or `NO EVIDENCE` for insufficient evidence."""
     if test["status"] == "INSUFFICIENT_EVIDENCE":
         return "NO EVIDENCE"
@@ -144,19 +145,19 @@ def role_shares(counts: Counts, pack: PolicyPack) -> list[Row]:
     rows = []
     for kind in pack.fraud_role_taxonomy.entities:
         priors = getattr(pack, f"{kind}_role_priors")
-        weights, seen = _groups(counts, pack, kind)
+        weights, observed = _groups(counts, pack, kind)
         expected = dict.fromkeys(pack.codes(f"{kind}_raw_role"), 0.0)
         for group, weight in weights.items():
-            left = weight
+            remainder = weight
             for role, figures in priors.roles[group].items():
                 share = weight * sum(t * f for t, f in zip(tiers, figures, strict=True))
                 expected[role] += share / BASIS_POINTS
-                left -= share / BASIS_POINTS
-            expected[priors.remainder[group]] += left
-        n = max(int(seen.sum()), 1)
+                remainder -= share / BASIS_POINTS
+            expected[priors.remainder[group]] += remainder
+        n = max(int(observed.sum()), 1)
         rows += [
             {"entity": kind, "role": role, "policy": expected[role], "observed": int(k) / n}
-            for role, k in zip(pack.codes(f"{kind}_raw_role"), seen, strict=True)
+            for role, k in zip(pack.codes(f"{kind}_raw_role"), observed, strict=True)
         ]
     return rows
 
@@ -165,10 +166,10 @@ def _groups(counts: Counts, pack: PolicyPack, kind: str) -> tuple[dict[str, floa
     """Share of entities per role group, and entities per raw role."""
     if kind == "merchant":
         return dict(pack.merchant_role_priors.class_mix), counts.merchants.sum(axis=1)
-    found = counts.roles[kind]
-    sizes = found.sum(axis=(0, 2)) / max(int(found.sum()), 1)
+    roles = counts.roles[kind]
+    sizes = roles.sum(axis=(0, 2)) / max(int(roles.sum()), 1)
     names = pack.codes("party_type" if kind == "party" else f"{kind}_group")
-    return dict(zip(names, map(float, sizes), strict=True)), found.sum(axis=(0, 1))
+    return dict(zip(names, map(float, sizes), strict=True)), roles.sum(axis=(0, 1))
 
 
 def strata(counts: Counts, pack: PolicyPack) -> list[Row]:
@@ -195,14 +196,14 @@ def odds_ratio(cells: I64) -> Row:
     """
     total = int(cells.sum())
     expected = np.outer(cells.sum(axis=1), cells.sum(axis=0)) / max(total, 1)
-    seen = {"assets": total, "risky_pairs": int(cells[1, 1]), "expected": float(expected[1, 1])}
+    support = {"assets": total, "risky_pairs": int(cells[1, 1]), "expected": float(expected[1, 1])}
     if not total or expected.min() < LEAST_EXPECTED:
-        return {**seen, "odds_ratio": None, "low": None, "high": None}
+        return {**support, "odds_ratio": None, "low": None, "high": None}
     (a, b), (c, d) = (cells + 0.5).tolist()
     centre = math.log(a * d / (b * c))
     half = Z95 * math.sqrt(1 / a + 1 / b + 1 / c + 1 / d)
     ends = {"low": math.exp(centre - half), "high": math.exp(centre + half)}
-    return {**seen, "odds_ratio": math.exp(centre), **ends}
+    return {**support, "odds_ratio": math.exp(centre), **ends}
 
 
 def instruments(counts: Counts, pack: PolicyPack) -> list[Row]:
@@ -232,9 +233,9 @@ def role_pairs(counts: Counts, pack: PolicyPack) -> list[Row]:
     for asset, grid in counts.role_pairs.items():
         owners, assets = pack.codes("party_raw_role"), pack.codes(f"{asset}_raw_role")
         for (i, o), (j, a) in itertools.product(enumerate(owners), enumerate(assets)):
-            both, of_owner, of_asset = grid[i, j], grid[i].sum(), grid[:, j].sum()
-            rest = grid.sum() - of_owner - of_asset + both
-            two = np.array([[rest, of_asset - both], [of_owner - both, both]])
+            count, of_owner, of_asset = grid[i, j], grid[i].sum(), grid[:, j].sum()
+            rest = grid.sum() - of_owner - of_asset + count
+            two = np.array([[rest, of_asset - count], [of_owner - count, count]])
             rows.append({"asset": asset, "owner_role": o, "asset_role": a, **odds_ratio(two)})
     return rows
 
@@ -262,7 +263,7 @@ def wilson(hits: int, n: int) -> tuple[float, float]:
     return max(centre - half, 0.0), min(centre + half, 1.0)
 
 
-def effects(tests: Iterable[Mapping[str, Any]], guards: Iterable[Mapping[str, Any]]) -> list[Row]:
+def effects(tests: Iterable[Mapping[str, Json]], guards: Iterable[Mapping[str, Json]]) -> list[Row]:
     """The odds ratios of T7 and of the IP guard, with all intervals in the evidence."""
     rows = []
     for test in tests:
@@ -282,7 +283,7 @@ def effects(tests: Iterable[Mapping[str, Any]], guards: Iterable[Mapping[str, An
     return rows
 
 
-def _ends(test: Mapping[str, Any]) -> tuple[Any, Any]:
+def _ends(test: Mapping[str, Json]) -> tuple[Any, Any]:
     return test["ci_low"], test["ci_high"]
 
 
@@ -291,13 +292,13 @@ def _effect(asset: str, method: str, value: float, ends: Sequence[Any] | None) -
     return {"asset": asset, "method": method, "odds_ratio": value, "low": low, "high": high}
 
 
-def steps(events: Iterable[Mapping[str, Any]]) -> list[Row]:
+def steps(events: Iterable[Mapping[str, Json]]) -> list[Row]:
     """Wall seconds, CPU seconds, rows and peak memory of every timed substep, in order."""
     keys = ("sequence", "state", "step", "elapsed_s", "cpu_s", "rows", "peak_rss_mib", "status")
     return [{key: event[key] for key in keys} for event in events]
 
 
-def seeds(summary: Mapping[str, Any] | None) -> list[Row]:
+def seeds(summary: Mapping[str, Json] | None) -> list[Row]:
     """Every metric of T9 by seed, relative to its mean over the seeds.
 
     Distances are omitted: their target is zero, so a ratio to their mean is meaningless.

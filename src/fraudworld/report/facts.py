@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fraudworld.documents import load_json, load_json_lines
+from fraudworld.documents import JsonObject, load_json, load_json_lines
 from fraudworld.errors import InputError
 from fraudworld.gates.counts import Counts
 from fraudworld.report import evidence, neighbours, tables
@@ -24,7 +24,7 @@ MEMORY = "1GB"
 """Memory limit of DuckDB: enough at authority scale, and below the peak of the run itself."""
 
 
-def collect(run: Path, runs_root: Path) -> dict[str, Any]:
+def collect(run: Path, runs_root: Path) -> JsonObject:
     """Collects the facts of a published or staged run, its certificate and its ladder.
 
     The certificate is None, and the ladder empty, where `runs_root` has none that names this
@@ -79,7 +79,7 @@ def read_document(path: Path) -> Any:
         raise _unreadable(path, error) from error
 
 
-def _from_evidence(board: dict[str, Any], world: PublishedWorld) -> dict[str, list[Row]]:
+def _from_evidence(board: JsonObject, world: PublishedWorld) -> dict[str, list[Row]]:
     counts, pack = Counts.from_dict(board["counts"]), world.pack
     return {
         "allowances": evidence.allowances(board["tests"]),
@@ -110,7 +110,7 @@ def _from_tables(world: PublishedWorld) -> dict[str, list[Row]]:
     }
 
 
-def _degree_bounds(board: dict[str, Any]) -> Iterator[Row]:
+def _degree_bounds(board: JsonObject) -> Iterator[Row]:
     """The bounds of T5 as points of the CCDF: the 99th percentile and the maximum."""
     for test in board["tests"]:
         if test["test_id"].startswith("T5"):
@@ -135,22 +135,22 @@ def _compared(rows: dict[str, list[Row]]) -> Iterator[Row]:
             yield {"family": family.replace("_", " "), "what": what, **figures}
 
 
-def _certificate(runs_root: Path, run_id: str) -> dict[str, Any] | None:
+def _certificate(runs_root: Path, run_id: str) -> JsonObject | None:
     """The runs root's certification summary, if this run is one of its seeds."""
     path = runs_root / SUMMARY
     if not path.is_file():
         return None
-    summary: dict[str, Any] = read_document(path)
+    summary: JsonObject = read_document(path)
     return summary if run_id in summary["runs"].values() else None
 
 
-def _ladder(runs_root: Path) -> list[dict[str, Any]]:
+def _ladder(runs_root: Path) -> list[JsonObject]:
     """Decisions of the remediation ladder, in order of the phases."""
     paths = (runs_root / DECISIONS / f"{phase}.json" for phase in PHASES)
     return [read_document(path) for path in paths if path.is_file()]
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
+def _lines(path: Path) -> list[JsonObject]:
     try:
         return load_json_lines(path)
     except (OSError, ValueError, RecursionError) as error:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-Spec = dict[str, Any]
+from fraudworld.documents import JsonObject
+
+Spec = JsonObject
 DIVERGING = tuple(f"var(--d{i})" for i in range(7))
 """Colours from far below to far above the expected value; the middle one is neutral."""
 ODDS_STEPS = (0.25, 0.5, 0.8, 1.25, 2.0, 4.0)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
+from fraudworld.documents import JsonObject
 from fraudworld.report.evidence import Row
 from fraudworld.report.tables import rows_of
 from fraudworld.store.published import PublishedWorld
@@ -160,5 +160,5 @@ def _place(node: Row, column: Sequence[Row]) -> Row:
     return {**node, "x": COLUMNS[node["kind"]], "y": round(y, 4)}
 
 
-def _label(row: dict[str, Any]) -> str:
+def _label(row: JsonObject) -> str:
     return f"{row['party_type']} {row['raw_role']}: party {row['ego']}"

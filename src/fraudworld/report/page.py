@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from importlib.resources import files
-from typing import Any
 
+from fraudworld.documents import Json
 from fraudworld.report import sections
 from fraudworld.report.figures import FIGURES, Figure
 from fraudworld.report.html import Safe, el, join
 
-Facts = Mapping[str, Any]
+Facts = Mapping[str, Json]
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
     "img-src data:; base-uri 'none'; form-action 'none'"

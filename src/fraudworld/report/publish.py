@@ -50,7 +50,9 @@ def refresh(run: Path) -> Written:
     place = RunPlace(run)
     check_run(place)
     own = tuple(f"{place.reports.name}/{name}" for name in (place.report.name, TWIN))
-    wrong = [w for found in check_outside(place) for w in found if not w.startswith(own)]
+    wrong = [
+        w for differences in check_outside(place) for w in differences if not w.startswith(own)
+    ]
     if wrong:
         raise RefusedError(
             "6A.REPORT.RUN_CHANGED",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
-Facts = Mapping[str, Any]
-Row = Mapping[str, Any]
+from fraudworld.documents import Json
+
+Facts = Mapping[str, Json]
+Row = Mapping[str, Json]
 MIN_PARTIES = 2_000
 """Parties of a type in a country below which its segments are not compared, as in the guard."""
 MIN_IPS = 100
@@ -118,13 +119,13 @@ def ip_types(facts: Facts) -> str:
 
 def devices_per_ip(facts: Facts) -> str:
     """Percentile and maximum against T5's bounds."""
-    seen = {(r["what"], r["grade"]): r for r in _rows(facts, "devices_per_ip_bounds")}
-    tail, most = seen["p99", "B"], seen["max", "B"]
+    bounds = {(r["what"], r["grade"]): r for r in _rows(facts, "devices_per_ip_bounds")}
+    tail, most = bounds["p99", "B"], bounds["max", "B"]
     return (
         f"99 % of linked IPs see at most {_short(tail['value'])} devices"
-        f" (B {tail['devices']:.0f}, B+ {seen['p99', 'B+']['devices']:.0f}), the busiest"
+        f" (B {tail['devices']:.0f}, B+ {bounds['p99', 'B+']['devices']:.0f}), the busiest"
         f" {_short(most['value'])} (B {most['devices']:.0f},"
-        f" B+ {seen['max', 'B+']['devices']:.0f})."
+        f" B+ {bounds['max', 'B+']['devices']:.0f})."
     )
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fraudworld.documents import Json
 from fraudworld.report.html import Safe, el, figure_text, join, table
 
-Facts = Mapping[str, Any]
+Facts = Mapping[str, Json]
 SYMBOLS = {"B+": "●", "B": "◐", "FAIL": "✕", "NO EVIDENCE": "?"}
 DECISIONS = {
     "PASS_BPLUS": "certified at B+",
@@ -229,13 +230,13 @@ def ladder(facts: Facts) -> Safe:
     )
 
 
-def _changed(decision: Mapping[str, Any]) -> str:
+def _changed(decision: Mapping[str, Json]) -> str:
     """The change of a phase, if its decision names one."""
     basis = decision.get("basis", {})
     return ", ".join(basis.get("adds", ())) or basis.get("title", "—")
 
 
-def _reached(decision: Mapping[str, Any], test: str) -> object:
+def _reached(decision: Mapping[str, Json], test: str) -> object:
     """Value and verdict of a test in a phase; ? without evidence."""
     cell = decision.get("basis", {}).get("tests", {}).get(test)
     if cell is None:

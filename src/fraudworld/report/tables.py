@@ -14,9 +14,9 @@ LARGEST_COUNTRIES = 30
 
 def rows_of(world: PublishedWorld, query: str) -> list[Row]:
     """Rows of a query, as dicts."""
-    found = world.sql.execute(query)
-    names = [column[0] for column in found.description]
-    return [dict(zip(names, values, strict=True)) for values in found.fetchall()]
+    result = world.sql.execute(query)
+    names = [column[0] for column in result.description]
+    return [dict(zip(names, values, strict=True)) for values in result.fetchall()]
 
 
 def population(world: PublishedWorld) -> list[Row]:

@@ -143,11 +143,11 @@ DEVICE_ACCESS = StreamLaw(
 )  # fmt: skip
 IP_COUNT = StreamLaw(
     "s4/ip_count", "ip_count_realisation", 3,
-    "rounding of endpoints of a country by type and region",
+    "whether a device is dormant, its links to spare, type of its typical endpoint",
 )  # fmt: skip
 PROXY_PLACE = StreamLaw(
     "s4/proxy_place", "ip_allocation_sampling", 8,
-    "round keys of the permutation that places anonymised devices",
+    "round keys of the permutation that places proxy links among links to spare",
 )  # fmt: skip
 IP_TYPE_PLACE = StreamLaw(
     "s4/ip_type_place", "ip_allocation_sampling", 8,
@@ -155,11 +155,11 @@ IP_TYPE_PLACE = StreamLaw(
 )  # fmt: skip
 HOME_LEASE = StreamLaw(
     "s4/home_lease", "ip_allocation_sampling", 1,
-    "how a home splits its devices over leases",
+    "rank of a home for second leases",
 )  # fmt: skip
 PROXY_PRONE = StreamLaw(
     "s4/proxy_prone", "ip_allocation_sampling", 1,
-    "whether a device anonymises itself",
+    "rank of a party among those that use proxies",
 )  # fmt: skip
 IP_DEGREE = StreamLaw(
     "s4/ip_degree/{code}", "ip_count_realisation", 1,
@@ -171,7 +171,7 @@ IP_MATCHING = StreamLaw(
 )  # fmt: skip
 PUBLIC_ACCESS = StreamLaw(
     "s4/public_access", "ip_allocation_sampling", 1,
-    "which public endpoint a further link leads to",
+    "whether a link that is not typical is public access",
 )  # fmt: skip
 IP_ATTRIBUTES = StreamLaw(
     "s4/ip_attributes", "ip_attribute_sampling", 2,

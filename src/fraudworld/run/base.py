@@ -11,11 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from fraudworld import __version__
 from fraudworld.contracts import CONTRACT_VERSION, TABLES, Table
-from fraudworld.documents import digest, load_json, load_json_lines
+from fraudworld.documents import Json, JsonObject, digest, load_json, load_json_lines
 from fraudworld.errors import InputError, RefusedError
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.policy.reads import READS, read_digests
@@ -45,7 +44,7 @@ def state_inputs(pack: PolicyPack, seed: int, upstream: str, versions: Mapping[s
     version is not an input of a state, the version of its law is. Equal `input_digest`, equal
     state.
     """
-    found: Inputs = {}
+    inputs: Inputs = {}
     before = ""
     for state in STATES:
         reads = {
@@ -58,8 +57,8 @@ def state_inputs(pack: PolicyPack, seed: int, upstream: str, versions: Mapping[s
             **{f"policy {name}": sha for name, sha in read_digests(pack, state).items()},
         }
         before = digest({"state": state, "reads": reads, "before": before})
-        found[state] = {**reads, "input_digest": before}
-    return found
+        inputs[state] = {**reads, "input_digest": before}
+    return inputs
 
 
 @dataclass(frozen=True)
@@ -80,16 +79,16 @@ class Base:
         """Where the parts of a dataset are."""
         return self.place.dataset(table, self.receipt.identity)
 
-    def document(self, name: str) -> dict[str, Any]:
+    def document(self, name: str) -> JsonObject:
         """A JSON document of the validation folder."""
         return dict(load_json(self.place.document(name)))
 
-    def plans(self) -> dict[str, Any]:
+    def plans(self) -> JsonObject:
         """Integer plans of the reused states."""
         plans = self.document("integer_plans_6A")
         return {name: plan for name, plan in plans.items() if self._mine(name, "_")}
 
-    def documents(self) -> dict[str, Any]:
+    def documents(self) -> JsonObject:
         """Validation documents of the reused states."""
         names = (p.stem for p in sorted(self.place.validation.glob("*.json")))
         return {name: self.document(name) for name in names if self._mine(name, "_")}
@@ -106,7 +105,7 @@ class Base:
     def _mine(self, name: str, separator: str) -> bool:
         return name.partition(separator)[0].upper() in self.states
 
-    def _log(self, name: str) -> list[dict[str, Any]]:
+    def _log(self, name: str) -> list[JsonObject]:
         path = self.place.rng_logs / name / f"rng_{name}_6A.jsonl"
         return load_json_lines(path)
 
@@ -159,7 +158,7 @@ def _short(value: str | None) -> str:
     return "absent" if value is None else value[:12]
 
 
-def _use(row: Mapping[str, Any], family: str, width: int) -> StreamUse:
+def _use(row: Mapping[str, Json], family: str, width: int) -> StreamUse:
     first, after = (int(row[f"counter_{end}"], 16) // width for end in ("before", "after"))
     return StreamUse(
         label=row["stream"],
@@ -173,7 +172,7 @@ def _use(row: Mapping[str, Any], family: str, width: int) -> StreamUse:
     )
 
 
-def reuse_document(inputs: Inputs, base: Base | None) -> dict[str, Any]:
+def reuse_document(inputs: Inputs, base: Base | None) -> JsonObject:
     """`state_inputs_6A.json`: inputs of every state, and the base of reused states."""
     reused = base and {
         "run_id": base.receipt.run_id,

@@ -17,7 +17,6 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,7 +24,7 @@ import pyarrow.parquet as pq
 from fraudworld import engine as engines
 from fraudworld import gates, jit, report
 from fraudworld.contracts import CONTRACT_VERSION, Kind, Table
-from fraudworld.documents import load_json, parse_json, write_json
+from fraudworld.documents import JsonObject, load_json, parse_json, write_json
 from fraudworld.engine.tasks import Engine, Item
 from fraudworld.errors import RefusedError
 from fraudworld.inputs import embedded as upstream
@@ -76,7 +75,7 @@ class RunOutcome:
     identity: Identity
     grade: str
     passed: bool
-    gateboard: dict[str, Any]
+    gateboard: JsonObject
     rows: dict[str, int]
     reused: bool
     summary: tuple[SummaryTable, ...]
@@ -287,21 +286,21 @@ def _restamped(
 ) -> list[tuple[Path, Restamp]]:
     """Starts copying the base's tables under the new identity, on the pool."""
     identities = (base.receipt.identity, ready.identity)
-    made: list[tuple[Path, Restamp]] = []
+    stamped: list[tuple[Path, Restamp]] = []
     for table in base.tables:
         folder = staged.dataset(table.name, ready.identity)
         digest = base.content_digests[table.name]
         source = base.folder(table.name)
-        made.append((folder, Restamp(table, source, folder, digest, identities, pool)))
-    return made
+        stamped.append((folder, Restamp(table, source, folder, digest, identities, pool)))
+    return stamped
 
 
 def _codes(table: Table, ready: Prepared) -> Mapping[str, Sequence[str]]:
     """The code list of every code column of a table."""
-    geo, seen = ready.world.geo, view(ready.loaded.pack, table.state)
+    geo, policy_view = ready.world.geo, view(ready.loaded.pack, table.state)
     known: dict[str, Sequence[str]] = {"country": geo.countries, "currency": geo.currencies}
     return {
-        c.name: known.get(c.codes) or seen.codes(c.codes) if c.codes else sorted(METRICS)
+        c.name: known.get(c.codes) or policy_view.codes(c.codes) if c.codes else sorted(METRICS)
         for c in table.columns
         if c.kind is Kind.CODE
     }
@@ -315,10 +314,10 @@ def _steps(recorder: Recorder, progress: Report | None) -> Step:
         with recorder.step(state, name):
             yield
         if progress:
-            mine = [e for e in recorder.events if e.state == state]
-            rows = sum(e.rows for e in mine)
+            of_state = [e for e in recorder.events if e.state == state]
+            rows = sum(e.rows for e in of_state)
             total = len(REQUIRED_STEPS.get(state, (name,)))
-            progress(Progress(state, name, len(mine), total, rows, recorder.seconds(state)))
+            progress(Progress(state, name, len(of_state), total, rows, recorder.seconds(state)))
 
     return step
 

@@ -205,11 +205,11 @@ def _party_shard(segments: int, pieces: Pieces) -> tuple[PartyShard, tuple[I64, 
 
 def _unit(ids: NDArray[np.uint32]) -> tuple[NDArray[np.int32], int]:
     """Units counted from 0 in the shard, −1 for none; and how many: they are numbered densely."""
-    some = ids > 0
-    if not some.any():
+    is_shared = ids > 0
+    if not is_shared.any():
         return np.full(ids.size, -1, dtype=np.int32), 0
-    least, most = int(ids[some].min()), int(ids.max())
-    unit = np.where(some, ids.astype(np.int64) - least, -1).astype(np.int32)
+    least, most = int(ids[is_shared].min()), int(ids.max())
+    unit = np.where(is_shared, ids.astype(np.int64) - least, -1).astype(np.int32)
     return unit, most - least + 1
 
 
@@ -225,8 +225,8 @@ def _starts(holder: NDArray[np.uint32], holders: int) -> NDArray[np.int32]:
 def _account_shard(types: int, shard: Shard, pieces: Pieces) -> tuple[AccountShard, I64]:
     of = _joined(pieces)
     owner, kind = _local(of["owner_party_id"], shard.first), of["account_type"]
-    made = AccountShard(owner, kind, _starts(owner, shard.n))
-    return made, np.bincount(kind, minlength=types)
+    accounts = AccountShard(owner, kind, _starts(owner, shard.n))
+    return accounts, np.bincount(kind, minlength=types)
 
 
 def _instrument_shard(bounds: tuple[int, int], pieces: Pieces) -> InstrumentShard:
@@ -293,7 +293,7 @@ def _endpoint_country(
         devices[1] - devices[0] + np.searchsorted(terminals, own),
     )
     per_ip = np.bincount(ip[of_device] - ips[0], minlength=ips[1] - ips[0])
-    made = EndpointCountry(
+    country = EndpointCountry(
         of["ip_type"],
         of["asn_class"],
         of["ip_version"],
@@ -302,4 +302,4 @@ def _endpoint_country(
         from_counts(per_ip),
     )
     merchant = np.searchsorted(merchant_id, link["merchant_id"][~of_device])
-    return made, (ip[~of_device], merchant)
+    return country, (ip[~of_device], merchant)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any
 
 from fraudworld.contracts import Table
+from fraudworld.documents import JsonObject
 from fraudworld.engine.tasks import Engine
 from fraudworld.inputs.arrays import Geography, Merchants
 from fraudworld.policy.pack import PolicyPack
@@ -33,5 +33,5 @@ class Context:
     step: Callable[[str, str], AbstractContextManager[None]]
     emit: Callable[[Table, Rows], int]
     evidence: list[StreamUse] = field(default_factory=list)
-    plans: dict[str, Any] = field(default_factory=dict)
-    documents: dict[str, Any] = field(default_factory=dict)
+    plans: JsonObject = field(default_factory=dict)
+    documents: JsonObject = field(default_factory=dict)

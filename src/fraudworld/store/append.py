@@ -91,12 +91,12 @@ class DatasetWriter:
 
     def _take(self, column: Column, rows: int) -> NDArray[np.generic]:
         """The next `rows` values of a column, as one array of its canonical type."""
-        pieces, left = [], rows
+        pieces, missing = [], rows
         for batch in self._pending:
-            piece = batch[column.name][:left]
+            piece = batch[column.name][:missing]
             pieces.append(piece)
-            left -= len(piece)
-            if left <= 0:
+            missing -= len(piece)
+            if missing <= 0:
                 break
         return np.concatenate([np.empty(0, DTYPES[column.kind]), *pieces])
 

@@ -80,11 +80,11 @@ def atomic_directory(dest: Path) -> Iterator[Path]:
 
 def flush_tree(folder: Path) -> None:
     """Syncs every file and folder below `folder` to disk; files before folders."""
-    found = [folder, *folder.rglob("*")]
+    paths = [folder, *folder.rglob("*")]
     with ThreadPoolExecutor(_FLUSHERS) as pool:
-        for _ in pool.map(flush, [p for p in found if not p.is_dir()]):
+        for _ in pool.map(flush, [p for p in paths if not p.is_dir()]):
             pass
-    for path in found:
+    for path in paths:
         if path.is_dir():
             flush(path)
 

@@ -12,9 +12,8 @@ import base64
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from fraudworld.documents import canonical_json, load_json, parse_json
+from fraudworld.documents import JsonObject, canonical_json, load_json, parse_json
 from fraudworld.errors import InputError
 from fraudworld.extras import needs
 from fraudworld.store.atomic import write_atomic
@@ -37,8 +36,8 @@ class Attestation:
     """An envelope as read: its payload, the statement inside, and the envelope itself."""
 
     payload: bytes
-    statement: dict[str, Any]
-    envelope: dict[str, Any]
+    statement: JsonObject
+    envelope: JsonObject
 
     @property
     def signed(self) -> bool:
@@ -51,7 +50,7 @@ def place_of(place: RunPlace) -> Path:
     return place.reports / NAME
 
 
-def statement(place: RunPlace) -> dict[str, Any]:
+def statement(place: RunPlace) -> JsonObject:
     """The statement that its current files make true of a run.
 
     Raises InputError where index, receipt or gateboard cannot be read.
@@ -93,7 +92,7 @@ def certificate_place(summary: Path) -> Path:
     return summary.with_name(f"{summary.stem}.{NAME}")
 
 
-def certificate_statement(summary: Path, runs_root: Path) -> dict[str, Any]:
+def certificate_statement(summary: Path, runs_root: Path) -> JsonObject:
     """The statement of a certificate: its summary and every run it rests on.
 
     Raises InputError where the summary or one of its runs cannot be read.
@@ -124,7 +123,7 @@ def certificate_statement(summary: Path, runs_root: Path) -> dict[str, Any]:
     }
 
 
-def envelope(payload: bytes) -> dict[str, Any]:
+def envelope(payload: bytes) -> JsonObject:
     """An envelope without signatures around a statement's bytes."""
     return {
         "payloadType": PAYLOAD_TYPE,
@@ -143,7 +142,7 @@ def write_certificate(summary: Path, runs_root: Path) -> None:
     write_atomic(certificate_place(summary), encoded(certificate_statement(summary, runs_root)))
 
 
-def encoded(stated: dict[str, Any], key: Path | None = None) -> bytes:
+def encoded(stated: JsonObject, key: Path | None = None) -> bytes:
     """The bytes of an envelope around a statement, signed by `key` if one is given."""
     payload = canonical_json(stated)
     document = envelope(payload) if key is None else sign(payload, key)
@@ -167,14 +166,16 @@ def read_attestation(path: Path) -> Attestation:
             base64.b64decode(signature["sig"], validate=True)
             if not isinstance(signature.get("keyid", ""), str):
                 raise ValueError("a keyid is not a string")
-        found = parse_json(payload)
+        statement = parse_json(payload)
         kinds = (PREDICATE_TYPE, CERTIFICATE_TYPE)
-        if found["_type"] != STATEMENT_TYPE or found["predicateType"] not in kinds:
-            raise ValueError(f"it states {found['_type']!r}, {found['predicateType']!r}"[:160])
-        for subject in found["subject"]:
+        if statement["_type"] != STATEMENT_TYPE or statement["predicateType"] not in kinds:
+            raise ValueError(
+                f"it states {statement['_type']!r}, {statement['predicateType']!r}"[:160]
+            )
+        for subject in statement["subject"]:
             if not isinstance(subject["name"] + subject["digest"]["sha256"], str):
                 raise ValueError("a subject without name or digest")
-        if not isinstance(found["predicate"], dict):
+        if not isinstance(statement["predicate"], dict):
             raise ValueError("no predicate")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(
@@ -183,10 +184,10 @@ def read_attestation(path: Path) -> Attestation:
             where=str(path),
             remedy="make one: fraudworld attest RUN",
         ) from error
-    return Attestation(payload, found, document)
+    return Attestation(payload, statement, document)
 
 
-def differences(attestation: Attestation, wanted: dict[str, Any]) -> Iterator[str]:
+def differences(attestation: Attestation, wanted: JsonObject) -> Iterator[str]:
     """Lines in which a statement differs from the true one; subjects first.
 
     wanted: the true statement, from `statement` or `certificate_statement`.
@@ -209,7 +210,7 @@ def differences(attestation: Attestation, wanted: dict[str, Any]) -> Iterator[st
         yield "the statement has more than it should, or another encoding"
 
 
-def sign(payload: bytes, key: Path) -> dict[str, Any]:
+def sign(payload: bytes, key: Path) -> JsonObject:
     """An envelope signed by the private key in a PEM file (Ed25519, ECDSA or RSA).
 
     Raises InputError `6A.CLI.KEY_INVALID`, and `6A.CLI.EXTRA_MISSING` without the extra `sign`.
@@ -219,11 +220,11 @@ def sign(payload: bytes, key: Path) -> dict[str, Any]:
     errors = (OSError, ValueError, TypeError, needs("cryptography.exceptions").UnsupportedAlgorithm)
     try:
         private = serialization.load_pem_private_key(key.read_bytes(), password=None)
-        made = dsse.Envelope(payload, PAYLOAD_TYPE, {})
-        made.sign(signer.CryptoSigner(private))
+        envelope = dsse.Envelope(payload, PAYLOAD_TYPE, {})
+        envelope.sign(signer.CryptoSigner(private))
     except errors as error:
         raise _no_key(key, "private", error) from error
-    document: dict[str, Any] = made.to_dict()
+    document: JsonObject = envelope.to_dict()
     return document
 
 
@@ -262,7 +263,7 @@ def _no_key(path: Path, kind: str, error: Exception) -> InputError:
     )
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _json(path: Path) -> JsonObject:
     try:
         document = load_json(path)
         if not isinstance(document, dict):

@@ -125,8 +125,8 @@ def _verify(folder: Path, name: str) -> Bundle:
         raise _refused(MISMATCH, f"{name}: the flag says {stated}, the index is {digest}", flag)
     _same_files(folder, members, name)
     with ThreadPoolExecutor(2) as pool:
-        found = list(pool.map(lambda m: sha256_file(folder / m.path), members))
-    for member, actual in zip(members, found, strict=True):
+        digests = list(pool.map(lambda m: sha256_file(folder / m.path), members))
+    for member, actual in zip(members, digests, strict=True):
         path = folder / member.path
         if actual != member.sha256_hex:
             what = f"{name}: {member.path} is {actual}, sealed as {member.sha256_hex}"

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pydantic import TypeAdapter
 
-from fraudworld.documents import pretty_json
+from fraudworld.documents import JsonObject, pretty_json
 from fraudworld.errors import InputError
 from fraudworld.request import RUN_ID
 from fraudworld.store.atomic import write_atomic
@@ -28,7 +27,7 @@ class Finding:
 
     what: str
     holds: bool
-    evidence: dict[str, Any]
+    evidence: JsonObject
 
 
 @dataclass(frozen=True)
@@ -48,14 +47,14 @@ class Decision:
     done_when: tuple[Finding, ...]
     vetoes: tuple[str, ...] = ()
     blockers: tuple[str, ...] = ()
-    basis: dict[str, Any] = field(default_factory=dict)
+    basis: JsonObject = field(default_factory=dict)
 
     @property
     def done(self) -> bool:
         """The definition of done is closed."""
         return all(finding.holds for finding in self.done_when)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Plain data, as published; an empty basis is left out."""
         plain = asdict(self)
         return plain if self.basis else {k: v for k, v in plain.items() if k != "basis"}

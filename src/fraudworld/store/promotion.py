@@ -55,26 +55,28 @@ def promote(root: Path, seeds: Sequence[int] = WITNESS_SEEDS) -> tuple[str, ...]
     """
     candidate = read_receipt(RunPlace(root))
     ledger = read_ledger(root.parent)
-    found = [] if ledger.role(candidate) == "candidate" else ["the run is no candidate"]
-    found += [f"candidate: {why}" for why in vetoes(root)]
+    reasons = [] if ledger.role(candidate) == "candidate" else ["the run is no candidate"]
+    reasons += [f"candidate: {why}" for why in vetoes(root)]
     same = ("parameter_hash", "profile", "scale", "overlays", "versions")
     for seed in seeds:
         if seed == candidate.seed:
             continue
-        mine = [
+        witnesses = [
             r
             for r in find(root.parent).runs
             if r.seed == seed
             and ledger.role(r) == f"witness:{seed}"
             and all(getattr(r, name) == getattr(candidate, name) for name in same)
         ]
-        if not mine:
-            found.append(f"no run of this policy is witness:{seed}")
-        found += [f"witness:{seed}: {why}" for r in mine for why in vetoes(root.parent / r.run_id)]
-    if found:
+        if not witnesses:
+            reasons.append(f"no run of this policy is witness:{seed}")
+        reasons += [
+            f"witness:{seed}: {why}" for r in witnesses for why in vetoes(root.parent / r.run_id)
+        ]
+    if reasons:
         raise RefusedError(
             "6A.STORE.PROMOTION_VETOED",
-            f"{len(found)} veto(es): " + "; ".join(found[:20]),
+            f"{len(reasons)} veto(es): " + "; ".join(reasons[:20]),
             where=str(root),
             remedy="pin the candidate and its witnesses, repair what fails, and promote again",
         )

@@ -43,19 +43,19 @@ def find(runs_root: Path) -> Found:
     Entries that another prune removes meanwhile are not listed.
     """
     runs: list[Receipt] = []
-    left: list[tuple[str, str]] = []
+    ignored: list[tuple[str, str]] = []
     for folder in sorted(runs_root.iterdir()) if runs_root.is_dir() else ():
         if folder.name.startswith(".") or not (folder.is_symlink() or folder.is_dir()):
             continue
         try:
-            found = _of_ours(folder)
+            receipt = _of_ours(folder)
         except FileNotFoundError:
             continue
-        if isinstance(found, Receipt):
-            runs.append(found)
+        if isinstance(receipt, Receipt):
+            runs.append(receipt)
         elif folder.is_symlink() or folder.exists():
-            left.append((folder.name, found))
-    return Found(tuple(runs), tuple(left))
+            ignored.append((folder.name, receipt))
+    return Found(tuple(runs), tuple(ignored))
 
 
 def _of_ours(folder: Path) -> Receipt | str:
@@ -88,7 +88,7 @@ def _plan(found: Found, ledger: Ledger, policy: RetentionPolicy, now: datetime) 
                 passed=r.passed,
                 grade=r.grade,
                 created_at=datetime.fromisoformat(r.created_at),
-                frozen=ledger.posture_of(r.run_id),
+                frozen=ledger.baseline_set_of(r.run_id),
             )
             for r in found.runs
         ),
@@ -130,8 +130,8 @@ def _prune(runs_root: Path, agreed: Plan, policy: RetentionPolicy, now: datetime
         for verdict in _plan(find(runs_root), ledger, policy, now).remove:
             if verdict.run_id not in wanted:
                 continue
-            with hold_run(runs_root, verdict.run_id) as mine:
-                if mine:
+            with hold_run(runs_root, verdict.run_id) as held:
+                if held:
                     trash.mkdir(exist_ok=True)
                     gone = trash / f"{verdict.run_id}-{secrets.token_hex(4)}"
                     (runs_root / verdict.run_id).rename(gone)

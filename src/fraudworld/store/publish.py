@@ -48,7 +48,7 @@ def staging(runs_root: Path, run_id: str) -> Iterator[Path]:
     try:
         area.mkdir(parents=True, exist_ok=True)
         with _lock(area / f"{run_id}.lock"):
-            sweep(area, mine=run_id)
+            sweep(area, own=run_id)
             folder = area / f"{run_id}-{os.getpid()}-{secrets.token_hex(4)}"
             try:
                 folder.mkdir()
@@ -92,7 +92,7 @@ def publish(staged: Path, place: Path, index: str) -> bool:
     return True
 
 
-def sweep(area: Path, *, mine: str) -> None:
+def sweep(area: Path, *, own: str) -> None:
     """Deletes what killed runs left in the staging area; the lock of `mine` is held already.
 
     Touches only folders that are named as `staging` names them and hold its marker or nothing.
@@ -103,7 +103,7 @@ def sweep(area: Path, *, mine: str) -> None:
             continue
         if not (folder / MARKER).is_file() and any(folder.iterdir()):
             continue
-        if named["run"] == mine:
+        if named["run"] == own:
             shutil.rmtree(folder, ignore_errors=True)
             continue
         try:

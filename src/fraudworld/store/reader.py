@@ -23,10 +23,10 @@ def parts(folder: Path) -> list[Path]:
 
     Raises InputError `6A.S5.DATASET_SCHEMA_OR_KEY_INVALID` where there is none.
     """
-    found = sorted(folder.rglob("part-*.parquet"))
-    if not found:
+    files = sorted(folder.rglob("part-*.parquet"))
+    if not files:
         raise _invalid("dataset", "it has no part", folder)
-    return found
+    return files
 
 
 def read_columns(

@@ -56,8 +56,8 @@ class Restamp:
 
     def close(self) -> DatasetRecord:
         """Waits until every part is on disk. Raises OSError for a failed write."""
-        made = tuple(future.result() for future in self._futures)
-        return DatasetRecord(self._table.name, sum(p.rows for p in made), made, self._digest)
+        results = tuple(future.result() for future in self._futures)
+        return DatasetRecord(self._table.name, sum(p.rows for p in results), results, self._digest)
 
 
 def _link(source: Path, target: Path) -> PartRecord:

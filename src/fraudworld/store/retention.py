@@ -15,7 +15,7 @@ NO_ROLE = "none"
 
 @dataclass(frozen=True, kw_only=True)
 class Kept:
-    """One run as retention sees it; `frozen` names the frozen posture it belongs to, if any."""
+    """One run as retention sees it; `frozen` names its frozen baseline set, if any."""
 
     run_id: str
     role: str
@@ -64,7 +64,7 @@ def plan(runs: Iterable[Kept], policy: RetentionPolicy, now: datetime) -> Plan:
 
 def _reason_to_keep(run: Kept, policy: RetentionPolicy, now: datetime) -> str | None:
     if run.frozen is not None:
-        return f"frozen in posture {run.frozen}"
+        return f"frozen in baseline set {run.frozen}"
     if run.role != NO_ROLE:
         return f"is {run.role}"
     # A run from the future (a clock that jumped) is as young as can be.

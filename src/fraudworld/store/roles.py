@@ -1,4 +1,4 @@
-"""Roles of runs and frozen postures: the ledger `store_6A.json` beside the runs.
+"""Roles of runs and frozen baseline sets: the ledger `store_6A.json` beside the runs.
 
 A published run's folder never changes, so its role is kept outside of it. A run without an entry
 has the role of its receipt. Every change is one line of `history`; the file is replaced
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fraudworld.documents import load_json, pretty_json
+from fraudworld.documents import JsonObject, load_json, pretty_json
 from fraudworld.errors import InputError, RefusedError
 from fraudworld.request import ROLE
 from fraudworld.store.atomic import write_atomic
@@ -30,18 +30,19 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 @dataclass
 class Ledger:
-    """`roles`: run id → role. `frozen`: posture → {run id: bundle digest}. `history`: changes."""
+    """The document `store_6A.json`."""
 
+    # run id → role
     roles: dict[str, str] = field(default_factory=dict)
     frozen: dict[str, dict[str, str]] = field(default_factory=dict)
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: list[JsonObject] = field(default_factory=list)
 
     def role(self, receipt: Receipt) -> str:
         """The role of a run."""
         return self.roles.get(receipt.run_id, receipt.role)
 
-    def posture_of(self, run_id: str) -> str | None:
-        """The frozen posture a run belongs to, if any."""
+    def baseline_set_of(self, run_id: str) -> str | None:
+        """The frozen baseline set a run belongs to, if any."""
         return next((name for name, runs in sorted(self.frozen.items()) if run_id in runs), None)
 
     def note(self, change: str, **facts: Any) -> None:
@@ -90,7 +91,7 @@ def _check(ledger: Ledger) -> None:
             raise ValueError(f"{run_id} has the role {role!r}")
     for name, runs in ledger.frozen.items():
         if not isinstance(runs, dict) or not all(isinstance(d, str) for d in runs.values()):
-            raise ValueError(f"posture {name} lists no runs")
+            raise ValueError(f"baseline set {name} lists no runs")
 
 
 @contextmanager
@@ -116,7 +117,7 @@ def pin(root: Path, role: str) -> tuple[str, ...]:
 
     A role has one holder per profile and scale; the previous holder has no role then, and `prune`
     calls it superseded. Raises RefusedError `6A.STORE.POSTURE_FROZEN` where either belongs to a
-    frozen posture, and InputError for an unknown role.
+    frozen baseline set, and InputError for an unknown role.
     """
     if not ROLE.fullmatch(role):
         raise InputError(
@@ -140,10 +141,13 @@ def pin(root: Path, role: str) -> tuple[str, ...]:
     return tuple(r.run_id for r in lost)
 
 
-def _rivals(ledger: Ledger, other: Receipt, mine: Receipt, role: str) -> bool:
-    same_size = (other.profile, other.scale) == (mine.profile, mine.scale)
+def _rivals(ledger: Ledger, other: Receipt, receipt: Receipt, role: str) -> bool:
+    same_size = (other.profile, other.scale) == (receipt.profile, receipt.scale)
     return (
-        role != NO_ROLE and same_size and other.run_id != mine.run_id and ledger.role(other) == role
+        role != NO_ROLE
+        and same_size
+        and other.run_id != receipt.run_id
+        and ledger.role(other) == role
     )
 
 
@@ -159,7 +163,7 @@ def _receipts(runs_root: Path) -> Iterator[Receipt]:
 
 
 def freeze(name: str, roots: list[Path]) -> dict[str, str]:
-    """Freezes an accepted posture: its runs can no longer change role or be removed.
+    """Freezes an accepted baseline set: its runs can no longer change role or be removed.
 
     Returns run id → bundle digest, as recorded. Raises RefusedError `6A.STORE.NOT_ACCEPTED`
     for a run without flag, `6A.STORE.POSTURE_FROZEN` where the name is taken.
@@ -167,7 +171,7 @@ def freeze(name: str, roots: list[Path]) -> dict[str, str]:
     if not _NAME.fullmatch(name):
         raise InputError(
             "6A.CLI.ARGUMENT_INVALID",
-            f"{name!r} is not a name of a posture",
+            f"{name!r} is not a name of a baseline set",
             where="--name",
             remedy="use letters, digits, dots, dashes and underscores",
         )
@@ -185,23 +189,23 @@ def freeze(name: str, roots: list[Path]) -> dict[str, str]:
         if name in ledger.frozen:
             if ledger.frozen[name] == wanted:
                 return wanted
-            raise _frozen(name, f"posture {name} is frozen with other runs")
+            raise _frozen(name, f"baseline set {name} is frozen with other runs")
         for run_id in wanted:
-            require_open(ledger, run_id, "it belongs to that posture already")
+            require_open(ledger, run_id, "it belongs to that set already")
         ledger.frozen[name] = wanted
         ledger.note("freeze", posture=name, runs=wanted)
     return wanted
 
 
 def reopen(runs_root: Path, name: str, reason: str) -> None:
-    """Reopens a frozen posture and records the reason.
+    """Reopens a frozen baseline set and records the reason.
 
-    Raises InputError for a posture that is not frozen, or an empty reason.
+    Raises InputError for a set that is not frozen, or an empty reason.
     """
     if not reason.strip():
         raise InputError(
             "6A.CLI.ARGUMENT_INVALID",
-            "a frozen posture is not reopened without a reason",
+            "a frozen baseline set is not reopened without a reason",
             where="--reason",
             remedy="say why in a few words; they are kept in the store's history",
         )
@@ -210,7 +214,7 @@ def reopen(runs_root: Path, name: str, reason: str) -> None:
             known = ", ".join(sorted(ledger.frozen)) or "none"
             raise InputError(
                 "6A.STORE.POSTURE_UNKNOWN",
-                f"no posture {name!r} is frozen",
+                f"no baseline set {name!r} is frozen",
                 where=str(runs_root),
                 remedy=f"frozen are: {known}",
             )
@@ -219,10 +223,10 @@ def reopen(runs_root: Path, name: str, reason: str) -> None:
 
 
 def require_open(ledger: Ledger, run_id: str, what: str) -> None:
-    """Raises RefusedError `6A.STORE.POSTURE_FROZEN` if a run belongs to a frozen posture."""
-    name = ledger.posture_of(run_id)
+    """Raises RefusedError `6A.STORE.POSTURE_FROZEN` if a run belongs to a frozen baseline set."""
+    name = ledger.baseline_set_of(run_id)
     if name is not None:
-        raise _frozen(name, f"run {run_id[:8]} is frozen in posture {name}: {what}")
+        raise _frozen(name, f"run {run_id[:8]} is frozen in baseline set {name}: {what}")
 
 
 def require_run_open(root: Path, what: str) -> None:

@@ -11,9 +11,8 @@ import re
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
-from fraudworld.documents import canonical_json, load_json
+from fraudworld.documents import JsonObject, canonical_json, load_json
 from fraudworld.errors import InputError
 from fraudworld.store.atomic import write_atomic
 from fraudworld.store.bundle import Member, describe, index_document
@@ -65,14 +64,14 @@ def _produce(place: RunPlace) -> Produce:
 def _covered(place: RunPlace) -> set[str]:
     """All files except index, flag, OUTSIDE and BESIDE; links are listed, never followed."""
     own = {p.relative_to(place.root).as_posix() for p in (place.bundle_index, place.flag)}
-    found = (
+    files = (
         path.relative_to(place.root).as_posix()
         for top in place.root.iterdir()
         if top.name not in OUTSIDE
         for path in (top, *top.rglob("*"))
         if path.is_symlink() or not path.is_dir()
     )
-    kept = (n for n in found if not n.startswith(BESIDE) and not _UNFINISHED.fullmatch(n))
+    kept = (n for n in files if not n.startswith(BESIDE) and not _UNFINISHED.fullmatch(n))
     return set(kept) - own
 
 
@@ -88,7 +87,7 @@ def write_run_index(place: RunPlace) -> None:
     write_atomic(place.run_index, canonical_json(run_index(place)) + b"\n")
 
 
-def run_index(place: RunPlace) -> dict[str, Any]:
+def run_index(place: RunPlace) -> JsonObject:
     """The content of `run_index.json` for the current receipt and reports."""
     return index_document(describe(place.root, _outside(place)))
 
@@ -144,6 +143,6 @@ def check_outside(place: RunPlace) -> tuple[list[str], list[str]]:
 
 
 def _outside(place: RunPlace) -> list[str]:
-    found = [place.receipt, *(p for p in place.reports.rglob("*") if p.is_file())]
-    names = (p.relative_to(place.root).as_posix() for p in found)
+    files = [place.receipt, *(p for p in place.reports.rglob("*") if p.is_file())]
+    names = (p.relative_to(place.root).as_posix() for p in files)
     return sorted(name for name in names if not _UNFINISHED.fullmatch(name))

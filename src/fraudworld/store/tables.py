@@ -73,9 +73,9 @@ class Writing:
         cls, table: Table, folder: Path, identity: Identity, codes: Mapping[str, Sequence[str]]
     ) -> Writing:
         """A writing whose code lists are checked."""
-        mine = {c.name: tuple(codes[c.name]) for c in table.columns if c.kind is Kind.CODE}
-        writing = cls(table, folder, identity, mine)
-        for name, listed in mine.items():
+        lists = {c.name: tuple(codes[c.name]) for c in table.columns if c.kind is Kind.CODE}
+        writing = cls(table, folder, identity, lists)
+        for name, listed in lists.items():
             if len(listed) > MOST_CODES or len(set(listed)) < len(listed):
                 raise writing.broken(f"column {name} has {len(listed)} codes, or one twice")
         return writing

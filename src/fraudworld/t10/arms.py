@@ -18,12 +18,11 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from fraudworld.contracts.transactions import DOWNSTREAM_VERSION
-from fraudworld.documents import pretty_json
+from fraudworld.documents import JsonObject, pretty_json
 from fraudworld.errors import InputError
 from fraudworld.gates.gate import Row
 from fraudworld.inputs import embedded as upstream
@@ -194,7 +193,7 @@ class _ArmRunner:
         self.arms_by_name[name] = Arm(name, run, place)
         return self.arms_by_name[name]
 
-    def _world(self, name: str, overlay: Path | dict[str, Any]) -> Path:
+    def _world(self, name: str, overlay: Path | JsonObject) -> Path:
         """Generates a world of the candidate's sealed policy with one more overlay."""
         with tempfile.TemporaryDirectory(prefix="fraudworld-witness-") as temporary:
             folder = Path(temporary)
@@ -211,7 +210,7 @@ class _ArmRunner:
             )
             return pipeline.run(request, self.sections(f"{name}: world")).place.root
 
-    def document(self, verdict: Verdict) -> dict[str, Any]:
+    def document(self, verdict: Verdict) -> JsonObject:
         """The verdict as a JSON document, with the digests of all arms."""
         return {
             "contract_version": DOWNSTREAM_VERSION,
@@ -226,7 +225,7 @@ class _ArmRunner:
         }
 
 
-def _as_file(overlay: Path | dict[str, Any], folder: Path) -> Path:
+def _as_file(overlay: Path | JsonObject, folder: Path) -> Path:
     """Path of an overlay; one given as a mapping is written to `folder` first."""
     if isinstance(overlay, Path):
         return overlay
@@ -235,7 +234,7 @@ def _as_file(overlay: Path | dict[str, Any], folder: Path) -> Path:
     return path
 
 
-def without_propagation() -> dict[str, Any]:
+def without_propagation() -> JsonObject:
     """Overlay of dose 0: the roles of assets do not depend on owners or devices."""
     return {
         "name": "dose_zero",
@@ -245,7 +244,7 @@ def without_propagation() -> dict[str, Any]:
     }
 
 
-def half_dose(pack: PolicyPack) -> dict[str, Any]:
+def half_dose(pack: PolicyPack) -> JsonObject:
     """Overlay of dose ½: halves every log-odds of the propagation."""
     law = pack.risk_propagation_coeffs
     owner = {
@@ -277,7 +276,7 @@ def _require_pair(baseline: Receipt, candidate: Receipt, where: Path) -> None:
             )
 
 
-def _digests(arm: Arm) -> dict[str, Any]:
+def _digests(arm: Arm) -> JsonObject:
     """Identifies an arm in the verdict."""
     receipt = read_receipt(RunPlace(arm.run))
     return {

@@ -63,10 +63,10 @@ class Ratio:
         support = min(self.support, other.support)
         if not other.value > 0:
             return Ratio(NAN, NAN, support)
-        mine, theirs = self.by_cluster, other.by_cluster
-        if mine is not None and theirs is not None and mine.size == theirs.size:
-            clusters = int(np.count_nonzero((mine != 0) | (theirs != 0)))
-            error = math.sqrt(_sandwich(mine - theirs, clusters)) * max(self.design, other.design)
+        own, theirs = self.by_cluster, other.by_cluster
+        if own is not None and theirs is not None and own.size == theirs.size:
+            clusters = int(np.count_nonzero((own != 0) | (theirs != 0)))
+            error = math.sqrt(_sandwich(own - theirs, clusters)) * max(self.design, other.design)
         else:
             error = math.hypot(self.log_se, other.log_se)
         return Ratio(self.value / other.value, error, support)

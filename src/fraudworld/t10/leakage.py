@@ -21,7 +21,8 @@ from fraudworld.t10.estimators import NAN, area
 from fraudworld.t10.learning import TRAIN_SHARE
 from fraudworld.t10.sample import Sample
 
-Columns = dict[str, NDArray[Any]]
+Array = NDArray[Any]
+Columns = dict[str, Array]
 MOST_FLOWS = 1_000_000
 """Flows the guards sample at most: every k-th of a longer stream, over all its time."""
 
@@ -81,7 +82,7 @@ def _place_lists(stream: StreamPlace, identity: Identity) -> dict[str, tuple[str
 def _sampled(
     stream: StreamPlace, identity: Identity, table: Table, name: str,
     lists: Mapping[str, tuple[str, ...]], step: int,
-) -> NDArray[Any]:  # fmt: skip
+) -> Array:  # fmt: skip
     """Reads a column for the rows whose flow id is a multiple of `step`."""
     key = table.key[0]
     codes = {c.name: CODES.get(c.codes) or lists[c.codes] for c in table.columns if c.codes}
@@ -162,13 +163,13 @@ def ranked_codes(
     return np.asarray(np.argsort(np.argsort(rate, kind="stable"), kind="stable")[codes])
 
 
-def _area(values: NDArray[Any], bad: NDArray[np.bool_]) -> float:
+def _area(values: Array, bad: NDArray[np.bool_]) -> float:
     """AUC of the values in the better direction."""
     auc = area(values, bad, np.zeros(bad.size, np.int8)).value
     return max(auc, 1.0 - auc)
 
 
-def tree_area(columns: NDArray[Any], bad: NDArray[np.bool_], split: int) -> float:
+def tree_area(columns: Array, bad: NDArray[np.bool_], split: int) -> float:
     """Test AUC of a shallow tree on these columns; NaN where either part has a single class."""
     from sklearn.tree import DecisionTreeClassifier
 

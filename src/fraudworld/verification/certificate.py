@@ -24,17 +24,17 @@ def verify_certificate(root: Path, *, key: Path | None = None, attested: bool = 
     key: PEM file of the public key that must have signed its attestation; InputError where it is
     not a key. attested: whether an attestation must exist. Nothing is written.
     """
-    made: list[Check] = []
+    checks: list[Check] = []
     try:
         for check in _checks(root, key, attested):
-            made.append(check)
+            checks.append(check)
             if not check.holds:
                 break
     except FraudworldError as error:
         if error.code in CALLER:
             raise
-        made.append(Check("certificate", "readable", False, f"{error.what} [{error.where}]"))
-    return Verdict(root, tuple(made), ())
+        checks.append(Check("certificate", "readable", False, f"{error.what} [{error.where}]"))
+    return Verdict(root, tuple(checks), ())
 
 
 def _checks(root: Path, key: Path | None, attested: bool) -> Iterator[Check]:
@@ -53,10 +53,10 @@ def _checks(root: Path, key: Path | None, attested: bool) -> Iterator[Check]:
         same = (board["grade"], board["seed"]) == (summary["seeds"][seed]["grade"], int(seed))
         yield Check("certificate", f"seed {seed} and its grade", same, f"found {board['grade']}")
     if attested:
-        found = attestation.read_attestation(attestation.certificate_place(root / SUMMARY))
+        envelope = attestation.read_attestation(attestation.certificate_place(root / SUMMARY))
         wanted = attestation.certificate_statement(root / SUMMARY, root)
-        differs = list(attestation.differences(found, wanted))
+        differs = list(attestation.differences(envelope, wanted))
         yield Check("attestation", "subjects and predicate are this certificate's", not differs,
                     "; ".join(differs[:2]))  # fmt: skip
         if key is not None:
-            yield signature(found, key)
+            yield signature(envelope, key)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 
 from fraudworld.contracts import BY_NAME, CONTRACT_VERSION, TABLES, Kind
-from fraudworld.documents import digest, plain_json
+from fraudworld.documents import JsonObject, digest, plain_json
 from fraudworld.errors import FraudworldError
 from fraudworld.extras import MISSING
 from fraudworld.rng import RNG_LAW_VERSION
@@ -62,21 +61,21 @@ def verify(
     Faults of the run are returned, never raised.
     """
     claim = Claim(RunPlace(run), upstream, key)
-    made: list[Check] = []
+    checks: list[Check] = []
     skipped: list[str] = []
     for name, group in CHECKS:
         if name in but:
             continue
-        if skipped or not all(c.holds for c in made):
+        if skipped or not all(c.holds for c in checks):
             skipped.append(name)
             continue
         try:
-            made += group(claim)
+            checks += group(claim)
         except FraudworldError as error:
             if error.code in CALLER:
                 raise
-            made.append(Check(name, "readable", False, f"{error.what} [{error.where}]"))
-    return Verdict(run, tuple(made), tuple(skipped))
+            checks.append(Check(name, "readable", False, f"{error.what} [{error.where}]"))
+    return Verdict(run, tuple(checks), tuple(skipped))
 
 
 def _seal(claim: Claim) -> Iterator[Check]:
@@ -118,11 +117,11 @@ def _identity(claim: Claim) -> Iterator[Check]:
     for table in TABLES:
         folder = place.dataset(table.name, identity)
         expected = [part_name(i) for i in range(len(list(folder.glob("part-*.parquet"))))]
-        found = sorted(p.relative_to(place.layer / table.name).as_posix()
+        parts = sorted(p.relative_to(place.layer / table.name).as_posix()
                        for p in _files(place.layer / table.name))  # fmt: skip
         wanted = [f"{RunPlace.partition(identity)}/{name}" for name in expected]
-        if found != wanted or not found:
-            strange = sorted(set(found) ^ set(wanted))[:2] or [table.name]
+        if parts != wanted or not parts:
+            strange = sorted(set(parts) ^ set(wanted))[:2] or [table.name]
             yield Check("identity", f"{table.name}: folder names", False, ", ".join(strange))
     yield Check("identity", "folder names are seed, policy and fingerprint", True)
 
@@ -147,10 +146,10 @@ def _tables(claim: Claim) -> Iterator[Check]:
         yield _same("tables", f"{table.name}: rows", receipt.tables.get(table.name), rows)
         if table.identity:
             yield _identity_columns(table.name, folder, receipt.identity)
-        found = recompute_digest(folder, table, lists(table.name))
+        digest = recompute_digest(folder, table, lists(table.name))
         yield _same(
             "tables", f"{table.name}: content digest",
-            sealed.content_digests.get(table.name), found,
+            sealed.content_digests.get(table.name), digest,
         )  # fmt: skip
 
 
@@ -216,9 +215,9 @@ def _inputs(claim: Claim) -> Iterator[Check]:
         return
     for row in rows:
         path = claim.upstream / row["path"]
-        found = sha256_file(path) if path.is_file() else "missing"
-        if found != row["sha256_hex"]:
-            yield Check("inputs", "sealed inputs against today's files", False, f"{path}: {found}")
+        digest = sha256_file(path) if path.is_file() else "missing"
+        if digest != row["sha256_hex"]:
+            yield Check("inputs", "sealed inputs against today's files", False, f"{path}: {digest}")
             return
     yield Check("inputs", "sealed inputs against today's files", True)
 
@@ -233,10 +232,10 @@ def _gates(claim: Claim) -> Iterator[Check]:
     yield Check("gates", "gateboard keeps to its schema", not broken, "; ".join(broken[:2]))
     anew = plain_json(gates.judge(claim.place.root).as_dict())
     for kind, name in (("tests", "metric_name"), ("guards", "guard_id")):
-        for stated, found in zip(board[kind], anew[kind], strict=True):
-            if stated != found:
+        for stated, judged in zip(board[kind], anew[kind], strict=True):
+            if stated != judged:
                 yield Check("gates", f"{stated[name]} recomputed", False,
-                            f"stated {stated['value']}, found {found['value']}")  # fmt: skip
+                            f"stated {stated['value']}, found {judged['value']}")  # fmt: skip
     same = all(board[k] == anew[k] for k in anew)
     yield Check("gates", "the recomputed gateboard equals the published one", same)
     report = _json(claim.place.document("s5_validation_report_6A"))
@@ -247,18 +246,18 @@ def _gates(claim: Claim) -> Iterator[Check]:
 
 def _attestation(claim: Claim) -> Iterator[Check]:
     """The statement is about this run, and signed by the given key, if there is one."""
-    found = attestation.read_attestation(attestation.place_of(claim.place))
-    differs = list(attestation.differences(found, attestation.statement(claim.place)))
+    envelope = attestation.read_attestation(attestation.place_of(claim.place))
+    differs = list(attestation.differences(envelope, attestation.statement(claim.place)))
     yield Check("attestation", "subjects and predicate are this run's", not differs,
                 "; ".join(differs[:2]))  # fmt: skip
     if claim.key is not None:
-        yield signature(found, claim.key)
+        yield signature(envelope, claim.key)
 
 
-def signature(found: attestation.Attestation, key: Path) -> Check:
+def signature(envelope: attestation.Attestation, key: Path) -> Check:
     """Whether the attestation is signed by the public key in a PEM file."""
-    signed = attestation.signed_by(found, key)
-    why = "none of its signatures is good under it" if found.signed else "it is not signed"
+    signed = attestation.signed_by(envelope, key)
+    why = "none of its signatures is good under it" if envelope.signed else "it is not signed"
     return Check("attestation", f"signed by {key}", signed, "" if signed else why)
 
 
@@ -274,16 +273,16 @@ CHECKS: tuple[tuple[str, Group], ...] = (
 )
 
 
-def _same(group: str, name: str, stated: object, found: object) -> Check:
-    holds = stated == found
-    return Check(group, name, holds, "" if holds else f"stated {stated}, found {found}")
+def _same(group: str, name: str, stated: object, actual: object) -> Check:
+    holds = stated == actual
+    return Check(group, name, holds, "" if holds else f"stated {stated}, found {actual}")
 
 
 def _files(folder: Path) -> list[Path]:
     return sorted(p for p in folder.rglob("*") if p.is_symlink() or not p.is_dir())
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _json(path: Path) -> JsonObject:
     from fraudworld.api import read_json
 
     return read_json(path)

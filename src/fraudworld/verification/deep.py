@@ -41,11 +41,11 @@ def regenerated(run: Path, *, upstream: Path | None = None) -> Iterator[Check]:
             role=receipt.role,
         )
         outcome = pipeline.run(request)
-        found = load_json(outcome.place.bundle_index)["content_digests"]
+        digests = load_json(outcome.place.bundle_index)["content_digests"]
         holds = outcome.identity == receipt.identity
         yield Check("deep", "the same identity", holds, "" if holds else f"{outcome.identity}")
-        for name in sorted(set(stated) | set(found)):
-            same = stated.get(name) == found.get(name)
-            what = "" if same else f"published {stated.get(name)}, made again {found.get(name)}"
+        for name in sorted(set(stated) | set(digests)):
+            same = stated.get(name) == digests.get(name)
+            what = "" if same else f"published {stated.get(name)}, made again {digests.get(name)}"
             yield Check("deep", f"{name} made again", same, what)
         shutil.rmtree(outcome.place.root, ignore_errors=True)

@@ -149,13 +149,13 @@ def _roles(world: PublishedWorld) -> Iterator[Line]:
         total = 0
         for group, n in world.sql.execute(query).fetchall():
             total += n
-            left = 1.0
+            remainder = 1.0
             for role, figures in priors.roles[group].items():
                 share = sum(s * f for s, f in zip(shares, figures, strict=True)) / 10_000
                 expected[role] = expected.get(role, 0.0) + n * share
-                left -= share
+                remainder -= share
             rest = priors.remainder[group]
-            expected[rest] = expected.get(rest, 0.0) + n * left
+            expected[rest] = expected.get(rest, 0.0) + n * remainder
         rows = world.sql.execute(
             f"SELECT raw_role, count(*) FROM s5_{entity}_fraud_roles GROUP BY ALL ORDER BY ALL"
         ).fetchall()

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Any
 
-from fraudworld.documents import digest, load_json_lines
+from fraudworld.documents import JsonObject, digest, load_json_lines
 from fraudworld.errors import InputError
 from fraudworld.rng import RNG_LAW_VERSION, Stream, registry
 from fraudworld.store.evidence import DRAWS_PER_BLOCK, ENGINE
@@ -14,7 +13,7 @@ from fraudworld.store.layout import RunPlace
 from fraudworld.store.published import PublishedWorld, open_world
 from fraudworld.verification.verdict import Check
 
-Rows = list[dict[str, Any]]
+Rows = list[JsonObject]
 
 
 def reconcile(place: RunPlace, seed: int) -> Iterator[Check]:
@@ -42,15 +41,15 @@ def reconcile(place: RunPlace, seed: int) -> Iterator[Check]:
     yield from _against_tables(streams, open_world(place.root))
 
 
-def _sums(streams: dict[str, dict[str, Any]], events: Rows) -> Iterator[Check]:
+def _sums(streams: dict[str, JsonObject], events: Rows) -> Iterator[Check]:
     """Entities, draws, blocks and cells of every stream add up over its events."""
     total: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
     for event in events:
         first, after = int(event["counter_before"], 16), int(event["counter_after"], 16)
         blocks = -(-after // DRAWS_PER_BLOCK) - first // DRAWS_PER_BLOCK
-        mine = total[event["stream"]]
+        of_stream = total[event["stream"]]
         for i, n in enumerate((1, event["entities"], event["draws"], blocks)):
-            mine[i] += n
+            of_stream[i] += n
         width = streams.get(event["stream"], {}).get("width", 0)
         if event["draws"] != event["entities"] * width or event["draws"] > after - first:
             yield Check("randomness", f"{event['stream']}: draws of cell {event['cell']}", False,
@@ -65,7 +64,7 @@ def _sums(streams: dict[str, dict[str, Any]], events: Rows) -> Iterator[Check]:
     yield Check("randomness", "events add up to the trace", sorted(total) == sorted(streams))
 
 
-def _against_tables(streams: dict[str, dict[str, Any]], world: PublishedWorld) -> Iterator[Check]:
+def _against_tables(streams: dict[str, JsonObject], world: PublishedWorld) -> Iterator[Check]:
     """Entities that drew, against the rows there are."""
     for label, row in streams.items():
         low, high = implied(label, world)
@@ -145,8 +144,8 @@ def _both(n: int | None) -> tuple[int, int]:
     return n, n
 
 
-def _check(name: str, stated: object, found: object) -> Check:
-    return Check("randomness", name, stated == found, "" if stated == found else f"{stated}")
+def _check(name: str, stated: object, actual: object) -> Check:
+    return Check("randomness", name, stated == actual, "" if stated == actual else f"{stated}")
 
 
 def _log(place: RunPlace, name: str) -> Rows:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from fraudworld.documents import JsonObject
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Verdict:
         """The first check that does not hold."""
         return next((c for c in self.checks if not c.holds), None)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Plain data, for `--json`."""
         return {
             "run": str(self.run),

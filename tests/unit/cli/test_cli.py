@@ -1,4 +1,4 @@
-"""The command line: what it prints where, and with which status it ends."""
+"""The command line: standard output, standard error and exit status."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from fraudworld.cli import output as cli_output
 from fraudworld.errors import InternalError, RefusedError
 from fraudworld.request import SHARD_PARTIES, Progress, RunRequest, SummaryTable
 from fraudworld.run import pipeline
-from support.calling import Said
+from support.calling import CallResult
 
-Call = Callable[..., Said]
+Call = Callable[..., CallResult]
 
 TEST_ROW: dict[str, Any] = {
     "test_id": "T8_DISTRIBUTION_ALIGNMENT_JSD",
@@ -65,52 +65,50 @@ def outcome(root: Path, *, passed: bool = True, reused: bool = False) -> SimpleN
 
 
 @pytest.fixture
-def piped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[RunRequest]:
-    """Replace the pipeline by one that reports two states and returns at once."""
-    asked: list[RunRequest] = []
+def requests(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[RunRequest]:
+    """Replaces the pipeline by one that reports two states; lists the requests it got."""
+    requests: list[RunRequest] = []
 
     def run(request: RunRequest, progress: Callable[[Progress], None]) -> SimpleNamespace:
-        asked.append(request)
+        requests.append(request)
         progress(Progress("S1", "plan_counts", 1, 2, 0, 0.1))
         progress(Progress("S1", "emit_party_base", 2, 2, 2_000_000, 0.5))
         progress(Progress("S2", "emit_summary", 1, 3, 0, 0.25))
         return outcome(tmp_path, passed=request.seed != 13, reused=request.seed == 7)
 
     monkeypatch.setattr(pipeline, "run", run, raising=False)
-    return asked
+    return requests
 
 
-def test_options_of_run_reach_the_request(fraudworld: Call, piped: list[RunRequest]) -> None:
+def test_options_of_run_reach_the_request(fraudworld: Call, requests: list[RunRequest]) -> None:
     words = "--profile small --seed 7 --overlay a --overlay b --scale 2 --workers 1"
-    said = fraudworld("run", *words.split(), "--shard-parties", 0, "--role", "witness:7")
-    assert said.status == 0
-    asked = piped[0]
-    assert (asked.profile, asked.seed, asked.overlays) == ("small", 7, ("a", "b"))
-    assert (asked.scale, asked.workers, asked.parties_per_shard) == (2.0, 1, None)
-    assert asked.role == "witness:7"
+    result = fraudworld("run", *words.split(), "--shard-parties", 0, "--role", "witness:7")
+    assert result.status == 0
+    request = requests[0]
+    assert (request.profile, request.seed, request.overlays) == ("small", 7, ("a", "b"))
+    assert (request.scale, request.workers, request.parties_per_shard) == (2.0, 1, None)
+    assert request.role == "witness:7"
 
 
-def test_the_engine_and_what_belongs_to_it_reach_the_request(
-    fraudworld: Call, piped: list[RunRequest]
-) -> None:
+def test_engine_options_reach_the_request(fraudworld: Call, requests: list[RunRequest]) -> None:
     words = "--engine dask --scheduler tcp://there:8786"
     assert fraudworld("run", *words.split()).status == 0
     assert fraudworld("run", "--memory", 1.5).status == 0
     assert fraudworld("run").status == 0
-    asked = [(a.engine, a.scheduler, a.memory) for a in piped]
-    assert asked == [
+    options = [(a.engine, a.scheduler, a.memory) for a in requests]
+    assert options == [
         ("dask", "tcp://there:8786", None),
         ("local", None, 1.5),
         ("local", None, None),
     ]
-    assert piped[2].shard_parties == SHARD_PARTIES
+    assert requests[2].shard_parties == SHARD_PARTIES
 
 
-def test_summary_of_a_run_is_for_newcomers_and_fits_80_columns(
-    fraudworld: Call, piped: list[RunRequest], tmp_path: Path
+def test_the_summary_of_a_run_fits_80_columns(
+    fraudworld: Call, requests: list[RunRequest], tmp_path: Path
 ) -> None:
-    said = fraudworld("run")
-    assert said.status == 0
+    result = fraudworld("run")
+    assert result.status == 0
     for expected in (
         "100 000",
         "s1_party_base_6A",
@@ -119,39 +117,39 @@ def test_summary_of_a_run_is_for_newcomers_and_fits_80_columns(
         str(tmp_path),
         "fraudworld gates",
     ):
-        assert expected in said.out
-    assert "1 of 2 hold\n  leakage: 0.81, must be <= 0.75" in said.out
-    tables = [line for line in said.out.splitlines() if str(tmp_path) not in line]
+        assert expected in result.out
+    assert "1 of 2 hold\n  leakage: 0.81, must be <= 0.75" in result.out
+    tables = [line for line in result.out.splitlines() if str(tmp_path) not in line]
     assert max(map(len, tables)) <= 80
 
 
 def test_progress_goes_to_stderr_one_line_per_state(
-    fraudworld: Call, piped: list[RunRequest]
+    fraudworld: Call, requests: list[RunRequest]
 ) -> None:
-    said = fraudworld("run")
-    assert [line[:2] for line in said.err.splitlines()] == ["S1", "S2"]
-    assert "2 000 000 rows    0.50 s    4.00 M rows/s" in said.err
+    result = fraudworld("run")
+    assert [line[:2] for line in result.err.splitlines()] == ["S1", "S2"]
+    assert "2 000 000 rows    0.50 s    4.00 M rows/s" in result.err
     assert fraudworld("run", "--quiet").err == ""
 
 
-def test_json_of_a_run_is_the_whole_of_stdout(fraudworld: Call, piped: list[RunRequest]) -> None:
-    said = fraudworld("run", "--json")
-    document = json.loads(said.out)
+def test_json_of_a_run_is_the_whole_of_stdout(fraudworld: Call, requests: list[RunRequest]) -> None:
+    result = fraudworld("run", "--json")
+    document = json.loads(result.out)
     assert document["rows"]["s1_party_base_6A"] == 100_000
     assert document["grade"] == "B+"
     assert document["gateboard"] == BOARD
-    assert "S1" in said.err
+    assert "S1" in result.err
 
 
 def test_a_world_that_fails_is_shown_and_ends_with_1(
-    fraudworld: Call, piped: list[RunRequest]
+    fraudworld: Call, requests: list[RunRequest]
 ) -> None:
-    said = fraudworld("run", "--seed", 13)
-    assert said.status == 1
-    assert "does NOT pass B" in said.out
+    result = fraudworld("run", "--seed", 13)
+    assert result.status == 1
+    assert "does NOT pass B" in result.out
 
 
-def test_a_world_found_again_says_so(fraudworld: Call, piped: list[RunRequest]) -> None:
+def test_a_reused_world_is_reported(fraudworld: Call, requests: list[RunRequest]) -> None:
     assert "found again, unchanged" in fraudworld("run", "--seed", 7).out
 
 
@@ -178,7 +176,7 @@ def test_gateboard_shows_every_verdict_as_a_word(capsys: pytest.CaptureFixture[s
         ("text", "text"),
     ],
 )
-def test_figures_as_text(cell: Any, text: str) -> None:
+def test_figures_are_formatted(cell: Any, text: str) -> None:
     assert cli_output.figure(cell) == text
 
 
@@ -196,26 +194,26 @@ def test_errors_are_a_block_with_what_where_code_and_remedy(
         raise error
 
     monkeypatch.setattr(pipeline, "run", run, raising=False)
-    said = fraudworld("run", "--json")
-    assert said.status == status
+    result = fraudworld("run", "--json")
+    assert result.status == status
     for expected in (error.what, error.where, error.code, error.remedy):
-        assert expected in said.err
-    assert json.loads(said.out) == {"error": error.as_dict()}
+        assert expected in result.err
+    assert json.loads(result.out) == {"error": error.as_dict()}
 
 
-def test_a_surprise_is_our_fault_and_shows_no_traceback(
+def test_an_unexpected_exception_is_an_internal_error_without_traceback(
     fraudworld: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def run(*_: object) -> None:
         raise ZeroDivisionError("by zero")
 
     monkeypatch.setattr(pipeline, "run", run, raising=False)
-    said = fraudworld("run")
-    assert said.status == 4
-    assert "6A.CLI.INTERNAL" in said.err
-    assert "ZeroDivisionError: by zero" in said.err
-    assert "Traceback" not in said.err
-    assert "FRAUDWORLD_DEBUG=1" in said.err
+    result = fraudworld("run")
+    assert result.status == 4
+    assert "6A.CLI.INTERNAL" in result.err
+    assert "ZeroDivisionError: by zero" in result.err
+    assert "Traceback" not in result.err
+    assert "FRAUDWORLD_DEBUG=1" in result.err
 
 
 def test_an_interrupt_ends_with_130(fraudworld: Call, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,7 +224,7 @@ def test_an_interrupt_ends_with_130(fraudworld: Call, monkeypatch: pytest.Monkey
     assert fraudworld("run").status == 130
 
 
-def test_policy_lint_of_the_shipped_pack(fraudworld: Call) -> None:
+def test_policy_lint_of_the_shipped_pack_holds(fraudworld: Call) -> None:
     document = json.loads(fraudworld("policy", "lint", "--json").out)
     assert document["holds"] is True
     assert len(document["parameter_hash"]) == 64
@@ -234,9 +232,9 @@ def test_policy_lint_of_the_shipped_pack(fraudworld: Call) -> None:
 
 
 def test_policy_show_prints_one_key_per_line(fraudworld: Call) -> None:
-    said = fraudworld("policy", "show", "validation_policy.gates.T4_linked_device_fraction")
-    assert said.status == 0
-    assert all(" = " in line for line in said.out.splitlines())
+    result = fraudworld("policy", "show", "validation_policy.gates.T4_linked_device_fraction")
+    assert result.status == 0
+    assert all(" = " in line for line in result.out.splitlines())
     key = "validation_policy.gates.T4_linked_device_fraction.B"
     assert json.loads(fraudworld("policy", "show", key, "--json").out) == {key: 0.25}
 
@@ -246,8 +244,8 @@ def test_policy_diff_shows_what_an_overlay_changes(fraudworld: Call) -> None:
     assert document["base"] != document["other"]
     changed = {c["key"]: (c["old"], c["new"]) for c in document["changes"]}
     assert changed["posture"] == ("certifiable", "baseline_replay")
-    said = fraudworld("policy", "diff", "published_baseline")
-    assert f"{len(changed)} figure(s) differ" in said.out
+    result = fraudworld("policy", "diff", "published_baseline")
+    assert f"{len(changed)} figure(s) differ" in result.out
 
 
 def test_upstream_is_built_and_checked(fraudworld: Call, tmp_path: Path) -> None:
@@ -256,22 +254,24 @@ def test_upstream_is_built_and_checked(fraudworld: Call, tmp_path: Path) -> None
     document = json.loads(fraudworld("upstream", "check", folder, "--json").out)
     assert list(document["segments"]) == ["1A", "1B", "2A", "2B", "3A", "3B", "5A", "5B"]
     assert {f["what"]: f["here"] for f in document["shape"]}["merchants"] == 1_238
-    said = fraudworld("upstream", "check", folder)
-    assert max(map(len, said.out.splitlines())) <= 80
+    result = fraudworld("upstream", "check", folder)
+    assert max(map(len, result.out.splitlines())) <= 80
     (folder / "3B" / "_passed.flag").unlink()
     refused = fraudworld("upstream", "check", folder)
     assert refused.status == 3
     assert "6A.S0.UPSTREAM_HASHGATE_MISSING" in refused.err
 
 
-def test_runs_list_of_an_empty_root_says_how_to_make_one(fraudworld: Call, tmp_path: Path) -> None:
-    said = fraudworld("runs", "list", "--runs-root", tmp_path)
-    assert said.status == 0
-    assert "fraudworld run" in said.out
+def test_runs_list_of_an_empty_root_names_the_command_to_run(
+    fraudworld: Call, tmp_path: Path
+) -> None:
+    result = fraudworld("runs", "list", "--runs-root", tmp_path)
+    assert result.status == 0
+    assert "fraudworld run" in result.out
     assert json.loads(fraudworld("runs", "list", "--runs-root", tmp_path, "--json").out) == []
 
 
-def test_help_loads_nothing_heavy() -> None:
+def test_help_imports_no_heavy_library() -> None:
     program = (
         "import sys; import fraudworld.cli.app;"
         "print([m for m in ('numpy', 'numba', 'pyarrow', 'duckdb', 'pydantic', 'yaml')"
@@ -289,7 +289,7 @@ def test_help_loads_nothing_heavy() -> None:
 
 
 def test_a_certificate_names_seeds_spread_and_decision(
-    fraudworld: Call, piped: list[RunRequest], monkeypatch: pytest.MonkeyPatch
+    fraudworld: Call, requests: list[RunRequest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def certify(
         request: RunRequest,
@@ -297,12 +297,12 @@ def test_a_certificate_names_seeds_spread_and_decision(
         runner: Callable[[int], Path],
         witness: object = None,
     ) -> dict[str, Any]:
-        made = {seed: runner(seed).name for seed in seeds}
+        runs = {seed: runner(seed).name for seed in seeds}
         return {
             "decision": "HOLD_REMEDIATE",
             "eligible_grade": "<C",
-            "runs": {str(s): run for s, run in made.items()},
-            "seeds": {str(s): {"grade": "B", "guards_broken": ["or_ip"]} for s in made},
+            "runs": {str(s): run for s, run in runs.items()},
+            "seeds": {str(s): {"grade": "B", "guards_broken": ["or_ip"]} for s in runs},
             "stability": [{"metric_name": "or_account", "value": 0.087, "status": "PASS"}],
             "fails": [
                 {"test_id": "T10_X", "metric_name": "sensitivity", "seed": None, "misses": "B"}
@@ -314,10 +314,10 @@ def test_a_certificate_names_seeds_spread_and_decision(
         }
 
     monkeypatch.setattr(gates, "certify", certify)
-    said = fraudworld("certify", "--seeds", "42,7,101,202", "--profile", "small", "--no-witness")
-    assert said.status == 1
-    assert [(r.seed, r.profile) for r in piped] == [(s, "small") for s in (42, 7, 101, 202)]
-    assert [line for line in said.err.splitlines() if line.startswith("seed")] == [
+    result = fraudworld("certify", "--seeds", "42,7,101,202", "--profile", "small", "--no-witness")
+    assert result.status == 1
+    assert [(r.seed, r.profile) for r in requests] == [(s, "small") for s in (42, 7, 101, 202)]
+    assert [line for line in result.err.splitlines() if line.startswith("seed")] == [
         "seed 42", "seed 7", "seed 101", "seed 202",
     ]  # fmt: skip
     for expected in (
@@ -327,4 +327,4 @@ def test_a_certificate_names_seeds_spread_and_decision(
         "HOLD_REMEDIATE",
         "cross-layer",
     ):
-        assert expected in said.out
+        assert expected in result.out

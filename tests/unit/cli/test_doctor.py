@@ -1,4 +1,4 @@
-"""`fraudworld doctor`: what is in the way is found and comes with a remedy."""
+"""`fraudworld doctor` finds obstacles and names a remedy for each."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from fraudworld.cli import environment as doctor
 from fraudworld.cli.environment import examine
 
 
-def bad(root: Path) -> list[str]:
+def failing(root: Path) -> list[str]:
     return [f.what for f in examine(root) if f.holds is False]
 
 
-def test_a_machine_that_runs_these_tests_is_fit(tmp_path):
+def test_the_machine_of_these_tests_passes(tmp_path):
     findings = examine(tmp_path / "not" / "yet")
     assert [f for f in findings if f.holds is False and not f.what.startswith("memory")] == []
     assert {"Python", "numpy", "compiled kernels", "cores", "memory for demo"} <= {
@@ -24,7 +24,7 @@ def test_a_machine_that_runs_these_tests_is_fit(tmp_path):
     }
 
 
-def test_a_missing_library_is_named_with_how_to_get_it(tmp_path, monkeypatch):
+def test_a_missing_library_is_named_with_its_install_command(tmp_path, monkeypatch):
     known = importlib.metadata.version
 
     def version(name: str) -> str:
@@ -38,7 +38,7 @@ def test_a_missing_library_is_named_with_how_to_get_it(tmp_path, monkeypatch):
     assert lost.remedy.startswith("pip install 'pyarrow")
 
 
-def test_a_full_disk_and_a_place_that_refuses_are_found(tmp_path, monkeypatch):
+def test_a_full_disk_and_an_unwritable_folder_are_found(tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda p: usage(100, 100, 0))
 
@@ -46,14 +46,14 @@ def test_a_full_disk_and_a_place_that_refuses_are_found(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(doctor.tempfile, "TemporaryFile", refuse)
-    assert bad(tmp_path) == [f"writing below {tmp_path}", "disk for authority"]
+    assert failing(tmp_path) == [f"writing below {tmp_path}", "disk for authority"]
 
 
-def test_the_command_ends_with_1_where_something_is_in_the_way(fraudworld, tmp_path, monkeypatch):
+def test_the_command_ends_with_1_if_a_check_fails(fraudworld, tmp_path, monkeypatch):
     assert fraudworld("doctor", "--runs-root", tmp_path, "--json").status == 0
     monkeypatch.setattr(doctor.os, "sysconf", lambda name: 1024)
-    said = fraudworld("doctor", "--runs-root", tmp_path)
-    assert said.status == 1
-    assert "memory for demo: use a smaller --profile or --scale" in said.out
+    result = fraudworld("doctor", "--runs-root", tmp_path)
+    assert result.status == 1
+    assert "memory for demo: use a smaller --profile or --scale" in result.out
     rows = json.loads(fraudworld("doctor", "--runs-root", tmp_path, "--json").out)
     assert {r["holds"] for r in rows} == {True, False, None}

@@ -1,4 +1,4 @@
-"""What every engine promises (`engine/tasks.py`), asked of each of them."""
+"""The contract of engines (`engine/tasks.py`), tested on every engine."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ GIB = engines.GIB
 
 @pytest.fixture(scope="module", params=["local", "spilling", "dask"])
 def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    kind = "dask" if request.param == "dask" else "local"
+    name = "dask" if request.param == "dask" else "local"
     memory = 1 / GIB if request.param == "spilling" else None
-    if kind == "dask":
+    if name == "dask":
         pytest.importorskip("distributed")
     scratch = tmp_path_factory.mktemp(request.param) / "scratch"
-    with engines.opened(kind, workers=2, memory=memory, scratch=scratch) as opened:
+    with engines.opened(name, workers=2, memory=memory, scratch=scratch) as opened:
         yield opened
 
 
@@ -61,44 +61,44 @@ def totals(pieces: list[tuple[list[I64], int]]) -> list[tuple[int, int]]:
     return [(sum(int(a.sum()) for a in arrays), number) for arrays, number in pieces]
 
 
-def late(seconds: float) -> float:
+def sleep_for(seconds: float) -> float:
     time.sleep(seconds)
     return seconds
 
 
-def dies(kind: type[FraudworldError], where: str) -> None:
-    raise kind("6A.S2.TEST", "it broke", where=where, remedy="mend it")
+def raise_error(error: type[FraudworldError], where: str) -> None:
+    raise error("6A.S2.TEST", "it broke", where=where, remedy="mend it")
 
 
-def fails(n: int) -> int:
+def raise_os_error(n: int) -> int:
     raise OSError(28, "No space left on device", f"part-{n}")
 
 
-def test_answers_are_in_the_order_of_the_rows(engine: Engine) -> None:
-    assert engine.collect(late, [0.15, 0.0, 0.05, 0.0]) == [0.15, 0.0, 0.05, 0.0]
+def test_results_are_in_the_order_of_the_rows(engine: Engine) -> None:
+    assert engine.collect(sleep_for, [0.15, 0.0, 0.05, 0.0]) == [0.15, 0.0, 0.05, 0.0]
     assert engine.collect(pow, [2, 3], [5, 4]) == [32, 81]
     assert engine.collect(pow, [], []) == engine.submit(pow, [], []) == []
 
 
-def test_columns_of_different_length_are_a_mistake(engine: Engine) -> None:
+def test_columns_of_different_length_are_an_error(engine: Engine) -> None:
     with pytest.raises(ValueError, match="shorter"):
         engine.collect(pow, [1, 2], [3])
 
 
 def test_items_reach_tasks_as_values(engine: Engine) -> None:
     items = engine.submit(numbers, [10, 100_000])
-    more = engine.submit(add, items, [1, 2])
-    assert engine.collect(total, more) == [55, 4_999_950_000 + 200_000]
-    assert [a.size for a in engine.fetch(more)] == [10, 100_000]
+    sums = engine.submit(add, items, [1, 2])
+    assert engine.collect(total, sums) == [55, 4_999_950_000 + 200_000]
+    assert [a.size for a in engine.fetch(sums)] == [10, 100_000]
 
 
-def test_what_comes_later_comes(engine: Engine) -> None:
+def test_later_tasks_are_run(engine: Engine) -> None:
     items = engine.submit(add, engine.submit(numbers, [10, 1_000]), [1, 2], later=True)
     assert engine.collect(abs, [-3]) == [3]
     assert [int(a.sum()) for a in engine.fetch(items)] == [55, 499_500 + 2_000]
 
 
-def test_a_round_does_not_wait_for_what_comes_later() -> None:
+def test_a_round_does_not_wait_for_later_tasks() -> None:
     over = threading.Event()
     with LocalEngine(1) as engine:
         items = engine.submit(over.wait, [60.0, 60.0], later=True)
@@ -106,37 +106,37 @@ def test_a_round_does_not_wait_for_what_comes_later() -> None:
         assert engine.fetch(items) == [True, True]
 
 
-def test_a_round_raises_what_its_first_row_died_of_and_begins_no_more() -> None:
-    later_died, begun = threading.Event(), []
+def test_a_round_raises_the_error_of_its_first_failed_row_and_starts_no_more() -> None:
+    later_failed, started = threading.Event(), []
 
     def task(row: int) -> int:
-        begun.append(row)
+        started.append(row)
         if row == 3:
-            assert later_died.wait(60)
+            assert later_failed.wait(60)
         if row == 4:
-            later_died.set()
+            later_failed.set()
         if row in (3, 4):
             raise ValueError(row)
         return row
 
     with LocalEngine(2) as engine, pytest.raises(ValueError, match="3"):
         engine.collect(task, range(100))
-    assert sorted(begun) == [0, 1, 2, 3, 4]
+    assert sorted(started) == [0, 1, 2, 3, 4]
 
 
-def test_items_reach_tasks_inside_lists_and_tuples_too(engine: Engine) -> None:
+def test_items_inside_lists_and_tuples_reach_tasks_as_values(engine: Engine) -> None:
     a, b = engine.submit(numbers, [10, 20])
-    asked = [[([a, b], 7), ([b], 8)], [([a], 9)]]
-    assert engine.collect(totals, asked) == [[(45 + 190, 7), (190, 8)], [(45, 9)]]
+    rows = [[([a, b], 7), ([b], 8)], [([a], 9)]]
+    assert engine.collect(totals, rows) == [[(45 + 190, 7), (190, 8)], [(45, 9)]]
 
 
-def test_both_keeps_one_half_and_tells_the_other(engine: Engine) -> None:
-    items, told = engine.run(halves, engine.submit(numbers, [3, 70_000]), [2, 3])
-    assert told == [3, 70_000]
+def test_run_keeps_results_as_items_and_returns_summaries(engine: Engine) -> None:
+    items, summaries = engine.run(halves, engine.submit(numbers, [3, 70_000]), [2, 3])
+    assert summaries == [3, 70_000]
     assert engine.collect(total, items) == [6, 3 * 70_000 * 69_999 // 2]
 
 
-def test_constants_come_as_partials_and_rows_as_any_iterable(engine: Engine) -> None:
+def test_tasks_may_be_partials_and_columns_any_iterable(engine: Engine) -> None:
     items = engine.submit(partial(add, numbers(4)), iter(range(3)))
     assert engine.collect(total, items) == [6, 10, 14]
 
@@ -149,15 +149,17 @@ def test_large_constants_reach_every_task(engine: Engine) -> None:
     ]
 
 
-def test_an_array_of_rows_is_dealt_out_by_element(engine: Engine) -> None:
+def test_an_array_is_a_column_of_its_elements(engine: Engine) -> None:
     assert engine.collect(abs, np.array([-1, 2, -3])) == [1, 2, 3]
 
 
-@pytest.mark.parametrize("kind", [InputError, RefusedError, InternalError, LostError])
-def test_a_typed_error_arrives_as_itself(engine: Engine, kind: type[FraudworldError]) -> None:
-    with pytest.raises(kind) as caught:
-        engine.collect(dies, [kind], ["s2_account_base_6A"])
-    assert type(caught.value) is kind
+@pytest.mark.parametrize("error", [InputError, RefusedError, InternalError, LostError])
+def test_a_typed_error_keeps_its_type_and_fields(
+    engine: Engine, error: type[FraudworldError]
+) -> None:
+    with pytest.raises(error) as caught:
+        engine.collect(raise_error, [error], ["s2_account_base_6A"])
+    assert type(caught.value) is error
     assert caught.value.as_dict() == {
         "code": "6A.S2.TEST",
         "what": "it broke",
@@ -166,14 +168,14 @@ def test_a_typed_error_arrives_as_itself(engine: Engine, kind: type[FraudworldEr
     }
 
 
-def test_the_system_s_errors_keep_number_and_file(engine: Engine) -> None:
+def test_an_os_error_keeps_errno_and_file_name(engine: Engine) -> None:
     with pytest.raises(OSError, match="No space") as caught:
-        engine.collect(fails, [3])
+        engine.collect(raise_os_error, [3])
     assert (caught.value.errno, caught.value.filename) == (28, "part-3")
 
 
-def test_an_item_that_died_tells_when_asked_for(engine: Engine) -> None:
-    items = engine.submit(dies, [InputError], ["x"])
+def test_a_failed_item_raises_when_it_is_used(engine: Engine) -> None:
+    items = engine.submit(raise_error, [InputError], ["x"])
     with pytest.raises(InputError):
         engine.fetch(items)
     with pytest.raises(InputError):
@@ -182,8 +184,8 @@ def test_an_item_that_died_tells_when_asked_for(engine: Engine) -> None:
         engine.check(items)
 
 
-def test_check_neither_waits_nor_complains_without_need(engine: Engine) -> None:
-    items = engine.submit(late, [0.3, 0.0])
+def test_check_does_not_wait_and_passes_unless_an_item_failed(engine: Engine) -> None:
+    items = engine.submit(sleep_for, [0.3, 0.0])
     before = time.monotonic()
     engine.check(items)
     assert time.monotonic() - before < 0.25
@@ -191,8 +193,8 @@ def test_check_neither_waits_nor_complains_without_need(engine: Engine) -> None:
     engine.check(items)
 
 
-def test_a_chain_of_rounds_whose_inputs_are_let_go(engine: Engine) -> None:
-    """Only the last round is held; those before are needed until it is made."""
+def test_a_chain_of_rounds_may_drop_its_inputs(engine: Engine) -> None:
+    """References to earlier rounds are dropped before they are computed."""
     items = engine.submit(numbers, [70_000, 80_000, 3])
     for _ in range(20):
         items = engine.submit(add, items, [1] * 3)
@@ -200,22 +202,22 @@ def test_a_chain_of_rounds_whose_inputs_are_let_go(engine: Engine) -> None:
     assert engine.collect(total, items) == [sum(range(n)) + 20 * n for n in (70_000, 80_000, 3)]
 
 
-def test_a_cluster_of_our_own_listens_to_this_machine_only(tmp_path: Path) -> None:
+def test_a_local_cluster_listens_on_loopback_only(tmp_path: Path) -> None:
     pytest.importorskip("distributed")
     psutil = pytest.importorskip("psutil")
     listening = _listening(psutil)
     with engines.opened("dask", workers=1, scratch=tmp_path) as engine:
         assert engine.workers == 1
-        ours = _listening(psutil) - listening
-        assert [address for address, _ in ours if not ip_address(address).is_loopback] == []
+        opened = _listening(psutil) - listening
+        assert [address for address, _ in opened if not ip_address(address).is_loopback] == []
 
 
 def _listening(psutil: Any) -> set[tuple[str, int]]:
-    found = psutil.Process().net_connections("inet")
-    return {tuple(c.laddr) for c in found if c.status == psutil.CONN_LISTEN}
+    connections = psutil.Process().net_connections("inet")
+    return {tuple(c.laddr) for c in connections if c.status == psutil.CONN_LISTEN}
 
 
-def test_without_the_extra_its_name_is_told(
+def test_without_dask_the_error_names_the_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import sys
@@ -228,14 +230,14 @@ def test_without_the_extra_its_name_is_told(
     assert caught.value.remedy == "pip install 'fraudworld[dask]'"
 
 
-def test_memory_of_the_machine_is_no_more_than_there_is() -> None:
+def test_machine_memory_is_plausible() -> None:
     limit = engines.machine_memory()
     assert 1 << 28 < limit < 1 << 50
 
 
 @pytest.fixture(autouse=True)
-def _patient() -> Iterator[None]:
-    """Nothing here may take long: an engine that hangs would only be noticed by people."""
+def _time_limit() -> Iterator[None]:
+    """Fails a test that takes longer than two minutes, as a hanging engine would."""
     before = time.monotonic()
     yield
     assert time.monotonic() - before < 120

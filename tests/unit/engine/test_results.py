@@ -1,4 +1,4 @@
-"""Results in memory up to a limit, the longest unused in files beyond it."""
+"""Results stay in memory up to a limit; the least recently used go to files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fraudworld.engine.results import ALIGNMENT, SMALL, Results, bytes_in
 
-LENGTH = SMALL  # of a u8 array: just worth a file
+LENGTH = SMALL  # of a u8 array: the smallest that is spilled
 
 
 @dataclass(frozen=True)
@@ -44,38 +44,38 @@ def _files(folder: Path) -> list[str]:
     return sorted(p.name for p in folder.iterdir()) if folder.exists() else []
 
 
-def test_what_is_beyond_the_limit_comes_back_from_files_equal(tmp_path: Path) -> None:
-    one = bytes_in(_columns(0))
-    results = Results(2 * one, tmp_path / "spilled")
+def test_results_beyond_the_limit_are_read_back_equal(tmp_path: Path) -> None:
+    size = bytes_in(_columns(0))
+    results = Results(2 * size, tmp_path / "spilled")
     kept = [results.put(_columns(seed)) for seed in range(5)]
-    assert results.spilled == 3 * one
+    assert results.spilled == 3 * size
     assert len(_files(tmp_path / "spilled")) == 3
     assert all(_same(k.get(), _columns(seed)) for seed, k in enumerate(kept))
 
 
-def test_the_longest_kept_goes_first(tmp_path: Path) -> None:
+def test_the_oldest_result_is_spilled_first(tmp_path: Path) -> None:
     results = Results(2 * bytes_in(_columns(0)), tmp_path)
     first = results.put(_columns(0))
     second, third = results.put(_columns(1)), results.put(_columns(2))
-    assert first.get() is not first.get()  # from its file, a copy each time
+    assert first.get() is not first.get()  # read from its file, a new copy each time
     assert (second.get() is second.get(), third.get() is third.get()) == (True, True)
 
 
-def test_memory_and_files_go_with_the_last_reference(tmp_path: Path) -> None:
-    one = bytes_in(_columns(0))
-    results = Results(2 * one, tmp_path)
+def test_memory_and_files_are_freed_with_the_last_reference(tmp_path: Path) -> None:
+    size = bytes_in(_columns(0))
+    results = Results(2 * size, tmp_path)
     kept = [results.put(_columns(seed)) for seed in range(4)]
-    held = kept[0].get()  # a map of its file, which outlives it
+    mapped = kept[0].get()  # a memory map, valid after the file is deleted
     del kept
     gc.collect()
     assert _files(tmp_path) == []
-    assert _same(held, _columns(0))
-    again = [results.put(_columns(seed)) for seed in range(2)]
-    assert results.spilled == 2 * one  # those before no longer count
-    assert len(again) == 2
+    assert _same(mapped, _columns(0))
+    new = [results.put(_columns(seed)) for seed in range(2)]
+    assert results.spilled == 2 * size  # deleted results no longer count
+    assert len(new) == 2
 
 
-def test_a_spilled_array_may_be_written_to_and_the_file_stays(tmp_path: Path) -> None:
+def test_writing_to_a_spilled_array_does_not_change_its_file(tmp_path: Path) -> None:
     kept = Results(0, tmp_path).put(_columns(3))
     copy = kept.get()
     copy.owner[:] = 0
@@ -94,7 +94,7 @@ def test_small_results_are_never_spilled(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("limit", "spills"), [(None, True), (0, False)])
-def test_without_limit_or_folder_everything_stays(
+def test_without_limit_or_folder_nothing_is_spilled(
     tmp_path: Path, limit: int | None, spills: bool
 ) -> None:
     results = Results(limit, tmp_path if spills else None)
@@ -114,5 +114,5 @@ def test_without_limit_or_folder_everything_stays(
         (partial(print, np.zeros(3, np.uint8), end=np.zeros(2, np.uint8)), 5),
     ],
 )
-def test_bytes_are_those_of_the_arrays_inside(value: Any, size: int) -> None:
+def test_the_size_of_a_value_is_that_of_its_arrays(value: Any, size: int) -> None:
     assert bytes_in(value) == size

@@ -1,4 +1,4 @@
-"""Cutting the parties: every party once, in order, atoms whole, never across a border."""
+"""Shards hold every party once, in order, in whole atoms, and never cross a country."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ def test_every_party_is_in_one_shard_of_its_country(sizes: list[int], size: int 
 
 
 @given(SIZES, st.integers(1, 6 * ATOM))
-def test_no_shard_is_larger_than_asked_for_but_by_an_atom(sizes: list[int], size: int) -> None:
+def test_no_shard_exceeds_the_requested_size_by_more_than_an_atom(
+    sizes: list[int], size: int
+) -> None:
     start = np.concatenate([[0], np.cumsum(sizes)])
     assert all(shard.n < size + ATOM for shard in cut(start, size))
 
@@ -36,5 +38,5 @@ def test_without_a_size_every_country_that_has_parties_is_a_shard() -> None:
     assert cut([0, 10, 10, 5_000], None) == (Shard(0, 10, 0), Shard(10, 5_000, 2))
 
 
-def test_no_parties_make_no_shards() -> None:
+def test_without_parties_there_are_no_shards() -> None:
     assert cut([0, 0], None) == cut([0], 1) == ()

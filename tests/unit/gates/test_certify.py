@@ -1,4 +1,4 @@
-"""Certification from gateboards: what decides, what is pooled, what is written."""
+"""Certification from gateboards: decisions, pooled rows, written evidence."""
 
 from __future__ import annotations
 
@@ -41,10 +41,9 @@ def board(demo_world: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def seeded(demo_world: Path, tmp_path: Path) -> Callable[..., Callable[[int], Path]]:
-    """A runner whose worlds are the demo world's evidence under other seeds.
+    """A runner that returns the demo world's evidence files under other seeds.
 
-    Only evidence files are there: certification reads nothing else. Content digests are
-    made to differ, as those of honest seeds do.
+    Certification reads nothing else. Content digests differ per seed unless `copied`.
     """
 
     def build(edit: Edit | None = None, *, copied: bool = False) -> Callable[[int], Path]:
@@ -73,36 +72,36 @@ def seeded(demo_world: Path, tmp_path: Path) -> Callable[..., Callable[[int], Pa
 
 
 def test_every_seed_passing_everything_is_b_plus(seeded, tmp_path):
-    made = certify(RunRequest(runs_root=tmp_path), SEEDS, seeded(), passing_witness)
-    assert (made["eligible_grade"], made["decision"]) == ("B+", "PASS_BPLUS")
-    assert made["fails"] == made["routing"] == made["copied"] == []
+    summary = certify(RunRequest(runs_root=tmp_path), SEEDS, seeded(), passing_witness)
+    assert (summary["eligible_grade"], summary["decision"]) == ("B+", "PASS_BPLUS")
+    assert summary["fails"] == summary["routing"] == summary["copied"] == []
     written = json.loads((tmp_path / SUMMARY).read_text())
     assert violations("realism_gate_summary_6A", written) == []
     assert written["runs"] == {str(s): f"{s:032x}" for s in SEEDS}
     assert {len(d) for d in written["digests"].values()} == {2}
 
 
-def test_without_a_witness_nothing_is_certified(seeded, tmp_path):
-    made = certify(RunRequest(runs_root=tmp_path), SEEDS, seeded())
-    assert made["decision"] == "HOLD_REMEDIATE"
-    assert {f["test_id"] for f in made["fails"]} == {"T10_DOWNSTREAM_COMPAT_6B"}
-    assert made["t10"]["status"] == "INSUFFICIENT_EVIDENCE"
+def test_without_t10_nothing_is_certified(seeded, tmp_path):
+    summary = certify(RunRequest(runs_root=tmp_path), SEEDS, seeded())
+    assert summary["decision"] == "HOLD_REMEDIATE"
+    assert {f["test_id"] for f in summary["fails"]} == {"T10_DOWNSTREAM_COMPAT_6B"}
+    assert summary["t10"]["status"] == "INSUFFICIENT_EVIDENCE"
     assert [r.status for r in no_witness()] == ["INSUFFICIENT_EVIDENCE"] * 2
 
 
-def test_a_witness_that_is_silent_on_a_metric_certifies_nothing(seeded, tmp_path):
-    made = certify(
+def test_a_witness_without_one_of_its_rows_certifies_nothing(seeded, tmp_path):
+    summary = certify(
         RunRequest(runs_root=tmp_path), SEEDS, seeded(), lambda runs: passing_witness(runs)[:1]
     )
-    assert made["decision"] == "HOLD_REMEDIATE"
-    assert [f["metric_name"] for f in made["fails"]] == ["sensitivity"]
-    assert [r["status"] for r in made["t10"]["rows"]] == ["PASS", "INSUFFICIENT_EVIDENCE"]
+    assert summary["decision"] == "HOLD_REMEDIATE"
+    assert [f["metric_name"] for f in summary["fails"]] == ["sensitivity"]
+    assert [r["status"] for r in summary["t10"]["rows"]] == ["PASS", "INSUFFICIENT_EVIDENCE"]
 
 
-def test_every_critical_metric_is_followed_over_the_seeds(seeded, tmp_path):
-    made = certify(RunRequest(runs_root=tmp_path), SEEDS, seeded())
-    followed = {row["metric_name"] for row in made["stability"]}
-    assert {f"non_clean_{kind}" for kind in ("party", "account", "device", "ip")} <= followed
+def test_every_critical_metric_has_a_stability_row(seeded, tmp_path):
+    summary = certify(RunRequest(runs_root=tmp_path), SEEDS, seeded())
+    followed = {row["metric_name"] for row in summary["stability"]}
+    assert {f"non_clean_{entity}" for entity in ("party", "account", "device", "ip")} <= followed
     assert {"accounts_per_party", "instruments_per_account", "devices_per_party"} <= followed
     assert {"linked_device_fraction", "max_devices_per_ip", "or_account", "or_device"} <= followed
 
@@ -121,9 +120,9 @@ def test_one_seed_missing_b_plus_makes_it_b(seeded, tmp_path):
             row = next(r for r in board["tests"] if r["metric_name"] == "p99_devices_per_ip")
             row.update(pass_Bplus=False)
 
-    made = certify(RunRequest(runs_root=tmp_path), SEEDS, seeded(edit), passing_witness)
-    assert made["decision"] == "PASS_B"
-    assert made["fails"] == [
+    summary = certify(RunRequest(runs_root=tmp_path), SEEDS, seeded(edit), passing_witness)
+    assert summary["decision"] == "PASS_B"
+    assert summary["fails"] == [
         {
             "test_id": "T5_IP_REUSE_TAIL_BOUNDS",
             "metric_name": "p99_devices_per_ip",
@@ -138,9 +137,9 @@ def test_one_broken_guard_blocks_b_plus(seeded, tmp_path):
         if seed == 7:
             board["guards"][0]["holds"] = False
 
-    made = certify(RunRequest(runs_root=tmp_path), SEEDS, seeded(edit), passing_witness)
-    assert made["decision"] == "PASS_B"
-    assert made["seeds"]["7"]["guards_broken"] == [made["guards"]["7"][0]["guard_id"]]
+    summary = certify(RunRequest(runs_root=tmp_path), SEEDS, seeded(edit), passing_witness)
+    assert summary["decision"] == "PASS_B"
+    assert summary["seeds"]["7"]["guards_broken"] == [summary["guards"]["7"][0]["guard_id"]]
 
 
 def test_one_failing_row_holds_and_is_routed_to_its_owner(seeded, tmp_path):
@@ -149,44 +148,44 @@ def test_one_failing_row_holds_and_is_routed_to_its_owner(seeded, tmp_path):
             row = next(r for r in board["tests"] if r["metric_name"] == "or_device")
             row.update(value=1.2, pass_B=False, pass_Bplus=False, status="FAIL")
 
-    made = certify(RunRequest(runs_root=tmp_path), SEEDS, seeded(edit), passing_witness)
-    assert made["decision"] == "HOLD_REMEDIATE"
+    summary = certify(RunRequest(runs_root=tmp_path), SEEDS, seeded(edit), passing_witness)
+    assert summary["decision"] == "HOLD_REMEDIATE"
     assert {"test_id": "T7_RISK_PROPAGATION_EFFECT", "metric_name": "or_device", "owner": "S5"} in (
-        made["routing"]
+        summary["routing"]
     )
 
 
-def test_copied_seeds_are_found_and_hold(seeded, tmp_path):
-    made = certify(RunRequest(runs_root=tmp_path), SEEDS, seeded(copied=True), passing_witness)
-    assert made["decision"] == "HOLD_REMEDIATE"
-    assert any("s2_account_base_6A: seeds 7 and 42" in c for c in made["copied"])
+def test_copied_seeds_are_detected_and_hold(seeded, tmp_path):
+    summary = certify(RunRequest(runs_root=tmp_path), SEEDS, seeded(copied=True), passing_witness)
+    assert summary["decision"] == "HOLD_REMEDIATE"
+    assert any("s2_account_base_6A: seeds 7 and 42" in c for c in summary["copied"])
 
 
-def test_a_metric_that_wanders_over_the_seeds_fails_t9(seeded, tmp_path):
+def test_a_metric_that_varies_over_the_seeds_fails_t9(seeded, tmp_path):
     def edit(seed: int, board: dict[str, Any]) -> None:
         row = next(r for r in board["tests"] if r["metric_name"] == "max_devices_per_ip")
         row["value"] = {42: 100.0, 7: 200.0, 101: 300.0, 202: 345.0}[seed]
 
-    made = certify(RunRequest(runs_root=tmp_path), SEEDS, seeded(edit), passing_witness)
-    assert made["decision"] == "HOLD_REMEDIATE"
-    t9 = next(r for r in made["tests"] if r["test_id"] == "T9_CROSS_SEED_STABILITY")
+    summary = certify(RunRequest(runs_root=tmp_path), SEEDS, seeded(edit), passing_witness)
+    assert summary["decision"] == "HOLD_REMEDIATE"
+    t9 = next(r for r in summary["tests"] if r["test_id"] == "T9_CROSS_SEED_STABILITY")
     assert t9["details"]["worst"] == "max_devices_per_ip"
     assert t9["value"] == pytest.approx(0.46, abs=0.01)
 
 
-def test_pooled_rows_are_the_gates_on_the_sum(demo_world, board):
-    """Twice the same world: same rates, half the variance, no seed."""
+def test_pooled_rows_are_the_gates_over_summed_counts(demo_world, board):
+    """Pooling a world with itself keeps rates, halves the variance and has no seed."""
     rows = judged_together(sealed_policy(demo_world), [board, board])
     assert len(rows) == len(board["tests"])
-    for one, row in zip(board["tests"], rows, strict=True):
+    for single, row in zip(board["tests"], rows, strict=True):
         assert row.seed is None
         assert row.details["pooled"] == "counts added up over seeds"
-        assert (row.test_id, row.metric_name) == (one["test_id"], one["metric_name"])
-        # Haldane's half counts for less, and rare roles of merchants find support.
+        assert (row.test_id, row.metric_name) == (single["test_id"], single["metric_name"])
+        # Haldane's half weighs less, and rare roles of merchants reach their support.
         if not row.metric_name.startswith(("or_", "jsd_role_merchant")):
-            assert row.value == pytest.approx(one["value"], abs=1e-9)
+            assert row.value == pytest.approx(single["value"], abs=1e-9)
         if row.metric_name == "linked_device_fraction":
-            ratio = (row.ci_high - row.ci_low) / (one["ci_high"] - one["ci_low"])
+            ratio = (row.ci_high - row.ci_low) / (single["ci_high"] - single["ci_low"])
             assert ratio == pytest.approx(0.5**0.5, abs=0.06)
 
 

@@ -1,4 +1,4 @@
-"""Estimators against something that is not ours: statsmodels, SciPy, scikit-learn."""
+"""Estimators of the gates against statsmodels, SciPy and scikit-learn."""
 
 from __future__ import annotations
 
@@ -35,25 +35,25 @@ tables = st.lists(st.tuples(cells, cells, cells, cells), min_size=1, max_size=8)
 
 @given(tables)
 def test_odds_ratio_is_scipys_with_haldanes_half(rows):
-    ours = odds_ratio(np.array(rows).reshape(-1, 2, 2))
-    for value, row in zip(ours, rows, strict=True):
+    ratios = odds_ratio(np.array(rows).reshape(-1, 2, 2))
+    for value, row in zip(ratios, rows, strict=True):
         table = np.array(row, dtype=float).reshape(2, 2) + 0.5
         assert value == pytest.approx(Table2x2(table).oddsratio, rel=1e-12)
-        whole = stats.contingency.odds_ratio(np.array(row).reshape(2, 2), kind="sample")
-        assert odds_ratio(np.array(row).reshape(2, 2) - 0.5) == pytest.approx(whole.statistic)
+        expected = stats.contingency.odds_ratio(np.array(row).reshape(2, 2), kind="sample")
+        assert odds_ratio(np.array(row).reshape(2, 2) - 0.5) == pytest.approx(expected.statistic)
 
 
 @settings(deadline=None)
 @given(tables)
 def test_mantel_haenszel_is_statsmodels_ratio_and_interval(rows):
     strata = np.array(rows, dtype=float).reshape(-1, 2, 2)
-    theirs = StratifiedTable(np.moveaxis(strata, 0, 2))
+    expected = StratifiedTable(np.moveaxis(strata, 0, 2))
     ratio, low, high = mantel_haenszel(strata)
-    assert ratio == pytest.approx(theirs.oddsratio_pooled, rel=1e-10)
-    assert (low, high) == pytest.approx(theirs.oddsratio_pooled_confint(), rel=1e-8)
+    assert ratio == pytest.approx(expected.oddsratio_pooled, rel=1e-10)
+    assert (low, high) == pytest.approx(expected.oddsratio_pooled_confint(), rel=1e-8)
 
 
-def test_empty_strata_inform_nothing():
+def test_empty_strata_do_not_change_mantel_haenszel():
     strata = np.array([[[50.0, 5.0], [40.0, 12.0]]])
     padded = np.concatenate([strata, np.zeros((4, 2, 2))])
     assert mantel_haenszel(padded) == pytest.approx(mantel_haenszel(strata))
@@ -72,35 +72,35 @@ def test_jsd_is_scipys_distance_squared_in_bits(observed, expected):
 
 
 @given(st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=4, max_size=80))
-def test_auc_is_scikit_learns_whatever_the_direction(pairs):
+def test_auc_is_scikit_learns_in_the_better_direction(pairs):
     score, label = np.array([s for s, _ in pairs]), np.array([b for _, b in pairs])
     if label.all() or not label.any():
         return
     counts = np.zeros((7, 2))
     np.add.at(counts, (score, label.astype(int)), 1)
-    theirs = roc_auc_score(label, score)
-    assert auc(counts[:, 1], counts[:, 0]) == pytest.approx(max(theirs, 1 - theirs))
+    expected = roc_auc_score(label, score)
+    assert auc(counts[:, 1], counts[:, 0]) == pytest.approx(max(expected, 1 - expected))
 
 
 @given(
     st.lists(st.integers(0, 50), min_size=1, max_size=60), st.floats(0.01, 1.0, exclude_min=True)
 )
 def test_quantile_is_numpys_inverted_cdf(values, q):
-    found, counts = np.unique(np.array(values), return_counts=True)
-    theirs = np.quantile(values, q, method="inverted_cdf")
-    assert quantile(found, counts.astype(float), q) == theirs
+    distinct, counts = np.unique(np.array(values), return_counts=True)
+    expected = np.quantile(values, q, method="inverted_cdf")
+    assert quantile(distinct, counts.astype(float), q) == expected
 
 
 def test_bootstrap_of_counts_is_scipys_percentile_bootstrap():
-    """A share of 300 rows: multinomial counts and resampled rows give the same interval."""
+    """For a share of 300 rows, multinomial counts and resampled rows give the same interval."""
     rows = np.repeat([1.0, 0.0], [84, 216])
-    theirs = stats.bootstrap(
+    expected = stats.bootstrap(
         (rows,), np.mean, n_resamples=20_000, method="percentile", rng=np.random.default_rng(3)
     ).confidence_interval
-    ours = resampled(
+    interval = resampled(
         np.array([84, 216]), lambda c: c[:, 0] / c.sum(axis=1), 20_000, generator(1, "share")
     )
-    assert ours == pytest.approx((theirs.low, theirs.high), abs=0.004)
+    assert interval == pytest.approx((expected.low, expected.high), abs=0.004)
 
 
 def test_bootstrap_over_patterns_is_the_bootstrap_over_owners():
@@ -108,16 +108,16 @@ def test_bootstrap_over_patterns_is_the_bootstrap_over_owners():
     draw = np.random.default_rng(11)
     risky = draw.random(400) < 0.3
     assets = draw.integers(1, 6, 400)
-    bad = draw.binomial(assets, np.where(risky, 0.4, 0.15))
-    owners = np.stack([risky.astype(int), assets, bad], axis=1)
+    risky_assets = draw.binomial(assets, np.where(risky, 0.4, 0.15))
+    owners = np.stack([risky.astype(int), assets, risky_assets], axis=1)
     patterns, count = np.unique(owners, axis=0, return_counts=True)
     value, by_owner, by_row = clustered_odds(patterns, count, 20_000, generator(1, "t7"))
 
     def ratio(rows: np.ndarray) -> float:
         table = np.zeros((2, 2))
         for r in (0, 1):
-            mine = rows[rows[:, 0] == r]
-            table[r] = (mine[:, 1] - mine[:, 2]).sum(), mine[:, 2].sum()
+            of_owners = rows[rows[:, 0] == r]
+            table[r] = (of_owners[:, 1] - of_owners[:, 2]).sum(), of_owners[:, 2].sum()
         return float(odds_ratio(table))
 
     assert value == pytest.approx(ratio(owners))
@@ -126,8 +126,8 @@ def test_bootstrap_over_patterns_is_the_bootstrap_over_owners():
     assert by_row[1] - by_row[0] == pytest.approx(by_owner[1] - by_owner[0], rel=0.25)
 
 
-def test_every_interval_of_a_board_holds_its_value(demo_world):
-    """Resampled maxima and divergences would lie above the observed ones."""
+def test_every_interval_of_a_gateboard_contains_its_value(demo_world):
+    """Naive bootstrap intervals of maxima and divergences would lie above the observed value."""
     board = json.loads((demo_world / BOARD).read_text())
     rows = [r for r in board["tests"] if r["ci_low"] is not None]
     assert {r["test_id"].split("_")[0] for r in rows} == {"T3", "T4", "T5", "T7", "T8"}
@@ -138,18 +138,18 @@ def test_every_interval_of_a_board_holds_its_value(demo_world):
 
 @given(st.integers(0, 5_000))
 def test_poisson_interval_is_statsmodels_exact_one(count):
-    theirs = confint_poisson(count, 1, method="exact-c")
-    assert poisson_interval(count) == pytest.approx(theirs, rel=1e-9)
+    expected = confint_poisson(count, 1, method="exact-c")
+    assert poisson_interval(count) == pytest.approx(expected, rel=1e-9)
 
 
-def test_the_interval_of_a_distance_reaches_zero_or_stays_clear_of_it():
+def test_the_interval_of_a_distance_reaches_zero_or_excludes_it():
     moved = np.linspace(0.0, 1.0, 10_001)
     assert around(0.5, moved) == pytest.approx((0.0, 1.45))
     assert around(3.0, moved) == pytest.approx((2.05, 3.95))
     assert around(3.0, moved, 0.5) == pytest.approx((2.5, 3.5))
 
 
-def test_nothing_counted_is_unknown_never_a_number():
+def test_estimates_without_counts_are_nan():
     none = np.array([], dtype=np.int64)
     assert np.isnan(quantile(none, np.array([]), 0.99))
     assert np.isnan(auc(np.array([3.0, 1.0]), np.zeros(2)))

@@ -1,4 +1,4 @@
-"""Published tables block by block: however they are cut and ordered, the board is the same."""
+"""Reading published tables block by block: parts and row order do not change the gateboard."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Rewrite = Callable[[Table, pa.Table], pa.Table]
 Size = Callable[[Table, int], int]
 
 
-def as_it_is(table: Table, rows: pa.Table) -> pa.Table:
+def unchanged(table: Table, rows: pa.Table) -> pa.Table:
     return rows
 
 
@@ -37,7 +37,7 @@ def rewritten(demo_world: Path, tmp_path: Path) -> Callable[..., Path]:
     """A copy of the demo world with other rows in some tables, or in parts of other sizes."""
 
     def write(
-        rewrite: Rewrite = as_it_is,
+        rewrite: Rewrite = unchanged,
         *,
         size: Size = lambda table, rows: 60_000,
         only: str = "",
@@ -73,7 +73,7 @@ def board(run: Path) -> str:
     return json.dumps(judge(run).as_dict(), sort_keys=True)
 
 
-def stated(run: Path) -> str:
+def published_board(run: Path) -> str:
     return json.dumps(json.loads((run / BOARD).read_text()), sort_keys=True)
 
 
@@ -82,7 +82,7 @@ def shuffled(table: Table, rows: pa.Table) -> pa.Table:
 
 
 def renumbered(table: Table, rows: pa.Table) -> pa.Table:
-    """Every id times three: dense no longer."""
+    """Multiplies every id by three, so that ids are not dense."""
     for field in rows.schema:
         if field.name.endswith("_id") and pa.types.is_integer(field.type):
             rows = replaced(rows, field.name, pc.multiply(rows[field.name], 3))
@@ -94,82 +94,82 @@ def backwards(table: Table, rows: pa.Table) -> pa.Table:
 
 
 def test_parts_of_other_sizes_give_the_same_board(demo_world, rewritten):
-    """No two tables are cut alike; borders fall inside owners, devices and endpoints."""
+    """Every table has another part size; borders fall inside owners, devices and endpoints."""
     names = [t.name for t in TABLES]
     run = rewritten(size=lambda table, rows: 10_007 + 1_009 * names.index(table.name))
-    assert board(run) == stated(demo_world)
+    assert board(run) == published_board(demo_world)
 
 
 @pytest.mark.parametrize(
     ("rewrite", "only"), [(shuffled, ""), (renumbered, ""), (backwards, "fraud_roles")]
 )
 def test_rows_and_ids_in_another_order_give_the_same_board(demo_world, rewritten, rewrite, only):
-    assert board(rewritten(rewrite, only=only)) == stated(demo_world)
+    assert board(rewritten(rewrite, only=only)) == published_board(demo_world)
 
 
-def test_every_column_is_counted_or_looked_at(demo_world, monkeypatch):
-    """None is left out but integers Parquet itself holds to be there and nullable ids."""
+def test_every_column_of_codes_is_read(demo_world, monkeypatch):
+    """Every column of codes, reals and text is read; int64 columns may be left out."""
     read: set[tuple[str, str]] = set()
-    real = published._read
+    read_block = published._read
 
-    def noting(path, group, table, columns):
+    def recording_read(path, group, table, columns):
         read.update((table.name, c.name) for c in columns)
-        return real(path, group, table, columns)
+        return read_block(path, group, table, columns)
 
-    monkeypatch.setattr(published, "_read", noting)
+    monkeypatch.setattr(published, "_read", recording_read)
     judge(demo_world)
     codes = {(t.name, c.name) for t in TABLES for c in t.all_columns if c.kind != "int64"}
     assert codes - read == set()
 
 
 def test_a_table_is_read_a_few_blocks_at_a_time(rewritten, monkeypatch):
-    """Of 60 blocks no more are alive than the look-ahead, however slowly they are taken."""
+    """At most AHEAD of 60 blocks are alive, however slowly they are consumed."""
     table = BY_NAME["s4_ip_links_6A"]
     run = rewritten(size=lambda table, rows: rows // 30, only=table.name)
     opened = Published(run, sealed_policy(run))
     assert len(opened.blocks(table)) >= 60
-    begun = 0
-    real = published._read
+    started = 0
+    read_block = published._read
 
-    def counting(*arguments):
-        nonlocal begun
-        begun += 1
-        return real(*arguments)
+    def counting_read(*arguments):
+        nonlocal started
+        started += 1
+        return read_block(*arguments)
 
-    monkeypatch.setattr(published, "_read", counting)
+    monkeypatch.setattr(published, "_read", counting_read)
     sizes = opened.map(lambda columns: columns["ip_id"].size, table, ("ip_id", "device_id"))
     total = 0
-    for taken, size in enumerate(sizes):
-        assert begun - taken <= AHEAD
+    for consumed, size in enumerate(sizes):
+        assert started - consumed <= AHEAD
         total += size
     assert total == opened.rows(table)
 
 
-def test_counting_keeps_a_few_bytes_of_an_entity(rewritten):
-    """Arrays alive at the peak of a pass: some bytes an entity, and a few blocks."""
+def test_counting_needs_a_few_bytes_per_entity(rewritten):
+    """Peak memory of a pass: at most eight bytes per entity and a few blocks."""
     size = 8_192
     run = rewritten(size=lambda table, rows: size)
     opened = Published(run, sealed_policy(run))
-    seen = Evidence(opened, sealed_policy(run), int(opened.identity()["seed"]))
+    evidence = Evidence(opened, sealed_policy(run), int(opened.identity()["seed"]))
     entities = sum(
         opened.rows(t) for t in TABLES if t.name.endswith("_base_6A") and t.name[:2] != "s3"
     )
     tracemalloc.start()
     try:
-        _ = seen.counts
+        _ = evidence.counts
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    # A block of the widest pass: half a part of rows, eight int64 columns' worth and its counts.
-    blocks = AHEAD * (size // 2 * 8 * 8 + sum(c.nbytes for c in _tables(seen)))
+    # A block of the widest pass: half a part of rows in eight int64 columns, and its counts.
+    blocks = AHEAD * (size // 2 * 8 * 8 + sum(c.nbytes for c in _tables(evidence)))
     assert peak < 8 * entities + 2 * blocks
 
 
-def _tables(seen: Evidence) -> list[np.ndarray]:
-    return [seen.census("account").seen, seen.owned("account").joint]
+def _tables(evidence: Evidence) -> list[np.ndarray]:
+    return [evidence.census("account").seen, evidence.owned("account").joint]
 
 
-def test_a_role_short_does_not_let_the_rest_slide_up(rewritten):
+def test_a_missing_role_row_is_refused(rewritten):
     def one_short(table: Table, rows: pa.Table) -> pa.Table:
         return rows.slice(1)
 
@@ -186,7 +186,7 @@ def test_a_role_short_does_not_let_the_rest_slide_up(rewritten):
         ("s1_party_summary_6A", "party_count"),
     ],
 )
-def test_what_no_gate_counts_is_refused_all_the_same(rewritten, table, column):
+def test_nulls_in_columns_no_gate_uses_are_refused(rewritten, table, column):
     def last_is_null(of: Table, rows: pa.Table) -> pa.Table:
         last = pa.array(np.arange(rows.num_rows) == rows.num_rows - 1)
         values = rows[column].combine_chunks()
@@ -196,7 +196,7 @@ def test_what_no_gate_counts_is_refused_all_the_same(rewritten, table, column):
         judge(rewritten(last_is_null, only=table))
 
 
-def test_a_holding_of_less_than_none_is_refused(rewritten):
+def test_a_negative_count_is_refused(rewritten):
     def below(table: Table, rows: pa.Table) -> pa.Table:
         return replaced(rows, "account_count", pc.negate(rows["account_count"]))
 

@@ -1,4 +1,4 @@
-"""Counting over blocks and in few bytes against counting at once and in many."""
+"""Counts over blocks, in small integer types, equal counts over all rows at once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from fraudworld.gates.tally import (
     st.lists(st.tuples(st.integers(0, 2), st.booleans(), st.integers(0, 300)), max_size=60),
     st.integers(0, 5),
 )
-def test_crossed_is_a_count_of_tuples(rows, spare):
+def test_crosstab_counts_tuples(rows, spare):
     sizes = (3 + spare, 2, 301 + spare)
     columns = [np.array([r[i] for r in rows], dtype=t) for i, t in enumerate(("u1", "?", "i8"))]
     table = crosstab(*zip(columns, sizes, strict=True))
@@ -38,22 +38,22 @@ def test_crossed_is_a_count_of_tuples(rows, spare):
 
 
 @pytest.mark.parametrize(
-    ("sizes", "kind"),
+    ("sizes", "dtype"),
     [((5, 51), "u1"), ((5, 52), "u2"), ((256, 256), "u4"), ((1 << 16, 1 << 16), "i8")],
 )
-def test_a_cell_is_as_wide_as_its_table_needs(sizes, kind):
+def test_ravelled_codes_have_the_narrowest_dtype(sizes, dtype):
     last = [np.array([n - 1]) for n in sizes]
     cell = ravel_codes(*zip(last, sizes, strict=True))
-    assert cell.dtype == kind
+    assert cell.dtype == dtype
     assert cell.tolist() == [np.prod(sizes) - 1]
 
 
 @given(st.lists(st.lists(st.integers(0, 9), max_size=20), min_size=1, max_size=5))
-def test_histograms_of_other_lengths_are_added(blocks):
-    made = [np.bincount(np.array(b, dtype=np.int64)) for b in blocks]
+def test_histograms_of_different_lengths_are_summed(blocks):
+    histograms = [np.bincount(np.array(b, dtype=np.int64)) for b in blocks]
     everything = np.array([v for b in blocks for v in b], dtype=np.int64)
-    assert sum_histograms(made).tolist() == np.bincount(everything).tolist()
-    assert made[0].tolist() == np.bincount(np.array(blocks[0], dtype=np.int64)).tolist()
+    assert sum_histograms(histograms).tolist() == np.bincount(everything).tolist()
+    assert histograms[0].tolist() == np.bincount(np.array(blocks[0], dtype=np.int64)).tolist()
 
 
 @pytest.mark.parametrize("n", [0, 1, 9, 10, 11])
@@ -67,7 +67,7 @@ def test_chunks_cover_every_entity_once(n):
         st.lists(st.sampled_from([0, 1, 2, 3, 500, 99_999]), max_size=40), min_size=1, max_size=6
     )
 )
-def test_a_tally_is_a_bincount_however_far_apart_the_rows(blocks):
+def test_a_count_per_entity_equals_bincount_over_all_blocks(blocks):
     tally = CountPerEntity(100_000)
     for block in blocks:
         tally.add(occurrences(np.array(block, dtype=np.int64)))
@@ -76,7 +76,7 @@ def test_a_tally_is_a_bincount_however_far_apart_the_rows(blocks):
     assert np.array_equal(tally.counts, np.bincount(everything, minlength=100_000))
 
 
-def test_a_tally_grows_only_when_it_must():
+def test_a_count_per_entity_widens_its_dtype_only_on_overflow():
     tally, seventh = CountPerEntity(10), np.full(255, 7)
     tally.add(occurrences(seventh))
     assert tally.counts.dtype == np.uint8
@@ -90,8 +90,8 @@ def test_a_tally_grows_only_when_it_must():
 
 
 @pytest.mark.parametrize("order", ["by owner", "by owner and product", "shuffled"])
-def test_holdings_are_counted_in_pieces_that_split_no_owner(monkeypatch, order):
-    """Owners across the border of a piece, one larger than a piece, and some of nobody's."""
+def test_counts_of_holdings_do_not_depend_on_pieces_or_row_order(monkeypatch, order):
+    """Owners across the border of a piece, one larger than a piece, and rows without owner."""
     monkeypatch.setattr(holdings, "CHUNK", 64)
     monkeypatch.setattr(holdings, "BAND", 100)
     draw = np.random.default_rng(5)
@@ -104,7 +104,7 @@ def test_holdings_are_counted_in_pieces_that_split_no_owner(monkeypatch, order):
     held = held_by(Accounts(Ids(owner.size), owner, product), 4)
     pairs = Counter(zip(owner.tolist(), product.tolist(), strict=True))
     expected = np.zeros_like(held)
-    for (_, kind), number in pairs.items():
-        expected[kind, number] += 1
+    for (_, code), number in pairs.items():
+        expected[code, number] += 1
     assert held.tolist() == expected.tolist()
     assert held.shape == (4, max(pairs.values()) + 1)

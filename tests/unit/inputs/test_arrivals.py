@@ -1,4 +1,4 @@
-"""The hourly law of 5B."""
+"""The hourly arrival law of segment 5B."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def arrivals(root: Path, countries: tuple[str, ...]) -> Arrivals:
     return load_arrivals(root, 11, countries)
 
 
-def test_any_window_shows_what_the_whole_horizon_shows(arrivals: Arrivals) -> None:
+def test_a_window_equals_that_part_of_the_horizon(arrivals: Arrivals) -> None:
     whole = arrivals.counts(0, 24 * 14)
     assert np.array_equal(arrivals.counts(101, 133), whole[101:133])
 
 
-def test_counts_meet_the_expected_week(arrivals: Arrivals) -> None:
+def test_counts_agree_with_the_expected_week(arrivals: Arrivals) -> None:
     """Null: twelve whole weeks average the sealed weekly volume.
 
     About 2.3 million arrivals; their total has a relative standard error near 0.2 %: counts
@@ -52,8 +52,8 @@ def test_counts_meet_the_expected_week(arrivals: Arrivals) -> None:
     assert total / weeks == pytest.approx(arrivals.cells.weekly.sum(), rel=0.02)
 
 
-def test_hours_and_weekend_have_the_published_shape(arrivals: Arrivals) -> None:
-    """The plan's week: the weekend carries .287, the local peak lies between 11 and 16."""
+def test_weekend_share_and_peak_hour_are_as_published(arrivals: Arrivals) -> None:
+    """Of the expected week the weekend has .287; the peak hour is between 11 and 16 local time."""
     week = arrivals.cells.weekly @ arrivals.rhythm.hours[arrivals.cells.demand]
     assert week[120:].sum() / week.sum() == pytest.approx(0.287, abs=0.003)
     by_hour = week.reshape(7, 24).sum(axis=0)
@@ -61,7 +61,7 @@ def test_hours_and_weekend_have_the_published_shape(arrivals: Arrivals) -> None:
 
 
 def test_counts_are_over_dispersed(arrivals: Arrivals) -> None:
-    """Between weeks the count of one cell and hour varies more than a Poisson count would."""
+    """Over weeks, counts of one cell and hour have a variance above three times their mean."""
     busy = int(arrivals.cells.weekly.argmax())
     hours = np.stack(
         [arrivals.counts(24 * 7 * w + 12, 24 * 7 * w + 60)[:, busy] for w in range(12)]
@@ -70,7 +70,7 @@ def test_counts_are_over_dispersed(arrivals: Arrivals) -> None:
     assert np.median(variance / mean) > 3
 
 
-def test_arrivals_of_an_hour_are_in_order_and_all_there(arrivals: Arrivals) -> None:
+def test_arrivals_of_an_hour_are_in_order_and_complete(arrivals: Arrivals) -> None:
     counts = arrivals.counts(12, 13)[0]
     moment, cell = arrivals.hour(5_000, counts)
     assert (np.diff(moment) >= 0).all()
@@ -79,7 +79,9 @@ def test_arrivals_of_an_hour_are_in_order_and_all_there(arrivals: Arrivals) -> N
     assert np.array_equal(np.bincount(cell, minlength=counts.size), counts)
 
 
-def test_expected_week_adds_up(arrivals: Arrivals, countries: tuple[str, ...]) -> None:
+def test_the_expected_week_adds_up_to_the_weekly_volume(
+    arrivals: Arrivals, countries: tuple[str, ...]
+) -> None:
     week = arrivals.expected_week(np.ones(arrivals.cells.merchant.size), len(countries))
     assert week.sum() == pytest.approx(arrivals.cells.weekly.sum())
     assert week.shape == (len(countries), 168)
@@ -90,7 +92,7 @@ def test_the_horizon_begins_on_a_thursday_at_midnight() -> None:
     assert week_hour(96) == 0
 
 
-def test_shops_without_a_till_sell_online(arrivals: Arrivals) -> None:
+def test_shares_of_channels(arrivals: Arrivals) -> None:
     share = np.bincount(arrivals.cells.channel, arrivals.cells.weekly) / arrivals.cells.weekly.sum()
     assert dict(zip(CHANNELS, share.round(1).tolist(), strict=True)) == {
         "BILL": 0.0, "ONLINE": 0.1, "POS": 0.9,
@@ -106,7 +108,7 @@ def test_shops_without_a_till_sell_online(arrivals: Arrivals) -> None:
         ({"dispersion": 8, "horizon_days": 0}, "horizon_days 0"),
     ],
 )
-def test_a_law_that_cannot_be_followed_is_refused(
+def test_an_invalid_arrival_law_is_refused(
     root: Path, countries: tuple[str, ...], tmp_path: Path, law: dict[str, float] | None, word: str
 ) -> None:
     copy = tmp_path / "upstream"

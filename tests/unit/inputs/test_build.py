@@ -1,4 +1,4 @@
-"""The embedded upstream: the same bytes every time, complete or absent, true to the figures."""
+"""The embedded upstream: deterministic bytes, complete or absent, with the published shape."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fraudworld.store import bundle
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The upstream at authority volume: for reading only."""
+    """The upstream at authority volume, for reading only."""
     folder = tmp_path_factory.mktemp("upstream") / "authority"
     upstream.build(folder, volume_scale=1.0)
     return folder
@@ -35,7 +35,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in files}
 
 
-def test_two_builds_are_the_same_bytes(built: Path, tmp_path: Path) -> None:
+def test_two_builds_give_the_same_bytes(built: Path, tmp_path: Path) -> None:
     upstream.build(tmp_path / "again", volume_scale=1.0)
     assert contents(tmp_path / "again") == contents(built)
     assert [p.name for p in tmp_path.iterdir()] == ["again"]
@@ -47,10 +47,10 @@ def test_every_segment_is_sealed(built: Path) -> None:
         assert bundle.verify(built / segment, segment).members
 
 
-def test_only_volume_follows_the_scale(built: Path, tmp_path: Path) -> None:
+def test_the_scale_changes_volumes_only(built: Path, tmp_path: Path) -> None:
     upstream.build(tmp_path / "small", volume_scale=0.1)
-    one, small = contents(built), contents(tmp_path / "small")
-    differing = {name.split("/")[0] for name in one if one[name] != small[name]}
+    full, small = contents(built), contents(tmp_path / "small")
+    differing = {name.split("/")[0] for name in full if full[name] != small[name]}
     assert differing == {"5A", "5B"}
     name = "weekly_volume_expected"
     volume = column(built, "5A/merchant_zone_profile_5A", name)
@@ -70,25 +70,25 @@ TOLERANCE = {
     "weekly volume per merchant p99": 0.03,
     "weekly volume per merchant max": 1e-6,
 }
-"""Relative; every other figure is met exactly."""
+"""Relative tolerances; every other figure must be exact."""
 
 
 def test_the_published_shape_is_met(built: Path) -> None:
     figures = {f.what: f for f in upstream.measure(built)}
     assert len(figures) == 20
     assert set(TOLERANCE) < set(figures)
-    for what, figure in figures.items():
-        assert figure.measured == pytest.approx(figure.target, rel=TOLERANCE.get(what, 0)), what
+    for name, figure in figures.items():
+        assert figure.measured == pytest.approx(figure.target, rel=TOLERANCE.get(name, 0)), name
 
 
-def test_one_percent_of_merchants_carries_three_tenths(built: Path) -> None:
+def test_one_percent_of_merchants_has_three_tenths_of_the_volume(built: Path) -> None:
     merchant = column(built, "5A/merchant_zone_profile_5A", "merchant_id")
     volume = column(built, "5A/merchant_zone_profile_5A", "weekly_volume_expected")
     per_merchant = np.sort(np.bincount(merchant, volume))[::-1]
     assert per_merchant[:12].sum() / volume.sum() == pytest.approx(0.30, abs=0.02)
 
 
-def test_classes_keep_their_shares_and_trades_make_sense(built: Path) -> None:
+def test_classes_keep_their_shares_and_agree_with_merchant_codes(built: Path) -> None:
     merchant = column(built, "1A/outlet_catalogue", "merchant_id")
     _, first = np.unique(merchant, return_index=True)
     risk = column(built, "1A/outlet_catalogue", "merchant_class")[first]
@@ -116,7 +116,7 @@ def test_classes_keep_their_shares_and_trades_make_sense(built: Path) -> None:
 
 
 def test_segments_agree_with_each_other(built: Path) -> None:
-    """Site keys are the same in 1A, 1B, 2A; zones add up to the outlets."""
+    """Site keys are equal in 1A, 1B and 2A; zones add up to the outlets."""
     keys = ("merchant_id", "legal_country_iso", "site_order")
     for name in keys:
         sites = column(built, "1A/outlet_catalogue", name)
@@ -133,7 +133,7 @@ def test_segments_agree_with_each_other(built: Path) -> None:
     assert effect.mean(axis=1) == pytest.approx(1.0, abs=1e-6)
 
 
-def test_arrivals_are_in_time_order_with_the_law_beside_them(built: Path) -> None:
+def test_arrivals_are_in_order_of_time_and_their_law_is_sealed(built: Path) -> None:
     stamp = column(built, "5B/arrival_events_5B", "ts_utc")
     assert stamp.size > 10_000
     assert (np.diff(stamp) >= 0).all()
@@ -142,7 +142,7 @@ def test_arrivals_are_in_time_order_with_the_law_beside_them(built: Path) -> Non
 
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, float("nan"), float("inf")])
-def test_a_scale_that_is_none_is_refused(tmp_path: Path, scale: float) -> None:
+def test_an_invalid_scale_is_refused(tmp_path: Path, scale: float) -> None:
     with pytest.raises(InputError, match="VOLUME_SCALE_INVALID"):
         upstream.build(tmp_path / "up", volume_scale=scale)
     assert list(tmp_path.iterdir()) == []
@@ -167,7 +167,7 @@ def test_a_build_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_cache_is_filled_once_and_mended(tmp_path: Path) -> None:
+def test_the_cache_is_built_once_and_repaired(tmp_path: Path) -> None:
     place = upstream.ensure_embedded(tmp_path, 0.1)
     stamp = (place / "5A/index.json").stat().st_mtime_ns
     assert upstream.ensure_embedded(tmp_path, 0.1) == place
@@ -179,7 +179,7 @@ def test_the_cache_is_filled_once_and_mended(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == [place.name]
 
 
-def test_scales_have_places_of_their_own(tmp_path: Path) -> None:
+def test_every_scale_has_its_own_folder(tmp_path: Path) -> None:
     places = {upstream.ensure_embedded(tmp_path, s) for s in (0.1, 0.2)}
     assert len(places) == 2
 
@@ -193,7 +193,7 @@ def test_a_quantile_curve_keeps_its_points_and_its_total() -> None:
         assert (np.diff(curve) > 0).all()
 
 
-def test_the_page_shows_what_is_measured(built: Path) -> None:
+def test_docs_upstream_shows_the_measured_figures(built: Path) -> None:
     page = (Path(__file__).parents[3] / "docs/upstream.md").read_text("utf-8")
     shown = dict(re.findall(r"^\| ([^|]+) \| [^|]+ \| ([\d.,]+) \|$", page, re.MULTILINE))
     for figure in upstream.measure(built):

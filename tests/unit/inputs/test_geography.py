@@ -1,4 +1,4 @@
-"""Real places: regions by UN M49, currencies in use, zones of the tz database."""
+"""The embedded geography: regions by UN M49, currencies in use, zones of the tz database."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_there_are_77_countries_in_order(places: dict[str, Country]) -> None:
     assert list(places) == sorted(places)
 
 
-def test_regions_are_those_of_the_bank(places: dict[str, Country]) -> None:
+def test_countries_have_the_expected_regions(places: dict[str, Country]) -> None:
     assert Counter(c.region for c in places.values()) == {
         "REGION_AFRICA": 13,
         "REGION_AMER": 2,
@@ -44,7 +44,7 @@ def test_currencies_are_in_use(places: dict[str, Country]) -> None:
     assert all(len(c.currency) == 3 and c.currency.isupper() for c in places.values())
 
 
-def test_cities_lie_in_zones_of_their_country(places: dict[str, Country]) -> None:
+def test_cities_have_time_zones_of_their_country(places: dict[str, Country]) -> None:
     known = zoneinfo.available_timezones()
     for place in places.values():
         assert place.cities

@@ -1,4 +1,4 @@
-"""Kernels against something that is not ours, and against their own laws."""
+"""Kernels against numpy and SciPy, and against their stated properties."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def test_stream_is_numpys_philox_bit_for_bit(width, first):
 
 @pytest.mark.parametrize("count", [1, 3, 4, 4 * philox.AT_ONCE - 1, 4 * philox.AT_ONCE + 6, 5_003])
 @pytest.mark.parametrize("first", range(4))
-def test_draws_asked_for_at_once_are_numpys_wherever_they_begin_and_end(count, first):
+def test_fill_equals_numpys_philox_at_any_start_and_length(count, first):
     out = np.zeros(count, dtype=np.uint64)
     philox.fill(np.uint64(5), np.uint64(6), np.uint64(first), out)
     raw = np.random.Philox(key=np.array([5, 6], dtype=np.uint64)).random_raw(first + count)
     assert (out == raw[first:]).all()
 
 
-def test_streams_differ_by_seed_and_label_and_by_nothing_else():
+def test_streams_depend_on_seed_and_label_only():
     a = Stream(1, "x", FAMILIES[0]).flat(0, 8)
     assert (a == Stream(1, "x", FAMILIES[3]).flat(0, 8)).all()
     assert not (a == Stream(2, "x", FAMILIES[0]).flat(0, 8)).any()
@@ -51,11 +51,11 @@ def test_unknown_family_is_refused():
         Stream(1, "x", "household_sampling")
 
 
-def test_deviates_are_those_of_single_draws_bit_for_bit():
-    """All of the middle, the tails and what lies beyond them, on both sides."""
+def test_deviates_equal_the_scalar_quantile_bit_for_bit():
+    """Draws of the middle, of both tails, of the extremes, and around the border of the tails."""
     draws = np.random.default_rng(7).integers(0, 2**64, 600, dtype=np.uint64)
     far = draws >> np.arange(600, dtype=np.uint64) % np.uint64(60)
-    # Where the tails begin, in steps of what a deviate is made of.
+    # Border of the tails (probability 0.075), in steps of the 52 bits a deviate uses.
     edge = (
         np.uint64(math.floor(0.075 * 2**52)) + np.arange(-50, 50).astype(np.uint64)
     ) << np.uint64(12)
@@ -76,7 +76,7 @@ def test_normal_quantile_log_and_exp_match_scipy_and_numpy():
     assert np.array([normal.log(v) for v in y]) == pytest.approx(np.log(y), rel=1e-12, abs=1e-13)
 
 
-def test_powers_at_once_are_single_ones_bit_for_bit():
+def test_exps_equals_the_scalar_exp_bit_for_bit():
     x = np.concatenate(
         [np.linspace(-600, 600, 2_001), np.random.default_rng(8).normal(0, 2, 2_000)]
     )
@@ -112,18 +112,18 @@ def test_permutation_is_a_bijection(n):
 @given(
     n=st.integers(1, 3_000),
     ends=st.lists(st.integers(0, 3_000), max_size=4),
-    kinds=st.lists(st.integers(0, 1_000), min_size=1, max_size=6),
+    quotas=st.lists(st.integers(0, 1_000), min_size=1, max_size=6),
 )
-def test_places_and_kinds_do_not_depend_on_who_asks_together(n, ends, kinds):
+def test_places_and_categories_do_not_depend_on_the_batch(n, ends, quotas):
     keys = Stream(3, "test/permute", FAMILIES[0], 8).draws(n, 1)[0]
     place = permute.permuted(0, n, n, keys)
-    cuts = np.cumsum(kinds)
+    cuts = np.cumsum(quotas)
     for low, high in itertools.pairwise(sorted({0, n, *(end for end in ends if end < n)})):
         assert (permute.permuted(low, high - low, n, keys) == place[low:high]).all()
-        dealt = np.empty(high - low, dtype=np.uint8)
-        permute.assign_by_quota(low, n, keys, cuts, dealt)
+        categories = np.empty(high - low, dtype=np.uint8)
+        permute.assign_by_quota(low, n, keys, cuts, categories)
         expected = np.searchsorted(cuts[:-1], place[low:high], side="right")
-        assert (dealt == expected).all()
+        assert (categories == expected).all()
 
 
 def test_permutation_looks_uniform():
@@ -161,7 +161,7 @@ def test_controlled_rounding_keeps_both_margins(data, r, c):
     assert np.abs(counts - expected).max() < 3
 
 
-def test_floors_hold_and_the_rest_is_shared():
+def test_bounded_apportionment_keeps_floors_and_shares_the_remainder():
     counts = apportion.bounded(1000, [1, 1, 98], [100, 50, 0])
     assert list(counts) == [100, 50, 850]
     with pytest.raises(ValueError, match="floors sum to"):
@@ -171,8 +171,10 @@ def test_floors_hold_and_the_rest_is_shared():
 def test_choices_follow_the_shares_and_never_take_an_impossible_category():
     table = discrete.thresholds([[0.0, 0.3, 0.7, 0.0], [1.0, 0.0, 0.0, 0.0]])
     draws = Stream(5, "test/choice", FAMILIES[0]).flat(0, 100_000)
-    got = discrete.choices(draws, np.zeros(draws.size, np.uint8), table)
-    assert np.bincount(got, minlength=4) / draws.size == pytest.approx([0, 0.3, 0.7, 0], abs=0.006)
+    chosen = discrete.choices(draws, np.zeros(draws.size, np.uint8), table)
+    assert np.bincount(chosen, minlength=4) / draws.size == pytest.approx(
+        [0, 0.3, 0.7, 0], abs=0.006
+    )
     edge = np.array([0, 2**64 - 1], dtype=np.uint64)
     assert list(discrete.choices(edge, np.zeros(2, np.uint8), table)) == [1, 2]
     assert list(discrete.choices(edge, np.ones(2, np.uint8), table)) == [0, 0]
@@ -183,13 +185,13 @@ def test_choices_follow_the_shares_and_never_take_an_impossible_category():
 
 @pytest.mark.parametrize("mean", [0.2, 3.0, 14.0])
 @pytest.mark.parametrize("dispersion", [0.5, 1.0, 8.0])
-def test_counts_are_those_of_scipy(mean, dispersion):
+def test_count_distributions_equal_scipys_truncated_ones(mean, dispersion):
     of_scipy = nbinom.pmf(np.arange(25), dispersion, dispersion / (dispersion + mean))
-    ours = discrete.negative_binomial(mean, dispersion, 24)
-    np.testing.assert_allclose(ours, of_scipy / of_scipy.sum(), rtol=1e-12)
+    shares = discrete.negative_binomial(mean, dispersion, 24)
+    np.testing.assert_allclose(shares, of_scipy / of_scipy.sum(), rtol=1e-12)
     of_scipy = poisson.pmf(np.arange(25), mean)
-    ours = discrete.zero_inflated_poisson(0.0, mean, 24)
-    np.testing.assert_allclose(ours, of_scipy / of_scipy.sum(), rtol=1e-12)
+    shares = discrete.zero_inflated_poisson(0.0, mean, 24)
+    np.testing.assert_allclose(shares, of_scipy / of_scipy.sum(), rtol=1e-12)
 
 
 def test_zero_inflated_poisson_has_its_zero_share_and_maximum():

@@ -1,4 +1,4 @@
-"""A process seen from outside."""
+"""Measuring a child process: status, output, time and memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_status_output_and_cost_of_a_process() -> None:
     assert done.peak_rss_mib > 80
 
 
-def test_the_environment_is_added_to() -> None:
+def test_the_environment_is_extended() -> None:
     say = "import os, sys; print(os.environ['GIVEN'], 'PATH' in os.environ, file=sys.stderr)"
     assert measure([sys.executable, "-c", say], {"GIVEN": "x"}).err == "x True\n"
 

@@ -1,7 +1,7 @@
-"""Two sides in turns: who is called how, what is refused, what is kept.
+"""`perf compare` runs two sides in alternation: order of calls, refusals, the decision.
 
-The interpreter of a side is a stand-in here that publishes a copy of the demo world, so that
-hundreds of seconds of worlds need not be made; one test of the full tier uses the real one.
+The interpreter of a side is a stand-in that publishes a copy of the demo world; one test of the
+full tier uses the real program.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fraudworld.perf.compare import Side, compare
 from fraudworld.perf.lanes import LANES
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.receipt import read_receipt
-from support.calling import Said
+from support.calling import CallResult
 
 STAND_IN = """#!{python}
 import json, os, shutil, sys
@@ -55,7 +55,7 @@ Make = Callable[..., Side]
 
 @pytest.fixture
 def calls(tmp_path: Path) -> Callable[[], list[tuple[str, list[str]]]]:
-    """What the stand-ins were called with, in order."""
+    """Calls of the stand-ins (name, arguments), in order."""
     return lambda: [
         (name, words)
         for name, words in map(json.loads, (tmp_path / "calls").read_text().splitlines())
@@ -66,7 +66,7 @@ def calls(tmp_path: Path) -> Callable[[], list[tuple[str, list[str]]]]:
 def side(tmp_path: Path, demo_world: Path) -> Make:
     """A side whose interpreter is a stand-in."""
 
-    def make(name: str, spoil: str = "", status: int = 0, **more: Path) -> Side:
+    def make(name: str, spoil: str = "", status: int = 0, **options: Path) -> Side:
         program = tmp_path / f"python-{name}"
         program.write_text(
             STAND_IN.format(
@@ -75,27 +75,29 @@ def side(tmp_path: Path, demo_world: Path) -> Make:
             )
         )  # fmt: skip
         program.chmod(0o755)
-        return Side(name=name, run=demo_world, python=program, **more)
+        return Side(name=name, run=demo_world, python=program, **options)
 
     return make
 
 
-def test_sides_take_turns_after_a_warm_up_and_leave_nothing(
+def test_sides_alternate_after_a_warm_up_and_leave_no_files(
     side: Make, calls: Callable[[], list[tuple[str, list[str]]]], tmp_path: Path
 ) -> None:
     scratch = tmp_path / "scratch"
-    told: list[str] = []
-    found = compare(side("BASE"), side("CAND"), LANES["POPT.5"], 3, scratch, told.append)
+    progress: list[str] = []
+    comparison = compare(side("BASE"), side("CAND"), LANES["POPT.5"], 3, scratch, progress.append)
     order = [name for name, _ in calls()]
     assert sorted(order[:2]) == ["BASE", "CAND"]
     assert order[2:] == ["BASE", "CAND", "CAND", "BASE", "BASE", "CAND"]
-    assert (len(found.base), len(found.cand), len(told)) == (3, 3, 8)
+    assert (len(comparison.base), len(comparison.cand), len(progress)) == (3, 3, 8)
     assert list(scratch.iterdir()) == []
-    assert found.decision.decision == "UNLOCK_P5"  # copies of one run: nothing saved, none lost
-    assert {s.run_id for s in (*found.base, *found.cand)} == set(found.decision.run_ids)
+    assert comparison.decision.decision == "UNLOCK_P5"  # copies of one run take equal time
+    assert {s.run_id for s in (*comparison.base, *comparison.cand)} == set(
+        comparison.decision.run_ids
+    )
 
 
-def test_a_side_is_asked_for_what_its_receipt_says(side: Make, demo_world: Path) -> None:
+def test_the_command_of_a_side_follows_its_receipt(side: Make, demo_world: Path) -> None:
     chosen = side("BASE", policy=Path("pack"), upstream=Path("frozen"))
     receipt = read_receipt(RunPlace(demo_world))
     words = chosen.command(receipt, Path("below"))
@@ -109,24 +111,24 @@ def test_a_side_is_asked_for_what_its_receipt_says(side: Make, demo_world: Path)
 
 def test_a_side_with_other_digests_is_reverted(side: Make, tmp_path: Path) -> None:
     cand = side("CAND", spoil=OTHER_DIGEST)
-    found = compare(side("BASE"), cand, LANES["POPT.1"], 1, tmp_path / "scratch")
-    assert found.decision.decision == "REVERT_POPT1"
-    assert found.decision.vetoes == ("content digests equal in every run",)
-    (finding,) = [f for f in found.decision.done_when if "digests" in f.what]
+    comparison = compare(side("BASE"), cand, LANES["POPT.1"], 1, tmp_path / "scratch")
+    assert comparison.decision.decision == "REVERT_POPT1"
+    assert comparison.decision.vetoes == ("content digests equal in every run",)
+    (finding,) = [f for f in comparison.decision.done_when if "digests" in f.what]
     assert finding.evidence["differ"] == ["s1_party_base_6A"]
 
 
 @pytest.mark.parametrize(
-    ("spoil", "status", "said"),
+    ("spoil", "status", "message"),
     [
-        ("sys.exit('no such overlay')", 0, "no such overlay"),  # dies with 1, as Python does
+        ("sys.exit('no such overlay')", 0, "no such overlay"),  # Python exits with status 1
         ("", 3, "exit status 3"),
     ],
 )
 def test_a_side_that_fails_is_refused(
-    side: Make, tmp_path: Path, spoil: str, status: int, said: str
+    side: Make, tmp_path: Path, spoil: str, status: int, message: str
 ) -> None:
-    with pytest.raises(RefusedError, match=said) as caught:
+    with pytest.raises(RefusedError, match=message) as caught:
         compare(side("BASE"), side("CAND", spoil, status), LANES["POPT.5"], 1, tmp_path / "scratch")
     assert caught.value.code == "6A.PERF.RUN_NOT_REPRODUCED"
     assert list((tmp_path / "scratch").iterdir()) == []
@@ -153,31 +155,33 @@ def test_runs_of_different_seeds_are_not_compared(
 
 
 def test_the_command_writes_its_decision(
-    fraudworld: Callable[..., Said], side: Make, demo_world: Path, tmp_path: Path
+    fraudworld: Callable[..., CallResult], side: Make, demo_world: Path, tmp_path: Path
 ) -> None:
-    said = fraudworld(
+    result = fraudworld(
         "perf", "compare", demo_world, demo_world, "--runs-root", tmp_path, "--json", "--quiet",
         "--lane", "POPT.1", "--base-python", side("BASE").python,
         "--cand-python", side("CAND").python,
     )  # fmt: skip
-    document = json.loads(said.out)
-    assert (said.status, said.err) == (1, "")
+    document = json.loads(result.out)
+    assert (result.status, result.err) == (1, "")
     assert document["decision"]["decision"] == "HOLD_POPT1"
     assert document["decision"]["blockers"] == ["S3 saves at least 30%"]
     written = json.loads((tmp_path / "reports/decisions/POPT_1.json").read_text())
     assert written == document["decision"]
 
 
-def test_the_command_knows_its_lanes(fraudworld: Callable[..., Said], demo_world: Path) -> None:
-    said = fraudworld("perf", "compare", demo_world, demo_world, "--lane", "POPT.0")
-    assert said.status == 2
-    assert "POPT.1, POPT.2, POPT.3, POPT.4, POPT.5" in said.err
+def test_the_command_names_the_lanes_it_accepts(
+    fraudworld: Callable[..., CallResult], demo_world: Path
+) -> None:
+    result = fraudworld("perf", "compare", demo_world, demo_world, "--lane", "POPT.0")
+    assert result.status == 2
+    assert "POPT.1, POPT.2, POPT.3, POPT.4, POPT.5" in result.err
 
 
 @pytest.mark.full
-def test_this_program_makes_the_demo_world_again(demo_world: Path, tmp_path: Path) -> None:
+def test_this_program_reproduces_the_demo_world(demo_world: Path, tmp_path: Path) -> None:
     base, cand = (Side(name=name, run=demo_world) for name in ("BASE", "CAND"))
-    found = compare(base, cand, LANES["POPT.5"], 1, tmp_path)
-    assert "content digests equal in every run" not in found.decision.vetoes
-    assert "RNG logs byte-identical in every run" not in found.decision.vetoes
-    assert found.base[0].missing == ()
+    comparison = compare(base, cand, LANES["POPT.5"], 1, tmp_path)
+    assert "content digests equal in every run" not in comparison.decision.vetoes
+    assert "RNG logs byte-identical in every run" not in comparison.decision.vetoes
+    assert comparison.base[0].missing == ()

@@ -1,4 +1,4 @@
-"""The floor encodes the very same files."""
+"""The floor benchmark re-encodes the files of a run byte for byte."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from fraudworld.perf import floor
 
 
 def test_every_file_is_encoded_again_byte_for_byte(demo_world: Path) -> None:
-    found = floor.measure(demo_world)
+    measured = floor.measure(demo_world)
     parts = list((demo_world / "data").rglob("part-*.parquet"))
-    assert found.identical
-    assert found.bytes == sum(path.stat().st_size for path in parts)
-    assert set(found.cpu_per_table) == {t.name for t in TABLES}
-    assert found.encode.cpu_s == pytest.approx(sum(found.cpu_per_table.values()), abs=0.01)
-    assert min(found.digest.cpu_s, found.sha256.cpu_s) > 0
+    assert measured.identical
+    assert measured.bytes == sum(path.stat().st_size for path in parts)
+    assert set(measured.cpu_per_table) == {t.name for t in TABLES}
+    assert measured.encode.cpu_s == pytest.approx(sum(measured.cpu_per_table.values()), abs=0.01)
+    assert min(measured.digest.cpu_s, measured.sha256.cpu_s) > 0
 
 
 def test_small_groups_change_nothing(demo_world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(floor, "GROUP_BYTES", 1)
-    found = floor.measure(demo_world, threads=1)
-    assert found.identical
-    assert found.rows == floor.measure(demo_world).rows
+    measured = floor.measure(demo_world, threads=1)
+    assert measured.identical
+    assert measured.rows == floor.measure(demo_world).rows
 
 
-def test_a_file_of_another_writer_is_noticed(demo_world: Path, tmp_path: Path) -> None:
+def test_a_file_of_another_writer_is_not_identical(demo_world: Path, tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 
     root = shutil.copytree(demo_world, tmp_path / "run", copy_function=os.link)

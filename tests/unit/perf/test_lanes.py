@@ -1,4 +1,4 @@
-"""Lanes: what reverts, what holds, what unlocks."""
+"""Lanes: which samples revert, hold or unlock."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fraudworld.perf.recorder import REQUIRED_STEPS
 
 
 def sample(seconds: float = 10.0, **state: float) -> Sample:
-    """A good run of `seconds` in every state, some states given."""
+    """A sample of `seconds` in every state, except the states given."""
     wall = dict.fromkeys(REQUIRED_STEPS, seconds) | state
     return Sample(
         run_id="a" * 32,
@@ -34,13 +34,13 @@ MEASURED = [lane for name, lane in LANES.items() if name != "POPT.0"]
 
 
 def faster(state: str, share: float) -> list[Sample]:
-    """The base with `share` of a state's median time saved; the segment's: of every state."""
+    """Samples that save `share` of the median time of a state; for SEGMENT, of every state."""
     if state == SEGMENT:
         return [sample(10.0 * (1.0 - share))] * 3
     return [sample(**{state: 10.0 * (1.0 - share)})] * 3
 
 
-def test_targets_are_those_of_the_protocol() -> None:
+def test_states_and_targets_of_the_lanes() -> None:
     assert {lane.name: (lane.state, lane.target) for lane in MEASURED} == {
         "POPT.1": ("S3", 0.30),
         "POPT.2": ("S5", 0.25),
@@ -58,20 +58,20 @@ def test_a_lane_that_reaches_its_target_unlocks_the_next(lane) -> None:
     assert all(f.holds for f in decision.done_when)
 
 
-def test_what_unlocks_is_the_next_lane_and_after_the_last_certification() -> None:
+def test_a_lane_unlocks_the_next_and_the_last_one_p5() -> None:
     names = [lane.name.replace(".", "") for lane in LANES.values()]
     assert [lane.unlocks for lane in LANES.values()] == [*names[1:], "P5"]
 
 
 @pytest.mark.parametrize("lane", MEASURED, ids=lambda lane: lane.name)
-def test_a_target_missed_holds(lane) -> None:
+def test_a_missed_target_holds(lane) -> None:
     decision = decide(lane, BASE, faster(lane.state, lane.target - 0.05))
     assert decision.decision == "HOLD_" + lane.name.replace(".", "")
     assert decision.vetoes == ()
     assert decision.blockers == (f"{lane.state} saves at least {lane.target:.0%}",)
 
 
-def test_slower_than_the_base_ever_was_reverts() -> None:
+def test_a_candidate_slower_than_every_base_run_reverts() -> None:
     decision = decide(LANES["POPT.1"], BASE, [sample(S3=12.5)] * 3)
     assert decision.decision == "REVERT_POPT1"
     assert decision.vetoes == ("S3 is not slower",)
@@ -92,9 +92,9 @@ def test_a_faster_state_that_slows_the_segment_reverts() -> None:
         ({"rng_logs": {"rng_audit_6A.jsonl": "0" * 64}}, "RNG logs byte-identical in every run"),
     ],
 )
-def test_one_run_with_other_bytes_reverts_however_fast(change: dict, veto: str) -> None:
-    good = faster("S3", 0.9)
-    decision = decide(LANES["POPT.1"], BASE, [*good[:2], replace(good[2], **change)])
+def test_one_run_with_other_bytes_reverts_at_any_speed(change: dict, veto: str) -> None:
+    fast = faster("S3", 0.9)
+    decision = decide(LANES["POPT.1"], BASE, [*fast[:2], replace(fast[2], **change)])
     assert decision.decision == "REVERT_POPT1"
     assert decision.vetoes == (veto,)
 
@@ -124,11 +124,11 @@ def test_two_repeats_do_not_decide() -> None:
     assert decision.blockers == ("at least 3 interleaved repeats of each",)
 
 
-def test_medians_leave_gates_and_intake_out() -> None:
-    found = {c.state: c for c in changes(BASE, faster("S3", 0.5))}
-    assert list(found) == [*REQUIRED_STEPS, SEGMENT]
-    assert (found["S3"].base_s, found["S3"].cand_s, found["S3"].saved) == (10.0, 5.0, 0.5)
-    assert (found[SEGMENT].base_s, found[SEGMENT].base_slowest_s) == (50.0, 60.0)
+def test_medians_exclude_gates_and_intake() -> None:
+    by_state = {c.state: c for c in changes(BASE, faster("S3", 0.5))}
+    assert list(by_state) == [*REQUIRED_STEPS, SEGMENT]
+    assert (by_state["S3"].base_s, by_state["S3"].cand_s, by_state["S3"].saved) == (10.0, 5.0, 0.5)
+    assert (by_state[SEGMENT].base_s, by_state[SEGMENT].base_slowest_s) == (50.0, 60.0)
 
 
 def test_a_decision_is_written_under_its_name_with_every_field(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Timings are read back whole or not at all."""
+"""Timings are read back complete, or refused."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EVENTS = "perf_events_6A.jsonl"
 
 @pytest.fixture
 def run(demo_world: Path, tmp_path: Path) -> Path:
-    """A run whose reports may be broken; its data is linked."""
+    """A copy of a run with its own reports, which a test may break; its data is hard-linked."""
     root = tmp_path / "run"
     shutil.copytree(demo_world, root, copy_function=os.link)
     shutil.rmtree(root / "reports")
@@ -29,8 +29,8 @@ def run(demo_world: Path, tmp_path: Path) -> Path:
 
 
 def file(run: Path, name: str) -> Path:
-    (found,) = run.rglob(name)
-    return found
+    (path,) = run.rglob(name)
+    return path
 
 
 def test_a_run_has_complete_evidence(demo_world: Path) -> None:
@@ -41,7 +41,7 @@ def test_a_run_has_complete_evidence(demo_world: Path) -> None:
 
 
 def rows(change: Callable[[list[dict[str, Any]]], None]) -> Callable[[Path], None]:
-    """A break that edits the events as rows."""
+    """A change of the list of events, as a change of the run."""
 
     def edit(run: Path) -> None:
         path = file(run, EVENTS)
@@ -72,8 +72,8 @@ BREAKS: dict[str, tuple[Callable[[Path], None], str]] = {
 
 @pytest.mark.parametrize("name", list(BREAKS))
 def test_broken_evidence_is_refused(run: Path, name: str) -> None:
-    spoil, said = BREAKS[name]
+    spoil, message = BREAKS[name]
     spoil(run)
-    with pytest.raises(InputError, match=said) as caught:
+    with pytest.raises(InputError, match=message) as caught:
         read_evidence(run)
     assert caught.value.code == "6A.PERF.EVIDENCE_INVALID"

@@ -1,4 +1,4 @@
-"""Timings: complete evidence or a failed budget."""
+"""Timings of steps: recording, budgets, summary, written evidence."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fraudworld.perf.recorder import (
 )
 from fraudworld.store.identity import Identity
 
-WHO = Identity(42, "a" * 64, "b" * 64)
+IDENTITY = Identity(42, "a" * 64, "b" * 64)
 
 
 def event(state: str, step: str, elapsed: float = 1.0, status: str = "PASS") -> Event:
@@ -57,7 +57,7 @@ def test_a_failing_step_is_recorded_and_raised() -> None:
     )
 
 
-def test_switched_off_it_records_nothing() -> None:
+def test_a_disabled_recorder_records_nothing() -> None:
     recorder = Recorder(enabled=False)
     with recorder.step("S1", "plan_counts"):
         pass
@@ -69,7 +69,7 @@ def test_only_the_first_run_of_a_process_is_cold() -> None:
     assert measure([sys.executable, "-c", say]).out == "True False\n"
 
 
-def test_a_step_costs_microseconds() -> None:
+def test_a_step_costs_less_than_half_a_millisecond() -> None:
     recorder = Recorder()
     start = time.process_time()
     for _ in range(1_000):
@@ -111,17 +111,17 @@ def test_a_state_beyond_its_budget_fails(state: str) -> None:
 
 
 def test_summary_ranks_and_totals() -> None:
-    found = summary([event("S1", "plan_counts", 2.0), event("S4", "merge_parts", 3.0)], cold=True)
-    assert found["start"] == "cold"
-    assert found["states"] == {"S1": 2.0, "S4": 3.0}
-    assert found["steps"] == {"S1": {"plan_counts": 2.0}, "S4": {"merge_parts": 3.0}}
-    assert [h["step"] for h in found["hotspots"]] == ["merge_parts", "plan_counts"]
-    assert found["segment_elapsed_s"] == 5.0
+    summed = summary([event("S1", "plan_counts", 2.0), event("S4", "merge_parts", 3.0)], cold=True)
+    assert summed["start"] == "cold"
+    assert summed["states"] == {"S1": 2.0, "S4": 3.0}
+    assert summed["steps"] == {"S1": {"plan_counts": 2.0}, "S4": {"merge_parts": 3.0}}
+    assert [h["step"] for h in summed["hotspots"]] == ["merge_parts", "plan_counts"]
+    assert summed["segment_elapsed_s"] == 5.0
 
 
 def test_the_three_files_carry_the_identity(tmp_path: Path) -> None:
     recorder = Recorder(events=full())
-    write_evidence(tmp_path, WHO, recorder, cold=False)
+    write_evidence(tmp_path, IDENTITY, recorder, cold=False)
     text = (tmp_path / "perf_events_6A.jsonl").read_text("utf-8")
     rows = [json.loads(line) for line in text.splitlines()]
     assert len(rows) == len(full())

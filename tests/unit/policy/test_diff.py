@@ -1,4 +1,4 @@
-"""Diff and show: every leaf, by its dotted key."""
+"""`diff` and `show` list every leaf of a pack by its dotted key."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def test_a_change_is_named_with_both_values() -> None:
 def test_a_row_on_one_side_only_is_a_change() -> None:
     roles = {**PACK.party_role_priors.roles, "OTHER": {"MULE": (1.0, 1.0, 1.0, 1.0)}}
     priors = PACK.party_role_priors.model_copy(update={"roles": roles})
-    found = diff(PACK, PACK.model_copy(update={"party_role_priors": priors}))
-    assert found == [
+    changes = diff(PACK, PACK.model_copy(update={"party_role_priors": priors}))
+    assert changes == [
         Change("party_role_priors.roles.OTHER", {}, None),
         Change("party_role_priors.roles.OTHER.MULE", None, [1.0, 1.0, 1.0, 1.0]),
     ]

@@ -1,4 +1,4 @@
-"""Lint: the shipped pack holds; the smallest change that cannot is named with its figure."""
+"""Lint: no finding in the shipped pack; each impossible change is named with its bound."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ CASES = {
     "coverage that dormant shares do not give": (
         {"set": {"ip_count_priors": {"linked_share_target": 0.9}}},
         "linked_share_target",
-        "dormant shares leave another share",
+        "dormant shares miss the target share",
     ),
     "too few prone parties": (
         {"set": {"graph_linkage_rules": {"prone_party_share": 0.034}}},
@@ -200,7 +200,7 @@ CASES = {
     "no tail": (
         {"set": {"ip_count_priors": {"degree_cap": 50}}},
         "degree_laws",
-        "no tail",
+        "is not a tail",
     ),
     "role figures above the whole": (
         {"set": {"party_role_priors": {"roles": {"RETAIL": {"MULE": [12, 50, 300, 9001]}}}}},
@@ -286,17 +286,17 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_cannot_hold_is_named(case: str, write_overlay: Callable[..., Path]) -> None:
-    sections, key, said = CASES[case]
-    found = errors(write_overlay(**sections))
-    assert any(key in f.key and said in f.message for f in found), found
-    for finding in found:
+def test_an_impossible_policy_is_named(case: str, write_overlay: Callable[..., Path]) -> None:
+    sections, key, message = CASES[case]
+    findings = errors(write_overlay(**sections))
+    assert any(key in f.key and message in f.message for f in findings), findings
+    for finding in findings:
         assert finding.remedy
         assert finding.file.endswith("_6A.v1.yaml")
         assert finding.bound is not None
 
 
-def test_the_figure_that_would_do_does(write_overlay: Callable[..., Path]) -> None:
+def test_the_bound_a_finding_names_satisfies_lint(write_overlay: Callable[..., Path]) -> None:
     broken = write_overlay("low", set={"graph_linkage_rules": {"prone_party_share": 0.03}})
     needed = max(float(f.bound) for f in errors(broken) if f.key == "prone_party_share")  # type: ignore[arg-type]
     assert needed > 0.035
@@ -306,27 +306,27 @@ def test_the_figure_that_would_do_does(write_overlay: Callable[..., Path]) -> No
 
 
 @pytest.mark.parametrize(("stem", "key", "value"), roles.DEFECTS)
-def test_baseline_values_need_their_posture(
+def test_values_of_the_baseline_need_the_replay_posture(
     stem: str, key: str, value: object, write_overlay: Callable[..., Path]
 ) -> None:
     nested: object = value
     for part in reversed(key.split(".")):
         nested = {part: nested}
-    found = errors(write_overlay("bare", set={stem: nested}))
-    assert any(f.key == key and "known defect" in f.message for f in found)
+    findings = errors(write_overlay("bare", set={stem: nested}))
+    assert any(f.key == key and "known defect" in f.message for f in findings)
     replay = load_pack(
         overlays=[write_overlay("replay", set={stem: nested}, posture="baseline_replay")]
     ).pack
     assert any(f.key == key and f.severity is Severity.KNOWN_DEFECT for f in lint(replay))
 
 
-def test_no_asset_is_scored_by_a_feature_of_its_owner() -> None:
+def test_no_asset_score_uses_a_feature_of_the_owner_score() -> None:
     owner = set(vocabulary.FEATURES["party"])
     for asset in ("account", "device", "ip"):
         assert owner.isdisjoint(vocabulary.FEATURES[asset])
 
 
-def test_an_advisory_check_needs_the_posture_too(write_overlay: Callable[..., Path]) -> None:
+def test_an_advisory_check_needs_the_replay_posture(write_overlay: Callable[..., Path]) -> None:
     severity = {"validation_policy": {"severity": {"linkage": "ADVISORY"}}}
     assert [f.key for f in errors(write_overlay(set=severity))] == ["severity.linkage"]
 
@@ -350,7 +350,7 @@ NUMBERS = [(k, v) for k, v in show(PACK) if type(v) in (int, float)]
 
 @settings(max_examples=80, deadline=None)
 @given(st.sampled_from(NUMBERS), st.sampled_from([0.0, 0.5, 2.0, 50.0]))
-def test_any_number_moved_far_gives_findings_never_a_traceback(
+def test_any_changed_number_gives_findings_and_never_a_traceback(
     leaf: tuple[str, float], factor: float
 ) -> None:
     key, value = leaf
@@ -368,8 +368,8 @@ def test_any_number_moved_far_gives_findings_never_a_traceback(
         assert str(finding).startswith(finding.severity)
 
 
-def test_coverage_agrees_with_the_law_played_out() -> None:
-    """Largest remainder over sampled log-normal weights, cap pass included."""
+def test_coverage_agrees_with_a_simulated_allocation() -> None:
+    """Simulated: largest remainder over log-normal weights, then the cap pass."""
     rng = np.random.default_rng(5)
     n, rho = 40_000, 0.3
     for mean, law in (
@@ -378,26 +378,26 @@ def test_coverage_agrees_with_the_law_played_out() -> None:
         (1.0, m.HurdleCount(cap=2, zero_share=0.04, sigma=0.25)),
     ):
         common = rng.standard_normal(n)
-        gate, z = (
+        hurdle, z = (
             np.sqrt(rho) * common + np.sqrt(1 - rho) * rng.standard_normal(n) for _ in range(2)
         )
-        who = np.argsort(-gate)[: round((1 - law.zero_share) * n)]
-        weight = np.exp(law.sigma * z[who])
+        eligible = np.argsort(-hurdle)[: round((1 - law.zero_share) * n)]
+        weight = np.exp(law.sigma * z[eligible])
         total = round(mean * n)
         quota = total * weight / weight.sum()
         held = np.floor(quota).astype(int)
         held[np.argsort(-(quota - held))[: total - held.sum()]] += 1
         excess = int(np.maximum(held - law.cap, 0).sum())
         held = np.minimum(held, law.cap)
-        slots = np.repeat(np.arange(who.size), law.cap - held)
+        slots = np.repeat(np.arange(eligible.size), law.cap - held)
         np.add.at(held, rng.permutation(slots)[:excess], 1)
         assert held.sum() == total
         assert counts.coverage(mean, law, rho) == pytest.approx((held > 0).sum() / n, abs=0.006)
 
 
-def test_degree_means_are_those_of_the_design() -> None:
+def test_mean_degrees_of_the_shipped_pack() -> None:
     means = endpoints.mean_degrees(PACK)
-    wanted = {
+    expected = {
         "MOBILE": 24.9,
         "CORPORATE": 12.7,
         "PUBLIC_WIFI": 24.9,
@@ -406,12 +406,12 @@ def test_degree_means_are_those_of_the_design() -> None:
         "DATACENTRE": 38.3,
         "VPN_PROXY": 47.8,
     }
-    assert {k: pytest.approx(v, abs=0.08) for k, v in wanted.items()} == {
-        k: means[k] for k in wanted
+    assert {k: pytest.approx(v, abs=0.08) for k, v in expected.items()} == {
+        k: means[k] for k in expected
     }
 
 
-def test_world_sizes_are_those_of_the_design() -> None:
+def test_accounts_devices_and_links_per_party_of_the_shipped_pack() -> None:
     for region in PACK.party_taxonomy.regions:
         accounts = sum(
             share * counts.account_lambda(PACK, product, segment)

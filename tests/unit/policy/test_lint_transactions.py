@@ -1,4 +1,4 @@
-"""The rules of segment 6B: each finds the fault made for it, and names file and key."""
+"""Lint rules of segment 6B: each finds the fault built for it and names file and key."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def changed(plain: dict[str, Any], path: str, value: object) -> PolicyPack:
     import json
 
     data = copy.deepcopy(plain)
-    *way, last = path.split(".")
+    *parents, last = path.split(".")
     at = data
-    for step in way:
+    for step in parents:
         at = at[step]
     if value is None:
         del at[last]
@@ -58,12 +58,12 @@ def changed(plain: dict[str, Any], path: str, value: object) -> PolicyPack:
         "bank_view.sensing.LEGIT",
     ],
 )
-def test_a_missing_word_is_named(plain: dict[str, Any], path: str) -> None:
+def test_a_missing_code_is_named(plain: dict[str, Any], path: str) -> None:
     stem, _, key = path.partition(".")
-    (found,) = transaction_words(changed(plain, path, None))
-    assert found.file == f"policy/{stem}_6B.v1.yaml"
-    assert key.startswith(found.key)
-    assert key.rpartition(".")[2] in str(found.figure)
+    (finding,) = transaction_words(changed(plain, path, None))
+    assert finding.file == f"policy/{stem}_6B.v1.yaml"
+    assert key.startswith(finding.key)
+    assert key.rpartition(".")[2] in str(finding.figure)
 
 
 @pytest.mark.parametrize(
@@ -75,11 +75,11 @@ def test_a_missing_word_is_named(plain: dict[str, Any], path: str) -> None:
         ("campaigns.kit.anonymiser_types", ["TOR"]),
     ],
 )
-def test_an_unknown_word_is_named(plain: dict[str, Any], path: str, value: object) -> None:
+def test_an_unknown_code_is_named(plain: dict[str, Any], path: str, value: object) -> None:
     if value == "the first type":
         value = plain["campaigns"]["types"]["CARD_TESTING"]
-    (found,) = transaction_words(changed(plain, path, value))
-    assert found.key == path.partition(".")[2].removesuffix(".TOASTER").removesuffix(
+    (finding,) = transaction_words(changed(plain, path, value))
+    assert finding.key == path.partition(".")[2].removesuffix(".TOASTER").removesuffix(
         ".BANK_ROBBERY"
     )
 
@@ -93,19 +93,19 @@ def test_an_unknown_word_is_named(plain: dict[str, Any], path: str, value: objec
         ("attachment.instrument_use.POS.WALLET_DEVICE_TOKEN", 0, "instrument_use.POS"),
     ],
 )
-def test_figures_that_cannot_hold_are_named(
+def test_impossible_figures_are_named(
     plain: dict[str, Any], path: str, value: object, key: str
 ) -> None:
-    (found,) = transaction_figures(changed(plain, path, value))
-    assert found.key == key
+    (finding,) = transaction_figures(changed(plain, path, value))
+    assert finding.key == key
 
 
-def test_weights_of_nothing_are_named(plain: dict[str, Any]) -> None:
+def test_weights_that_are_all_zero_are_named(plain: dict[str, Any]) -> None:
     nothing = dict.fromkeys(plain["attachment"]["account_use"], 0)
-    (found,) = transaction_figures(changed(plain, "attachment.account_use", nothing))
-    assert found.key == "account_use"
+    (finding,) = transaction_figures(changed(plain, "attachment.account_use", nothing))
+    assert finding.key == "account_use"
 
 
-def test_the_shipped_pack_has_no_fault() -> None:
+def test_the_shipped_pack_has_no_finding() -> None:
     pack = load_pack().pack
     assert [*transaction_words(pack), *transaction_figures(pack)] == []

@@ -1,4 +1,4 @@
-"""The pack as a whole: what it hashes, what it refuses, how it says so."""
+"""Loading a policy pack: its hash, and the faults it refuses."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _timed() -> float:
     return time.perf_counter() - start
 
 
-def test_the_hash_is_that_of_the_canonical_json_anyone_can_write() -> None:
+def test_the_hash_is_over_the_canonical_json_of_the_pack() -> None:
     plain = BASE.pack.model_dump(mode="json")
     text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     assert hashlib.sha256(text.encode()).hexdigest() == BASE.parameter_hash
@@ -70,7 +70,7 @@ def test_the_hash_is_that_of_the_canonical_json_anyone_can_write() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(NUMBERS))
-def test_any_number_that_changes_changes_the_hash(key: str) -> None:
+def test_any_changed_number_changes_the_hash(key: str) -> None:
     plain = BASE.pack.model_dump(mode="json")
     *parents, last = key.split(".")
     node = plain
@@ -85,16 +85,16 @@ def test_any_number_that_changes_changes_the_hash(key: str) -> None:
     assert parameter_hash(PolicyPack.model_validate(plain)) != BASE.parameter_hash
 
 
-def test_comments_key_order_and_spelling_do_not_enter_the_hash(pack_dir: Path) -> None:
+def test_comments_key_order_and_layout_do_not_enter_the_hash(pack_dir: Path) -> None:
     for stem in STEMS:
         path = pack_dir / file_of(stem)
         plain = BASE.pack.model_dump(mode="json")[stem]
         path.write_text(
             "# written anew\n" + yaml.safe_dump(_reversed(plain), sort_keys=False, width=90)
         )
-    again = load_pack(pack_dir)
-    assert again.parameter_hash == BASE.parameter_hash
-    assert again.files != BASE.files
+    rewritten = load_pack(pack_dir)
+    assert rewritten.parameter_hash == BASE.parameter_hash
+    assert rewritten.files != BASE.files
 
 
 def _reversed(node: object) -> object:
@@ -119,14 +119,14 @@ def test_missing_files_are_named_all_at_once(pack_dir: Path) -> None:
     assert file_of("ip_role_priors") in caught.value.what
 
 
-def test_a_folder_that_is_none_is_missing(tmp_path: Path) -> None:
+def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         load_pack(tmp_path / "nowhere")
     assert caught.value.code == MISSING
 
 
 @pytest.mark.parametrize(
-    ("stem", "old", "new", "said"),
+    ("stem", "old", "new", "message"),
     [
         (
             "population_priors",
@@ -164,7 +164,7 @@ def test_a_folder_that_is_none_is_missing(tmp_path: Path) -> None:
     ],
 )
 def test_bad_files_name_file_and_key(
-    pack_dir: Path, stem: str, old: str, new: str, said: str
+    pack_dir: Path, stem: str, old: str, new: str, message: str
 ) -> None:
     edit(pack_dir, stem, old, new)
     with pytest.raises(InputError) as caught:
@@ -172,7 +172,7 @@ def test_bad_files_name_file_and_key(
     assert caught.value.code == INVALID
     assert caught.value.exit_code == 2
     assert file_of(stem) in caught.value.what
-    assert said in caught.value.what
+    assert message in caught.value.what
 
 
 def test_faults_of_every_kind_are_reported_together(pack_dir: Path) -> None:
@@ -183,14 +183,14 @@ def test_faults_of_every_kind_are_reported_together(pack_dir: Path) -> None:
     with pytest.raises(InputError) as caught:
         load_pack(pack_dir, overlays=["no_such_overlay"])
     assert caught.value.code == INVALID
-    for said in (
+    for message in (
         "not UTF-8",
         "empty",
         "is missing",
         "no such file in a policy pack",
         "no such overlay",
     ):
-        assert said in caught.value.what
+        assert message in caught.value.what
     assert "5 fault(s)" in caught.value.what
 
 
@@ -202,7 +202,7 @@ def test_a_link_out_of_the_pack_is_refused(pack_dir: Path, tmp_path: Path) -> No
         load_pack(pack_dir)
 
 
-def test_country_codes_that_look_like_booleans_stay_words(pack_dir: Path) -> None:
+def test_country_codes_that_look_like_booleans_stay_text(pack_dir: Path) -> None:
     edit(pack_dir, "instrument_mix_priors", "    GB: {FPS: 1.0}", "    NO: {FPS: 1.0}")
     overrides = load_pack(pack_dir).pack.instrument_mix_priors.scheme_country_overrides
     assert "NO" in overrides["BANK_DOMESTIC"]

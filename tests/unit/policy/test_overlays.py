@@ -1,4 +1,4 @@
-"""Overlays: the ladder resolves to the shipped pack, and misspellings are errors."""
+"""Overlays: all rungs together give the shipped pack; misspelt keys are errors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LADDER = (
 )
 
 
-def test_the_whole_ladder_is_the_default_pack() -> None:
+def test_all_rungs_together_give_the_default_pack() -> None:
     climbed, default = load_pack(overlays=LADDER), load_pack()
     assert diff(climbed.pack, default.pack) == []
     assert climbed.parameter_hash == default.parameter_hash
@@ -35,12 +35,12 @@ def test_the_whole_ladder_is_the_default_pack() -> None:
 
 
 def test_every_rung_changes_something_and_has_no_errors() -> None:
-    seen = set()
+    hashes = set()
     for rung in range(1, len(LADDER) + 1):
         loaded = load_pack(overlays=LADDER[:rung])
-        seen.add(loaded.parameter_hash)
+        hashes.add(loaded.parameter_hash)
         assert [f for f in lint(loaded.pack) if f.severity is Severity.ERROR] == []
-    assert len(seen) == len(LADDER)
+    assert len(hashes) == len(LADDER)
 
 
 def test_no_rung_moves_a_threshold() -> None:
@@ -50,7 +50,7 @@ def test_no_rung_moves_a_threshold() -> None:
         assert policy.model_copy(update={"severity": default.severity}) == default
 
 
-def test_the_baseline_holds_every_published_defect() -> None:
+def test_the_baseline_has_every_published_defect() -> None:
     pack = load_pack(overlays=LADDER[:1]).pack
     assert pack.posture == "baseline_replay"
     assert pack.account_per_party_priors.constraints.cap_enforcement_mode == "warn"
@@ -64,7 +64,7 @@ def test_the_baseline_holds_every_published_defect() -> None:
     assert not pack.segmentation_priors.country_modulation.enabled
 
 
-def test_propagation_aims_at_b_then_at_b_plus() -> None:
+def test_the_target_odds_ratio_is_set_for_b_and_then_for_b_plus() -> None:
     aims = [
         load_pack(
             overlays=LADDER[:rung]
@@ -74,7 +74,7 @@ def test_propagation_aims_at_b_then_at_b_plus() -> None:
     assert aims == [1.9, 2.8]
 
 
-def test_set_merges_and_replace_replaces(write_overlay: Callable[..., Path]) -> None:
+def test_set_merges_keys_and_replace_drops_the_old_ones(write_overlay: Callable[..., Path]) -> None:
     mix = {"VISA": 0.5, "MASTERCARD": 0.5}
     path = write_overlay(
         set={"population_priors": {"active_share": 0.5}},
@@ -100,7 +100,7 @@ def test_later_overlays_win(write_overlay: Callable[..., Path]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sections", "said"),
+    ("sections", "message"),
     [
         (
             {"set": {"population_priors": {"active_chare": 0.5}}},
@@ -116,19 +116,21 @@ def test_later_overlays_win(write_overlay: Callable[..., Path]) -> None:
         ({"set": {}}, "changes nothing"),
         ({"sets": {"population_priors": {}}, "posture": "certifiable"}, "sets: unknown key"),
         ({"posture": "perfect"}, "posture: 'perfect' is none of"),
-        ({"why": "", "posture": "certifiable"}, "why: must be a text"),
+        ({"why": "", "posture": "certifiable"}, "why: must be a non-empty string"),
         ({"set": {"population_priors": {"active_share": 2.0}}}, "less than or equal to 1"),
     ],
 )
 def test_bad_overlays_are_errors(
-    write_overlay: Callable[..., Path], sections: dict[str, object], said: str
+    write_overlay: Callable[..., Path], sections: dict[str, object], message: str
 ) -> None:
     with pytest.raises(InputError) as caught:
         load_pack(overlays=[write_overlay(**sections)])
-    assert said in caught.value.what
+    assert message in caught.value.what
 
 
-def test_an_overlay_must_be_called_like_its_file(write_overlay: Callable[..., Path]) -> None:
+def test_the_name_of_an_overlay_must_equal_its_file_name(
+    write_overlay: Callable[..., Path],
+) -> None:
     path = write_overlay("one", posture="certifiable")
     moved = path.rename(path.with_name("two.yaml"))
     with pytest.raises(InputError, match="must equal the file's name, two"):

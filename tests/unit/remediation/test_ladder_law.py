@@ -1,4 +1,4 @@
-"""When a phase is done, condition by condition; what is missing never passes."""
+"""Conditions of every ladder phase, one by one; missing evidence never passes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fraudworld.store.decisions import Finding
 
 
 def row(test: str, metric: str = "m", grade: str = "B+", **fields: Any) -> dict[str, Any]:
-    """A row of a gateboard with this verdict."""
+    """A row of a gateboard with the given grade."""
     status = {"FAIL": "FAIL", "none": "INSUFFICIENT_EVIDENCE"}.get(grade, "PASS")
     plain = {
         "test_id": f"{test}_NAME", "metric_name": metric, "value": 1.0, "threshold_B": 2.0,
@@ -56,12 +56,12 @@ def phase(name: str) -> Phase:
     return LADDER[NAMES.index(name)]
 
 
-def unmet(name: str, seen: PhaseEvidence) -> list[str]:
-    return [f.what for f in phase(name).law(seen) if not f.holds]
+def unmet(name: str, evidence: PhaseEvidence) -> list[str]:
+    return [f.what for f in phase(name).law(evidence) if not f.holds]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_good_world_closes_every_phase(name: str) -> None:
+def test_good_evidence_meets_every_phase(name: str) -> None:
     assert unmet(name, BASELINE if name == "P0" else GOOD) == []
 
 
@@ -81,10 +81,10 @@ BROKEN: tuple[tuple[str, str, PhaseEvidence, str], ...] = (
     ("T2 has no evidence", "P1",
      replace(GOOD, rows=(GREEN[0], row("T2", grade="none"), *GREEN[2:])), "T1, T2 pass B"),
     ("a green test turned red", "P1", replace(GOOD, rows=(*GREEN[:4], row("T5", grade="FAIL"))),
-     "what was green is green"),
+     "tests that passed still pass"),
     ("a green metric went away", "P1", replace(GOOD, before=(*GREEN, row("T3", "other"))),
-     "what was green is green"),
-    ("there was nothing before", "P1", replace(GOOD, before=()), "what was green is green"),
+     "tests that passed still pass"),
+    ("there was nothing before", "P1", replace(GOOD, before=()), "tests that passed still pass"),
     ("a counter is missing", "P1", replace(GOOD, counters={}), "counters emitted"),
     ("T4 fails", "P2", replace(GOOD, rows=(*GREEN[:3], row("T4", grade="FAIL"), *GREEN[4:])),
      "T3, T4, T5 pass B"),
@@ -119,44 +119,46 @@ BROKEN: tuple[tuple[str, str, PhaseEvidence, str], ...] = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(("why", "name", "seen", "what"), BROKEN, ids=[b[0] for b in BROKEN])
-def test_a_broken_world_leaves_the_phase_open(
-    why: str, name: str, seen: PhaseEvidence, what: str
+@pytest.mark.parametrize(
+    ("why", "name", "evidence", "condition"), BROKEN, ids=[b[0] for b in BROKEN]
+)
+def test_broken_evidence_leaves_its_condition_unmet(
+    why: str, name: str, evidence: PhaseEvidence, condition: str
 ) -> None:
-    assert what in unmet(name, seen), why
-    found = law.blockers(phase(name).law(seen), seen)
-    assert f"not met: {what}" in found
+    assert condition in unmet(name, evidence), why
+    blockers = law.blockers(phase(name).law(evidence), evidence)
+    assert f"not met: {condition}" in blockers
 
 
 def test_pass_b_is_enough_for_p5_and_not_for_p6_3() -> None:
-    seen = replace(GOOD, summary=CERTIFICATE | {"decision": "PASS_B"})
-    assert unmet("P5", seen) == []
-    assert unmet("P6_3", seen) != []
+    evidence = replace(GOOD, summary=CERTIFICATE | {"decision": "PASS_B"})
+    assert unmet("P5", evidence) == []
+    assert unmet("P6_3", evidence) != []
 
 
-def test_blockers_name_the_owner_and_ask_t10_only_where_it_is_judged() -> None:
+def test_blockers_name_the_owner_and_require_t10_only_where_it_is_judged() -> None:
     rows = (row("T4", grade="FAIL", value=0.14), row("T10", grade="none", value=None))
-    told = [Finding("something", False, {})]
-    assert law.blockers(told, PhaseEvidence(rows=rows)) == (
+    unmet_findings = [Finding("something", False, {})]
+    assert law.blockers(unmet_findings, PhaseEvidence(rows=rows)) == (
         "not met: something", "T4 m is 0.14, seed 42, B asks 2: work for S4",
     )  # fmt: skip
-    assert law.blockers(told, PhaseEvidence(rows=rows, summary={}))[-1].startswith(
+    assert law.blockers(unmet_findings, PhaseEvidence(rows=rows, summary={}))[-1].startswith(
         "T10 m is no evidence"
     )
     assert law.blockers([Finding("something", True, {})], PhaseEvidence(rows=rows)) == ()
     b = row("T10", "sensitivity", "B", value=0.9, seed=7, details={"failed_Bplus": ["S2p"]})
-    assert law.blockers(told, PhaseEvidence(rows=(b,), summary={}), "B+")[-1] == (
+    assert law.blockers(unmet_findings, PhaseEvidence(rows=(b,), summary={}), "B+")[-1] == (
         "T10 sensitivity is 0.9, seed 7, B+ asks 3 (S2p): work for S4"
     )
 
 
-def test_a_cell_is_the_worst_metric_of_its_test() -> None:
+def test_a_table_cell_shows_the_worst_metric_of_its_test() -> None:
     shown = law.cells([row("T3", "a"), row("T3", "b", "FAIL"), row("T3", "c", "B")])
     assert shown == {"T3": {"metric": "b", "value": 1.0, "verdict": "FAIL"}}
     assert tuple(law.cells([row(t) for t in EVERY])) == EVERY
 
 
-def test_phases_add_up_to_every_overlay_once() -> None:
+def test_the_phases_apply_every_overlay_once() -> None:
     assert overlays(phase("P0")) == ("published_baseline",)
     assert len(set(overlays(LADDER[-1]))) == len(overlays(LADDER[-1])) == 9
 
@@ -176,6 +178,6 @@ def test_phases_are_chosen_by_name_and_range(text: str, names: tuple[str, ...]) 
 
 
 @pytest.mark.parametrize("text", ["", "P7", "P3..P1", "P0..", "..P2", "P0,,P1", "p0"])
-def test_a_name_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(InputError, match="no phase or range"):
+def test_an_unknown_phase_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="is not a phase or range"):
         chosen(text)

@@ -1,4 +1,4 @@
-"""Every stream is registered once, and opened through the registry alone."""
+"""Every stream is registered once and opened only through the registry."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from fraudworld.rng.registry import ANY, REGISTRY, StreamLaw
 from repo import repository as repo
 
 NOT_DRAWN = {"account_attribute_sampling"}
-"""Families of the contract without a stream: an account's attributes follow from its owner."""
+"""Families of the contract without a stream: attributes of accounts follow from their owner."""
 
 REBUILDS = {
     "src/fraudworld/rng/registry.py",
     "src/fraudworld/store/evidence.py",
     "src/fraudworld/verification/randomness.py",
 }
-"""Modules that open a stream by what a registered use or a log says of it."""
+"""Modules that open a stream from a registered use or from a log."""
 
 
 def test_labels_are_unique_and_every_family_is_drawn_from() -> None:
@@ -33,15 +33,15 @@ def test_every_law_of_the_module_is_in_the_registry() -> None:
     assert laws == set(REGISTRY)
 
 
-def test_no_module_opens_a_stream_past_the_registry() -> None:
-    past = [
-        where
-        for where, tree in repo.modules().items()
-        if where not in REBUILDS
+def test_no_module_bypasses_the_registry() -> None:
+    bypassing = [
+        module
+        for module, tree in repo.modules().items()
+        if module not in REBUILDS
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "Stream"
     ]
-    assert past == []
+    assert bypassing == []
 
 
 def test_permutations_have_a_draw_for_every_round() -> None:
@@ -49,14 +49,14 @@ def test_permutations_have_a_draw_for_every_round() -> None:
     assert {law.width for law in (*laws, registry.IP_TYPE_PLACE)} == {permute.ROUNDS}
 
 
-def test_a_code_goes_into_the_label_and_an_open_width_is_given() -> None:
+def test_a_code_fills_the_label_and_an_open_width_must_be_given() -> None:
     stream = registry.KMAX_REDISTRIBUTION.of(7, code="RETAIL_CURRENT", width=3)
     assert (stream.label, stream.width) == ("s2/kmax_redistribution/RETAIL_CURRENT", 3)
     assert registry.registered(stream.label, stream.family, stream.width)
 
 
 @pytest.mark.parametrize(
-    ("law", "asked"),
+    ("law", "arguments"),
     [
         (registry.FLOOR, {}),
         (registry.HOUSEHOLD, {"code": "X"}),
@@ -64,11 +64,11 @@ def test_a_code_goes_into_the_label_and_an_open_width_is_given() -> None:
         (registry.COUNTRY_TILT, {}),
     ],
 )
-def test_a_law_takes_what_its_label_and_width_say(
-    law: StreamLaw, asked: dict[str, str | int]
+def test_wrong_arguments_of_a_stream_law_are_refused(
+    law: StreamLaw, arguments: dict[str, str | int]
 ) -> None:
     with pytest.raises(ValueError, match="stream '"):
-        law.of(7, **asked)  # type: ignore[arg-type]
+        law.of(7, **arguments)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_law_takes_what_its_label_and_width_say(
         ("s2/kmax_redistribution/X", "account_allocation_sampling", 0),
     ],
 )
-def test_strangers_are_not_registered(label: str, family: str, width: int) -> None:
+def test_unknown_streams_are_not_registered(label: str, family: str, width: int) -> None:
     assert not registry.registered(label, family, width)
 
 

@@ -1,4 +1,4 @@
-"""What writes a column writes what its name says, into memory that held something else."""
+"""Column writers overwrite every value of the output array."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ POSITIONS = np.array([4, 0, 2, 2], dtype=np.int32)
 
 
 @pytest.mark.parametrize(
-    ("fill", "wanted"),
+    ("fill", "expected"),
     [
         (batches.ids(10, 5), [16, 17, 18, 19]),
         (batches.same(3), [3, 3, 3, 3]),
@@ -24,12 +24,14 @@ POSITIONS = np.array([4, 0, 2, 2], dtype=np.int32)
          [1054, 1050, 1052, 1052]),
     ],
 )  # fmt: skip
-def test_columns_are_written_whole(fill: Callable[..., object], wanted: list[int]) -> None:
+def test_every_writer_fills_the_whole_column(
+    fill: Callable[..., object], expected: list[int]
+) -> None:
     out = np.full(4, -9, dtype=np.int64)
     fill(out)
-    assert out.tolist() == wanted
+    assert out.tolist() == expected
 
 
-def test_a_value_that_a_code_cannot_hold_is_an_error() -> None:
+def test_a_value_outside_the_dtype_is_an_error() -> None:
     with pytest.raises(OverflowError):
         batches.same(256)(np.zeros(2, dtype=np.uint8))

@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all."""
+"""Files and folders are written atomically: complete or absent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def names(folder: Path) -> list[str]:
     return sorted(p.name for p in folder.iterdir())
 
 
-def test_a_file_is_made_and_replaced_with_nothing_left(tmp_path: Path) -> None:
+def test_a_file_is_written_and_replaced_without_leftovers(tmp_path: Path) -> None:
     path = tmp_path / "new" / "file.json"
     for data in (b"first", b"second"):
         write_atomic(path, data)
@@ -32,7 +32,7 @@ def test_a_file_that_cannot_be_written_is_bad_input(tmp_path: Path) -> None:
     assert names(tmp_path) == ["file"]
 
 
-def test_a_folder_appears_at_the_end_and_not_after_a_failure(tmp_path: Path) -> None:
+def test_a_folder_appears_at_the_end_and_never_after_a_failure(tmp_path: Path) -> None:
     dest = tmp_path / "dest"
 
     def fail() -> None:
@@ -49,29 +49,29 @@ def test_a_folder_appears_at_the_end_and_not_after_a_failure(tmp_path: Path) -> 
     assert names(tmp_path) == ["dest"]
 
 
-def test_a_folder_that_came_to_be_meanwhile_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_created_in_the_meantime_is_not_replaced(tmp_path: Path) -> None:
     dest = tmp_path / "dest"
 
-    def late() -> None:
+    def write_and_race() -> None:
         with atomic_directory(dest) as staged:
             (staged / "file").write_text("mine")
             dest.mkdir()
 
     with pytest.raises(FileExistsError):
-        late()
+        write_and_race()
     assert names(tmp_path) == ["dest"]
     assert names(dest) == []
 
 
-def test_what_the_dead_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+def test_only_staging_folders_of_killed_processes_are_removed(tmp_path: Path) -> None:
     dead = tmp_path / ".dest-0123abcd.part"
     alive = tmp_path / ".dest-abcd0123.part"
     for folder in (dead, alive):
         folder.mkdir()
         (folder / "file").write_text("half")
-    others = [tmp_path / n for n in (".dest-mine.part", ".other-0123abcd.part", "dest-0123abcd")]
-    for other in others:
-        other.write_text("not ours")
+    unrelated = [tmp_path / n for n in (".dest-mine.part", ".other-0123abcd.part", "dest-0123abcd")]
+    for path in unrelated:
+        path.write_text("not ours")
     handle = os.open(alive, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -80,4 +80,4 @@ def test_what_the_dead_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
             assert alive.exists()
     finally:
         os.close(handle)
-    assert all(other.read_text() == "not ours" for other in others)
+    assert all(path.read_text() == "not ours" for path in unrelated)

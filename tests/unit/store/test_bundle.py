@@ -1,4 +1,4 @@
-"""The bundle law: what is sealed verifies, anything else is refused with its reason."""
+"""Bundles: a sealed folder verifies, any damage is refused with its reason."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from fraudworld.store import bundle
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A sealed folder of three members, one of them in a folder below."""
-    made = tmp_path / "sealed"
-    (made / "below").mkdir(parents=True)
-    (made / "b.txt").write_bytes(b"second")
-    (made / "a.txt").write_bytes(b"first")
-    (made / "below" / "Z.txt").write_bytes(b"")
-    bundle.seal(made, ["b.txt", "below/Z.txt", "a.txt"])
-    return made
+    sealed = tmp_path / "sealed"
+    (sealed / "below").mkdir(parents=True)
+    (sealed / "b.txt").write_bytes(b"second")
+    (sealed / "a.txt").write_bytes(b"first")
+    (sealed / "below" / "Z.txt").write_bytes(b"")
+    bundle.seal(sealed, ["b.txt", "below/Z.txt", "a.txt"])
+    return sealed
 
 
 def reseal(folder: Path, change: Callable[[dict], object]) -> None:
-    """Edit the index and give it the flag that belongs to it: a forger's best effort."""
+    """Edits the index and writes the matching flag, as a forger would."""
     document = json.loads((folder / bundle.INDEX).read_text())
     change(document)
     text = json.dumps(document)
@@ -53,24 +53,24 @@ def refusal(folder: Path) -> RefusedError:
 
 
 def test_a_sealed_folder_verifies_to_the_digest_of_its_index(folder: Path) -> None:
-    found = bundle.verify(folder, "1A")
-    assert [m.path for m in found.members] == ["a.txt", "b.txt", "below/Z.txt"]
-    assert found.members[0].sha256_hex == hashlib.sha256(b"first").hexdigest()
-    assert [m.bytes for m in found.members] == [5, 6, 0]
+    verified = bundle.verify(folder, "1A")
+    assert [m.path for m in verified.members] == ["a.txt", "b.txt", "below/Z.txt"]
+    assert verified.members[0].sha256_hex == hashlib.sha256(b"first").hexdigest()
+    assert [m.bytes for m in verified.members] == [5, 6, 0]
     index = json.loads((folder / "index.json").read_text())
     by_hand = json.dumps(index, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    assert found.digest == hashlib.sha256(by_hand.encode()).hexdigest()
-    assert (folder / "_passed.flag").read_text() == f"sha256_hex = {found.digest}\n"
+    assert verified.digest == hashlib.sha256(by_hand.encode()).hexdigest()
+    assert (folder / "_passed.flag").read_text() == f"sha256_hex = {verified.digest}\n"
 
 
-def test_the_digest_depends_on_content_not_on_place_or_order(folder: Path) -> None:
+def test_the_digest_depends_on_content_and_not_on_path_or_order(folder: Path) -> None:
     moved = folder.rename(folder.with_name("elsewhere"))
     assert bundle.verify(moved, "1A").digest == bundle.seal(
         moved, ["below/Z.txt", "b.txt", "a.txt"]
     )
 
 
-def test_the_index_may_be_written_in_any_layout(folder: Path) -> None:
+def test_the_json_layout_of_the_index_does_not_matter(folder: Path) -> None:
     before = bundle.verify(folder, "1A").digest
     index = folder / "index.json"
     index.write_text(json.dumps(json.loads(index.read_text()), indent=4))
@@ -186,7 +186,7 @@ def test_damage_is_refused(folder: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_path_that_is_not_a_members_own_is_refused(folder: Path, path: str) -> None:
+def test_a_member_path_that_is_not_canonical_is_refused(folder: Path, path: str) -> None:
     outside(folder)
     reseal(folder, lambda d: first_of(d).update(path=path))
     assert refusal(folder).code == "6A.S0.UPSTREAM_HASHGATE_SCHEMA_INVALID"

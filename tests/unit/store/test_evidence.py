@@ -1,4 +1,4 @@
-"""RNG logs: one event per stream and cell, whatever the shards; draws that add up."""
+"""RNG logs: one event per stream and cell for any shards, with draws that add up."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ def logs(folder: Path, uses: list[StreamUse]) -> dict[str, list[dict[str, object
     }
 
 
-def test_logs_say_what_was_drawn(tmp_path: Path) -> None:
-    found = logs(tmp_path, USES)
-    (audit,) = found["audit"]
+def test_logs_state_streams_counters_and_draws(tmp_path: Path) -> None:
+    written = logs(tmp_path, USES)
+    (audit,) = written["audit"]
     assert audit["engine"] == "philox4x64-10"
     assert audit["streams"] == 2
     assert set(audit["key_sha256"]) == {"s1/attributes", "s2/allocation/RETAIL"}
-    assert [(t["stream"], t["entities"], t["draws"], t["blocks"]) for t in found["trace"]] == [
+    assert [(t["stream"], t["entities"], t["draws"], t["blocks"]) for t in written["trace"]] == [
         # 0…29 and 30…44 are flat positions: blocks 0–7 and 7–11.
         ("s1/attributes", 15, 45, 8 + 5),
         ("s2/allocation/RETAIL", 6, 6, 4),
     ]
-    assert found["events"][1] == {
+    assert written["events"][1] == {
         "stream": "s1/attributes",
         "cell": "GB",
         "counter_before": f"{30:016x}",
@@ -49,7 +49,7 @@ def test_logs_say_what_was_drawn(tmp_path: Path) -> None:
     }
 
 
-def test_shards_and_their_order_leave_no_trace(tmp_path: Path) -> None:
+def test_shards_and_their_order_do_not_change_the_logs(tmp_path: Path) -> None:
     logs(tmp_path / "whole", USES)
     shards = [WIDE.use("GB", 12, 3), NARROW.use("world", 8, 7, entities=2), WIDE.use("DE", 4, 6)]
     shards += [NARROW.use("world", 0, 8, entities=4), WIDE.use("DE", 0, 4), WIDE.use("GB", 10, 2)]
@@ -63,7 +63,7 @@ def test_an_empty_shard_does_not_stretch_the_range() -> None:
     assert (use.first_entity, use.last_entity, use.draws) == (0, 9, 30)
 
 
-def test_a_cell_that_drew_nothing_moves_no_counter(tmp_path: Path) -> None:
+def test_a_cell_without_draws_moves_no_counter(tmp_path: Path) -> None:
     (event,) = logs(tmp_path, [WIDE.use("DE", 7, 0)])["events"]
     assert event["counter_before"] == event["counter_after"]
     assert event["draws"] == 0
@@ -77,7 +77,7 @@ def test_a_cell_that_drew_nothing_moves_no_counter(tmp_path: Path) -> None:
         replace(USES[0], draws=29),
     ],
 )
-def test_evidence_that_contradicts_itself_is_our_fault(wrong: StreamUse) -> None:
+def test_contradicting_evidence_is_an_internal_error(wrong: StreamUse) -> None:
     with pytest.raises(InternalError) as caught:
         merge([USES[1], wrong])
     assert caught.value.code == "6A.S0.RNG_ACCOUNTING_MISMATCH"

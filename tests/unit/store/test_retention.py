@@ -1,4 +1,4 @@
-"""Retention: a plan never removes the keep-set, a prune touches nothing that is not ours."""
+"""Retention: a plan keeps runs with a role or a freeze; a prune removes fraudworld runs only."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from fraudworld.store.prune import TRASH, find, plan_of, prune
 from fraudworld.store.receipt import Receipt
 from fraudworld.store.retention import Kept, Plan, RetentionPolicy, plan
 from fraudworld.store.roles import freeze, pin, read_ledger
-from support.calling import Said
-from support.store_of_runs import AT_ONCE, NOW, go, made
+from support.calling import CallResult
+from support.store_of_runs import AT_ONCE, NOW, make_run, prune_now
 
 ROLES = ("none", "baseline", "candidate", "last_good", "witness:7")
 
@@ -46,81 +46,81 @@ policies = st.timedeltas(timedelta(0), timedelta(days=3)).map(RetentionPolicy)
 
 
 @pytest.mark.parametrize("has_receipt", [True, False])
-def test_a_run_another_prune_takes_while_it_is_looked_at_is_gone(
+def test_a_run_that_another_prune_removes_meanwhile_is_not_listed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_receipt: bool
 ) -> None:
-    taken, stays = (made(tmp_path, number) for number in (1, 2))
-    read = store_prune.read_receipt
+    removed, stays = (make_run(tmp_path, number) for number in (1, 2))
+    read_receipt = store_prune.read_receipt
 
-    def beside_another(place: RunPlace) -> Receipt:
-        if place.root == taken and not has_receipt:
-            shutil.rmtree(taken)
-        receipt = read(place)
-        if place.root == taken:
-            shutil.rmtree(taken)
+    def read_during_another_prune(place: RunPlace) -> Receipt:
+        if place.root == removed and not has_receipt:
+            shutil.rmtree(removed)
+        receipt = read_receipt(place)
+        if place.root == removed:
+            shutil.rmtree(removed)
         return receipt
 
-    monkeypatch.setattr(store_prune, "read_receipt", beside_another)
-    found = find(tmp_path)
-    assert [r.run_id for r in found.runs] == [stays.name]
-    assert found.left_alone == ()
+    monkeypatch.setattr(store_prune, "read_receipt", read_during_another_prune)
+    found_runs = find(tmp_path)
+    assert [r.run_id for r in found_runs.runs] == [stays.name]
+    assert found_runs.left_alone == ()
 
 
 @given(kept_runs, policies)
 def test_a_plan_keeps_every_role_and_every_frozen_run(
     runs: list[Kept], policy: RetentionPolicy
 ) -> None:
-    found = plan(runs, policy, NOW)
+    planned = plan(runs, policy, NOW)
     by_id = {run.run_id: run for run in runs}
-    assert sorted(v.run_id for v in (*found.keep, *found.remove)) == sorted(by_id)
-    assert all(v.why for v in (*found.keep, *found.remove))
-    for gone in (by_id[v.run_id] for v in found.remove):
+    assert sorted(v.run_id for v in (*planned.keep, *planned.remove)) == sorted(by_id)
+    assert all(v.why for v in (*planned.keep, *planned.remove))
+    for gone in (by_id[v.run_id] for v in planned.remove):
         assert gone.role == "none"
         assert gone.frozen is None
         assert policy.grace == timedelta(0) or NOW - gone.created_at >= policy.grace
 
 
 @given(kept_runs, policies)
-def test_a_plan_is_idempotent_and_knows_no_order(runs: list[Kept], policy: RetentionPolicy) -> None:
+def test_a_plan_is_idempotent_and_ignores_order(runs: list[Kept], policy: RetentionPolicy) -> None:
     first = plan(runs, policy, NOW)
     assert plan(list(reversed(runs)), policy, NOW) == first
-    left = [r for r in runs if r.run_id in {v.run_id for v in first.keep}]
-    assert plan(left, policy, NOW) == Plan(first.keep, ())
+    remaining = [r for r in runs if r.run_id in {v.run_id for v in first.keep}]
+    assert plan(remaining, policy, NOW) == Plan(first.keep, ())
 
 
-def test_prune_removes_what_the_plan_says_and_the_second_time_nothing(tmp_path: Path) -> None:
-    keep, gone = made(tmp_path, 1, "baseline"), made(tmp_path, 2)
-    assert go(tmp_path) == [gone.name]
+def test_prune_removes_the_planned_runs_once(tmp_path: Path) -> None:
+    keep, gone = make_run(tmp_path, 1, "baseline"), make_run(tmp_path, 2)
+    assert prune_now(tmp_path) == [gone.name]
     assert keep.exists()
     assert not gone.exists()
     assert list((tmp_path / TRASH).iterdir()) == []
-    assert go(tmp_path) == []
+    assert prune_now(tmp_path) == []
 
 
-def test_prune_touches_nothing_that_is_not_ours(tmp_path: Path) -> None:
-    """Links, foreign folders and files, another tool's receipt, a stranger inside a run."""
+def test_prune_leaves_everything_but_fraudworld_runs(tmp_path: Path) -> None:
+    """Links, foreign folders and files, another tool's receipt, a foreign file inside a run."""
     root, away = tmp_path / "runs", tmp_path / "away"
-    target = made(away, 9)
+    target = make_run(away, 9)
     root.mkdir()
     (root / f"{9:032x}").symlink_to(target)
     (root / "notes").mkdir()
     (root / "notes" / "mine.txt").write_text("keep")
-    (root / f"{8:032x}").mkdir()  # named as ours, but no receipt
+    (root / f"{8:032x}").mkdir()  # named like a run, without a receipt
     (root / "file.txt").write_text("keep")
-    other = made(root, 7)
-    text = json.loads((other / "run_receipt.json").read_text()) | {"tool": "another"}
-    (other / "run_receipt.json").write_text(json.dumps(text))
-    linked = made(root, 6)
+    foreign = make_run(root, 7)
+    text = json.loads((foreign / "run_receipt.json").read_text()) | {"tool": "another"}
+    (foreign / "run_receipt.json").write_text(json.dumps(text))
+    linked = make_run(root, 6)
     (linked / "run_receipt.json").rename(away / "receipt.json")
     (linked / "run_receipt.json").symlink_to(away / "receipt.json")
-    (made(root, 5) / "thesis.docx").write_text("keep")
-    made(root, 4).rename(root / f"{3:032x}")  # a copy under another run's name
+    (make_run(root, 5) / "thesis.docx").write_text("keep")
+    make_run(root, 4).rename(root / f"{3:032x}")  # named like another run
     trash = root / TRASH
     trash.mkdir()
     (trash / "mine").mkdir()
     (trash / f"{1:032x}-0123abcd").symlink_to(away)
     before = sorted(str(p) for p in tmp_path.rglob("*") if not p.name.startswith(".st"))
-    assert go(root) == []
+    assert prune_now(root) == []
     assert before == sorted(str(p) for p in tmp_path.rglob("*") if not p.name.startswith(".st"))
     assert {why for _, why in find(root).left_alone} == {
         "a link", "not named as runs are", "no receipt of ours",
@@ -130,17 +130,17 @@ def test_prune_touches_nothing_that_is_not_ours(tmp_path: Path) -> None:
 
 def test_a_trash_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
     root, away = tmp_path / "runs", tmp_path / "away"
-    run = made(root, 1)
+    run = make_run(root, 1)
     away.mkdir()
     (away / f"{1:032x}-0123abcd").mkdir()
     (root / TRASH).symlink_to(away)
-    assert go(root) == []
+    assert prune_now(root) == []
     assert run.exists()
     assert (away / f"{1:032x}-0123abcd").exists()
 
 
-def test_a_run_pinned_or_frozen_after_the_plan_stays(tmp_path: Path) -> None:
-    pinned, frozen, gone = (made(tmp_path, n) for n in (1, 2, 3))
+def test_a_run_pinned_or_frozen_after_planning_is_kept(tmp_path: Path) -> None:
+    pinned, frozen, gone = (make_run(tmp_path, n) for n in (1, 2, 3))
     agreed = plan_of(tmp_path, AT_ONCE, NOW)
     assert len(agreed.remove) == 3
     pin(pinned, "baseline")
@@ -150,11 +150,11 @@ def test_a_run_pinned_or_frozen_after_the_plan_stays(tmp_path: Path) -> None:
     assert frozen.exists()
 
 
-def test_a_role_does_not_wait_for_a_run_that_is_gone(tmp_path: Path) -> None:
-    """A superseded candidate that is removed and made again is a candidate again."""
-    old = made(tmp_path, 1, "candidate")
-    assert pin(made(tmp_path, 2), "candidate") == (old.name,)
-    assert go(tmp_path) == [old.name]
+def test_a_pruned_run_has_no_ledger_entry(tmp_path: Path) -> None:
+    """A pruned run loses its ledger entry, so making it again restores its own role."""
+    old = make_run(tmp_path, 1, "candidate")
+    assert pin(make_run(tmp_path, 2), "candidate") == (old.name,)
+    assert prune_now(tmp_path) == [old.name]
     assert old.name not in read_ledger(tmp_path).roles
 
 
@@ -170,15 +170,15 @@ prune(root, plan_of(root, policy, now), policy, now)
 """
 
 
-def test_killed_at_any_instant_no_run_is_half_removed(tmp_path: Path) -> None:
-    """Every run in sight is whole, and the next prune finishes what was begun."""
+def test_a_prune_killed_at_any_instant_removes_no_run_partly(tmp_path: Path) -> None:
+    """Every visible run is complete, and the next prune finishes the interrupted one."""
     draw, midway = random.Random(6), 0
     for attempt in range(12):
         root = tmp_path / str(attempt)
-        keep = made(root, 999, "last_good")
-        whole = {p.relative_to(keep).as_posix() for p in keep.rglob("*")}
+        keep = make_run(root, 999, "last_good")
+        complete = {p.relative_to(keep).as_posix() for p in keep.rglob("*")}
         for number in range(1, 41):
-            made(root, number)
+            make_run(root, number)
         with subprocess.Popen(
             [sys.executable, "-c", PRUNE, str(root)], stdout=subprocess.PIPE
         ) as child:
@@ -186,39 +186,39 @@ def test_killed_at_any_instant_no_run_is_half_removed(tmp_path: Path) -> None:
             assert child.stdout.readline() == b"ready\n"
             time.sleep(draw.uniform(0.0, 0.06))
             os.kill(child.pid, signal.SIGKILL)
-        left = [p for p in root.iterdir() if not p.name.startswith(".")]
-        midway += 1 < len(left) < 41
-        for run in left:
-            assert {p.relative_to(run).as_posix() for p in run.rglob("*")} == whole
-        go(root)
+        visible = [p for p in root.iterdir() if not p.name.startswith(".")]
+        midway += 1 < len(visible) < 41
+        for run in visible:
+            assert {p.relative_to(run).as_posix() for p in run.rglob("*")} == complete
+        prune_now(root)
         assert [p for p in root.iterdir() if not p.name.startswith(".")] == [keep]
         assert list((root / TRASH).iterdir()) == []
-    assert midway, "no kill came midway: the instants prove nothing"
+    assert midway, "no kill came while runs were removed"
 
 
 def test_the_command_prints_a_reason_per_run_and_asks_for_yes(
-    tmp_path: Path, fraudworld: Callable[..., Said]
+    tmp_path: Path, fraudworld: Callable[..., CallResult]
 ) -> None:
-    keep, gone = made(tmp_path, 1, "baseline"), made(tmp_path, 2, passed=False)
-    said = fraudworld("runs", "prune", "--runs-root", tmp_path)
-    assert said.status == 0
+    keep, gone = make_run(tmp_path, 1, "baseline"), make_run(tmp_path, 2, passed=False)
+    result = fraudworld("runs", "prune", "--runs-root", tmp_path)
+    assert result.status == 0
     assert gone.exists()
-    assert "is baseline" in said.out
-    assert "holds no role" in said.out
-    assert "--yes" in said.out
-    said = fraudworld("runs", "prune", "--runs-root", tmp_path, "--yes", "--json")
-    assert json.loads(said.out)["removed"] == [gone.name]
+    assert "is baseline" in result.out
+    assert "holds no role" in result.out
+    assert "--yes" in result.out
+    result = fraudworld("runs", "prune", "--runs-root", tmp_path, "--yes", "--json")
+    assert json.loads(result.out)["removed"] == [gone.name]
     assert keep.exists()
     assert not gone.exists()
 
 
 @pytest.mark.parametrize("text", ["[]", "{", '{"tool": "fraudworld"}', '{"tool": "x"}'])
 def test_without_a_readable_ledger_nothing_is_removed(
-    tmp_path: Path, text: str, fraudworld: Callable[..., Said]
+    tmp_path: Path, text: str, fraudworld: Callable[..., CallResult]
 ) -> None:
-    run = made(tmp_path, 1)
+    run = make_run(tmp_path, 1)
     (tmp_path / "store_6A.json").write_text(text)
-    said = fraudworld("runs", "prune", "--runs-root", tmp_path, "--yes")
-    assert said.status == 2
-    assert "LEDGER_INVALID" in said.err
+    result = fraudworld("runs", "prune", "--runs-root", tmp_path, "--yes")
+    assert result.status == 2
+    assert "LEDGER_INVALID" in result.err
     assert run.exists()

@@ -1,4 +1,4 @@
-"""Roles move, a frozen posture does not: every kind of change refused, reopened, recorded."""
+"""Roles of runs, frozen baseline sets (postures), reopening, and promotion."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from fraudworld.store.promotion import promote, vetoes
 from fraudworld.store.prune import plan_of, prune
 from fraudworld.store.roles import freeze, pin, read_ledger, reopen
 from fraudworld.store.seal import renew_reports
-from support.store_of_runs import AT_ONCE, NOW, made
+from support.store_of_runs import AT_ONCE, NOW, make_run
 
 FROZEN = "6A.STORE.POSTURE_FROZEN"
 
 
 def test_a_role_has_one_holder_and_its_history(tmp_path: Path) -> None:
-    first, second = made(tmp_path, 1), made(tmp_path, 2)
+    first, second = make_run(tmp_path, 1), make_run(tmp_path, 2)
     assert pin(first, "last_good") == ()
     assert pin(second, "last_good") == (first.name,)
     ledger = read_ledger(tmp_path)
@@ -36,8 +36,8 @@ def test_a_role_has_one_holder_and_its_history(tmp_path: Path) -> None:
     ]
 
 
-def test_two_writers_lose_no_pin(tmp_path: Path) -> None:
-    roots = [made(tmp_path, n) for n in range(1, 17)]
+def test_concurrent_pins_are_all_recorded(tmp_path: Path) -> None:
+    roots = [make_run(tmp_path, n) for n in range(1, 17)]
     threads = [threading.Thread(target=pin, args=(r, f"witness:{n}")) for n, r in enumerate(roots)]
     for thread in threads:
         thread.start()
@@ -67,8 +67,8 @@ CHANGES: dict[str, Callable[[Path, Path], object]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_every_kind_of_change_is_refused(tmp_path: Path, change: str) -> None:
-    root, other = made(tmp_path, 1, "last_good"), made(tmp_path, 2)
+def test_any_change_of_a_frozen_run_is_refused(tmp_path: Path, change: str) -> None:
+    root, other = make_run(tmp_path, 1, "last_good"), make_run(tmp_path, 2)
     freeze("P5", [root])
     ledger = (tmp_path / "store_6A.json").read_bytes()
     files = {p: p.read_bytes() for p in root.rglob("*") if p.is_file()}
@@ -80,8 +80,8 @@ def test_every_kind_of_change_is_refused(tmp_path: Path, change: str) -> None:
 
 
 @pytest.mark.parametrize("change", [c for c in CHANGES if c != "a stream inside it"])
-def test_reopened_by_name_with_a_reason_it_may_change(tmp_path: Path, change: str) -> None:
-    root, other = made(tmp_path, 1, "last_good"), made(tmp_path, 2)
+def test_a_reopened_run_may_change_and_the_reason_is_recorded(tmp_path: Path, change: str) -> None:
+    root, other = make_run(tmp_path, 1, "last_good"), make_run(tmp_path, 2)
     freeze("P5", [root])
     reopen(tmp_path, "P5", "the account mix is revised")
     CHANGES[change](root, other)
@@ -90,38 +90,38 @@ def test_reopened_by_name_with_a_reason_it_may_change(tmp_path: Path, change: st
     assert notes[0]["runs"] == {root.name: f"{1:064x}"}
 
 
-def test_a_frozen_run_is_never_pruned_though_it_holds_no_role(tmp_path: Path) -> None:
-    root = made(tmp_path, 1)
+def test_a_frozen_run_without_role_is_not_pruned(tmp_path: Path) -> None:
+    root = make_run(tmp_path, 1)
     freeze("P5", [root])
     assert prune(tmp_path, plan_of(tmp_path, AT_ONCE, NOW), AT_ONCE, NOW) == []
     reopen(tmp_path, "P5", "superseded")
     assert prune(tmp_path, plan_of(tmp_path, AT_ONCE, NOW), AT_ONCE, NOW) == [root.name]
 
 
-def test_what_did_not_pass_is_not_frozen(tmp_path: Path) -> None:
+def test_a_run_without_flag_cannot_be_frozen(tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match="has no flag"):
-        freeze("P5", [made(tmp_path, 1, passed=False)])
+        freeze("P5", [make_run(tmp_path, 1, passed=False)])
 
 
 @pytest.mark.parametrize(("name", "reason"), [("P5", "  "), ("P6", "why not")])
-def test_reopening_needs_the_name_and_a_reason(tmp_path: Path, name: str, reason: str) -> None:
-    freeze("P5", [made(tmp_path, 1)])
+def test_reopening_needs_the_posture_and_a_reason(tmp_path: Path, name: str, reason: str) -> None:
+    freeze("P5", [make_run(tmp_path, 1)])
     with pytest.raises(InputError):
         reopen(tmp_path, name, reason)
-    assert read_ledger(tmp_path).posture_of(f"{1:032x}") == "P5"
+    assert read_ledger(tmp_path).baseline_set_of(f"{1:032x}") == "P5"
 
 
 def test_a_promotion_without_evidence_is_vetoed(tmp_path: Path) -> None:
-    root = made(tmp_path, 1, "candidate")
+    root = make_run(tmp_path, 1, "candidate")
     with pytest.raises(FraudworldError) as vetoed:
         promote(root)
     assert vetoed.value.code == "6A.STORE.PROMOTION_VETOED"
-    for said in ("evidence", "witness:7", "witness:101", "witness:202"):
-        assert said in str(vetoed.value)
+    for reason in ("evidence", "witness:7", "witness:101", "witness:202"):
+        assert reason in str(vetoed.value)
     assert read_ledger(tmp_path).roles == {}
 
 
-def test_a_good_candidate_is_promoted_once_its_witnesses_are_there(
+def test_a_candidate_is_promoted_once_its_witness_runs_exist(
     demo_world: Path, tmp_path: Path
 ) -> None:
     root = Path(shutil.copytree(demo_world, tmp_path / demo_world.name))
@@ -135,7 +135,7 @@ def test_a_good_candidate_is_promoted_once_its_witnesses_are_there(
     assert read_ledger(tmp_path).roles == {root.name: "last_good"}
 
 
-def test_a_lost_flag_and_a_changed_byte_are_vetoes(demo_world: Path, tmp_path: Path) -> None:
+def test_a_missing_flag_and_a_changed_byte_are_vetoes(demo_world: Path, tmp_path: Path) -> None:
     root = Path(shutil.copytree(demo_world, tmp_path / demo_world.name))
     place = RunPlace(root)
     place.flag.unlink()
@@ -144,10 +144,10 @@ def test_a_lost_flag_and_a_changed_byte_are_vetoes(demo_world: Path, tmp_path: P
     assert vetoes(root) == ("evidence does not hold: 6A.S5.OUTPUT_CONFLICT",)
 
 
-def test_a_failing_gate_and_one_that_was_not_judged_are_vetoes(
+def test_a_failing_gate_and_a_missing_one_are_vetoes(
     demo_world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Under an intact seal (taken for granted here) the gateboard decides."""
+    """The gateboard decides; the seal check is replaced."""
     root = Path(shutil.copytree(demo_world, tmp_path / demo_world.name))
     place = RunPlace(root)
     board = json.loads(place.gateboard.read_text("utf-8"))

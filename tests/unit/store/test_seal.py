@@ -1,4 +1,4 @@
-"""Sealing a run, and noticing everything that happened to it afterwards."""
+"""Sealing a run, and detecting every later change."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fraudworld.store.receipt import Receipt, now, read_receipt, write_receipt
 from fraudworld.store.seal import check_run, seal_run, write_run_index
 from fraudworld.store.tables import Writing
 
-WHO = Identity(42, "a" * 64, "b" * 64)
+IDENTITY = Identity(42, "a" * 64, "b" * 64)
 RECEIPT = Receipt(
     run_id="0" * 32,
     role="none",
@@ -41,14 +41,14 @@ RECEIPT = Receipt(
 @pytest.fixture
 def place(tmp_path: Path) -> RunPlace:
     """A staged run of one small dataset, its evidence and its receipt."""
-    return made(tmp_path / "run", passed=True)
+    return staged_run(tmp_path / "run", passed=True)
 
 
-def made(root: Path, *, passed: bool) -> RunPlace:
+def staged_run(root: Path, *, passed: bool) -> RunPlace:
     place = RunPlace(root)
-    folder = place.dataset("s4_ip_links_6A", WHO)
+    folder = place.dataset("s4_ip_links_6A", IDENTITY)
     codes = {"link_role": ("MERCHANT_ENDPOINT", "TYPICAL_DEVICE_IP")}
-    writing = Writing.of(IP_LINKS, folder, WHO, codes)
+    writing = Writing.of(IP_LINKS, folder, IDENTITY, codes)
     part = writing.write(
         0,
         {
@@ -85,22 +85,22 @@ def test_index_lists_every_file_by_content(place: RunPlace) -> None:
     assert place.flag.read_text() == f"sha256_hex = {bundle_digest(document)}\n"
 
 
-def test_run_index_covers_what_the_bundle_does_not(place: RunPlace) -> None:
+def test_the_run_index_covers_files_outside_the_bundle(place: RunPlace) -> None:
     document = json.loads(place.run_index.read_text("utf-8"))
     assert [m["path"] for m in document["members"]] == ["reports/report.html", "run_receipt.json"]
 
 
 def test_a_failing_run_is_sealed_without_flag(tmp_path: Path) -> None:
-    place = made(tmp_path, passed=False)
+    place = staged_run(tmp_path, passed=False)
     assert not place.flag.exists()
     assert not check_run(place).passed
 
 
-def test_an_intact_run_is_confirmed_wherever_it_lies(place: RunPlace) -> None:
-    found = check_run(place)
-    assert found.passed
+def test_an_intact_run_verifies_in_any_folder(place: RunPlace) -> None:
+    sealed = check_run(place)
+    assert sealed.passed
     moved = place.root.rename(place.root.with_name("elsewhere"))
-    assert check_run(RunPlace(moved)) == found
+    assert check_run(RunPlace(moved)) == sealed
 
 
 def flip(path: Path) -> None:
@@ -110,7 +110,7 @@ def flip(path: Path) -> None:
 
 
 def part(place: RunPlace) -> Path:
-    return place.dataset("s4_ip_links_6A", WHO) / "part-00000.parquet"
+    return place.dataset("s4_ip_links_6A", IDENTITY) / "part-00000.parquet"
 
 
 TAMPERINGS: dict[str, Callable[[RunPlace], object]] = {
@@ -149,9 +149,9 @@ def test_tampering_is_refused(place: RunPlace, name: str) -> None:
     assert caught.value.code == "6A.S5.OUTPUT_CONFLICT"
 
 
-def test_receipt_survives_the_file(place: RunPlace) -> None:
+def test_a_receipt_is_read_back_equal(place: RunPlace) -> None:
     assert read_receipt(place) == RECEIPT
-    assert read_receipt(place).identity == WHO
+    assert read_receipt(place).identity == IDENTITY
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_receipt_survives_the_file(place: RunPlace) -> None:
         {"surplus": 1},
     ],
 )
-def test_a_receipt_that_is_not_ours_is_refused(place: RunPlace, change: dict[str, object]) -> None:
+def test_a_foreign_receipt_is_refused(place: RunPlace, change: dict[str, object]) -> None:
     document = json.loads(place.receipt.read_text("utf-8")) | change
     place.receipt.write_text(json.dumps(document), "utf-8")
     with pytest.raises(InputError) as caught:

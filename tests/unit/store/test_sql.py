@@ -1,10 +1,10 @@
-"""Connections stay silent, however long a query takes."""
+"""DuckDB connections print no progress bar."""
 
 from __future__ import annotations
 
 from fraudworld.store.sql import in_memory
 
 
-def test_no_progress_bar_among_the_output() -> None:
+def test_progress_bars_are_off() -> None:
     setting = in_memory().execute("select current_setting('enable_progress_bar')").fetchone()
     assert setting == (False,)

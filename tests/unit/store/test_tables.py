@@ -1,4 +1,4 @@
-"""The dataset writer: same values, same bytes and digest, however the rows arrive."""
+"""The dataset writer: the same values give the same bytes and digest, in any batches."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from fraudworld.store.identity import Identity
 from fraudworld.store.reader import parts, read_columns, recompute_digest
 from fraudworld.store.tables import Columns, DatasetRecord, Writing, write_part
 
-WHO = Identity(42, "a" * 64, "b" * 64)
+IDENTITY = Identity(42, "a" * 64, "b" * 64)
 ROLES = {"link_role": ("MERCHANT_ENDPOINT", "RECENT_LOGIN_IP", "TYPICAL_DEVICE_IP")}
 
 
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> int:
-    """Parts and blocks of 64 rows, so that cuts fall everywhere in little data."""
+    """Parts and blocks of 64 rows, so that small data has many borders."""
     rows = 64
     monkeypatch.setattr("fraudworld.store.append.PART_ROWS", rows)
     monkeypatch.setattr("fraudworld.store.reader.PART_ROWS", rows)
@@ -36,7 +36,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 def links(rows: int) -> dict[str, np.ndarray]:
-    """IP links: two columns with nulls that exclude each other, a code column."""
+    """IP links: two nullable columns of which one is set, and a column of codes."""
     rng = np.random.default_rng(rows)
     merchant = rng.random(rows) < 0.2
     ids = rng.integers(1, 10_000, rows)
@@ -60,11 +60,11 @@ def write(
     *,
     threads: int = 2,
     table: Table = IP_LINKS,
-    who: Identity = WHO,
+    identity: Identity = IDENTITY,
     codes: dict[str, tuple[str, ...]] = ROLES,
 ) -> DatasetRecord:
     with ThreadPoolExecutor(threads) as pool:
-        writer = DatasetWriter(table, folder, who, codes, pool)
+        writer = DatasetWriter(table, folder, identity, codes, pool)
         for batch in batches:
             writer.append(batch)
         return writer.close()
@@ -86,7 +86,7 @@ def test_bytes_and_digest_do_not_depend_on_batches_or_threads(
     }
 
 
-def test_digest_is_the_law_of_the_docstring(tmp_path: Path, small_parts: int) -> None:
+def test_the_digest_follows_its_definition(tmp_path: Path, small_parts: int) -> None:
     data = links(small_parts + 3)
     record = write(tmp_path, [data])
     columns = []
@@ -112,15 +112,15 @@ def test_digest_is_the_law_of_the_docstring(tmp_path: Path, small_parts: int) ->
 
 def test_identity_is_published_but_not_in_the_content_digest(tmp_path: Path) -> None:
     data = links(50)
-    one = write(tmp_path / "one", [data])
-    other = write(tmp_path / "other", [data], who=Identity(7, "c" * 64, "d" * 64))
-    assert one.content_digest == other.content_digest
-    assert one.parts != other.parts
-    found = pq.read_table(tmp_path / "other" / "part-00000.parquet")
-    assert found.column_names == [c.name for c in IP_LINKS.all_columns]
-    assert set(found["seed"].to_pylist()) == {7}
-    assert set(found["parameter_hash"].to_pylist()) == {"c" * 64}
-    assert set(found["manifest_fingerprint"].to_pylist()) == {"d" * 64}
+    first = write(tmp_path / "one", [data])
+    second = write(tmp_path / "other", [data], identity=Identity(7, "c" * 64, "d" * 64))
+    assert first.content_digest == second.content_digest
+    assert first.parts != second.parts
+    table = pq.read_table(tmp_path / "other" / "part-00000.parquet")
+    assert table.column_names == [c.name for c in IP_LINKS.all_columns]
+    assert set(table["seed"].to_pylist()) == {7}
+    assert set(table["parameter_hash"].to_pylist()) == {"c" * 64}
+    assert set(table["manifest_fingerprint"].to_pylist()) == {"d" * 64}
 
 
 def test_round_trip_and_digest_from_parquet(tmp_path: Path, small_parts: int) -> None:
@@ -133,16 +133,16 @@ def test_round_trip_and_digest_from_parquet(tmp_path: Path, small_parts: int) ->
 
 
 def test_digest_survives_another_encoding_and_other_parts(tmp_path: Path, small_parts: int) -> None:
-    record = write(tmp_path / "ours", [links(3 * small_parts)])
-    table = pa.concat_tables(pq.read_table(p) for p in parts(tmp_path / "ours"))
-    (tmp_path / "theirs").mkdir()
+    record = write(tmp_path / "original", [links(3 * small_parts)])
+    table = pa.concat_tables(pq.read_table(p) for p in parts(tmp_path / "original"))
+    (tmp_path / "rewritten").mkdir()
     pq.write_table(
-        table, tmp_path / "theirs" / "part-00000.parquet", compression="none", row_group_size=50
+        table, tmp_path / "rewritten" / "part-00000.parquet", compression="none", row_group_size=50
     )
-    assert recompute_digest(tmp_path / "theirs", IP_LINKS, ROLES) == record.content_digest
+    assert recompute_digest(tmp_path / "rewritten", IP_LINKS, ROLES) == record.content_digest
     changed = table.set_column(0, "ip_id", pa.array(np.asarray(table["ip_id"]) + 1))
-    pq.write_table(changed, tmp_path / "theirs" / "part-00000.parquet")
-    assert recompute_digest(tmp_path / "theirs", IP_LINKS, ROLES) != record.content_digest
+    pq.write_table(changed, tmp_path / "rewritten" / "part-00000.parquet")
+    assert recompute_digest(tmp_path / "rewritten", IP_LINKS, ROLES) != record.content_digest
 
 
 def test_empty_dataset_is_one_empty_part(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_empty_dataset_is_one_empty_part(tmp_path: Path) -> None:
     assert read_columns(tmp_path, IP_LINKS, ["ip_id"], ROLES)["ip_id"].size == 0
 
 
-def test_reals_and_lists_given_by_the_caller(tmp_path: Path) -> None:
+def test_reals_and_code_lists_of_the_caller(tmp_path: Path) -> None:
     codes = {"region_id": ("R1", "R2"), "metric_id": ("devices", "ips")}
     batch = {
         "region_id": np.array([0, 1], np.uint8),
@@ -168,7 +168,7 @@ def test_reals_and_lists_given_by_the_caller(tmp_path: Path) -> None:
     assert recompute_digest(tmp_path, NETWORK_SUMMARY, codes) == record.content_digest
 
 
-def test_constant_columns_cost_next_to_nothing(tmp_path: Path) -> None:
+def test_constant_columns_compress_to_almost_nothing(tmp_path: Path) -> None:
     rows = 100_000
     batch = {
         "ip_id": np.arange(1, rows + 1),
@@ -181,7 +181,7 @@ def test_constant_columns_cost_next_to_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         ({"ip_id": np.array([0, 1])}, "ip_id holds 0"),
         ({"device_id": np.array([-1, 1])}, "device_id holds -1"),
@@ -192,8 +192,8 @@ def test_constant_columns_cost_next_to_nothing(tmp_path: Path) -> None:
         ({"extra": np.array([1, 2])}, "columns"),
     ],
 )
-def test_values_outside_the_contract_are_our_fault(
-    tmp_path: Path, change: dict[str, np.ndarray], says: str
+def test_values_outside_the_contract_are_an_internal_error(
+    tmp_path: Path, change: dict[str, np.ndarray], message: str
 ) -> None:
     batch = {
         "ip_id": np.array([1, 2]),
@@ -201,7 +201,7 @@ def test_values_outside_the_contract_are_our_fault(
         "merchant_id": np.array([0, 5]),
         "link_role": np.array([2, 0], np.uint8),
     }
-    with pytest.raises(InternalError, match=says) as caught:
+    with pytest.raises(InternalError, match=message) as caught:
         write(tmp_path, [batch | change])
     assert caught.value.code == "6A.S4.S4_IP_LINKS_SCHEMA_OR_KEY_INVALID"
 
@@ -219,14 +219,14 @@ def test_a_value_that_is_not_finite_is_refused(tmp_path: Path) -> None:
 
 def test_code_lists_are_checked_when_the_writer_is_made(tmp_path: Path) -> None:
     fine = dict.fromkeys(("country_iso", "region_id", "party_type", "segment_id"), ("A",))
-    for bad in (tuple(f"C{i}" for i in range(129)), ("A", "A")):
+    for codes in (tuple(f"C{i}" for i in range(129)), ("A", "A")):
         with pytest.raises(InternalError, match="segment_id has"):
-            write(tmp_path, [], table=PARTY_SUMMARY, codes=fine | {"segment_id": bad})
+            write(tmp_path, [], table=PARTY_SUMMARY, codes=fine | {"segment_id": codes})
 
 
 def test_rows_after_the_last_part_are_refused(tmp_path: Path) -> None:
     with ThreadPoolExecutor(1) as pool:
-        writer = DatasetWriter(IP_LINKS, tmp_path, WHO, ROLES, pool)
+        writer = DatasetWriter(IP_LINKS, tmp_path, IDENTITY, ROLES, pool)
         writer.append(links(3))
         writer.flush()
         with pytest.raises(InternalError, match="after the last part"):
@@ -238,16 +238,16 @@ def rows_of(batch: Columns, low: int, high: int) -> Columns:
     return {name: values[low:high] for name, values in batch.items()}
 
 
-def test_a_part_is_the_same_from_whatever_pieces(tmp_path: Path) -> None:
+def test_a_part_does_not_depend_on_its_pieces(tmp_path: Path) -> None:
     data = links(500)
     whole = write(tmp_path / "whole", [data])
     for size in (1, 77, 499, 500):
-        writing = Writing.of(IP_LINKS, tmp_path / str(size), WHO, ROLES)
+        writing = Writing.of(IP_LINKS, tmp_path / str(size), IDENTITY, ROLES)
         pieces = [([batch], 0, len(batch["ip_id"])) for batch in cut(data, size)]
         assert writing.record([write_part(writing, rows_of, 0, pieces)]) == whole
 
 
-def test_a_column_may_be_what_writes_it(tmp_path: Path) -> None:
+def test_a_column_may_be_given_as_a_function_that_fills_it(tmp_path: Path) -> None:
     data = links(500)
     whole = write(tmp_path / "whole", [data])
 
@@ -261,34 +261,34 @@ def test_a_column_may_be_what_writes_it(tmp_path: Path) -> None:
             "merchant_id": batch["merchant_id"][low:high],
         }
 
-    writing = Writing.of(IP_LINKS, tmp_path / "filled", WHO, ROLES)
+    writing = Writing.of(IP_LINKS, tmp_path / "filled", IDENTITY, ROLES)
     pieces = [([data], 0, 123), ([data], 123, 500)]
     assert writing.record([write_part(writing, filling, 0, pieces)]) == whole
 
 
-def test_a_column_that_nobody_writes_is_named(tmp_path: Path) -> None:
+def test_a_missing_column_is_named(tmp_path: Path) -> None:
     def three(batch: Columns, low: int, high: int) -> dict[object, object]:
         return {("ip_id", "link_role"): print, "device_id": batch["device_id"]}
 
-    writing = Writing.of(IP_LINKS, tmp_path, WHO, ROLES)
+    writing = Writing.of(IP_LINKS, tmp_path, IDENTITY, ROLES)
     with pytest.raises(InternalError, match="merchant_id"):
         write_part(writing, three, 0, [([links(5)], 0, 5)])
 
 
-def test_a_piece_outside_the_contract_is_named_before_pieces_are_joined(tmp_path: Path) -> None:
-    writing = Writing.of(IP_LINKS, tmp_path, WHO, ROLES)
+def test_a_piece_outside_the_contract_is_refused_before_the_part_is_written(tmp_path: Path) -> None:
+    writing = Writing.of(IP_LINKS, tmp_path, IDENTITY, ROLES)
     odd = links(5) | {"ip_id": np.ones(5)}
     with pytest.raises(InternalError, match="float64, not int64"):
         write_part(writing, rows_of, 0, [([links(5)], 0, 5), ([odd], 0, 5)])
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_killed_worker_left_is_cleared_away(tmp_path: Path) -> None:
-    writing = Writing.of(IP_LINKS, tmp_path, WHO, ROLES)
+def test_unfinished_parts_of_a_killed_worker_are_removed(tmp_path: Path) -> None:
+    writing = Writing.of(IP_LINKS, tmp_path, IDENTITY, ROLES)
     part = writing.write(0, links(5))
     (tmp_path / f".{part.name}.1.abc").write_bytes(b"half a part")
-    again = writing.write(0, links(5))
-    assert again == part
+    rewritten = writing.write(0, links(5))
+    assert rewritten == part
     writing.record([part])
     assert [p.name for p in tmp_path.iterdir()] == [part.name]
 
@@ -303,7 +303,7 @@ def test_what_a_killed_worker_left_is_cleared_away(tmp_path: Path) -> None:
         ({"device_id": None}, "6A.S5.S4_IP_LINKS_SCHEMA_OR_KEY_INVALID"),
     ],
 )
-def test_reading_refuses_what_no_writer_of_ours_wrote(
+def test_reading_refuses_parts_outside_the_contract(
     tmp_path: Path, change: dict[str, list[object] | None], code: str
 ) -> None:
     columns: dict[str, list[object] | None] = {
@@ -312,16 +312,16 @@ def test_reading_refuses_what_no_writer_of_ours_wrote(
         "merchant_id": [None, 5],
         "link_role": ["TYPICAL_DEVICE_IP", "MERCHANT_ENDPOINT"],
     }
-    made = {k: v for k, v in (columns | change).items() if v is not None}
-    pq.write_table(pa.table(made), tmp_path / "part-00000.parquet")
+    table = {k: v for k, v in (columns | change).items() if v is not None}
+    pq.write_table(pa.table(table), tmp_path / "part-00000.parquet")
     with pytest.raises(InputError) as caught:
         recompute_digest(tmp_path, IP_LINKS, ROLES)
     assert caught.value.code == code
 
 
-def test_reading_garbage_or_nothing_is_a_named_error(tmp_path: Path) -> None:
+def test_reading_no_part_or_an_unreadable_one_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no part"):
         recompute_digest(tmp_path, IP_LINKS, ROLES)
     (tmp_path / "part-00000.parquet").write_bytes(b"PAR1 not really PAR1")
-    with pytest.raises(InputError, match="no readable Parquet"):
+    with pytest.raises(InputError, match="not a readable Parquet file"):
         recompute_digest(tmp_path, IP_LINKS, ROLES)

@@ -22,7 +22,7 @@ from fraudworld.t10.estimators import (
 
 
 def flows(n=20_000, parties=2_000, ratio=2.0, seed=1):
-    """Events whose chance is `ratio` higher for exposed parties and varies by party."""
+    """Events; exposure multiplies their probability by `ratio`, and parties differ in risk."""
     random = np.random.default_rng(seed)
     cluster = random.integers(0, parties, n)
     exposed = (random.random(parties) < 0.2)[cluster]
@@ -43,27 +43,27 @@ def test_rate_ratio_is_statsmodels_pooled_risk_ratio():
             for on in (stratum == k for k in range(5))
         ]
     )
-    ours = rate_ratio(event, exposed, stratum, cluster)
-    theirs = StratifiedTable([t.astype(float) for t in tables])
-    assert ours.value == pytest.approx(theirs.riskratio_pooled, rel=1e-12)
-    assert ours.support == tables[:, 0, 0].sum()
+    ratio = rate_ratio(event, exposed, stratum, cluster)
+    expected = StratifiedTable([t.astype(float) for t in tables])
+    assert ratio.value == pytest.approx(expected.riskratio_pooled, rel=1e-12)
+    assert ratio.support == tables[:, 0, 0].sum()
 
 
-def test_one_stratum_of_lone_rows_has_the_classical_error():
+def test_one_stratum_of_independent_rows_has_the_classical_error():
     event, exposed, _, _ = flows()
     n = event.size
-    ours = rate_ratio(event, exposed, np.zeros(n, int), np.arange(n))
+    ratio = rate_ratio(event, exposed, np.zeros(n, int), np.arange(n))
     table = [
         [np.sum(event & exposed), np.sum(~event & exposed)],
         [np.sum(event & ~exposed), np.sum(~event & ~exposed)],
     ]
-    theirs = Table2x2(np.array(table, float))
-    assert ours.log_se == pytest.approx(theirs.log_riskratio_se, rel=1e-3)
-    assert ours.interval() == pytest.approx(theirs.riskratio_confint(), rel=1e-3)
+    expected = Table2x2(np.array(table, float))
+    assert ratio.log_se == pytest.approx(expected.log_riskratio_se, rel=1e-3)
+    assert ratio.interval() == pytest.approx(expected.riskratio_confint(), rel=1e-3)
 
 
-def test_clustered_error_is_that_of_resampled_parties():
-    # 400 resamples know a standard error to 3.5 %; 15 % is four of those.
+def test_the_clustered_error_equals_that_of_resampled_parties():
+    # 400 resamples estimate a standard error within 3.5 %; 15 % is four of those.
     event, exposed, stratum, cluster = flows(n=8_000, parties=400)
     random = np.random.default_rng(2)
     rows = [np.flatnonzero(cluster == c) for c in range(400)]
@@ -73,24 +73,24 @@ def test_clustered_error_is_that_of_resampled_parties():
         index = np.concatenate([rows[c] for c in drawn])
         label = np.repeat(np.arange(400), [rows[c].size for c in drawn])
         logs.append(math.log(rate_ratio(event[index], exposed[index], stratum[index], label).value))
-    ours = rate_ratio(event, exposed, stratum, cluster)
-    assert ours.log_se == pytest.approx(np.std(logs), rel=0.15)
-    alone = rate_ratio(event, exposed, stratum, np.arange(event.size))
-    assert ours.log_se > 1.2 * alone.log_se  # parties are not independent rows
+    ratio = rate_ratio(event, exposed, stratum, cluster)
+    assert ratio.log_se == pytest.approx(np.std(logs), rel=0.15)
+    unclustered = rate_ratio(event, exposed, stratum, np.arange(event.size))
+    assert ratio.log_se > 1.2 * unclustered.log_se  # parties are not independent rows
 
 
-def test_a_second_grouping_never_narrows_and_sees_its_own_clusters():
+def test_a_second_clustering_does_not_narrow_the_interval():
     event, exposed, stratum, cluster = flows()
     rows = np.arange(event.size)
-    one = rate_ratio(event, exposed, stratum, cluster)
+    clustered = rate_ratio(event, exposed, stratum, cluster)
     assert rate_ratio(
         event, exposed, stratum, cluster, second_cluster=rows
-    ).log_se == pytest.approx(one.log_se, rel=1e-2)
+    ).log_se == pytest.approx(clustered.log_se, rel=1e-2)
     swapped = rate_ratio(event, exposed, stratum, rows, second_cluster=cluster)
-    assert swapped.log_se == pytest.approx(one.log_se, rel=1e-2)
+    assert swapped.log_se == pytest.approx(clustered.log_se, rel=1e-2)
 
 
-def test_no_event_on_one_side_is_no_ratio():
+def test_a_ratio_without_events_on_one_side_is_nan():
     event, exposed, stratum, cluster = flows(n=500)
     assert math.isnan(rate_ratio(event & ~exposed, exposed, stratum, cluster).value)
     assert math.isnan(rate_ratio(event & exposed, exposed, stratum, cluster).value)
@@ -98,37 +98,37 @@ def test_no_event_on_one_side_is_no_ratio():
 
 def test_arms_of_the_same_parties_are_paired():
     event, exposed, stratum, cluster = flows()
-    one = rate_ratio(event, exposed, stratum, cluster, 2_000)
-    few = np.random.default_rng(3).random(event.size) < 0.01
-    other = rate_ratio(event ^ few, exposed, stratum, cluster, 2_000)
-    paired = other.over(one)
-    assert paired.value == pytest.approx(other.value / one.value)
-    assert paired.log_se < 0.6 * math.hypot(one.log_se, other.log_se)
-    assert one.over(one).log_se == 0.0
-    stranger = Ratio(1.5, 0.1, 10.0)
-    assert one.over(stranger).log_se == pytest.approx(math.hypot(one.log_se, 0.1))
-    assert math.isnan(one.over(Ratio(0.0, 0.1, 10.0)).value)
+    base = rate_ratio(event, exposed, stratum, cluster, 2_000)
+    flipped = np.random.default_rng(3).random(event.size) < 0.01
+    other = rate_ratio(event ^ flipped, exposed, stratum, cluster, 2_000)
+    paired = other.over(base)
+    assert paired.value == pytest.approx(other.value / base.value)
+    assert paired.log_se < 0.6 * math.hypot(base.log_se, other.log_se)
+    assert base.over(base).log_se == 0.0
+    independent = Ratio(1.5, 0.1, 10.0)
+    assert base.over(independent).log_se == pytest.approx(math.hypot(base.log_se, 0.1))
+    assert math.isnan(base.over(Ratio(0.0, 0.1, 10.0)).value)
 
 
-def test_detectable_ratio_is_detected_as_often_as_said():
-    # 2 000 draws at 80 % power: the share seen has an error of 0.9 points; 4 are allowed.
+def test_the_detectable_ratio_is_detected_with_the_stated_power():
+    # 2 000 draws at 80 % power: the observed share has an error of 0.9 points; 4 are allowed.
     least = Ratio(1.0, 0.08, 100.0).detectable()
     random = np.random.default_rng(4)
     logs = random.normal(math.log(least), 0.08, 2_000)
-    seen = [Ratio(math.exp(x), 0.08, 1.0).interval()[0] > 1.0 for x in logs]
-    assert np.mean(seen) == pytest.approx(0.80, abs=0.04)
+    detected = [Ratio(math.exp(x), 0.08, 1.0).interval()[0] > 1.0 for x in logs]
+    assert np.mean(detected) == pytest.approx(0.80, abs=0.04)
 
 
-def test_mean_of_draws_has_students_interval():
+def test_the_mean_of_several_draws_has_students_interval():
     values = [0.9, 1.1, 1.05, 0.97]
-    found = mean_ratio([Ratio(v, 0.5, 7.0) for v in values])
+    mean = mean_ratio([Ratio(v, 0.5, 7.0) for v in values])
     logs = np.log(values)
     low, high = stats.t.interval(0.95, 3, logs.mean(), stats.sem(logs))
-    assert found.interval() == pytest.approx((math.exp(low), math.exp(high)))
+    assert mean.interval() == pytest.approx((math.exp(low), math.exp(high)))
     assert math.isnan(mean_ratio([Ratio(1.0, 0.1, 1.0)]).log_se)
 
 
-def test_area_is_scikit_learns():
+def test_the_area_equals_scikit_learns_auc():
     event, _exposed, stratum, cluster = flows()
     score = np.random.default_rng(5).integers(0, 20, event.size) + 4 * event
     assert area(score, event, cluster).value == pytest.approx(roc_auc_score(event, score))
@@ -136,33 +136,33 @@ def test_area_is_scikit_learns():
     assert math.isnan(area(score, np.zeros_like(event), cluster).value)
 
 
-def test_area_of_lone_rows_has_hanleys_error_on_normal_scores():
-    # DeLong against 300 fresh samples: their spread is known to 4 %.
+def test_the_error_of_an_area_is_that_of_repeated_samples():
+    # DeLong against 300 samples, which give their standard deviation within 4 %.
     def sample(seed):
         random = np.random.default_rng(seed)
         event = np.arange(2_000) < 300
         return area(random.normal(event * 1.0), event, np.arange(2_000))
 
-    found = [sample(s) for s in range(300)]
-    assert np.mean([f.se for f in found]) == pytest.approx(
-        np.std([f.value for f in found]), rel=0.2
+    areas = [sample(s) for s in range(300)]
+    assert np.mean([f.se for f in areas]) == pytest.approx(
+        np.std([f.value for f in areas]), rel=0.2
     )
 
 
-def test_share_of_lone_rows_has_the_binomial_error():
+def test_a_share_of_independent_rows_has_the_binomial_error():
     part = np.arange(1_000) < 200
-    found = share(part, np.arange(1_000))
-    assert (found.value, found.support) == (0.2, 1_000)
-    assert found.se == pytest.approx(math.sqrt(0.2 * 0.8 / 999))
+    estimate = share(part, np.arange(1_000))
+    assert (estimate.value, estimate.support) == (0.2, 1_000)
+    assert estimate.se == pytest.approx(math.sqrt(0.2 * 0.8 / 999))
     assert math.isnan(share(part[:0], np.arange(0)).value)
 
 
-def test_deciles_are_even_and_keep_ties_together():
+def test_deciles_are_of_equal_size_and_keep_ties_together():
     assert np.bincount(deciles(np.arange(1_000))).tolist() == [100] * 10
     assert np.unique(deciles(np.full(50, 7))).size == 1
 
 
-def test_total_variation():
+def test_total_variation_of_counts():
     assert total_variation(np.array([1, 1]), np.array([5, 5])) == 0.0
     assert total_variation(np.array([1, 0]), np.array([0, 5])) == 1.0
     assert math.isnan(total_variation(np.array([0, 0]), np.array([0, 5])))

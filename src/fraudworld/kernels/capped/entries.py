@@ -125,18 +125,18 @@ def collect_entries(cell_laws, entities, bands, entries, sums):  # type: ignore[
     m, unsettled = 0, 0
     beyond = False
     for begin in range(0, code.size, hurdles.CHUNK):
-        some = 0
+        listed = 0
         for e in range(begin, min(begin + hurdles.CHUNK, code.size)):
             # Branch-free: a branch would mispredict.
-            taking_part[some] = e
-            some += (sizes[code[e]] > 0) & (is_open.size == 0 or is_open[e])
+            taking_part[listed] = e
+            listed += (sizes[code[e]] > 0) & (is_open.size == 0 or is_open[e])
         if shared:
             philox.fill(factor_key[0], factor_key[1], np.uint64(2 * (first + begin)), pairs)
             for j in range(hurdles.CHUNK):
                 hurdle_draws[j], draws[j] = pairs[2 * j], pairs[2 * j + 1]
             hurdles.approximate_deviates(hurdle_draws[: hurdles.CHUNK], table, hurdle_factor)
             normal.deviates(draws[: hurdles.CHUNK], factor)
-        n = hurdles.list_candidates(taking_part[:some], code, cells_of, sizes, candidates)
+        n = hurdles.list_candidates(taking_part[:listed], code, cells_of, sizes, candidates)
         hurdles.draw_both(first, candidates[:n], keys, hurdle_draws, draws)
         if shared:
             hurdles.rank_with_factor(

@@ -72,11 +72,11 @@ def slot_draws(cell_laws, entities, entries, counts, limit, found, asked):  # ty
             numbers[j], most[j] = begins[j] >> 2, limit[c]
         philox.blocks(streams, numbers[:k], lanes)
         _any_within(lanes, begins[:k], ends[:k], most[:k], hit)
-        some = 0
+        listed = 0
         for j in range(k):
-            near[some] = j
-            some += hit[j]
-        for j in near[:some]:
+            near[listed] = j
+            listed += hit[j]
+        for j in near[:listed]:
             for p in range(begins[j], min(ends[j], (begins[j] | 3) + 1)):
                 draw = lanes[p & 3, j]
                 if draw <= most[j]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
+from fraudworld.documents import JsonObject
 from fraudworld.errors import InputError
+from fraudworld.request import require_workers
 
 WINDOW_INVALID = "6B.S0.WINDOW_INVALID"
 
@@ -35,11 +37,15 @@ class StreamRequest:
         if (self.days is None) == (self.flows is None):
             raise _invalid("--days, --flows", "give exactly one of --days and --flows",
                            "use --days N or --flows N")  # fmt: skip
-        for name, value in (("--days", self.days), ("--flows", self.flows),
-                            ("--from-day", self.from_day), ("--workers", self.workers),
-                            ("block_flows", self.block_flows)):  # fmt: skip
+        for name, value in (
+            ("--days", self.days),
+            ("--flows", self.flows),
+            ("--from-day", self.from_day),
+            ("block_flows", self.block_flows),
+        ):
             if value is not None and value < 1:
                 raise _invalid(name, f"{name} must be at least 1, it is {value}", "give 1 or more")
+        require_workers(self.workers)
 
 
 class StreamOptions(TypedDict, total=False):
@@ -68,7 +74,7 @@ class StreamOutcome:
     passed: bool  # whether it has its flag
     reused: bool  # whether it was there before
     rows: dict[str, int]  # by table
-    report: dict[str, Any]  # document of S5
+    report: JsonObject  # document of S5
     seconds: dict[str, float]  # by step
 
 

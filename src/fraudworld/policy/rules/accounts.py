@@ -16,14 +16,14 @@ def account_means_fit(pack: PolicyPack) -> Findings:
     for product, law in pack.account_per_party_priors.counts.items():
         room = law.cap * (1.0 - law.zero_share)
         owner = pack.account_taxonomy.account_types[product].party_type
-        found = {s: counts.account_lambda(pack, product, s) for s in _segments(pack, owner)}
-        worst = max(found, key=lambda s: found[s])
-        if found[worst] > room:
+        means = {s: counts.account_lambda(pack, product, s) for s in _segments(pack, owner)}
+        worst = max(means, key=lambda s: means[s])
+        if means[worst] > room:
             yield fault(
                 "account_per_party_priors",
                 f"counts.{product}",
                 f"{worst} expects more {product} per party than caps and hurdle allow",
-                figure=found[worst],
+                figure=means[worst],
                 bound=room,
                 remedy="raise cap, lower zero_share, or lower λ or its tilt in product_mix_priors",
             )

@@ -40,9 +40,9 @@ def coverage(mean: float, law: m.HurdleCount, correlation: float) -> float:
     order = np.argsort(-(quota - whole), kind="stable")
     before = np.cumsum(mass[order]) - mass[order]
     more = np.empty_like(quota)
-    left = np.zeros_like(quota)  # 0 where no entity is eligible
-    np.divide(extra - before, mass[order], out=left, where=mass[order] > 0.0)
-    more[order] = np.clip(left, 0.0, 1.0)
+    remainder = np.zeros_like(quota)  # 0 where no entity is eligible
+    np.divide(extra - before, mass[order], out=remainder, where=mass[order] > 0.0)
+    more[order] = np.clip(remainder, 0.0, 1.0)
     # Two states per grid point: without and with the extra one.
     counts = np.concatenate([whole, whole + 1])
     parts = np.concatenate([mass * (1 - more), mass * more])

@@ -27,7 +27,7 @@ def device_means_fit(pack: PolicyPack) -> Findings:
     """Devices of a group expected per party of any segment fit cap and hurdle."""
     for group, law in pack.device_count_priors.counts.items():
         room = law.cap * (1.0 - law.zero_share)
-        found = {
+        means = {
             segment: math.fsum(
                 mean
                 for t, mean in counts.device_lambdas(pack, segment).items()
@@ -35,13 +35,13 @@ def device_means_fit(pack: PolicyPack) -> Findings:
             )
             for segment in pack.party_taxonomy.segments
         }
-        worst = max(found, key=lambda s: found[s])
-        if found[worst] > room:
+        worst = max(means, key=lambda s: means[s])
+        if means[worst] > room:
             yield fault(
                 "device_count_priors",
                 f"counts.{group}",
                 f"{worst} expects more {group} devices per party than cap and hurdle allow",
-                figure=found[worst],
+                figure=means[worst],
                 bound=room,
                 remedy="raise cap, lower zero_share, or lower lambda_per_party or the group's mix",
             )

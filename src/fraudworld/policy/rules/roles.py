@@ -184,15 +184,15 @@ def propagation_reachable(pack: PolicyPack) -> Findings:
                 remedy="raise the target",
                 severity=graded if low else Severity.NOTE,
             )
-    both = abs(rules.device_to_ip.risky_device_log_odds) + abs(
+    largest = abs(rules.device_to_ip.risky_device_log_odds) + abs(
         rules.device_to_ip.high_sharing_log_odds
     )
-    if both > rules.max_abs_log_odds:
+    if largest > rules.max_abs_log_odds:
         yield fault(
             stem,
             "device_to_ip",
             "both uplifts together exceed the clamp",
-            figure=both,
+            figure=largest,
             bound=rules.max_abs_log_odds,
             remedy="lower one of them",
         )

@@ -14,8 +14,8 @@ MOST_FRAUD = 0.5
 
 def transaction_words(pack: PolicyPack) -> Findings:
     """Every table of 6B has a row per word of its list, every list only known words."""
-    for stem, key, found, wanted in _tables(pack):
-        missing, strange = sorted(set(wanted) - set(found)), sorted(set(found) - set(wanted))
+    for stem, key, words, wanted in _tables(pack):
+        missing, strange = sorted(set(wanted) - set(words)), sorted(set(words) - set(wanted))
         if missing or strange:
             yield fault(
                 stem,
@@ -25,8 +25,8 @@ def transaction_words(pack: PolicyPack) -> Findings:
                 bound=", ".join(sorted(wanted)),
                 remedy="give one figure to each word of the list",
             )
-    for stem, key, found, known in _subsets(pack):
-        strange = sorted(set(found) - set(known))
+    for stem, key, words, known in _subsets(pack):
+        strange = sorted(set(words) - set(known))
         if strange:
             yield fault(
                 stem,

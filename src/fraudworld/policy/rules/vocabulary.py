@@ -347,8 +347,8 @@ def _fraud(pack: PolicyPack) -> Iterator[Table]:
         for group, roles in priors.roles.items():
             yield stem, f"roles.{group}", roles, raw, False
         for group, role in priors.remainder.items():
-            left = set(raw) - set(priors.roles.get(group, {}))
-            yield stem, f"remainder.{group}", _keys(role), left, False
+            unused = set(raw) - set(priors.roles.get(group, {}))
+            yield stem, f"remainder.{group}", _keys(role), unused, False
         yield stem, "score.weights", priors.score.weights, FEATURES[entity], True
     merchant = pack.merchant_role_priors
     yield "merchant_role_priors", "class_risk", merchant.class_risk, merchant.class_mix, True

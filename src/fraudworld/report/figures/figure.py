@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from fraudworld.documents import Json
 from fraudworld.report.marks import Spec
 
-Facts = Mapping[str, Any]
+Facts = Mapping[str, Json]
 
 
 @dataclass(frozen=True)

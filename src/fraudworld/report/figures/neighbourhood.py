@@ -8,7 +8,7 @@ from fraudworld.report.marks import Spec, tip
 
 
 def _neighbourhood() -> Spec:
-    mine = {"filter": "datum.ego === ego"}
+    chosen = {"filter": "datum.ego === ego"}
     x = {"field": "x", "type": "quantitative", "axis": None, "scale": {"domain": [-0.3, 4.7]}}
     y = {"field": "y", "type": "quantitative", "axis": None, "scale": {"domain": [-1, 1.12]}}
     tips = [tip("kind"), tip("id"), tip("what"), tip("place"), tip("how"), tip("raw_role"),
@@ -25,7 +25,7 @@ def _neighbourhood() -> Spec:
         "layer": [
             {
                 "data": {"name": "edges"},
-                "transform": [mine],
+                "transform": [chosen],
                 "mark": {"type": "rule", "color": "var(--soft)"},
                 "encoding": {
                     **at,
@@ -40,7 +40,7 @@ def _neighbourhood() -> Spec:
             },
             {
                 "data": {"name": "nodes"},
-                "transform": [mine],
+                "transform": [chosen],
                 "mark": {"type": "point", "filled": True, "opacity": 1},
                 "encoding": {
                     **at,
@@ -59,7 +59,7 @@ def _neighbourhood() -> Spec:
             {
                 "data": {"name": "nodes"},
                 "transform": [
-                    mine,
+                    chosen,
                     {
                         "calculate": "(datum.risky ? datum.raw_role : datum.what) + (datum.kind"
                         " === 'party' && datum.how !== 'chosen' ? ': ' + datum.how : '')",

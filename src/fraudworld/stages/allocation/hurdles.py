@@ -181,10 +181,10 @@ def _collect_entries(
         if n <= room[0] and unsettled <= room[1]:
             break
     index, keys = buffers.unsettled[:unsettled], buffers.hurdle_key[:unsettled]
-    found = Entries(buffers.entity[:n], buffers.cell[:n], buffers.weight[:n], index, keys)
-    weight = found.weight[index] & ~capped.UNSETTLED
-    at_edge = candidates_at(entities, found, index, keys)
-    return (entities, found), _Summary(sums, bool(beyond), at_edge, weight)
+    entries = Entries(buffers.entity[:n], buffers.cell[:n], buffers.weight[:n], index, keys)
+    weight = entries.weight[index] & ~capped.UNSETTLED
+    at_edge = candidates_at(entities, entries, index, keys)
+    return (entities, entries), _Summary(sums, bool(beyond), at_edge, weight)
 
 
 def _check_weights(

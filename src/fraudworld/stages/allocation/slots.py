@@ -112,11 +112,11 @@ def _draw_slots(
         if n <= room:
             break
         room = n
-    found = SlotDraws(
+    draws = SlotDraws(
         buffers.entry[:n].copy(), buffers.draw[:n].copy(), buffers.position[:n].copy()
     )
-    cell = entries.cell[found.entry].astype(np.int64)
-    sure = found.draw < low[cell]
+    cell = entries.cell[draws.entry].astype(np.int64)
+    sure = draws.draw < low[cell]
     before = np.bincount(cell[sure], minlength=low.size)
-    edge = (cell[~sure], found.draw[~sure], found.position[~sure])
-    return found, _Summary(asked, before, edge)
+    edge = (cell[~sure], draws.draw[~sure], draws.position[~sure])
+    return draws, _Summary(asked, before, edge)

@@ -21,8 +21,7 @@ from fraudworld.inputs.arrays import Geography
 from fraudworld.kernels import offsets
 from fraudworld.kernels.apportion import largest_remainder
 from fraudworld.kernels.capped import Entities, ProductLaw
-from fraudworld.kernels.discrete import thresholds
-from fraudworld.kernels.guide import guide
+from fraudworld.kernels.discrete import guide, thresholds
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import Stream, StreamUse, registry
 from fraudworld.stages import allocation

@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudworld.jit import kernel
-from fraudworld.kernels import guide
 from fraudworld.kernels.capped import Entities, SlotDraws
-from fraudworld.kernels.discrete import category
+from fraudworld.kernels.discrete import category, guided_category
 from fraudworld.rng import philox
 from fraudworld.stages import allocation
 from fraudworld.stages.allocation import Held, Quotas, Settlement, ShardEntries
@@ -284,4 +283,4 @@ def _schemes(law, first, instrument_type, scheme):  # type: ignore[no-untyped-de
         philox.fill(k0, k1, np.uint64(first + low), draws[:n])
         for i in range(n):
             row = instrument_type[low + i]
-            scheme[low + i] = guide.category(draws[i], thresholds, to_scheme, row)
+            scheme[low + i] = guided_category(draws[i], thresholds, to_scheme, row)

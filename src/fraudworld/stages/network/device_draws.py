@@ -11,8 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudworld.jit import kernel
-from fraudworld.kernels import guide, ranks
-from fraudworld.kernels.discrete import category, negative_binomial, thresholds
+from fraudworld.kernels import ranks
+from fraudworld.kernels.discrete import (
+    category,
+    guide,
+    guided_category,
+    negative_binomial,
+    thresholds,
+)
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import Stream, philox
 from fraudworld.stages.network.demand_law import NONE, DemandLaw, DeviceDraws, may_join
@@ -24,7 +30,7 @@ I64 = NDArray[np.int64]
 
 
 class CountLaw(NamedTuple):
-    """Laws of a device's three draws; thresholds are u64, guides as in `kernels/guide.py`."""
+    """Laws of a device's three draws; thresholds are u64, guides as in `kernels/discrete.py`."""
 
     dormant: U64  # thresholds of not dormant, dormant; (groups, 2)
     spare: U64  # thresholds of links beyond the typical one, (groups, counts)
@@ -57,7 +63,7 @@ def count_law(pack: PolicyPack) -> CountLaw:
             for name, share in mix.items():
                 shares[o, g, types.index(name)] = share
     spare, typical = thresholds(counts), thresholds(shares.reshape(-1, len(types)))
-    return CountLaw(thresholds(dormant), spare, guide.guide(spare), typical, guide.guide(typical))
+    return CountLaw(thresholds(dormant), spare, guide(spare), typical, guide(typical))
 
 
 @kernel
@@ -91,8 +97,8 @@ def _draw_devices(first, devices, key, law, draws):  # type: ignore[no-untyped-d
             i = low + j
             row = min(owner_type[i], owners - 1) * dormant.shape[0] + group[i]
             awake = category(buffer[3 * j], dormant, group[i]) == 0
-            spare[i] = awake * guide.category(buffer[3 * j + 1], counts, count_guide, group[i])
-            type_ = guide.category(buffer[3 * j + 2], types, type_guide, row)
+            spare[i] = awake * guided_category(buffer[3 * j + 1], counts, count_guide, group[i])
+            type_ = guided_category(buffer[3 * j + 2], types, type_guide, row)
             typical[i] = type_ if awake else NONE
 
 

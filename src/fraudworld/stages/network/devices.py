@@ -22,10 +22,10 @@ from fraudworld.engine.shards import Shard
 from fraudworld.engine.tasks import Engine, Item
 from fraudworld.inputs.arrays import Geography, Merchants
 from fraudworld.jit import kernel
-from fraudworld.kernels import guide, normal, offsets, permute
+from fraudworld.kernels import normal, offsets, permute
 from fraudworld.kernels.apportion import largest_remainder
 from fraudworld.kernels.capped import Entities, ProductLaw
-from fraudworld.kernels.discrete import choices, thresholds
+from fraudworld.kernels.discrete import choices, guide, guided_category, thresholds
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import StreamUse, philox, registry
 from fraudworld.stages import allocation
@@ -114,7 +114,7 @@ class _AttributeLaw(NamedTuple):
     key: tuple[np.uint64, np.uint64]  # of the stream with two draws per device
     systems: U64  # thresholds, (device types, systems)
     browsers: U64  # thresholds, (systems, browsers)
-    system_guide: U8  # to `systems`, as in kernels/guide.py
+    system_guide: U8  # to `systems`, as in kernels/discrete.py
     browser_guide: U8  # to `browsers`
     group_of: U8  # (device types,)
 
@@ -268,8 +268,8 @@ def _attribute_law(
         key,
         of_system,
         of_browser,
-        guide.guide(of_system),
-        guide.guide(of_browser),
+        guide(of_system),
+        guide(of_browser),
         group_of.astype(np.uint8),
     )
 
@@ -357,8 +357,8 @@ def _draw_attributes(law, first, type_, group, os, ua):  # type: ignore[no-untyp
         for j in range(n):
             i = low + j
             group[i] = group_of[type_[i]]
-            os[i] = guide.category(draws[2 * j], systems, to_system, type_[i])
-            ua[i] = guide.category(draws[2 * j + 1], browsers, to_browser, os[i])
+            os[i] = guided_category(draws[2 * j], systems, to_system, type_[i])
+            ua[i] = guided_category(draws[2 * j + 1], browsers, to_browser, os[i])
 
 
 def _terminals(

@@ -24,8 +24,14 @@ from numpy.typing import NDArray
 
 from fraudworld.engine.tasks import Engine
 from fraudworld.jit import inlined, kernel
-from fraudworld.kernels import guide, offsets, ranks
-from fraudworld.kernels.discrete import means, thresholds, zero_inflated_poisson
+from fraudworld.kernels import offsets, ranks
+from fraudworld.kernels.discrete import (
+    guide,
+    guided_category,
+    means,
+    thresholds,
+    zero_inflated_poisson,
+)
 from fraudworld.policy.models import ZeroInflatedPoisson
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import Stream, StreamUse, philox, registry
@@ -86,7 +92,7 @@ class _AccessLaw(NamedTuple):
     """How many accounts, or instruments, are reached from a device."""
 
     cuts: U64  # thresholds of the count, (groups, counts)
-    guide: U8  # to `cuts`, as in kernels/guide.py
+    guide: U8  # to `cuts`, as in kernels/discrete.py
     cap: int  # devices linked to one account or instrument
 
 
@@ -265,7 +271,7 @@ def _draw_links(first, owner, group, law, cut, units, held, loads, rows):  # typ
         total = 0
         for k in range(n_users):
             total += account_start[users[k] + 1] - account_start[users[k]]
-        wanted = min(guide.category(access[draws], account_cuts, account_guide, g), total)
+        wanted = min(guided_category(access[draws], account_cuts, account_guide, g), total)
         accounts, n_instruments = at, 0
         for k in range(wanted):
             skip = _drawn_place(access, draws + 2, k, total)
@@ -281,7 +287,9 @@ def _draw_links(first, owner, group, law, cut, units, held, loads, rows):  # typ
                     break
 
         total = n_instruments
-        wanted = min(guide.category(access[draws + 1], instrument_cuts, instrument_guide, g), total)
+        wanted = min(
+            guided_category(access[draws + 1], instrument_cuts, instrument_guide, g), total
+        )
         instruments = at
         for k in range(wanted):
             skip = _drawn_place(access, draws + 4, k, total)
@@ -334,10 +342,10 @@ class _Law:
                 access=access.key,
                 user_cuts=_user_cuts(pack),
                 accounts=_AccessLaw(
-                    account_cuts, guide.guide(account_cuts), rules.max_devices_per_account
+                    account_cuts, guide(account_cuts), rules.max_devices_per_account
                 ),
                 instruments=_AccessLaw(
-                    instrument_cuts, guide.guide(instrument_cuts), rules.max_devices_per_instrument
+                    instrument_cuts, guide(instrument_cuts), rules.max_devices_per_instrument
                 ),
                 roles=np.array([roles.index(r) for r in ROLES], dtype=np.uint8),
                 max_used=pack.device_count_priors.max_used_per_party,

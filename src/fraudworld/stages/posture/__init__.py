@@ -1,1 +1,1 @@
-"""S5: the static fraud posture — scores, tiers, roles, and how risk spreads."""
+"""S5, the fraud posture: scores, tiers and roles of entities, and how risk propagates."""

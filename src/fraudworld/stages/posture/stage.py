@@ -1,11 +1,20 @@
-"""S5 as a recipe: roles of every entity, validation, publish."""
+"""S5, the fraud posture: roles of every entity, and the checks of the world.
+
+`run` is the recipe; scores, tiers and scans are in score/, roles in role/, checks in validate/.
+"""
 
 from __future__ import annotations
 
-from fraudworld.contracts import posture as tables_
+from fraudworld.contracts.posture import (
+    ACCOUNT_ROLES,
+    DEVICE_ROLES,
+    IP_ROLES,
+    MERCHANT_ROLES,
+    PARTY_ROLES,
+)
 from fraudworld.stages.context import Context
 from fraudworld.stages.pieces import Accounts, Instruments, Network, Parties
-from fraudworld.stages.posture.role.assign import Assignment, World
+from fraudworld.stages.posture.role.assign import Assignment, Roles, World
 from fraudworld.stages.posture.tables import merchant_rows, party_rows, role_rows
 from fraudworld.stages.posture.validate.checks import Check, Evidence, run_checks
 
@@ -17,7 +26,7 @@ def run(
     instruments: Instruments,
     network: Network,
 ) -> tuple[Check, ...]:
-    """Fraud posture of the world; returns the validation checks."""
+    """Scores, tiers and roles of all entities; returns the checks of the world."""
     pack, merchants = context.pack, context.merchants
     world = World(parties, accounts, instruments, network, merchants)
     assignment = Assignment(context.engine, pack, context.seed, world)
@@ -27,32 +36,32 @@ def run(
         scored = assignment.score()
         tiers = assignment.tiers(scored)
     with context.step("S5", "assign_party_roles"):
-        placed = assignment.place(scored, tiers)
+        stratified = assignment.stratify(scored, tiers)
         del scored
-        context.emit(tables_.PARTY_ROLES, party_rows(placed.parties.first, placed.items))
+        context.emit(PARTY_ROLES, party_rows(stratified.parties))
     with context.step("S5", "assign_device_roles"):
-        device = assignment.devices(placed)
-        # What follows has little to wait for: endpoints go first, encoding last.
-        exposed = assignment.expose(placed, device)
+        device = assignment.devices(stratified)
+        # Endpoints start before devices are encoded: no later round waits for an encoding.
+        ip_strata = assignment.stratify_ips(stratified, device)
     with context.step("S5", "assign_account_roles"):
-        account = assignment.accounts(placed)
-        context.emit(tables_.DEVICE_ROLES, role_rows("device", device.first, device.pieces))
-        context.emit(tables_.ACCOUNT_ROLES, role_rows("account", account.first, account.pieces))
+        account = assignment.accounts(stratified)
+        context.emit(DEVICE_ROLES, role_rows("device", device))
+        context.emit(ACCOUNT_ROLES, role_rows("account", account))
     with context.step("S5", "assign_merchant_roles"):
-        merchant = assignment.merchants(placed)
-        context.emit(tables_.MERCHANT_ROLES, merchant_rows(merchants.id, merchant.pieces[0]))
+        merchant = assignment.merchants(stratified)
+        context.emit(MERCHANT_ROLES, merchant_rows(merchants.id, merchant.pieces[0]))
     with context.step("S5", "assign_ip_roles"):
-        ip = assignment.ips(placed, exposed)
-        context.emit(tables_.IP_ROLES, role_rows("ip", ip.first, ip.pieces))
-    roles = {
-        "party": placed.parties,
+        ip = assignment.ips(stratified, ip_strata)
+        context.emit(IP_ROLES, role_rows("ip", ip))
+    roles: dict[str, Roles[object]] = {
+        "party": stratified.parties,
         "account": account,
         "merchant": merchant,
         "device": device,
         "ip": ip,
     }
     with context.step("S5", "validation_checks"):
-        checks = run_checks(pack, Evidence.of(world.rows, placed.scored.scans, roles))
+        checks = run_checks(pack, Evidence.of(world.rows, stratified.scored.scans, roles))
     with context.step("S5", "rng_publish"):
         context.evidence += [use for r in roles.values() for use in r.rng]
         context.documents["s5_propagation_diagnostics_6A"] = {

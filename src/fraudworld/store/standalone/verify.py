@@ -220,9 +220,9 @@ def gateboard(run, sql):
     board = json.loads(path.read_text("utf-8"))
     stated = {row["metric_name"]: row for row in board["tests"]}
     for name, value in statistics(sql, policy).items():
-        told = stated[name]["value"]
-        same = told is not None and math.isclose(told, value, rel_tol=1e-9, abs_tol=1e-9)
-        check(f"{name} = {value:.6g}", same, f"the gateboard says {told}")
+        claimed = stated[name]["value"]
+        same = claimed is not None and math.isclose(claimed, value, rel_tol=1e-9, abs_tol=1e-9)
+        check(f"{name} = {value:.6g}", same, f"the gateboard says {claimed}")
     passed = all(row["pass_B"] for row in board["tests"])
     flag = (path.parent / "_passed.flag").exists()
     check("a flag only where every gate passes B", passed or not flag)

@@ -1,17 +1,22 @@
-"""Roles drawn from the policy's tables, and propagation along ownership and links.
+"""Roles: drawn from the policy's shares, with risk propagated along ownership and links.
 
-A role is drawn, not ranked: a tier informs it and does not decide it. Before the draw the
-log-odds of being risky are raised where the owner (or a linked device) is risky; each
-stratum's intercept is solved again, so its expected role shares stay exactly on the prior.
+A tier informs a role and does not decide it: the policy has a share for every (group, tier, role).
+Before the draw the log-odds of being risky are raised where the owner, or a linked device, is
+risky. The intercept of every stratum is solved anew, so that its expected shares stay those of the
+policy (kernels/propagate.py).
 
-Strata are counted in shards, solved over the world, and drawn in shards again. A stratum is
-(group, tier, …) with the exposure last.
+A *stratum* is (group, tier, …) with the classes of exposure last. Shards count their entities per
+stratum, the laws are solved over the world, and shards draw. Figures are of the policies
+`<entity>_role_priors_6A.v1` and `risk_propagation_coeffs_6A.v1`.
+
+Twin of all kernels here: tests/reference/posture.py:draw_roles.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,89 +42,114 @@ F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 U8 = NDArray[np.uint8]
 U64 = NDArray[np.uint64]
+Strata = NDArray[np.unsignedinteger]
+"""Strata of entities, in the narrowest type that holds them; (entities,)."""
+
+HIGH_RISK_IP = "HIGH_RISK_IP"
+"""The role of endpoints that devices and sharing raise."""
 
 
 @dataclass(frozen=True)
 class RoleShard:
-    """Posture of one kind of entity in one shard: codes, one per entity."""
+    """Posture of an entity in one shard; all (entities,)."""
 
-    raw: U8
-    family: U8
-    tier: U8
+    raw: U8  # codes("<entity>_raw_role")
+    family: U8  # codes("<entity>_family")
+    tier: U8  # position in the policy's `risk_tiers`
 
 
 @dataclass(frozen=True)
 class RoleTable:
-    """Role figures of one entity as arrays, roles in order of codes, remainder last."""
+    """Shares of an entity's roles."""
 
-    roles: tuple[str, ...]  # raw roles of the entity, sorted: the codes
+    roles: tuple[str, ...]  # codes("<entity>_raw_role")
     shares: F64  # (groups, tiers, roles), rows sum to 1
-    remainder: I64  # (groups,) code of the remainder role
+    remainder: I64  # role that has what the others leave, (groups,)
 
 
 def role_table(pack: PolicyPack, entity: str) -> RoleTable:
-    """The policy's role figures of an entity, groups in order of codes.
+    """The policy's shares of an entity's roles, groups in order of codes.
 
-    Raises InputError `6A.S5.TAXONOMY_COMPATIBILITY_FAILED` if a group has no figures.
+    Raises InputError `6A.S5.TAXONOMY_COMPATIBILITY_FAILED` if a group has no shares.
     """
     priors: RolePriors = getattr(pack, f"{entity}_role_priors")
     groups, roles = pack.codes(GROUPS[entity]), pack.codes(f"{entity}_raw_role")
     shares = np.zeros((len(groups), len(pack.fraud_role_taxonomy.risk_tiers), len(roles)))
-    rest = np.zeros(len(groups), dtype=np.int64)
+    remainder = np.zeros(len(groups), dtype=np.int64)
     for g, group in enumerate(groups):
         if group not in priors.roles:
             raise InputError(
                 "6A.S5.TAXONOMY_COMPATIBILITY_FAILED",
-                f"{entity} group {group} has no role figures",
+                f"{entity} group {group} has no role shares",
                 where=f"{entity}_role_priors_6A.v1.yaml: roles",
                 remedy=f"add roles.{group} (an empty mapping makes the group clean)",
             )
-        rest[g] = roles.index(priors.remainder[group])
-        for role, figures in priors.roles[group].items():
-            shares[g, :, roles.index(role)] = np.array(figures) / 10_000
-        shares[g, :, rest[g]] = 1.0 - shares[g].sum(axis=1)
-    return RoleTable(roles, shares, rest)
+        remainder[g] = roles.index(priors.remainder[group])
+        for role, per_10_000 in priors.roles[group].items():
+            shares[g, :, roles.index(role)] = np.array(per_10_000) / 10_000
+        shares[g, :, remainder[g]] = 1.0 - shares[g].sum(axis=1)
+    return RoleTable(roles, shares, remainder)
 
 
 def risky_roles(pack: PolicyPack, entity: str) -> Bools:
-    """Raw roles whose canonical family is not the clean one."""
+    """Whether the canonical family of a raw role is not the clean one; (raw roles,)."""
     vocabulary = pack.fraud_role_taxonomy.entities[entity]
     roles = pack.codes(f"{entity}_raw_role")
     return np.array([vocabulary.mapping[r] != vocabulary.clean_family for r in roles])
 
 
-def owner_kinds(pack: PolicyPack) -> int:
-    """Classes of owners: the party types, and nobody as the last."""
+def owner_classes(pack: PolicyPack) -> int:
+    """Classes of owners: the party types, then none."""
     return len(pack.codes("party_type")) + 1
 
 
-@dataclass(frozen=True)
-class Draw:
-    """How the roles of one entity are drawn, by stratum."""
+class _KernelLaw(NamedTuple):
+    """The law of an entity's roles as `_draw_roles` needs it."""
 
-    stream: Stream
-    cuts: U64  # (strata, roles) thresholds, in the order drawn
-    order: U8  # (strata, roles) the roles in that order
+    key: tuple[np.uint64, np.uint64]  # of the stream of roles
+    cuts: U64  # thresholds, (strata, roles)
+    order: U8  # role of every threshold, (strata, roles)
     tier_of: U8  # (strata,)
     family_of: U8  # (roles,)
 
-    def __call__(self, first: int, stratum: NDArray[np.unsignedinteger]) -> tuple[RoleShard, I64]:
-        """Roles of entities first, first + 1, …, and how many of each stratum took each."""
-        n = stratum.size
-        out = RoleShard(*(np.empty(n, dtype=np.uint8) for _ in range(3)))
-        taken = np.zeros(self.cuts.shape, dtype=np.int64)
-        _draw(
-            *self.stream.key, first, stratum, self.cuts, self.order, self.tier_of, self.family_of,
-            out.raw, out.family, out.tier, taken,
-        )  # fmt: skip
-        return out, taken
+
+@dataclass(frozen=True)
+class RoleLaw:
+    """The law of an entity's roles, by stratum."""
+
+    stream: Stream
+    kernel: _KernelLaw
+
+    def __call__(self, first: int, stratum: Strata) -> tuple[RoleShard, I64]:
+        """Roles of entities first, first + 1, … of the world, and their counts.
+
+        stratum: (entities,). The counts are by stratum and role, (strata, roles).
+        """
+        shard = RoleShard(*(np.empty(stratum.size, dtype=np.uint8) for _ in range(3)))
+        counts = np.zeros(self.kernel.cuts.shape, dtype=np.int64)
+        columns = shard.raw, shard.family, shard.tier
+        _draw_roles(self.kernel, first, stratum, columns, counts)
+        return shard, counts
 
 
 @kernel
-def _draw(  # type: ignore[no-untyped-def]
-    k0, k1, first, stratum, cuts, order, tier_of, family_of, raw, family, tier, taken
-):
-    """Role of every entity by its draw: thresholds of its stratum, roles in the order drawn."""
+def _draw_roles(law, first, stratum, columns, counts):  # type: ignore[no-untyped-def]
+    """Role of every entity, by one draw.
+
+    Parameters
+    ----------
+    law : _KernelLaw
+    first : int
+        Number in the world of the first entity.
+    stratum : unsigned integer (entities,)
+    columns : three times uint8 (entities,)
+        Filled: raw role, family, tier.
+    counts : int64 (strata, roles)
+        Grows.
+    """
+    k0, k1 = law.key
+    cuts, order, tier_of, family_of = law.cuts, law.order, law.tier_of, law.family_of
+    raw, family, tier = columns
     draws = np.empty(philox.MANY, dtype=np.uint64)
     for low in range(0, raw.size, philox.MANY):
         n = min(philox.MANY, raw.size - low)
@@ -131,16 +161,17 @@ def _draw(  # type: ignore[no-untyped-def]
             raw[i] = r
             family[i] = family_of[r]
             tier[i] = tier_of[c]
-            taken[c, r] += 1
+            counts[c, r] += 1
 
 
-def _law(
+def _role_law(
     pack: PolicyPack, seed: int, entity: str, table: RoleTable, probability: F64, focus: Bools
-) -> Draw:
-    """Draw roles given P(role in focus) per stratum, other roles in proportion.
+) -> RoleLaw:
+    """The law with a given probability of the roles in focus.
 
-    probability: (strata,), whole multiples of (groups · tiers); focus: (groups, roles) roles
-    the propagation acts on.
+    probability: of any role in focus, by (group, tier, …) flat, (strata,). focus: roles whose
+    odds propagation raises, (groups, roles). Inside and outside of the focus, roles keep their
+    proportions.
     """
     n_groups, n_tiers, n_roles = table.shares.shape
     per_cell = probability.size // (n_groups * n_tiers)
@@ -148,158 +179,191 @@ def _law(
     order = np.zeros((probability.size, n_roles), dtype=np.uint8)
     for c in range(n_groups * n_tiers):
         g, t = divmod(c, n_tiers)
-        base, inside = table.shares[g, t], focus[g]
         strata = slice(c * per_cell, (c + 1) * per_cell)
-        share = np.tile(base, (per_cell, 1))
-        mass = base[inside].sum()
-        if mass > 0:
-            chance = probability[strata, None]
-            share[:, inside] = base[inside] / mass * chance
-            others = base[~inside].sum()
-            if others > 0:
-                share[:, ~inside] = base[~inside] / others * (1.0 - chance)
-        # Roles in focus first: a larger uplift only widens what the same draws select.
-        sequence = np.concatenate([np.flatnonzero(inside), np.flatnonzero(~inside)])
+        share = _focused_shares(table.shares[g, t], focus[g], probability[strata, None])
+        # Roles in focus come first: a higher probability only adds to the draws that select them.
+        sequence = np.concatenate([np.flatnonzero(focus[g]), np.flatnonzero(~focus[g])])
         share, order[strata] = share[:, sequence], sequence
         running = np.minimum(np.cumsum(share, axis=1), 1.0)
         cuts[strata] = (running * 2.0**63).astype(np.uint64)
+        # Closed at the last role that can occur, as in `discrete.thresholds`.
         last = n_roles - 1 - np.argmax(share[:, ::-1] > 0, axis=1)
         cuts[strata][np.arange(n_roles) >= last[:, None]] = np.uint64(2**63)
-
-    vocabulary = pack.fraud_role_taxonomy.entities[entity]
-    families = pack.codes(f"{entity}_family")
-    unmapped = pack.risk_propagation_coeffs.role_mapping == "none" and entity in ("device", "ip")
-    to_family = [
-        families.index("UNMAPPED" if unmapped else vocabulary.mapping[r]) for r in table.roles
-    ]
-    return Draw(
-        registry.ROLES[entity].of(seed),
-        cuts,
-        order,
-        (np.arange(probability.size) // per_cell % n_tiers).astype(np.uint8),
-        np.array(to_family, dtype=np.uint8),
+    stream = registry.ROLES[entity].of(seed)
+    tier_of = (np.arange(probability.size) // per_cell % n_tiers).astype(np.uint8)
+    return RoleLaw(
+        stream, _KernelLaw(stream.key, cuts, order, tier_of, _family_of(pack, entity, table.roles))
     )
 
 
+def _focused_shares(shares: F64, focus: Bools, probability: F64) -> F64:
+    """Shares of roles per stratum of one (group, tier), (strata, roles).
+
+    shares: of the policy, (roles,). focus: (roles,). probability: of the focus, (strata, 1).
+    """
+    out = np.tile(shares, (len(probability), 1))
+    inside = shares[focus].sum()
+    if inside > 0:
+        out[:, focus] = shares[focus] / inside * probability
+        outside = shares[~focus].sum()
+        if outside > 0:
+            out[:, ~focus] = shares[~focus] / outside * (1.0 - probability)
+    return out
+
+
+def _family_of(pack: PolicyPack, entity: str, roles: tuple[str, ...]) -> U8:
+    """Canonical family of every raw role, position in codes("<entity>_family")."""
+    mapping = pack.fraud_role_taxonomy.entities[entity].mapping
+    families = pack.codes(f"{entity}_family")
+    # The published baseline maps no roles of devices and endpoints.
+    unmapped = pack.risk_propagation_coeffs.role_mapping == "none" and entity in ("device", "ip")
+    names = ["UNMAPPED" if unmapped else mapping[r] for r in roles]
+    return np.array([families.index(name) for name in names], dtype=np.uint8)
+
+
 def _off_remainder(table: RoleTable) -> tuple[Bools, F64]:
-    """All roles but the remainders, and their mass by (group, tier), flat."""
+    """All roles but the remainders as focus, (groups, roles), and their probability, (cells,)."""
     focus = np.ones(table.shares.shape[::2], dtype=np.bool_)
     focus[np.arange(len(focus)), table.remainder] = False
     return focus, (table.shares * focus[:, None, :]).sum(axis=2).ravel()
 
 
-def plain_draw(pack: PolicyPack, seed: int, entity: str) -> Draw:
-    """Roles of an entity nothing propagates to: parties, the root of it all, and merchants."""
+def plain_law(pack: PolicyPack, seed: int, entity: str) -> RoleLaw:
+    """Roles of parties or merchants, to which no risk propagates. Strata: (group, tier)."""
     table = role_table(pack, entity)
     focus, probability = _off_remainder(table)
-    return _law(pack, seed, entity, table, probability, focus)
+    return _role_law(pack, seed, entity, table, probability, focus)
 
 
 @dataclass(frozen=True)
 class Propagated:
-    """How the roles of an entity that risk travels to are drawn, and what is known of it."""
+    """The law of roles to which risk propagates, and its diagnostics."""
 
-    draw: Draw
-    summaries: dict[str, object]
+    law: RoleLaw
+    diagnostics: dict[str, object]  # of `s5_propagation_diagnostics_6A.json`
 
 
-def owned_draw(
+def owned_law(
     pack: PolicyPack, seed: int, entity: str, target: float, sizes: I64, moments: I64
 ) -> Propagated:
-    """Roles of an asset whose owner's risk raises its own; nobody's asset: no uplift.
+    """Roles of assets, whose odds of being risky rise by one uplift if the owner is risky.
 
-    sizes: (strata,) assets by (group, tier, owner kind, whether the owner is risky); moments
-    of the signals of assets and owners, as `moments` makes them.
+    target: implied crude odds ratio of risky assets given a risky owner, from which the uplift is
+    solved (docs/decisions/0003-the-target-is-the-implied-odds-ratio.md). sizes: assets by (group,
+    tier, owner class, whether the owner is risky), flat, (strata,). moments: sums of
+    score/moments.py. Assets without owner keep the policy's shares.
+
+    Twin: tests/reference/posture.py:owned_roles.
     """
-    table, kinds = role_table(pack, entity), owner_kinds(pack)
+    table, classes = role_table(pack, entity), owner_classes(pack)
     focus, mass = _off_remainder(table)
-    prior = np.repeat(mass, kinds)
-    pairs = sizes.reshape(-1, 2)
-    owned = np.arange(prior.size) % kinds != kinds - 1
+    prior = np.repeat(mass, classes)
+    by_exposure = sizes.reshape(-1, 2)
+    owned = np.arange(prior.size) % classes != classes - 1
     coefficients = pack.risk_propagation_coeffs
     limit = coefficients.max_abs_log_odds
     uplift = 0.0
     if coefficients.propagation == "on":
-        uplift = solve_uplift(prior[owned], pairs[owned], target, limit)
-    probability = exposed_probabilities(prior, pairs, uplift)
-    summaries: dict[str, object] = {
+        uplift = solve_uplift(prior[owned], by_exposure[owned], target, limit)
+    probability = exposed_probabilities(prior, by_exposure, uplift)
+    implied = implied_odds_ratio(prior[owned], by_exposure[owned], uplift)
+    diagnostics: dict[str, object] = {
         "target_odds_ratio": target,
         "uplift_log_odds": uplift,
         "clamped": abs(uplift) >= limit,
-        "rows_touched": int(pairs[:, 1].sum()) if uplift else 0,
-        "implied_odds_ratio": _shown(implied_odds_ratio(prior[owned], pairs[owned], uplift)),
-        "owner_signal_correlation": _shown(correlation(moments)),
+        "rows_touched": int(by_exposure[:, 1].sum()) if uplift else 0,
+        "implied_odds_ratio": _rounded(implied),
+        "owner_signal_correlation": _rounded(correlation(moments)),
     }
-    return Propagated(_law(pack, seed, entity, table, probability.ravel(), focus), summaries)
+    return Propagated(_role_law(pack, seed, entity, table, probability.ravel(), focus), diagnostics)
 
 
-def owned_odds(pack: PolicyPack, entity: str, taken: I64) -> float | None:
-    """Odds ratio of risky assets given a risky owner, as drawn.
+def owned_odds(pack: PolicyPack, entity: str, counts: I64) -> float | None:
+    """Crude odds ratio of risky assets given a risky owner, as drawn; None if undefined.
 
-    taken: (strata, roles) of `owned_draw`.
+    counts: assets by stratum of `owned_law` and role, (strata, roles).
     """
-    kinds = owner_kinds(pack)
-    by_kind = taken.reshape(-1, kinds, 2, taken.shape[1])[:, : kinds - 1].sum(axis=(0, 1))
-    return _shown(_odds(by_kind, risky_roles(pack, entity)))
+    classes = owner_classes(pack)
+    by_class = counts.reshape(-1, classes, 2, counts.shape[1])
+    by_exposure = by_class[:, : classes - 1].sum(axis=(0, 1))
+    return _rounded(_odds_ratio(by_exposure, risky_roles(pack, entity)))
 
 
-def ip_draw(pack: PolicyPack, seed: int, sizes: I64) -> Propagated:
-    """Roles of endpoints; HIGH_RISK_IP is raised by risky devices and by high sharing.
+def ip_law(pack: PolicyPack, seed: int, sizes: I64) -> Propagated:
+    """Roles of endpoints: risky devices and high sharing each raise the odds of HIGH_RISK_IP.
 
-    sizes: (strata,) endpoints by (group, tier, high sharing, whether a device is risky).
+    sizes: endpoints by (group, tier, high sharing, whether a device is risky), flat, (strata,).
+
+    Twin: tests/reference/posture.py:ip_roles.
     """
     table = role_table(pack, "ip")
-    law = pack.risk_propagation_coeffs.device_to_ip
-    limit = pack.risk_propagation_coeffs.max_abs_log_odds
-    lift = np.array(
-        [0.0, law.risky_device_log_odds, law.high_sharing_log_odds,
-         law.risky_device_log_odds + law.high_sharing_log_odds]
-    )  # fmt: skip
-    if pack.risk_propagation_coeffs.propagation == "off":
-        lift[:] = 0.0
-    clamped = bool((np.abs(lift) > limit).any())
-    lift = np.clip(lift, -limit, limit)
-    high = table.roles.index("HIGH_RISK_IP")
+    uplifts, clamped = _ip_uplifts(pack)
+    high = table.roles.index(HIGH_RISK_IP)
     prior = table.shares[:, :, high].ravel()
-    cells = sizes.reshape(-1, 4)
+    by_exposure = sizes.reshape(-1, 4)
     probability = np.zeros((prior.size, 4))
     for c, p in enumerate(prior):
         if p > 0:
-            b = intercept(float(p), cells[c], lift)
-            probability[c] = [sigmoid(b + u) for u in lift]
+            b = intercept(float(p), by_exposure[c], uplifts)
+            probability[c] = [sigmoid(b + u) for u in uplifts]
     focus = np.zeros(table.shares.shape[::2], dtype=np.bool_)
     focus[:, high] = True
-    summaries: dict[str, object] = {
-        "uplift_log_odds": {"risky_device": float(lift[1]), "high_sharing": float(lift[2])},
+    diagnostics: dict[str, object] = {
+        "uplift_log_odds": {"risky_device": float(uplifts[1]), "high_sharing": float(uplifts[2])},
         "clamped": clamped,
-        "rows_touched": int(cells[:, 1:].sum()) if lift.any() else 0,
-        "implied_crude_odds_ratio": _shown(_crude_odds(cells, probability)),
-        "with_risky_device": int(cells[:, 1::2].sum()),
-        "with_high_sharing": int(cells[:, 2:].sum()),
+        "rows_touched": int(by_exposure[:, 1:].sum()) if uplifts.any() else 0,
+        "implied_crude_odds_ratio": _rounded(_implied_ip_odds(by_exposure, probability)),
+        "with_risky_device": int(by_exposure[:, 1::2].sum()),
+        "with_high_sharing": int(by_exposure[:, 2:].sum()),
     }
-    return Propagated(_law(pack, seed, "ip", table, probability.ravel(), focus), summaries)
+    return Propagated(_role_law(pack, seed, "ip", table, probability.ravel(), focus), diagnostics)
 
 
-def ip_odds(pack: PolicyPack, taken: I64) -> float | None:
-    """Odds ratio of HIGH_RISK_IP given a risky device, as drawn; taken: (strata, roles)."""
-    high = np.array([r == "HIGH_RISK_IP" for r in pack.codes("ip_raw_role")])
-    return _shown(_odds(taken.reshape(-1, 2, taken.shape[1]).sum(axis=0), high))
+def _ip_uplifts(pack: PolicyPack) -> tuple[F64, bool]:
+    """Log-odds added by class of exposure, (4,), and whether the policy's limit clamps one.
+
+    Classes: neither, a risky device, high sharing, both.
+    """
+    coefficients = pack.risk_propagation_coeffs
+    limit, added = coefficients.max_abs_log_odds, coefficients.device_to_ip
+    risky, sharing = added.risky_device_log_odds, added.high_sharing_log_odds
+    uplifts = np.array([0.0, risky, sharing, risky + sharing])
+    if coefficients.propagation == "off":
+        uplifts[:] = 0.0
+    clamped = bool((np.abs(uplifts) > limit).any())
+    return np.clip(uplifts, -limit, limit), clamped
 
 
-def _shown(value: float) -> float | None:
-    """A figure for the evidence: six digits, None where there is none."""
+def ip_odds(pack: PolicyPack, counts: I64) -> float | None:
+    """Crude odds ratio of HIGH_RISK_IP given a risky device, as drawn; None if undefined.
+
+    counts: endpoints by stratum of `ip_law` and role, (strata, roles).
+    """
+    high = np.array([r == HIGH_RISK_IP for r in pack.codes("ip_raw_role")])
+    return _rounded(_odds_ratio(counts.reshape(-1, 2, counts.shape[1]).sum(axis=0), high))
+
+
+def _rounded(value: float) -> float | None:
+    """A diagnostic of six digits; None for NaN."""
     return None if math.isnan(value) else round(value, 6)
 
 
-def _odds(taken: I64, risky: Bools) -> float:
-    """Odds ratio of roles `risky`, taken: (exposed, roles); Haldane's half added to every cell."""
-    safe0, safe1 = (float(n) + 0.5 for n in taken[:, ~risky].sum(axis=1))
-    risky0, risky1 = (float(n) + 0.5 for n in taken[:, risky].sum(axis=1))
+def _odds_ratio(counts: I64, risky: Bools) -> float:
+    """Crude odds ratio of the roles `risky` given exposure.
+
+    counts: of the unexposed and the exposed, (2, roles). risky: (roles,). Every cell has 0.5
+    added, which keeps the ratio finite (Haldane 1956, Annals of Human Genetics 20).
+    """
+    safe0, safe1 = (float(n) + 0.5 for n in counts[:, ~risky].sum(axis=1))
+    risky0, risky1 = (float(n) + 0.5 for n in counts[:, risky].sum(axis=1))
     return risky1 * safe0 / (safe1 * risky0)
 
 
-def _crude_odds(sizes: I64, probability: F64) -> float:
-    """Odds ratio expected given a risky device, the odd exposure classes, over all strata."""
+def _implied_ip_odds(sizes: I64, probability: F64) -> float:
+    """Crude odds ratio given a risky device that the strata imply in expectation; else NaN.
+
+    sizes, probability: endpoints and P(HIGH_RISK_IP) by class of `_ip_uplifts`, (cells, 4).
+    """
     expected = (sizes * probability).sum(axis=0)
     counts = sizes.sum(axis=0)
     risky0, risky1 = (float(expected[k::2].sum()) for k in (0, 1))

@@ -1,14 +1,15 @@
-"""The rounds of S5: what is done in every shard and country, and what is told of it.
+"""The tasks of S5, in order of its rounds.
 
-    see        country  scan of links; context of devices, scores of endpoints
-    score      shard    scans of holdings and device links; scores of the rest; moments
-    candidates both     entities in the digits where tiers end
-    place      shard    tiers; roles of parties; strata of what they own
-    draw       shard    roles of devices, of accounts
-    expose     country  tiers and strata of endpoints
-    draw       country  roles of endpoints
+    score_country       country  scan of device–IP links; context of devices; scores of endpoints
+    score_shard         shard    scans of holdings and device links; scores of the other entities
+    *_candidates        both     entities in the digits in which tiers end
+    stratify_shard      shard    tiers; roles of parties; strata of their accounts and devices
+    draw_devices        shard    roles of devices
+    draw_accounts       shard    roles of accounts
+    stratify_country    country  tiers and strata of endpoints
+    draw_ips            country  roles of endpoints
 
-Terminals, few and everywhere, and merchants are dealt with between the rounds (`assign`).
+`assign.py` itself scores and draws terminals and merchants, which are few and of no shard.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from numpy.typing import NDArray
 
 from fraudworld.jit import kernel
 from fraudworld.kernels import ranks
-from fraudworld.policy.pack import PolicyPack
 from fraudworld.stages.pieces import (
     AccountShard,
     DeviceShard,
@@ -30,108 +30,60 @@ from fraudworld.stages.pieces import (
     LinkShard,
     PartyShard,
 )
-from fraudworld.stages.posture.role.roles import (
-    Draw,
-    RoleShard,
-    owner_kinds,
-    risky_roles,
-    role_table,
-)
-from fraudworld.stages.posture.role.scan_edges import EdgesLaw, EdgesScan, scan_edges
-from fraudworld.stages.posture.score.groups import (
-    GROUPS,
-    account_groups,
-    identity,
-    ip_groups,
+from fraudworld.stages.posture.role.laws import Laws
+from fraudworld.stages.posture.role.roles import RoleLaw, RoleShard, Strata
+from fraudworld.stages.posture.role.scan_edges import CountryDevices, EdgesScan, scan_edges
+from fraudworld.stages.posture.role.strata import (
+    Owners,
+    count_cells,
+    ip_strata,
+    owned_strata,
+    plain_strata,
 )
 from fraudworld.stages.posture.score.moments import moments
-from fraudworld.stages.posture.score.scan_holdings import HoldingsLaw, scan_holdings
-from fraudworld.stages.posture.score.scan_links import LinksLaw, scan_links
-from fraudworld.stages.posture.score.scores import (
-    DeviceSignal,
-    IpSignal,
-    Score,
-    account_signal,
-    party_signal,
-)
+from fraudworld.stages.posture.score.scan_holdings import HoldingsScan, scan_holdings
+from fraudworld.stages.posture.score.scan_links import LinksScan, scan_links
 from fraudworld.stages.posture.score.tiers import Plan, Tiers
 
-Bools = NDArray[np.bool_]
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 U8 = NDArray[np.uint8]
 U32 = NDArray[np.uint32]
-Codes = NDArray[np.unsignedinteger]
+Contexts = NDArray[np.unsignedinteger]
+"""Contexts of devices, as `DeviceSignal` reads them; (devices,)."""
 
 
 @dataclass(frozen=True)
-class Laws:
-    """What the rounds have to know of the policy."""
+class Firsts:
+    """Numbers in the world of a shard's first entities."""
 
-    scores: dict[str, Score]  # by entity
-    cells: dict[str, tuple[int, ...]]  # by entity: groups, tiers, raw roles, families
-    risky: dict[str, Bools]  # by entity: raw roles that are not clean
-    group_of: dict[str, U8]  # group of every party type, account type, …
-    ip_groups: U8  # (endpoint types, operators)
-    party_signal: F64  # (segments, accounts held)
-    account_signal: F64  # by what is carried
-    device_signal: DeviceSignal
-    ip_signal: IpSignal
-    holdings: HoldingsLaw
-    links: LinksLaw
-    edges: EdgesLaw
-    high_sharing: int
-    tiers: int
-    kinds: int  # of owners
-
-    @classmethod
-    def of(cls, pack: PolicyPack, seed: int, n_merchants: int) -> Laws:
-        """The policy's."""
-        scores = {e: Score.of(pack, seed, e) for e in GROUPS}
-        plain = {e: identity(pack, e) for e in GROUPS if e != "account"}
-        return cls(
-            scores,
-            {
-                e: (*role_table(pack, e).shares.shape, len(pack.codes(f"{e}_family")))
-                for e in GROUPS
-            },
-            {e: risky_roles(pack, e) for e in GROUPS},
-            {**plain, "account": account_groups(pack)},
-            ip_groups(pack),
-            party_signal(pack, scores["party"]),
-            account_signal(scores["account"]),
-            DeviceSignal.of(pack, scores["device"]),
-            IpSignal.of(pack, scores["ip"]),
-            HoldingsLaw.of(pack),
-            LinksLaw.of(pack, n_merchants),
-            EdgesLaw.of(pack),
-            pack.risk_propagation_coeffs.device_to_ip.high_sharing_min_devices,
-            len(pack.fraud_role_taxonomy.risk_tiers),
-            owner_kinds(pack),
-        )
+    party: int
+    account: int
+    device: int
+    device_in_country: int  # the same device, counted in the country
 
 
 @dataclass(frozen=True)
-class SeenSummary:
-    """What is told of a country."""
+class CountrySums:
+    """What `assign.py` needs of a scored country."""
 
-    terminal_context: Codes
-    digits: NDArray[np.uint32]
+    terminal_context: Contexts  # of its terminals
+    digits: U32  # scores of endpoints, (groups, DIGITS)
     links: int
     scan: EdgesScan
 
 
 @dataclass(frozen=True)
-class SeenCountry:
-    """A country's devices as its endpoints show them, and its endpoints."""
+class ScoredCountry:
+    """Contexts of a country's devices, and scores of its endpoints."""
 
-    context: Codes  # of its party devices: busiest endpoint · 2 + whether anonymous
-    group: U8  # of every endpoint
-    score: U32
-    summaries: SeenSummary
+    context: Contexts  # of its party devices
+    group: U8  # (endpoints,)
+    score: U32  # (endpoints,)
+    sums: CountrySums
 
 
-def see(
+def score_country(
     laws: Laws,
     world_devices: int,
     ip_first: int,
@@ -140,82 +92,86 @@ def see(
     of: EndpointCountry,
     shards: Sequence[DeviceShard],
     party_first: Sequence[int],
-) -> SeenCountry:
-    """Scan and score the endpoints of a country.
+) -> ScoredCountry:
+    """Task: scans the device–IP links of a country and scores its endpoints.
 
-    shards, party_first: its devices, and where the owners of each begin; terminal_region: of
-    its terminals.
+    world_devices: number of devices in the world. ip_first: number in the world of the first
+    endpoint. region: of the country's parties. terminal_region: of its terminals, (terminals,).
+    shards: of the country, with the first party of each in `party_first`.
     """
     owner = np.empty(sum(s.owner.size for s in shards), dtype=np.uint32)
-    at = 0
+    end = 0
     for shard, first in zip(shards, party_first, strict=True):
-        np.add(shard.owner, np.uint32(first), out=owner[at : at + shard.owner.size])
-        at += shard.owner.size
-    context, passing, owners, scan = scan_edges(
-        laws.edges, of, owner, region, terminal_region, world_devices
-    )
+        begin, end = end, end + shard.owner.size
+        np.add(shard.owner, np.uint32(first), out=owner[begin:end])
+    devices = CountryDevices(owner, region, terminal_region, world_devices)
+    features, scan = scan_edges(laws.edges, of, devices)
     digits = laws.scores["ip"].counts()
     group = np.empty_like(of.type)
     _look_up(laws.ip_groups, of.type, of.asn, group)
-    signal = laws.ip_signal(laws.edges.top, of.start, of.type, passing, owners)
-    summaries = SeenSummary(context[at:].copy(), digits, of.device.size, scan)
-    return SeenCountry(
-        context[:at], group, scored(laws, "ip", ip_first, signal, group, digits), summaries
+    signal = laws.ip_signal(laws.edges.top, of.start, of.type, features.untypical, features.owners)
+    # A copy: a view would keep the contexts of all devices with the sums.
+    terminal_context = features.context[end:].copy()
+    return ScoredCountry(
+        features.context[:end],
+        group,
+        score(laws, "ip", ip_first, signal, group, digits),
+        CountrySums(terminal_context, digits, of.device.size, scan),
     )
 
 
 @kernel
 def _look_up(table, row, column, out):  # type: ignore[no-untyped-def]
-    """out[i] = table[row[i], column[i]], or of the last column."""
+    """out[i] = table[row[i], column[i]], columns clipped to the last one.
+
+    Parameters
+    ----------
+    table : (rows, columns)
+    row, column : integer (n,)
+    out : (n,)
+        Filled.
+    """
     last = table.shape[1] - 1
     for i in range(out.size):
         out[i] = table[row[i], min(column[i], last)]
 
 
-def summaries(seen: SeenCountry) -> SeenSummary:
-    """What is told of a country."""
-    return seen.summaries
+def sums_of(country: ScoredCountry) -> CountrySums:
+    """Task: what `assign.py` needs of a scored country."""
+    return country.sums
 
 
-def scored(
-    laws: Laws, entity: str, first: int, signal: F64, kind: U8, digits: NDArray[np.uint32]
-) -> U32:
-    """Scores of entities first, first + 1, …; `digits` of their groups are counted on."""
-    return laws.scores[entity].score(first, signal, kind, laws.group_of[entity], digits)
+def score(laws: Laws, entity: str, first: int, signal: F64, type_: U8, digits: U32) -> U32:
+    """Scores of entities first, first + 1, … of the world; (entities,).
+
+    signal: (entities,). type_: code that `group_of` maps, (entities,). digits: grows by the scores
+    by group and leading digit.
+    """
+    return laws.scores[entity].score(first, signal, type_, laws.group_of[entity], digits)
 
 
 @dataclass(frozen=True)
 class ScoredShard:
     """Scores of one shard."""
 
-    party: U32
-    account: U32
-    device: U32
+    party: U32  # (parties,)
+    account: U32  # (accounts,)
+    device: U32  # (devices,)
 
 
 @dataclass(frozen=True)
-class ScoredSummary:
-    """What is told of it."""
+class ShardSums:
+    """What `assign.py` needs of a scored shard."""
 
-    digits: dict[str, NDArray[np.uint32]]  # by entity
-    moments: dict[str, I64]  # of account and device signals with those of owners
+    digits: dict[str, U32]  # scores by entity, (groups, DIGITS)
+    moments: dict[str, I64]  # of signals of accounts, and of devices, with those of owners
     sizes: tuple[int, int, int]  # accounts, instruments, device links
-    holdings: I64
-    links: I64
-    stray: U32
+    holdings: HoldingsScan
+    links: LinksScan
+    merchants: U32  # linked to its devices, although only terminals may be
 
 
-@dataclass(frozen=True)
-class Firsts:
-    """Where a shard's entities begin in the world, and its devices in their country."""
-
-    party: int
-    account: int
-    device: int
-    device_in_country: int
-
-
-def score(
+def score_shard(
     laws: Laws,
     first: Firsts,
     parties: PartyShard,
@@ -223,44 +179,37 @@ def score(
     instruments: InstrumentShard,
     devices: DeviceShard,
     links: LinkShard,
-    seen: SeenCountry,
-) -> tuple[ScoredShard, ScoredSummary]:
-    """Scan and score a shard."""
-    carried, holdings = scan_holdings(laws.holdings, parties, accounts, instruments)
-    users, linked, stray = scan_links(laws.links, parties, accounts, instruments, devices, links)
+    country: ScoredCountry,
+) -> tuple[ScoredShard, ShardSums]:
+    """Task: scans a shard and scores its entities."""
+    code, holdings = scan_holdings(laws.holdings, parties, accounts, instruments)
+    users, linked, merchants = scan_links(
+        laws.links, parties, accounts, instruments, devices, links
+    )
     digits = {e: laws.scores[e].counts() for e in ("party", "account", "device")}
-
     of_party = np.empty(parties.segment.size)
     _look_up(laws.party_signal, parties.segment, np.diff(accounts.start), of_party)
     begin = first.device_in_country
-    context = seen.context[begin : begin + devices.type.size]
-    signal = {
-        "party": of_party,
-        "account": laws.account_signal.take(carried),
-        "device": laws.device_signal(context, users, devices.type),
-    }
+    context = country.context[begin : begin + devices.type.size]
+    of_account = laws.account_signal.take(code)
+    of_device = laws.device_signal(context, users, devices.type)
     scores = ScoredShard(
-        *(
-            scored(laws, entity, low, signal[entity], kind, digits[entity])
-            for entity, low, kind in (
-                ("party", first.party, parties.type),
-                ("account", first.account, accounts.type),
-                ("device", first.device, devices.group),
-            )
-        )
+        score(laws, "party", first.party, of_party, parties.type, digits["party"]),
+        score(laws, "account", first.account, of_account, accounts.type, digits["account"]),
+        score(laws, "device", first.device, of_device, devices.group, digits["device"]),
     )
-    summaries = ScoredSummary(
+    sums = ShardSums(
         digits,
         {
-            "account": moments(signal["account"], signal["party"], accounts.owner),
-            "device": moments(signal["device"], signal["party"], devices.owner),
+            "account": moments(of_account, of_party, accounts.owner),
+            "device": moments(of_device, of_party, devices.owner),
         },
         (accounts.type.size, instruments.type.size, links.role.size),
         holdings,
         linked,
-        stray,
+        merchants,
     )
-    return scores, summaries
+    return scores, sums
 
 
 def shard_candidates(
@@ -272,10 +221,10 @@ def shard_candidates(
     accounts: AccountShard,
     devices: DeviceShard,
 ) -> dict[str, ranks.Candidates]:
-    """Candidates among parties, accounts and devices."""
+    """Task: candidates for the ends of tiers among parties, accounts and devices, by entity."""
     return {
-        e: plans[e].candidates(low, scores, kind, laws.group_of[e])
-        for e, low, scores, kind in (
+        e: plans[e].candidates(low, scores, type_, laws.group_of[e])
+        for e, low, scores, type_ in (
             ("party", first.party, scored.party, parties.type),
             ("account", first.account, scored.account, accounts.type),
             ("device", first.device, scored.device, devices.group),
@@ -284,203 +233,126 @@ def shard_candidates(
 
 
 def country_candidates(
-    laws: Laws, plans: dict[str, Plan], ip_first: int, seen: SeenCountry
+    laws: Laws, plans: dict[str, Plan], ip_first: int, country: ScoredCountry
 ) -> dict[str, ranks.Candidates]:
-    """Candidates among endpoints."""
-    return {"ip": plans["ip"].candidates(ip_first, seen.score, seen.group, laws.group_of["ip"])}
+    """Task: candidates for the ends of tiers among endpoints, under "ip"."""
+    group_of = laws.group_of["ip"]
+    return {"ip": plans["ip"].candidates(ip_first, country.score, country.group, group_of)}
 
 
 @dataclass(frozen=True)
-class PlacedShard:
-    """Roles of parties, and strata of what they own: see `owned_strata`."""
+class StratifiedShard:
+    """Roles of a shard's parties, and strata of what they own (`owned_strata`)."""
 
     party: RoleShard
-    account: Codes
-    device: Codes
+    account: Strata
+    device: Strata
 
 
 @dataclass(frozen=True)
-class PlacedSummary:
-    """What is told of it."""
+class StrataSums:
+    """What `assign.py` needs of a stratified shard."""
 
-    party_cells: I64
-    sizes: dict[str, I64]  # by entity: assets per stratum
+    party_cells: I64  # parties as of `count_cells`
+    sizes: dict[str, I64]  # accounts and devices per stratum, (strata,)
 
 
-def place(
+def stratify_shard(
     laws: Laws,
     tiers: dict[str, Tiers],
-    how: Draw,
+    law: RoleLaw,
     first: Firsts,
     scored: ScoredShard,
     parties: PartyShard,
     accounts: AccountShard,
     devices: DeviceShard,
-) -> tuple[PlacedShard, PlacedSummary]:
-    """Roles of parties, and strata of accounts and devices given those."""
+) -> tuple[StratifiedShard, StrataSums]:
+    """Task: roles of a shard's parties, and the strata of its accounts and devices.
+
+    law: of the roles of parties.
+    """
     tier = tiers["party"](first.party, scored.party, parties.type, laws.group_of["party"])
-    roles, _ = how(first.party, plain_strata(laws, "party", tier, parties.type))
+    roles, _ = law(first.party, plain_strata(laws, "party", tier, parties.type))
     risky = laws.risky["party"].take(roles.raw)
     strata, sizes = {}, {}
-    for entity, low, scores, kind, owner in (
+    for entity, low, scores, type_, owner in (
         ("account", first.account, scored.account, accounts.type, accounts.owner),
         ("device", first.device, scored.device, devices.group, devices.owner),
     ):
-        tier = tiers[entity](low, scores, kind, laws.group_of[entity])
-        strata[entity], sizes[entity] = owned_strata(
-            laws, entity, tier, kind, owner, parties.type, risky
-        )
+        tier = tiers[entity](low, scores, type_, laws.group_of[entity])
+        owners = Owners(owner, parties.type, risky)
+        strata[entity], sizes[entity] = owned_strata(laws, entity, tier, type_, owners)
     cells = count_cells(laws, "party", roles, parties.type)
-    return PlacedShard(roles, **strata), PlacedSummary(cells, sizes)
-
-
-def plain_strata(laws: Laws, entity: str, tier: U8, kind: U8) -> Codes:
-    """(group, tier) of entities, flat."""
-    first: Codes = (np.arange(laws.scores[entity].groups) * laws.tiers).astype(np.uint8)
-    return first[laws.group_of[entity][kind]] + tier
-
-
-NOBODY = np.zeros(0, dtype=np.uint32), np.zeros(0, dtype=np.uint8), np.zeros(0, dtype=np.bool_)
-"""Owners of what nobody owns."""
-
-
-def owned_strata(
-    laws: Laws,
-    entity: str,
-    tier: U8,
-    kind: U8,
-    owner: U32,
-    party_type: U8,
-    risky: Bools,
-) -> tuple[Codes, I64]:
-    """(group, tier, owner kind, whether the owner is risky) of assets, flat, and their counts.
-
-    owner: position in `party_type` and `risky`; all empty, NOBODY, for assets of nobody.
-    """
-    n = laws.scores[entity].groups * laws.tiers * laws.kinds * 2
-    stratum = np.empty(tier.size, dtype=np.min_scalar_type(n - 1))
-    sizes = np.zeros(n, dtype=np.int64)
-    _owned_strata(
-        tier, kind, laws.group_of[entity], owner, party_type, risky, laws.tiers, laws.kinds,
-        stratum, sizes,
-    )  # fmt: skip
-    return stratum, sizes
-
-
-@kernel
-def _owned_strata(  # type: ignore[no-untyped-def]
-    tier, kind, group_of, owner, party_type, risky, tiers, kinds, stratum, sizes
-):
-    for i in range(tier.size):
-        c = (np.int64(group_of[kind[i]]) * tiers + tier[i]) * kinds + kinds - 1
-        if owner.size:
-            c += np.int64(party_type[owner[i]]) - (kinds - 1)
-        c *= 2
-        if owner.size:
-            c += risky[owner[i]]
-        stratum[i] = c
-        sizes[c] += 1
+    return StratifiedShard(roles, **strata), StrataSums(cells, sizes)
 
 
 @dataclass(frozen=True)
-class DrawnSummary:
-    """What is told of a draw."""
+class RoleSums:
+    """Counts of the roles of one shard or country."""
 
-    taken: I64  # (strata, roles)
-    cells: I64  # see `count_cells`
+    by_stratum: I64  # (strata, raw roles)
+    cells: I64  # as of `count_cells`
 
 
 def draw(
-    laws: Laws, entity: str, how: Draw, first: int, stratum: Codes, kind: U8
-) -> tuple[RoleShard, DrawnSummary]:
-    """Roles of entities first, first + 1, … from their strata."""
-    roles, taken = how(first, stratum)
-    return roles, DrawnSummary(taken, count_cells(laws, entity, roles, kind))
+    laws: Laws, entity: str, law: RoleLaw, first: int, stratum: Strata, type_: U8
+) -> tuple[RoleShard, RoleSums]:
+    """Roles of entities first, first + 1, … of the world; stratum, type_: (entities,)."""
+    roles, by_stratum = law(first, stratum)
+    return roles, RoleSums(by_stratum, count_cells(laws, entity, roles, type_))
 
 
 def draw_accounts(
-    laws: Laws, how: Draw, first: Firsts, placed: PlacedShard, of: AccountShard
-) -> tuple[RoleShard, DrawnSummary]:
-    """Roles of a shard's accounts."""
-    return draw(laws, "account", how, first.account, placed.account, of.type)
+    laws: Laws, law: RoleLaw, first: Firsts, stratified: StratifiedShard, of: AccountShard
+) -> tuple[RoleShard, RoleSums]:
+    """Task: roles of a shard's accounts."""
+    return draw(laws, "account", law, first.account, stratified.account, of.type)
 
 
 def draw_devices(
-    laws: Laws, how: Draw, first: Firsts, placed: PlacedShard, of: DeviceShard
-) -> tuple[RoleShard, DrawnSummary]:
-    """Roles of a shard's devices."""
-    return draw(laws, "device", how, first.device, placed.device, of.group)
+    laws: Laws, law: RoleLaw, first: Firsts, stratified: StratifiedShard, of: DeviceShard
+) -> tuple[RoleShard, RoleSums]:
+    """Task: roles of a shard's devices."""
+    return draw(laws, "device", law, first.device, stratified.device, of.group)
 
 
 @dataclass(frozen=True)
-class ExposedCountry:
-    """(group, tier, high sharing, whether a device is risky) of endpoints, flat, and counts."""
+class StratifiedCountry:
+    """Strata of a country's endpoints (`ip_strata`)."""
 
-    stratum: Codes
-    sizes: I64
+    stratum: Strata
+    sizes: I64  # endpoints per stratum, (strata,)
 
 
-def expose(
+def stratify_country(
     laws: Laws,
     tiers: Tiers,
     ip_first: int,
-    seen: SeenCountry,
+    country: ScoredCountry,
     of: EndpointCountry,
     shards: Sequence[RoleShard],
     terminals: U8,
-) -> ExposedCountry:
-    """Tiers and strata of a country's endpoints.
+) -> StratifiedCountry:
+    """Task: tiers and strata of a country's endpoints.
 
-    shards: roles of the country's party devices; terminals: raw roles of its terminals.
+    shards: roles of the country's party devices. terminals: raw roles of its terminals.
     """
     risky = laws.risky["device"].take(np.concatenate([*(s.raw for s in shards), terminals]))
-    tier = tiers(ip_first, seen.score, seen.group, laws.group_of["ip"])
-    n = laws.scores["ip"].groups * laws.tiers * 4
-    stratum = np.empty(tier.size, dtype=np.min_scalar_type(n - 1))
-    sizes = np.zeros(n, dtype=np.int64)
-    _ip_strata(
-        tier, seen.group, of.start, of.device, risky, laws.high_sharing, laws.tiers, stratum, sizes
-    )
-    return ExposedCountry(stratum, sizes)
+    tier = tiers(ip_first, country.score, country.group, laws.group_of["ip"])
+    return StratifiedCountry(*ip_strata(laws, of, country.group, tier, risky))
 
 
-def sizes(exposed: ExposedCountry) -> I64:
-    """Endpoints of a country per stratum."""
-    return exposed.sizes
-
-
-@kernel
-def _ip_strata(tier, group, start, device, risky, sharing, tiers, stratum, sizes):  # type: ignore[no-untyped-def]
-    for p in range(tier.size):
-        exposed = False
-        for i in range(np.uint64(start[p]), np.uint64(start[p + 1])):
-            if device[i] < risky.size:
-                exposed |= risky[device[i]]
-        c = np.int64(group[p]) * tiers + tier[p]
-        c = (c * 2 + (start[p + 1] - start[p] >= sharing)) * 2 + exposed
-        stratum[p] = c
-        sizes[c] += 1
+def sizes_of(stratified: StratifiedCountry) -> I64:
+    """Task: endpoints of a country per stratum."""
+    return stratified.sizes
 
 
 def draw_ips(
-    laws: Laws, how: Draw, ip_first: int, exposed: ExposedCountry, seen: SeenCountry
-) -> tuple[RoleShard, DrawnSummary]:
-    """Roles of a country's endpoints."""
-    return draw(laws, "ip", how, ip_first, exposed.stratum, seen.group)
-
-
-def count_cells(laws: Laws, entity: str, roles: RoleShard, kind: U8) -> I64:
-    """Rows by (group, tier, raw role, family), as published; rows without such are not counted."""
-    cells = np.zeros(laws.cells[entity], dtype=np.int64)
-    _count_cells(roles.raw, roles.family, roles.tier, kind, laws.group_of[entity], cells)
-    return cells
-
-
-@kernel
-def _count_cells(raw, family, tier, kind, group_of, cells):  # type: ignore[no-untyped-def]
-    _, tiers, roles, families = cells.shape
-    flat = cells.reshape(-1)
-    for i in range(min(raw.size, kind.size)):
-        if tier[i] < tiers and raw[i] < roles and family[i] < families:
-            g = np.int64(group_of[kind[i]])
-            flat[((g * tiers + tier[i]) * roles + raw[i]) * families + family[i]] += 1
+    laws: Laws,
+    law: RoleLaw,
+    ip_first: int,
+    stratified: StratifiedCountry,
+    country: ScoredCountry,
+) -> tuple[RoleShard, RoleSums]:
+    """Task: roles of a country's endpoints."""
+    return draw(laws, "ip", law, ip_first, stratified.stratum, country.group)

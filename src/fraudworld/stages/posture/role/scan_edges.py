@@ -1,16 +1,20 @@
-"""One pass over device–IP links: what is wrong, what endpoints show of devices, and what
-devices show of endpoints.
+"""One pass over the device–IP links of a country: violations, and features for scores.
+
+Links come in order of endpoint, then device, and devices in order of owner.
+
+The violations have no plain twin: tests/unit/stages/test_posture_checks.py breaks a world in every
+way counted here. Twins of the features: tests/reference/posture.py:device_features, ip_features.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fraudworld.jit import kernel
+from fraudworld.jit import inlined, kernel
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.stages.pieces import EndpointCountry
 
@@ -19,226 +23,273 @@ U8 = NDArray[np.uint8]
 U32 = NDArray[np.uint32]
 Bools = NDArray[np.bool_]
 
-NOBODY = np.uint32(0xFFFFFFFF)
-"""Owner of a terminal, and of what no device comes before."""
-
+NO_OWNER = np.uint32(0xFFFFFFFF)
+"""Stands for the owner of a terminal, and of the device before the first."""
 
 ANONYMOUS, TYPICAL, LOAD, DEGREE = (np.uint64(n) for n in (0, 1, 3, 13))
-"""Where fields of a device's record of 32 bits begin: whether an endpoint hides it, typical
-endpoints (0, 1, more), endpoints, devices on the busiest."""
-MOST_DEGREE = (1 << 19) - 1
-MOST_LOAD = np.uint64((1 << 10) - 1)
-"""Highest degree and load that are told apart."""
+"""A device's record packs into one u32: whether an endpoint is an anonymiser in bit 0, typical
+endpoints (0, 1, or 2 for more) in bits 1–2, endpoints in bits 3–12, and the degree of the busiest
+endpoint in bits 13–31."""
+
+MAX_TYPICAL, MAX_LOAD = np.uint64(2), np.uint64((1 << 10) - 1)
+"""Where typical endpoints and endpoints of a device stop counting."""
+
+MAX_DEGREE = (1 << 19) - 1
+"""Largest degree that a record holds."""
 
 
-@kernel
-def _scan_edges(  # type: ignore[no-untyped-def]
-    device,
-    role,
-    start,
-    kind,
-    owner,
-    world_devices,
-    region,
-    terminal_region,
-    hidden,
-    top,
-    typical,
-    endpoint,
-    record,
-    passing,
-    parties,
-    edge_cells,
-    node_cells,
-    found,
-):
-    """Links of one country in order of endpoint, then device; counts into `found` and cells.
-
-    region: of the country's party devices; terminals follow them. record: per device, all 0;
-    degrees count up to `top`. passing, parties: per endpoint, links that are not typical and
-    distinct owners (devices are in order of owner). edge_cells: (region of the device, type)
-    links; node_cells: the same for linked endpoints, in the region of their first device.
-    found: rows out of order, doubles, rows to nobody, links to devices of no such country,
-    rows with a merchant's role.
-    """
-    one = np.uint64(1)
-    under_degree = (one << DEGREE) - one
-    # Of neighbouring links; those of two endpoints are taken back below.
-    disordered = doubles = merchants = 0
-    for i in range(1, device.size):
-        disordered += device[i] < device[i - 1]
-        doubles += device[i] == device[i - 1]
-    for i in range(role.size):
-        merchants += role[i] == endpoint
-    for p in range(start.size - 1):
-        low, high = start[p], start[p + 1]
-        passing[p] = parties[p] = 0
-        if low == high:
-            continue
-        if low:
-            disordered -= device[low] < device[low - 1]
-            doubles -= device[low] == device[low - 1]
-        k = kind[p]
-        degree = np.uint64(min(high - low, top)) << DEGREE
-        hides = np.uint64(hidden[k]) << ANONYMOUS
-        last = NOBODY
-        elsewhere = owners = passed = 0
-        # Unsigned: no place from the end is to be told from others, link by link.
-        for i in range(np.uint64(low), np.uint64(high)):
-            d = device[i]
-            is_typical = role[i] == typical
-            passed += not is_typical
-            if d < owner.size:
-                o = owner[d]
-                owners += o != last
-                last = o
-            else:
-                owners += 1
-                elsewhere += 1
-                if d >= record.size:
-                    # No device of the country: of another one, or of none.
-                    found[3 if d < world_devices else 2] += 1
-                    continue
-                last = NOBODY
-                edge_cells[terminal_region[d - owner.size], k] += 1
-            r = np.uint64(record[d]) | hides
-            r += np.uint64(r >> LOAD & MOST_LOAD < MOST_LOAD) << LOAD
-            r += np.uint64(is_typical & (r >> TYPICAL & np.uint64(3) < np.uint64(2))) << TYPICAL
-            record[d] = max(r, r & under_degree | degree)
-        edge_cells[region, k] += high - low - elsewhere
-        if device[low] < record.size:
-            own = device[low] < owner.size
-            of = region if own else terminal_region[device[low] - owner.size]
-            node_cells[of, k] += 1
-        passing[p] = passed
-        parties[p] = owners
-    found[0] += disordered
-    found[1] += doubles
-    found[4] += merchants
-
-
-@kernel
-def _read_records(record, context, found):  # type: ignore[no-untyped-def]
-    """context: busiest endpoint · 2 + whether anonymous; found: devices linked without one
-    typical endpoint, most endpoints of one device, devices linked.
-    """
-    unlike = most = linked = np.int64(0)
-    for d in range(record.size):
-        r = np.uint64(record[d])
-        context[d] = r >> DEGREE << np.uint64(1) | r >> ANONYMOUS & np.uint64(1)
-        load = np.int64(r >> LOAD & MOST_LOAD)
-        unlike += np.int64(r >> TYPICAL & np.uint64(3)) != (load > 0)
-        most = max(most, load)
-        linked += load > 0
-    found[0], found[1], found[2] = unlike, most, linked
-
-
-@dataclass(frozen=True)
-class EdgesScan:
-    """Violations among device–IP links, and what the distribution checks read."""
-
-    edge_cells: I64  # (regions, ip types)
-    node_cells: I64  # (regions, ip types)
-    degrees: I64  # linked IPs by devices on them: position is the degree
-    out_of_order: int
-    doubles: int
-    orphans: int
-    across_countries: int
-    merchant_roles: int
-    linked_without_one_typical: int
-    most_ips_of_device: int
-    linked_devices: int
-
-
-@dataclass(frozen=True)
-class EdgesLaw:
-    """What a scan of links has to know of the policy."""
+class EdgesLaw(NamedTuple):
+    """What a scan of device–IP links needs to know of the policy."""
 
     regions: int
-    hidden: Bools  # by endpoint type: proxies and hosting
-    top: int  # degrees count up to here
-    typical: int
-    endpoint: int
+    anonymiser: Bools  # whether an endpoint type is a proxy or hosting, (types,)
+    top: int  # degrees above count as this
+    typical: int  # role of a link to the device's typical endpoint
+    merchant: int  # role of a link to a merchant, which no device may have
 
     @classmethod
     def of(cls, pack: PolicyPack) -> EdgesLaw:
-        """The policy's."""
+        """The law of a policy."""
         roles = pack.codes("ip_link_role")
         return cls(
             len(pack.codes("region")),
-            np.array([k in ("VPN_PROXY", "DATACENTRE") for k in pack.codes("ip_type")]),
-            min(pack.ip_count_priors.degree_cap, MOST_DEGREE),
+            np.array([t in ("VPN_PROXY", "DATACENTRE") for t in pack.codes("ip_type")]),
+            min(pack.ip_count_priors.degree_cap, MAX_DEGREE),
             roles.index("TYPICAL_DEVICE_IP"),
             roles.index("MERCHANT_ENDPOINT"),
         )
 
 
-def scan_edges(
-    law: EdgesLaw,
-    of: EndpointCountry,
-    owner: U32,
-    region: int,
-    terminal_region: U8,
-    world_devices: int,
-) -> tuple[NDArray[np.unsignedinteger], U32, U32, EdgesScan]:
-    """One pass over the links of a country.
+class CountryDevices(NamedTuple):
+    """Devices of a country: party devices in order of owner, then terminals."""
 
-    owner: of every party device of the country, counted in it from 0. Returns the context of
-    every device (busiest endpoint · 2 + whether anonymous), of every endpoint the links that
-    pass by and the owners, and the scan.
+    owner: U32  # party, counted from 0 in the country; (party devices,)
+    region: int  # of the party devices
+    terminal_region: U8  # (terminals,)
+    in_world: int  # devices of all countries
+
+
+class Features(NamedTuple):
+    """What links tell of devices and endpoints."""
+
+    context: NDArray[np.unsignedinteger]  # as `DeviceSignal` reads it, (devices,)
+    untypical: U32  # links to devices with another typical endpoint, (endpoints,)
+    owners: U32  # distinct owners of devices, a terminal being its own; (endpoints,)
+
+
+class EdgesScan(NamedTuple):
+    """Violations among device–IP links, and distributions that have bounds."""
+
+    edge_cells: I64  # links by region of the device, (regions, types)
+    node_cells: I64  # linked endpoints by region of their first device, (regions, types)
+    degrees: I64  # endpoints by degree, 0 for degree 0; (degrees,)
+    out_of_order: int
+    doubles: int
+    orphans: int  # links to a device that does not exist
+    across_countries: int  # links to a device of another country
+    merchant_roles: int  # links with the role of a merchant's
+    linked_without_one_typical: int  # devices
+    most_ips_of_device: int
+    linked_devices: int
+
+
+class _Links(NamedTuple):
+    """Columns of an `EndpointCountry`."""
+
+    device: U32  # (links,)
+    role: U8  # (links,)
+    start: I64  # first link of every endpoint, (endpoints + 1,)
+    type: U8  # (endpoints,)
+
+
+class _Outputs(NamedTuple):
+    """What `_scan_edges` fills."""
+
+    record: U32  # as of DEGREE, zero before; (devices,)
+    untypical: U32  # (endpoints,)
+    owners: U32  # (endpoints,)
+    edge_cells: I64  # zero before; (regions, types)
+    node_cells: I64  # zero before; (regions, types)
+
+
+@inlined
+def _add_link(record, anonymous, degree, is_typical):  # type: ignore[no-untyped-def]
+    """A device's record with one more link.
+
+    Parameters
+    ----------
+    record : uint64
+    anonymous : uint64
+        Bit ANONYMOUS of the endpoint.
+    degree : uint64
+        Degree of the endpoint, shifted left by DEGREE.
+    is_typical : bool
     """
-    shape = (law.regions, law.hidden.size)
-    edge_cells, node_cells = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-    record = np.zeros(owner.size + terminal_region.size, dtype=np.uint32)
-    passing, parties = (np.empty(of.type.size, dtype=np.uint32) for _ in range(2))
-    found, seen = np.zeros(5, dtype=np.int64), np.zeros(3, dtype=np.int64)
-    _scan_edges(
-        of.device,
-        of.role,
-        of.start,
-        of.type,
-        owner,
-        world_devices,
-        region,
-        terminal_region,
-        law.hidden,
-        law.top,
-        law.typical,
-        law.endpoint,
-        record,
-        passing,
-        parties,
-        edge_cells,
-        node_cells,
-        found,
+    # Branch-free: the counters saturate by adding a comparison.
+    record |= anonymous
+    record += np.uint64(record >> LOAD & MAX_LOAD < MAX_LOAD) << LOAD
+    record += np.uint64(is_typical & (record >> TYPICAL & np.uint64(3) < MAX_TYPICAL)) << TYPICAL
+    below_degree = (np.uint64(1) << DEGREE) - np.uint64(1)
+    return max(record, record & below_degree | degree)
+
+
+@inlined
+def _count_neighbours(device):  # type: ignore[no-untyped-def]
+    """Links whose device is below, and equal to, that of the link before: two numbers.
+
+    device : uint32 (links,). Over all endpoints at once, as that compiles to vector instructions.
+    """
+    below = equal = 0
+    for i in range(1, device.size):
+        below += device[i] < device[i - 1]
+        equal += device[i] == device[i - 1]
+    return below, equal
+
+
+@kernel
+def _scan_edges(law, links, devices, outputs):  # type: ignore[no-untyped-def]
+    """Scans the links of one country.
+
+    Parameters
+    ----------
+    law : EdgesLaw
+    links : _Links
+    devices : CountryDevices
+    outputs : _Outputs
+        Filled.
+
+    Returns
+    -------
+    (int, int, int, int, int)
+        Links out of order, doubles, links to no device, to devices of other countries, and with
+        the role of a merchant's.
+    """
+    anonymiser, top, typical, merchant = law.anonymiser, law.top, law.typical, law.merchant
+    device, role, start, type_ = links
+    owner, region, terminal_region, in_world = devices
+    record, untypical, owners, edge_cells, node_cells = outputs
+    disordered, doubles = _count_neighbours(device)
+    orphans = across = merchants = 0
+    for i in range(role.size):
+        merchants += role[i] == merchant
+    for p in range(start.size - 1):
+        low, high = start[p], start[p + 1]
+        untypical[p] = owners[p] = 0
+        if low == high:
+            continue
+        if low:
+            # The link before is another endpoint's.
+            disordered -= device[low] < device[low - 1]
+            doubles -= device[low] == device[low - 1]
+        t = type_[p]
+        degree = np.uint64(min(high - low, top)) << DEGREE
+        anonymous = np.uint64(anonymiser[t]) << ANONYMOUS
+        last = NO_OWNER
+        not_of_parties = n_owners = n_untypical = 0
+        # Unsigned indices: signed ones are tested for being negative, link by link.
+        for i in range(np.uint64(low), np.uint64(high)):
+            d = device[i]
+            is_typical = role[i] == typical
+            n_untypical += not is_typical
+            if d < owner.size:
+                o = owner[d]
+                n_owners += o != last
+                last = o
+            else:
+                n_owners += 1
+                not_of_parties += 1
+                if d >= record.size:
+                    orphans += d >= in_world
+                    across += d < in_world
+                    continue
+                last = NO_OWNER
+                edge_cells[terminal_region[d - owner.size], t] += 1
+            record[d] = _add_link(np.uint64(record[d]), anonymous, degree, is_typical)
+        edge_cells[region, t] += high - low - not_of_parties
+        d = device[low]
+        if d < record.size:
+            r = region if d < owner.size else terminal_region[d - owner.size]
+            node_cells[r, t] += 1
+        untypical[p] = n_untypical
+        owners[p] = n_owners
+    return disordered, doubles, orphans, across, merchants
+
+
+@kernel
+def _read_records(record, context):  # type: ignore[no-untyped-def]
+    """Features and violations of devices from their records.
+
+    Parameters
+    ----------
+    record : uint32 (devices,)
+    context : unsigned integer (devices,)
+        Filled: degree of the busiest endpoint · 2 + whether an endpoint is an anonymiser.
+
+    Returns
+    -------
+    (int, int, int)
+        Linked devices without one typical endpoint, most endpoints of one device, linked devices.
+    """
+    without_one = most = linked = np.int64(0)
+    for d in range(record.size):
+        r = np.uint64(record[d])
+        context[d] = r >> DEGREE << np.uint64(1) | r >> ANONYMOUS & np.uint64(1)
+        load = np.int64(r >> LOAD & MAX_LOAD)
+        without_one += np.int64(r >> TYPICAL & np.uint64(3)) != (load > 0)
+        most = max(most, load)
+        linked += load > 0
+    return without_one, most, linked
+
+
+def scan_edges(
+    law: EdgesLaw, of: EndpointCountry, devices: CountryDevices
+) -> tuple[Features, EdgesScan]:
+    """Scans the device–IP links of a country."""
+    shape = (law.regions, law.anonymiser.size)
+    outputs = _Outputs(
+        record=np.zeros(devices.owner.size + devices.terminal_region.size, dtype=np.uint32),
+        untypical=np.empty(of.type.size, dtype=np.uint32),
+        owners=np.empty(of.type.size, dtype=np.uint32),
+        edge_cells=np.zeros(shape, np.int64),
+        node_cells=np.zeros(shape, np.int64),
     )
-    context = np.empty(record.size, dtype=np.min_scalar_type(2 * law.top + 1))
-    _read_records(record, context, seen)
-    found[0] += abs(of.device.size - int(of.start[-1]))
+    links = _Links(of.device, of.role, of.start, of.type)
+    disordered, doubles, orphans, across, merchants = _scan_edges(law, links, devices, outputs)
+    context = np.empty(outputs.record.size, dtype=np.min_scalar_type(2 * law.top + 1))
+    without_one, most, linked = _read_records(outputs.record, context)
     degrees = np.bincount(np.diff(of.start), minlength=1)
-    degrees[0] = 0  # endpoints only merchants use have no degree
-    counts = [*found.tolist(), *seen.tolist()]
-    return context, passing, parties, EdgesScan(edge_cells, node_cells, degrees, *counts)
+    degrees[0] = 0  # endpoints that only merchants use
+    return Features(context, outputs.untypical, outputs.owners), EdgesScan(
+        edge_cells=outputs.edge_cells,
+        node_cells=outputs.node_cells,
+        degrees=degrees,
+        out_of_order=disordered + abs(of.device.size - int(of.start[-1])),
+        doubles=doubles,
+        orphans=orphans,
+        across_countries=across,
+        merchant_roles=merchants,
+        linked_without_one_typical=without_one,
+        most_ips_of_device=most,
+        linked_devices=linked,
+    )
 
 
 def total(scans: Iterable[EdgesScan]) -> EdgesScan:
-    """The scan of all countries."""
-    all_ = [*scans]
-    counts = np.array(
-        [
-            (s.out_of_order, s.doubles, s.orphans, s.across_countries, s.merchant_roles,
-             s.linked_without_one_typical, s.most_ips_of_device, s.linked_devices)
-            for s in all_
-        ]
-    )  # fmt: skip
-    total = counts.sum(axis=0)
-    total[6] = counts[:, 6].max()
-    degrees = np.zeros(max(s.degrees.size for s in all_), dtype=np.int64)
-    for s in all_:
+    """The scan of the world from those of its countries."""
+    countries = [*scans]
+    degrees = np.zeros(max(s.degrees.size for s in countries), dtype=np.int64)
+    for s in countries:
         degrees[: s.degrees.size] += s.degrees
     return EdgesScan(
-        np.add.reduce([s.edge_cells for s in all_]),
-        np.add.reduce([s.node_cells for s in all_]),
-        degrees,
-        *total.tolist(),
+        edge_cells=np.add.reduce([s.edge_cells for s in countries]),
+        node_cells=np.add.reduce([s.node_cells for s in countries]),
+        degrees=degrees,
+        out_of_order=sum(s.out_of_order for s in countries),
+        doubles=sum(s.doubles for s in countries),
+        orphans=sum(s.orphans for s in countries),
+        across_countries=sum(s.across_countries for s in countries),
+        merchant_roles=sum(s.merchant_roles for s in countries),
+        linked_without_one_typical=sum(s.linked_without_one_typical for s in countries),
+        most_ips_of_device=max(s.most_ips_of_device for s in countries),
+        linked_devices=sum(s.linked_devices for s in countries),
     )

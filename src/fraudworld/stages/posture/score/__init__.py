@@ -1,1 +1,1 @@
-"""Scores and tiers: what entities show, and their rank inside their group."""
+"""Scores of entities, their tiers (ranks of scores inside a group), and the scans of S2–S4."""

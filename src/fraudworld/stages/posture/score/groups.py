@@ -1,4 +1,7 @@
-"""Policy groups of S5: the cells inside which tiers are ranked and roles drawn."""
+"""Groups of S5: the cells in which tiers are ranked and roles are drawn.
+
+Twin: the groups of tests/reference/posture.py:make.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from numpy.typing import NDArray
 
 from fraudworld.policy.pack import PolicyPack
 
+U8 = NDArray[np.uint8]
+
 GROUPS = {
     "party": "party_type",
     "account": "account_group",
@@ -14,26 +19,26 @@ GROUPS = {
     "device": "device_group",
     "ip": "ip_group",
 }
-"""Entity → code list of the groups it is ranked, and its roles are drawn, in."""
+"""Entity → code list of its groups."""
 
 
-def account_groups(pack: PolicyPack) -> NDArray[np.uint8]:
-    """Role group of every account type: position in codes("account_group")."""
+def account_groups(pack: PolicyPack) -> U8:
+    """Group of every account type, position in codes("account_group"); (account types,)."""
     groups, declared = pack.codes("account_group"), pack.account_taxonomy.account_types
-    of_type = [groups.index(declared[kind].group) for kind in pack.codes("account_type")]
+    of_type = [groups.index(declared[name].group) for name in pack.codes("account_type")]
     return np.array(of_type, dtype=np.uint8)
 
 
-def ip_groups(pack: PolicyPack) -> NDArray[np.uint8]:
-    """Role group of every endpoint type and operator: position in codes("ip_group")."""
+def ip_groups(pack: PolicyPack) -> U8:
+    """Group by endpoint type and operator, position in codes("ip_group"); (types, operators)."""
     groups, declared = pack.codes("ip_group"), pack.fraud_role_taxonomy.ip_groups
     table = [
-        [groups.index(declared[kind][asn]) for asn in pack.codes("asn_class")]
-        for kind in pack.codes("ip_type")
+        [groups.index(declared[name][asn]) for asn in pack.codes("asn_class")]
+        for name in pack.codes("ip_type")
     ]
     return np.array(table, dtype=np.uint8)
 
 
-def identity(pack: PolicyPack, entity: str) -> NDArray[np.uint8]:
-    """Groups of entities whose kind is their group."""
+def identity(pack: PolicyPack, entity: str) -> U8:
+    """0, 1, … for entities whose column already holds the group; (groups,)."""
     return np.arange(len(pack.codes(GROUPS[entity])), dtype=np.uint8)

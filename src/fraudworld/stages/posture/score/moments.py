@@ -1,7 +1,10 @@
-"""Correlation of the signals of assets and their owners, from sums that do not depend on order.
+"""Correlation between the signals of assets and of their owners, from exact integer sums.
 
-Signals are taken as integers, multiples of 2**-30, so a sum is exact however it was cut; the
-image moves a correlation by less than 1e-8.
+The rounding of a float sum depends on its order, and so on how the world is cut into shards.
+Signals are therefore truncated to multiples of 2**-30 and summed as integers, which moves a
+correlation by less than 1e-8.
+
+Twin of all kernels here: numpy.corrcoef, compared in tests/unit/stages/test_posture_moments.py.
 """
 
 from __future__ import annotations
@@ -13,17 +16,25 @@ from numpy.typing import NDArray
 
 from fraudworld.jit import kernel
 
-ONE = float(1 << 30)
-MASK = (1 << 32) - 1
+SCALE = float(1 << 30)
+"""Integer that stands for a signal of 1."""
+
+LOW = (1 << 32) - 1
 SUMS = 9
-"""n, Σx, Σy, then Σx², Σy² and Σxy as a high and a low sum each: products have 60 bits."""
+"""n, Σx, Σy, then Σx², Σy² and Σxy, each as the sums of its high and low 32 bits.
+
+A product has up to 60 bits, so a sum of whole products would overflow after 8 of them.
+"""
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
 
 def moments(asset: F64, owner: F64, of: NDArray[np.integer]) -> I64:
-    """Sums over assets of their signal and that of the owner `of` each."""
+    """Sums over assets, where x is the signal of an asset and y that of its owner; (SUMS,).
+
+    asset: (assets,). owner: (owners,). of: index in `owner` of every asset's owner, (assets,).
+    """
     out = np.zeros(SUMS, dtype=np.int64)
     _moments(asset, owner, of, out)
     return out
@@ -31,19 +42,29 @@ def moments(asset: F64, owner: F64, of: NDArray[np.integer]) -> I64:
 
 @kernel
 def _moments(asset, owner, of, out):  # type: ignore[no-untyped-def]
+    """Adds the sums of `moments` to `out`.
+
+    Parameters
+    ----------
+    asset : float64 (assets,)
+    owner : float64 (owners,)
+    of : integer (assets,)
+        Index in `owner`.
+    out : int64 (SUMS,)
+    """
     sx = sy = np.int64(0)
     high_xx = low_xx = high_yy = low_yy = high_xy = low_xy = np.int64(0)
     for i in range(of.size):
-        x = np.int64(asset[i] * ONE)
-        y = np.int64(owner[of[i]] * ONE)
+        x = np.int64(asset[i] * SCALE)
+        y = np.int64(owner[of[i]] * SCALE)
         sx += x
         sy += y
         high_xx += x * x >> 32
-        low_xx += x * x & MASK
+        low_xx += x * x & LOW
         high_yy += y * y >> 32
-        low_yy += y * y & MASK
+        low_yy += y * y & LOW
         high_xy += x * y >> 32
-        low_xy += x * y & MASK
+        low_xy += x * y & LOW
     out[0] += of.size
     out[1] += sx
     out[2] += sy
@@ -56,11 +77,11 @@ def _moments(asset, owner, of, out):  # type: ignore[no-untyped-def]
 
 
 def correlation(sums: I64) -> float:
-    """Pearson's r; nan where one of the signals is constant."""
+    """Pearson's r from the sums of `moments`; NaN where one of the signals is constant."""
     n, x, y = (int(v) for v in sums[:3])
     xx, yy, xy = ((int(high) << 32) + int(low) for high, low in sums[3:].reshape(3, 2))
     spread = (n * xx - x * x) * (n * yy - y * y)
-    # Four factors of ONE off: spreads below 1e-9 are those of constants.
-    if spread / ONE**4 <= 1e-9:
+    # Each of the four signals multiplied has a factor SCALE; below 1e-9 is a constant, rounded.
+    if spread / SCALE**4 <= 1e-9:
         return math.nan
     return (n * xy - x * y) / math.sqrt(spread)

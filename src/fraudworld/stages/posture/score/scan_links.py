@@ -1,14 +1,22 @@
-"""One pass over device links: what is wrong, and how many users every device has."""
+"""One pass over device links: violations, and the number of users of every device.
+
+Links come in order of device, then role (owner, co-users, accounts, instruments), then target. So
+the users of a device are known before its accounts, and its accounts before its instruments, and
+one pass can check that an account belongs to a user and an instrument to an account.
+
+The violations have no plain twin: tests/unit/stages/test_posture_checks.py breaks a world in every
+way counted here. Twin of the users: `Device.users` of tests/reference/devices.py.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fraudworld.jit import kernel
+from fraudworld.jit import inlined, kernel
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.stages.pieces import (
     AccountShard,
@@ -18,151 +26,46 @@ from fraudworld.stages.pieces import (
     PartyShard,
     Terminals,
 )
-from fraudworld.stages.posture.score.scores import USERS
+from fraudworld.stages.posture.score.scores import FULL_USERS
 
+I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
 U8 = NDArray[np.uint8]
 U32 = NDArray[np.uint32]
-Bools = NDArray[np.bool_]
+U64 = NDArray[np.uint64]
+
+LAST_DEVICE = np.uint64(32)
+"""A target's record packs into one u64: how many devices are linked to it in bits 0–31, and the
+last of these, counted from 1, in bits 32–63."""
+
+OWNER, CO_USER, ACCOUNT, INSTRUMENT = range(4)
+"""Indices in `LinksLaw.codes`."""
+
+(
+    OUT_OF_ORDER,
+    DOUBLES,
+    ORPHANS,
+    WITHOUT_ONE_OWNER,
+    WITH_MERCHANT,
+    FROM_ELSEWHERE,
+    OF_STRANGERS,
+    NOT_REACHED,
+    MISSTATED,
+    MOST_PARTIES,
+    MERCHANT_LINKS,
+) = range(11)
+"""Counts of `_scan_links`, in order of `LinksScan` up to MOST_PARTIES; then links to merchants."""
 
 
-DEVICE = np.uint64(32)
-"""What a record says of a party, account or instrument: the last device that was linked to it
-(counted from 1) in the bits left of here, and how many were in those right of it."""
+class LinksLaw(NamedTuple):
+    """What a scan of device links needs to know."""
 
-
-@kernel
-def _scan_links(  # type: ignore[no-untyped-def]
-    device,
-    role,
-    target,
-    owner,
-    home,
-    firm,
-    account_owner,
-    instrument_account,
-    n_merchants,
-    codes,
-    party,
-    account,
-    instrument,
-    users,
-    found,
-):
-    """Device links in order of device; counts into `found`.
-
-    codes: positions of PRIMARY_OWNER, SECONDARY_USER, ASSOCIATED_ACCOUNT_ACCESS,
-    ASSOCIATED_INSTRUMENT_ACCESS in the link roles; every other one is a terminal's. party,
-    account, instrument: a record each, see DEVICE, all 0. users: parties that a device's links
-    begin with, USERS at most. found: rows out of order, doubles, rows to nobody, devices
-    without their one owner, with a merchant, co-users from elsewhere, accounts of strangers,
-    instruments of accounts not reached, devices whose users are not all of their parties, most
-    parties on one device, links of a terminal. Users are looked for before accounts, and
-    accounts before instruments, as they are in order.
-    """
-    # Unsigned: no place is counted from the end, so none has to be looked at for that.
-    one, rows = np.uint64(1), np.uint64(device.size)
-    at = np.uint64(0)
-    for d in range(owner.size):
-        first = at
-        o = owner[d]
-        mark = np.uint64(d + 1)
-        owners = parties = terminals = leading = 0
-        while at < rows and device[at] == d:
-            r = role[at]
-            t = target[at]
-            if r == codes[2]:
-                if t < account.size:
-                    seen = account[t]
-                    found[1] += seen >> DEVICE == mark
-                    account[t] = mark << DEVICE | np.uint64(np.uint32(seen)) + one
-                    of = account_owner[t]
-                    found[6] += of >= party.size or party[of] >> DEVICE != mark
-                else:
-                    found[2] += 1
-            elif r == codes[3]:
-                if t < instrument.size:
-                    seen = instrument[t]
-                    found[1] += seen >> DEVICE == mark
-                    instrument[t] = mark << DEVICE | np.uint64(np.uint32(seen)) + one
-                    of = instrument_account[t]
-                    found[7] += of >= account.size or account[of] >> DEVICE != mark
-                else:
-                    found[2] += 1
-            elif r == codes[0] or r == codes[1]:
-                leading += leading == at - first
-                if t < party.size:
-                    seen = party[t]
-                    if seen >> DEVICE == mark:
-                        for j in range(first, at):
-                            found[1] += role[j] == r and target[j] == target[at]
-                    party[t] = mark << DEVICE | np.uint64(np.uint32(seen)) + one
-                    parties += 1
-                    if r == codes[0]:
-                        owners += 1 if t == o else 2
-                    elif (
-                        t == o
-                        or o >= home.size
-                        or not (
-                            (home[t] >= 0 and home[t] == home[o])
-                            or (firm[t] >= 0 and firm[t] == firm[o])
-                        )
-                    ):
-                        found[5] += 1
-                else:
-                    found[2] += 1
-            else:
-                found[10] += 1
-                found[2] += t >= n_merchants
-                terminals += 1
-            at += one
-        found[3] += owners != 1
-        found[4] += terminals != 0
-        found[8] += parties != leading
-        found[9] = max(found[9], parties)
-        users[d] = min(leading, USERS)
-    found[0] += np.int64(rows - at)
-
-
-@kernel
-def _most(records):  # type: ignore[no-untyped-def]
-    """Most devices linked to one."""
-    most = np.uint32(0)
-    for i in range(records.size):
-        most = max(most, np.uint32(records[i]))
-    return most
-
-
-@dataclass(frozen=True)
-class LinksScan:
-    """Violations among device links; fields from `most_parties` on are maxima."""
-
-    out_of_order: int
-    doubles: int
-    orphans: int
-    devices_without_one_owner: int
-    terminals_without_one_merchant: int
-    co_users_from_elsewhere: int
-    accounts_of_strangers: int
-    instruments_not_reached: int
-    users_misstated: int
-    most_parties: int
-    most_devices_of_party: int
-    most_devices_of_account: int
-    most_devices_of_instrument: int
-    most_devices_of_merchant: int
-
-
-@dataclass(frozen=True)
-class LinksLaw:
-    """What a scan of device links has to know."""
-
-    codes: U8  # roles of owners, co-users, accounts and instruments
+    codes: U8  # link roles by OWNER, CO_USER, …, (4,); any other role is of a terminal's merchant
     n_merchants: int
 
     @classmethod
     def of(cls, pack: PolicyPack, n_merchants: int) -> LinksLaw:
-        """The policy's."""
+        """The law of a policy."""
         names = (
             "PRIMARY_OWNER",
             "SECONDARY_USER",
@@ -173,6 +76,171 @@ class LinksLaw:
         return cls(np.array([roles.index(n) for n in names], dtype=np.uint8), n_merchants)
 
 
+class LinksScan(NamedTuple):
+    """Violations among device links; sums over shards, but maxima from `most_parties` on."""
+
+    out_of_order: int
+    doubles: int
+    orphans: int  # links to a target that does not exist
+    devices_without_one_owner: int
+    terminals_without_one_merchant: int
+    co_users_from_elsewhere: int  # not of the owner's home or firm
+    accounts_of_strangers: int  # whose owner does not use the device
+    instruments_not_reached: int  # whose account is not linked to the device
+    users_misstated: int  # devices whose links do not begin with all of their users
+    most_parties: int  # on one device
+    most_devices_of_party: int
+    most_devices_of_account: int
+    most_devices_of_instrument: int
+    most_devices_of_merchant: int = 0  # known of the world only
+
+
+class _Links(NamedTuple):
+    """Columns of a `LinkShard`, all (links,)."""
+
+    device: U32
+    role: U8
+    target: U32
+
+
+class _Parties(NamedTuple):
+    """Units of the parties of a shard, −1 for none; all (parties,)."""
+
+    home: I32
+    firm: I32
+
+
+class _Holders(NamedTuple):
+    """Who holds an account, and which account an instrument is on."""
+
+    owner: U32  # party of every account, (accounts,)
+    account: U32  # account of every instrument, (instruments,)
+
+
+class _Records(NamedTuple):
+    """Records as of LAST_DEVICE; zero before the scan."""
+
+    party: U64  # (parties,)
+    account: U64  # (accounts,)
+    instrument: U64  # (instruments,)
+
+
+@inlined
+def _link(records, target, number):  # type: ignore[no-untyped-def]
+    """Links a device to a target, and returns whether it was linked before.
+
+    records : uint64 (targets,), grows; target : integer, below the targets; number : uint64, of
+    the device, from 1.
+    """
+    record = records[target]
+    records[target] = number << LAST_DEVICE | np.uint64(np.uint32(record)) + np.uint64(1)
+    return record >> LAST_DEVICE == number
+
+
+@inlined
+def _same_unit(a, b):  # type: ignore[no-untyped-def]
+    """Whether the homes, or firms, of two parties are one; a, b : int32, −1 for none."""
+    return a >= 0 and a == b
+
+
+@inlined
+def _count_equal(role, target, first, at):  # type: ignore[no-untyped-def]
+    """Number of links first … at − 1 with the role and target of link `at`.
+
+    role, target : uint8, uint32 (links,); first, at : uint64.
+    """
+    n = 0
+    for j in range(first, at):
+        n += role[j] == role[at] and target[j] == target[at]
+    return n
+
+
+@kernel
+def _scan_links(links, owner, parties, holders, law, records, users, counts):  # type: ignore[no-untyped-def]
+    """Scans the device links of a shard.
+
+    Parameters
+    ----------
+    links : _Links
+    owner : uint32 (devices,)
+    parties : _Parties
+    holders : _Holders
+    law : LinksLaw
+    records : _Records
+        Grow.
+    users : uint8 (devices,)
+        Filled: parties that the links of a device begin with, at most FULL_USERS.
+    counts : int64 (11,), zero before
+        Filled: OUT_OF_ORDER, DOUBLES, …
+    """
+    device, role, target = links
+    party, account, instrument = records
+    (home, firm), (account_owner, instrument_account) = parties, holders
+    codes, n_merchants = law.codes, law.n_merchants
+    # Unsigned indices: signed ones are tested for being negative, link by link.
+    rows, at = np.uint64(device.size), np.uint64(0)
+    for d in range(owner.size):
+        first, number, o = at, np.uint64(d + 1), owner[d]
+        owners = n_parties = to_merchants = leading = 0
+        while at < rows and device[at] == d:
+            r, t = role[at], target[at]
+            if r == codes[ACCOUNT]:
+                if t < account.size:
+                    counts[DOUBLES] += _link(account, t, number)
+                    of = account_owner[t]
+                    counts[OF_STRANGERS] += of >= party.size or party[of] >> LAST_DEVICE != number
+                else:
+                    counts[ORPHANS] += 1
+            elif r == codes[INSTRUMENT]:
+                if t < instrument.size:
+                    counts[DOUBLES] += _link(instrument, t, number)
+                    of = instrument_account[t]
+                    counts[NOT_REACHED] += (
+                        of >= account.size or account[of] >> LAST_DEVICE != number
+                    )
+                else:
+                    counts[ORPHANS] += 1
+            elif r == codes[OWNER] or r == codes[CO_USER]:
+                leading += leading == at - first
+                if t < party.size:
+                    # A party may be linked twice, but not in the same role.
+                    if _link(party, t, number):
+                        counts[DOUBLES] += _count_equal(role, target, first, at)
+                    n_parties += 1
+                    if r == codes[OWNER]:
+                        # Another party than the owner counts as two, which is an error, too.
+                        owners += 1 if t == o else 2
+                    elif (
+                        t == o
+                        or o >= party.size
+                        or not (_same_unit(home[t], home[o]) or _same_unit(firm[t], firm[o]))
+                    ):
+                        counts[FROM_ELSEWHERE] += 1
+                else:
+                    counts[ORPHANS] += 1
+            else:
+                counts[MERCHANT_LINKS] += 1
+                counts[ORPHANS] += t >= n_merchants
+                to_merchants += 1
+            at += np.uint64(1)
+        counts[WITHOUT_ONE_OWNER] += owners != 1
+        counts[WITH_MERCHANT] += to_merchants != 0
+        counts[MISSTATED] += n_parties != leading
+        counts[MOST_PARTIES] = max(counts[MOST_PARTIES], n_parties)
+        users[d] = min(leading, FULL_USERS)
+    # A link out of order is never passed: it and all after it are counted.
+    counts[OUT_OF_ORDER] += np.int64(rows - at)
+
+
+@kernel
+def _most_devices(records):  # type: ignore[no-untyped-def]
+    """Most devices linked to one target; records : uint64 (targets,), as of LAST_DEVICE."""
+    most = np.uint32(0)
+    for i in range(records.size):
+        most = max(most, np.uint32(records[i]))
+    return most
+
+
 def scan_links(
     law: LinksLaw,
     parties: PartyShard,
@@ -180,49 +248,51 @@ def scan_links(
     instruments: InstrumentShard,
     devices: DeviceShard,
     links: LinkShard,
-) -> tuple[U8, I64, U32]:
-    """One pass over device links of a shard.
+) -> tuple[U8, LinksScan, U32]:
+    """Scans the device links of a shard.
 
-    Returns the users of every device (USERS at most), the counts in order of LinksScan but
-    for its last, and the merchants of links that only a terminal may have.
+    Returns the users of every device (at most FULL_USERS, (devices,)), the scan, and the
+    merchants that devices of the shard are linked to, although only terminals may be.
     """
     sizes = (parties.type.size, accounts.type.size, instruments.type.size)
-    records = [np.zeros(n, dtype=np.uint64) for n in sizes]
+    records = _Records(*(np.zeros(n, dtype=np.uint64) for n in sizes))
     users = np.empty(devices.owner.size, dtype=np.uint8)
-    found = np.zeros(11, dtype=np.int64)
+    counts = np.zeros(11, dtype=np.int64)
     _scan_links(
-        links.device,
-        links.role,
-        links.target,
+        _Links(links.device, links.role, links.target),
         devices.owner,
-        parties.household,
-        parties.business_group,
-        accounts.owner,
-        instruments.account,
-        law.n_merchants,
-        law.codes,
-        records[0],
-        records[1],
-        records[2],
+        _Parties(parties.household, parties.business_group),
+        _Holders(accounts.owner, instruments.account),
+        law,
+        records,
         users,
-        found,
+        counts,
     )
-    stray = links.target[~np.isin(links.role, law.codes)] if found[10] else links.target[:0]
-    return users, np.array([*found[:10], *(_most(r) for r in records)]), stray
+    of_merchants = ~np.isin(links.role, law.codes) if counts[MERCHANT_LINKS] else slice(0)
+    maxima = (int(_most_devices(r)) for r in records)
+    scan = LinksScan(*counts[:MERCHANT_LINKS].tolist(), *maxima)
+    return users, scan, links.target[of_merchants]
 
 
 def total(
-    found: Iterable[I64], stray: Iterable[U32], terminals: Terminals, n_merchants: int
+    scans: Iterable[LinksScan], merchants: Iterable[U32], terminals: Terminals, n_merchants: int
 ) -> LinksScan:
-    """The scan of all shards, and of the terminals: each has one link, to its merchant."""
-    all_ = np.stack([*found])
-    counts = all_.sum(axis=0)
+    """The scan of the world: of its shards, and of terminals, which have one merchant each.
+
+    merchants: linked to devices of every shard, as of `scan_links`.
+    """
+    per_shard = np.array([*scans])
     merchant = terminals.merchant
-    homeless = int(((merchant < 0) | (merchant >= n_merchants)).sum())
-    counts[0] += int((np.diff(merchant) < 0).sum())
-    counts[2] += homeless
-    counts[4] += homeless
-    of = np.concatenate([merchant, *stray]).astype(np.int64)
-    load = np.bincount(of[(of >= 0) & (of < n_merchants)], minlength=1)
-    most = [*all_[:, 9:].max(axis=0).tolist(), int(load.max())]
-    return LinksScan(*[*counts[:9].tolist(), *most])
+    orphans = int(((merchant < 0) | (merchant >= n_merchants)).sum())
+    linked = np.concatenate([merchant, *merchants]).astype(np.int64)
+    devices = np.bincount(linked[(linked >= 0) & (linked < n_merchants)], minlength=1)
+    counts = LinksScan(
+        *per_shard[:, :MOST_PARTIES].sum(axis=0).tolist(),
+        *per_shard[:, MOST_PARTIES:].max(axis=0).tolist(),
+    )
+    return counts._replace(
+        out_of_order=counts.out_of_order + int((np.diff(merchant) < 0).sum()),
+        orphans=counts.orphans + orphans,
+        terminals_without_one_merchant=counts.terminals_without_one_merchant + orphans,
+        most_devices_of_merchant=int(devices.max()),
+    )

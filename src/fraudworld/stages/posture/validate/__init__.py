@@ -1,1 +1,1 @@
-"""S5's checks of a world, judged on what its scans counted."""
+"""The validation checks of S5."""

@@ -1,13 +1,14 @@
-"""S5's validation: what must hold in any world, judged on what its scans have counted.
+"""The validation checks of S5: bounds on the counts of the scans and on the roles.
 
-Checks return records; nothing raises. A check whose figure cannot be computed does not
-hold. REQUIRED checks that do not hold close the run's flag.
+Structure is checked against fixed bounds, all else against `validation_policy_6A.v1`. Checks are
+returned, not raised. A check whose figure is NaN fails. A run with a failed REQUIRED check gets no
+passed flag.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,18 +25,18 @@ I64 = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Check:
-    """One check: what was observed, what is allowed, and whether it holds."""
+    """One figure of the world, its bounds, and whether it is within them."""
 
     check_id: str
-    family: str  # key of validation_policy: severity
-    severity: str
-    where: str  # dataset that would have to change
+    family: str  # key of `severity` in validation_policy
+    severity: str  # REQUIRED or ADVISORY
+    where: str  # dataset that is wrong if the check fails
     observed: float
     bound: str
     holds: bool
 
     def as_dict(self) -> dict[str, object]:
-        """Plain data for the report; an observation that is no number becomes null."""
+        """JSON data for the report; NaN becomes null."""
         return {
             "check_id": self.check_id,
             "family": self.family,
@@ -49,23 +50,24 @@ class Check:
 
 @dataclass(frozen=True)
 class Evidence:
-    """The world as the scans saw it."""
+    """What the checks read; dictionaries are by entity."""
 
-    rows: dict[str, int]  # by entity
+    rows: dict[str, int]  # number of entities
     scans: Scans
-    cells: dict[str, I64]  # by entity: (groups, tiers, raw roles, families)
-    owner_correlation: dict[str, object]  # by entity; no number where it is unknown
+    cells: dict[str, I64]  # entities by (group, tier, raw role, family)
+    owner_correlation: dict[str, float]  # of signals of assets and owners; NaN if unknown
 
     @classmethod
-    def of(cls, rows: dict[str, int], scans: Scans, roles: dict[str, Roles]) -> Evidence:
-        """Of the world and its roles by entity."""
-        summaries = {e: r.diagnostics.get("owner_signal_correlation") for e, r in roles.items()}
-        return cls(rows, scans, {e: r.cells for e, r in roles.items()}, summaries)
+    def of(cls, rows: dict[str, int], scans: Scans, roles: Mapping[str, Roles[object]]) -> Evidence:
+        """The evidence of a world, from its numbers of entities, scans and roles."""
+        stated = {e: r.diagnostics.get("owner_signal_correlation") for e, r in roles.items()}
+        correlation = {e: r if isinstance(r, float) else math.nan for e, r in stated.items()}
+        return cls(rows, scans, {e: r.cells for e, r in roles.items()}, correlation)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A figure and its bounds, before the policy's severity is known."""
+    """A figure and its bounds, low and high included; `Check` adds the severity."""
 
     check_id: str
     family: str
@@ -75,8 +77,8 @@ class Finding:
     high: float = math.inf
 
 
-def none_of(check_id: str, family: str, where: str, count: float) -> Finding:
-    """A count of violations, of which there may be none."""
+def must_be_zero(check_id: str, family: str, where: str, count: float) -> Finding:
+    """A count of violations, which must be 0."""
     return Finding(check_id, family, where, float(count), high=0.0)
 
 
@@ -90,8 +92,8 @@ def passed(checks: tuple[Check, ...]) -> bool:
     return all(c.holds for c in checks if c.severity == "REQUIRED")
 
 
-def _judge(pack: PolicyPack, found: Finding) -> Check:
-    low, high = found.low, found.high
+def _judge(pack: PolicyPack, finding: Finding) -> Check:
+    low, high = finding.low, finding.high
     bound = (
         f"<= {high:g}"
         if math.isinf(low)
@@ -99,15 +101,14 @@ def _judge(pack: PolicyPack, found: Finding) -> Check:
         if math.isinf(high)
         else f"{low:g} .. {high:g}"
     )
-    # NaN compares false with everything: what is unknown does not hold.
-    observed = float(found.observed)
-    holds = low <= observed <= high
-    severity = pack.validation_policy.severity[found.family]
-    return Check(found.check_id, found.family, severity, found.where, observed, bound, holds)
+    observed = float(finding.observed)
+    holds = low <= observed <= high  # NaN fails: it compares false with any number
+    severity = pack.validation_policy.severity[finding.family]
+    return Check(finding.check_id, finding.family, severity, finding.where, observed, bound, holds)
 
 
 def holdings(pack: PolicyPack, evidence: Evidence) -> Iterator[Finding]:
-    """Accounts under their K_max, of the owner's kind; instruments legal and complete."""
+    """Accounts within K_max and of the owner's party type; instruments legal and complete."""
     s = evidence.scans.holdings
     accounts, instruments = "s2_account_base_6A", "s3_instrument_base_6A"
     for name, where, count in (
@@ -119,8 +120,8 @@ def holdings(pack: PolicyPack, evidence: Evidence) -> Iterator[Finding]:
         ("tokens_without_card", instruments, s.tokens_without_card),
         ("accounts_without_floor", instruments, s.accounts_without_floor),
     ):
-        yield none_of(name, "structure", where, count)
-    yield none_of("holdings_above_kmax", "account_caps", accounts, s.holdings_above_kmax)
+        yield must_be_zero(name, "structure", where, count)
+    yield must_be_zero("holdings_above_kmax", "account_caps", accounts, s.holdings_above_kmax)
     limit = pack.validation_policy.linkage_checks.max_instruments_per_account
     yield Finding(
         "max_instruments_per_account", "linkage", instruments, s.most_instruments, high=limit
@@ -128,7 +129,7 @@ def holdings(pack: PolicyPack, evidence: Evidence) -> Iterator[Finding]:
 
 
 def device_links(pack: PolicyPack, evidence: Evidence) -> Iterator[Finding]:
-    """One owner or one merchant; company and access follow homes, firms and ownership."""
+    """One owner or merchant per device; co-users, accounts and instruments linked to the owner."""
     s, where = evidence.scans.links, "s4_device_links_6A"
     for name, count in (
         ("device_links_out_of_order", s.out_of_order),
@@ -141,7 +142,7 @@ def device_links(pack: PolicyPack, evidence: Evidence) -> Iterator[Finding]:
         ("instruments_not_reached", s.instruments_not_reached),
         ("users_misstated", s.users_misstated),
     ):
-        yield none_of(name, "structure", where, count)
+        yield must_be_zero(name, "structure", where, count)
     limits, rules = pack.validation_policy.linkage_checks, pack.device_linkage_rules
     for name, value, bound in (
         ("max_devices_per_party", s.most_devices_of_party, limits.max_devices_per_party),
@@ -158,7 +159,7 @@ def device_links(pack: PolicyPack, evidence: Evidence) -> Iterator[Finding]:
 
 
 def ip_links(pack: PolicyPack, evidence: Evidence) -> Iterator[Finding]:
-    """No double, no orphan, no border crossed; one typical endpoint per linked device."""
+    """Links once, to devices of the country; one typical endpoint per linked device."""
     s, where = evidence.scans.edges, "s4_ip_links_6A"
     for name, count in (
         ("ip_links_out_of_order", s.out_of_order),
@@ -168,7 +169,7 @@ def ip_links(pack: PolicyPack, evidence: Evidence) -> Iterator[Finding]:
         ("merchant_roles_on_devices", s.merchant_roles),
         ("linked_devices_without_one_typical_ip", s.linked_without_one_typical),
     ):
-        yield none_of(name, "structure", where, count)
+        yield must_be_zero(name, "structure", where, count)
     limits = pack.validation_policy.linkage_checks
     yield Finding(
         "max_ips_per_device",
@@ -187,54 +188,55 @@ def ip_links(pack: PolicyPack, evidence: Evidence) -> Iterator[Finding]:
 
 
 def roles(pack: PolicyPack, evidence: Evidence) -> Iterator[Finding]:
-    """One role a row, drawn from the policy's table; tiers exact; fractions in their bands."""
-    taxonomy, policy = pack.fraud_role_taxonomy, pack.validation_policy.role_distribution_checks
-    for entity, by_family in evidence.cells.items():
-        where, table = f"s5_{entity}_fraud_roles_6A", role_table(pack, entity)
-        cells = by_family.sum(axis=3)
-        if entity != "merchant":
-            missing = abs(evidence.rows[entity] - int(cells.sum()))
-            yield none_of(f"{entity}_role_rows_missing", "structure", where, missing)
-        stray = int(cells[table.shares <= 0.0].sum())
-        yield none_of(f"{entity}_roles_outside_policy", "structure", where, stray)
-        sizes = cells.sum(axis=2)
-        plan = [largest_remainder(int(n), taxonomy.tier_shares) for n in sizes.sum(axis=1)]
-        off = int(np.abs(sizes - np.array(plan)).sum()) // 2
-        yield none_of(f"{entity}_tiers_off_plan", "structure", where, off)
-        of_role = cells.sum(axis=(0, 1))
-        if entity in policy.non_clean_fraction:
-            band, vocabulary = policy.non_clean_fraction[entity], taxonomy.entities[entity]
-            clean = [vocabulary.mapping[r] == vocabulary.clean_family for r in table.roles]
-            yield Finding(
-                f"{entity}_non_clean_fraction",
-                "role_distribution",
-                where,
-                _share(of_role[~np.array(clean)].sum(), of_role.sum()),
-                band.low,
-                band.high,
-            )
-        if entity == "ip":
-            risky = of_role[table.roles.index("HIGH_RISK_IP")]
-            yield Finding(
-                "ip_risky_fraction",
-                "role_distribution",
-                where,
-                _share(risky, of_role.sum()),
-                high=policy.ip_roles.max_risky_fraction,
-            )
+    """Roles from the policy's table, exact tiers, fractions within their bands."""
+    limit = pack.validation_policy.role_distribution_checks.max_owner_asset_score_correlation
+    for entity, cells in evidence.cells.items():
+        by_role = cells.sum(axis=3)
+        yield from _role_structure(pack, entity, by_role, evidence.rows[entity])
+        yield from _role_fractions(pack, entity, by_role.sum(axis=(0, 1)))
         if entity in ("account", "device"):
-            correlation = evidence.owner_correlation[entity]
             yield Finding(
                 f"{entity}_owner_score_correlation",
                 "role_distribution",
-                where,
-                abs(correlation) if isinstance(correlation, float) else math.nan,
-                high=policy.max_owner_asset_score_correlation,
+                f"s5_{entity}_fraud_roles_6A",
+                abs(evidence.owner_correlation[entity]),
+                high=limit,
             )
 
 
+def _role_structure(pack: PolicyPack, entity: str, cells: I64, rows: int) -> Iterator[Finding]:
+    """Violations of one entity. cells: entities, (groups, tiers, raw roles); rows: entities."""
+    where = f"s5_{entity}_fraud_roles_6A"
+    if entity != "merchant":
+        missing = abs(rows - int(cells.sum()))
+        yield must_be_zero(f"{entity}_role_rows_missing", "structure", where, missing)
+    outside = int(cells[role_table(pack, entity).shares <= 0.0].sum())
+    yield must_be_zero(f"{entity}_roles_outside_policy", "structure", where, outside)
+    sizes, shares = cells.sum(axis=2), pack.fraud_role_taxonomy.tier_shares
+    plan = [largest_remainder(int(n), shares) for n in sizes.sum(axis=1)]
+    # An entity in the wrong tier is missing in one and surplus in another.
+    off = int(np.abs(sizes - np.array(plan)).sum()) // 2
+    yield must_be_zero(f"{entity}_tiers_off_plan", "structure", where, off)
+
+
+def _role_fractions(pack: PolicyPack, entity: str, of_role: I64) -> Iterator[Finding]:
+    """Bands of one entity's fractions. of_role: entities, (raw roles,)."""
+    where, family = f"s5_{entity}_fraud_roles_6A", "role_distribution"
+    policy, names = pack.validation_policy.role_distribution_checks, role_table(pack, entity).roles
+    if entity in policy.non_clean_fraction:
+        band = policy.non_clean_fraction[entity]
+        vocabulary = pack.fraud_role_taxonomy.entities[entity]
+        clean = [vocabulary.mapping[r] == vocabulary.clean_family for r in names]
+        fraction = _share(of_role[~np.array(clean)].sum(), of_role.sum())
+        yield Finding(f"{entity}_non_clean_fraction", family, where, fraction, band.low, band.high)
+    if entity == "ip":
+        fraction = _share(of_role[names.index("HIGH_RISK_IP")], of_role.sum())
+        high = policy.ip_roles.max_risky_fraction
+        yield Finding("ip_risky_fraction", family, where, fraction, high=high)
+
+
 def role_mapping(pack: PolicyPack, evidence: Evidence) -> Iterator[Finding]:
-    """Every raw role is reported under the family the taxonomy names, none unmapped."""
+    """Every raw role has the canonical family of the taxonomy."""
     policy = pack.validation_policy.role_distribution_checks
     unmapped = wrong = total = 0
     for entity, cells in evidence.cells.items():
@@ -242,8 +244,8 @@ def role_mapping(pack: PolicyPack, evidence: Evidence) -> Iterator[Finding]:
         mapping = pack.fraud_role_taxonomy.entities[entity].mapping
         pairs = cells.sum(axis=(0, 1))
         unmapped += int(pairs[:, families.index("UNMAPPED")].sum())
-        right = [families.index(mapping[r]) for r in pack.codes(f"{entity}_raw_role")]
-        wrong += int(pairs.sum() - pairs[np.arange(len(right)), right].sum())
+        family = [families.index(mapping[r]) for r in pack.codes(f"{entity}_raw_role")]
+        wrong += int(pairs.sum() - pairs[np.arange(len(family)), family].sum())
         total += int(pairs.sum())
     where = "s5_*_fraud_roles_6A"
     yield Finding("unmapped_roles", "role_mapping", where, unmapped, high=policy.max_unmapped_count)
@@ -258,7 +260,7 @@ def role_mapping(pack: PolicyPack, evidence: Evidence) -> Iterator[Finding]:
 
 
 def distributions(pack: PolicyPack, evidence: Evidence) -> Iterator[Finding]:
-    """Endpoint types on their prior, devices seen at all, a tail that ends."""
+    """Shares of endpoint types, linked devices, and the tail of endpoint degrees."""
     s, where = evidence.scans.edges, "s4_ip_links_6A"
     bounds = pack.validation_policy.distribution_checks
     edge_prior, node_prior = np.zeros(s.edge_cells.shape), np.zeros(s.edge_cells.shape)
@@ -290,15 +292,19 @@ def distributions(pack: PolicyPack, evidence: Evidence) -> Iterator[Finding]:
 
 
 def _worst_error(cells: I64, prior: NDArray[np.float64]) -> float:
-    """Largest |observed − prior| in percentage points, over rows that have anything."""
+    """Largest |observed − prior| share in percentage points; NaN if there are no counts.
+
+    cells, prior: counts and shares, (regions, types). Regions without counts are left out.
+    """
     totals = cells.sum(axis=1)
-    seen = totals > 0
-    if not seen.any():
+    counted = totals > 0
+    if not counted.any():
         return math.nan
-    return 100.0 * float(np.abs(cells[seen] / totals[seen, None] - prior[seen]).max())
+    return 100.0 * float(np.abs(cells[counted] / totals[counted, None] - prior[counted]).max())
 
 
 def _share(part: int | np.integer, whole: int | np.integer) -> float:
+    """part / whole; NaN if the whole is 0."""
     return float(part) / float(whole) if whole > 0 else math.nan
 
 

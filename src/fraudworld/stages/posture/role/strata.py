@@ -1,0 +1,164 @@
+"""Strata of entities: group, tier and classes of exposure, packed into one number.
+
+Twin of all kernels here: the cells of tests/reference/posture.py:owned_roles and ip_roles.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fraudworld.jit import kernel
+from fraudworld.stages.pieces import EndpointCountry
+from fraudworld.stages.posture.role.laws import Laws
+from fraudworld.stages.posture.role.roles import RoleShard, Strata
+
+Bools = NDArray[np.bool_]
+I64 = NDArray[np.int64]
+U8 = NDArray[np.uint8]
+U32 = NDArray[np.uint32]
+
+
+class Owners(NamedTuple):
+    """Owners of assets."""
+
+    of: U32  # index in `type` and `risky` of every asset's owner, (assets,)
+    type: U8  # party type, (parties,)
+    risky: Bools  # (parties,)
+
+
+NO_OWNERS = Owners(
+    np.zeros(0, dtype=np.uint32), np.zeros(0, dtype=np.uint8), np.zeros(0, dtype=np.bool_)
+)
+"""For assets that have no owner."""
+
+
+def plain_strata(laws: Laws, entity: str, tier: U8, type_: U8) -> Strata:
+    """(group, tier) of entities, flat; all (entities,). type_: code that `group_of` maps."""
+    first: Strata = (np.arange(laws.scores[entity].groups) * laws.tiers).astype(np.uint8)
+    return first[laws.group_of[entity][type_]] + tier
+
+
+def owned_strata(
+    laws: Laws, entity: str, tier: U8, type_: U8, owners: Owners
+) -> tuple[Strata, I64]:
+    """(group, tier, owner class, whether the owner is risky) of assets, flat.
+
+    tier, type_: (assets,). Returns the strata, (assets,), and assets per stratum, (strata,).
+    """
+    n = laws.scores[entity].groups * laws.tiers * laws.owner_classes * 2
+    stratum = np.empty(tier.size, dtype=np.min_scalar_type(n - 1))
+    sizes = np.zeros(n, dtype=np.int64)
+    shape = laws.tiers, laws.owner_classes
+    _owned_strata(tier, type_, laws.group_of[entity], owners, shape, stratum, sizes)
+    return stratum, sizes
+
+
+@kernel
+def _owned_strata(tier, type_, group_of, owners, shape, stratum, sizes):  # type: ignore[no-untyped-def]
+    """Strata of assets as of `owned_strata`.
+
+    Parameters
+    ----------
+    tier, type_ : uint8 (assets,)
+    group_of : uint8 (types,)
+    owners : Owners
+        Empty if no asset has an owner.
+    shape : (int, int)
+        Numbers of tiers and owner classes.
+    stratum : unsigned integer (assets,)
+        Filled.
+    sizes : int64 (strata,)
+        Grows.
+    """
+    owner, party_type, risky = owners
+    tiers, classes = shape
+    for i in range(tier.size):
+        c = (np.int64(group_of[type_[i]]) * tiers + tier[i]) * classes + classes - 1
+        if owner.size:
+            c += np.int64(party_type[owner[i]]) - (classes - 1)
+        c *= 2
+        if owner.size:
+            c += risky[owner[i]]
+        stratum[i] = c
+        sizes[c] += 1
+
+
+def ip_strata(
+    laws: Laws, of: EndpointCountry, group: U8, tier: U8, risky: Bools
+) -> tuple[Strata, I64]:
+    """(group, tier, high sharing, whether a device is risky) of a country's endpoints, flat.
+
+    group, tier: (endpoints,). risky: (devices,). Returns the strata, (endpoints,), and endpoints
+    per stratum, (strata,).
+    """
+    n = laws.scores["ip"].groups * laws.tiers * 4
+    stratum = np.empty(tier.size, dtype=np.min_scalar_type(n - 1))
+    sizes = np.zeros(n, dtype=np.int64)
+    limits = laws.high_sharing, laws.tiers
+    _ip_strata(tier, group, of.start, of.device, risky, limits, stratum, sizes)
+    return stratum, sizes
+
+
+@kernel
+def _ip_strata(tier, group, start, device, risky, limits, stratum, sizes):  # type: ignore[no-untyped-def]
+    """Strata of endpoints as of `ip_strata`.
+
+    Parameters
+    ----------
+    tier, group : uint8 (endpoints,)
+    start : int64 (endpoints + 1,)
+        First link of every endpoint.
+    device : uint32 (links,)
+        A device that does not exist is not risky.
+    risky : bool (devices,)
+    limits : (int, int)
+        Devices from which on an endpoint has high sharing, number of tiers.
+    stratum : unsigned integer (endpoints,)
+        Filled.
+    sizes : int64 (strata,)
+        Grows.
+    """
+    sharing, tiers = limits
+    for p in range(tier.size):
+        exposed = False
+        for i in range(np.uint64(start[p]), np.uint64(start[p + 1])):
+            if device[i] < risky.size:
+                exposed |= risky[device[i]]
+        c = np.int64(group[p]) * tiers + tier[p]
+        c = (c * 2 + (start[p + 1] - start[p] >= sharing)) * 2 + exposed
+        stratum[p] = c
+        sizes[c] += 1
+
+
+def count_cells(laws: Laws, entity: str, roles: RoleShard, type_: U8) -> I64:
+    """Entities by (group, tier, raw role, family); one whose code is none is not counted."""
+    cells = np.zeros(laws.cells[entity], dtype=np.int64)
+    columns = roles.raw, roles.family, roles.tier
+    _count_cells(columns, type_, laws.group_of[entity], cells)
+    return cells
+
+
+@kernel
+def _count_cells(columns, type_, group_of, cells):  # type: ignore[no-untyped-def]
+    """Adds entities to their cells as of `count_cells`.
+
+    Parameters
+    ----------
+    columns : three times uint8 (entities,)
+        Raw role, family, tier.
+    type_ : uint8 (entities,)
+        If lengths differ, only entities with all columns are counted.
+    group_of : uint8 (types,)
+    cells : int64 (groups, tiers, raw roles, families)
+        Grows.
+    """
+    raw, family, tier = columns
+    _, tiers, roles, families = cells.shape
+    flat = cells.reshape(-1)
+    for i in range(min(raw.size, type_.size)):
+        if tier[i] < tiers and raw[i] < roles and family[i] < families:
+            g = np.int64(group_of[type_[i]])
+            flat[((g * tiers + tier[i]) * roles + raw[i]) * families + family[i]] += 1
