@@ -70,20 +70,20 @@ def main() -> int:
             {s: 1e6 * used / reference["parties"] for s, used in reference["cpu_s"].items()},
         ),
     )
-    ours = {state: cost(runs, state) for state in (*STATES, SEGMENT)}
+    costs = {state: cost(runs, state) for state in (*STATES, SEGMENT)}
     print(
         f"{runs[0]['parties']} parties, {measure.machine()}; reference at {reference['parties']}.\n"
     )
     head = ("CPU µs per party", "ours", *(w for r in rivals for w in (r.name, "factor")))
     rows = [
         (state, used, *(x for r in rivals for x in (r.of(state), r.of(state) / used)))
-        for state, used in ours.items()
+        for state, used in costs.items()
     ]
     print(measure.table(head, rows) + "\n")
     not_unlocked = 0
     for lane in list(LANES.values())[1:]:
-        decision = decide(lane, runs, ours, rivals, reference["equal"])
-        path = write_decision(arguments.runs_root, lane, decision, {"ours": ours, "rows": rows})
+        decision = decide(lane, runs, costs, rivals, reference["equal"])
+        path = write_decision(arguments.runs_root, lane, decision, {"ours": costs, "rows": rows})
         print(f"{lane.name} {lane.state}: {decision.decision} → {path}")
         not_unlocked += not decision.decision.startswith("UNLOCK")
     return int(not_unlocked > 0)
@@ -99,7 +99,7 @@ def cost(runs: list[dict[str, Any]], state: str) -> float:
 def decide(
     lane: Lane,
     runs: list[dict[str, Any]],
-    ours: dict[str, float],
+    costs: dict[str, float],
     rivals: tuple[Rival, ...],
     equal: dict[str, bool],
 ) -> Decision:
@@ -125,7 +125,7 @@ def decide(
             f"at least {FEWEST_REPEATS} runs", len(runs) >= FEWEST_REPEATS, {"runs": len(runs)}
         ),
         Finding("every run is within its budgets", all(s.within_budget for s in samples), {}),
-        *beats(lane, ours[lane.state], rivals),
+        *beats(lane, costs[lane.state], rivals),
     )
     return conclude(lane, samples, safe, enough)
 

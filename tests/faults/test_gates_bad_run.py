@@ -30,7 +30,7 @@ def run(demo_world: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(demo_world, tmp_path / "run", copy_function=os.link))
 
 
-def check_refused(fraudworld: Call, run: Path, *says: str) -> None:
+def check_refused(fraudworld: Call, run: Path, *messages: str) -> None:
     """The command names the fault on stderr, prints nothing else, and changes no file."""
     before = sorted(p for p in run.rglob("*"))
     result = fraudworld("gates", run)
@@ -38,7 +38,7 @@ def check_refused(fraudworld: Call, run: Path, *says: str) -> None:
     assert "6A." in result.err
     assert "Traceback" not in result.err
     words = " ".join(result.err.split())
-    assert [s for s in says if s not in words] == []
+    assert [s for s in messages if s not in words] == []
     assert result.out == ""
     assert sorted(p for p in run.rglob("*")) == before
 
@@ -100,7 +100,7 @@ def test_a_part_that_is_a_folder_or_a_dangling_link_is_named(fraudworld: Call, r
 
 
 @pytest.mark.parametrize(
-    ("table", "query", "says"),
+    ("table", "query", "message"),
     [
         (
             "s1_party_base_6A",
@@ -136,10 +136,10 @@ def test_a_part_that_is_a_folder_or_a_dangling_link_is_named(fraudworld: Call, r
     ],
 )
 def test_an_invalid_column_is_named(
-    fraudworld: Call, run: Path, table: str, query: str, says: str
+    fraudworld: Call, run: Path, table: str, query: str, message: str
 ) -> None:
     edit(run, table, query)
-    check_refused(fraudworld, run, says)
+    check_refused(fraudworld, run, message)
 
 
 @pytest.mark.parametrize("text", ["", "{", "null", "[]", "{}", '{"pack": NaN}', "\x00", "\ufffe"])

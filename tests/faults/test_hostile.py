@@ -191,16 +191,18 @@ def test_a_yaml_bomb_is_refused_and_its_file_named(tmp_path: Path, text: str) ->
     assert "ip_taxonomy_6A.v1.yaml" in caught.value.what
 
 
-@pytest.mark.parametrize("kind", ["link out", "folder", "pipe"])
-def test_a_policy_file_that_is_not_a_regular_file_is_refused(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("file_type", ["link out", "folder", "pipe"])
+def test_a_policy_file_that_is_not_a_regular_file_is_refused(
+    tmp_path: Path, file_type: str
+) -> None:
     import os
 
     pack = Path(shutil.copytree(SHIPPED, tmp_path / "pack"))
     path = pack / "taxonomy/ip_taxonomy_6A.v1.yaml"
     path.unlink()
-    if kind == "link out":
+    if file_type == "link out":
         path.symlink_to("/etc/hostname")
-    elif kind == "folder":
+    elif file_type == "folder":
         path.mkdir()
     else:
         os.mkfifo(path)

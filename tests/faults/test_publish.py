@@ -107,12 +107,12 @@ def test_another_run_in_the_same_place_is_refused(tmp_path: Path, text: str, fla
     assert staged(tmp_path) == []
 
 
-@pytest.mark.parametrize("kind", ["empty folder", "file", "dangling link"])
-def test_a_place_that_holds_something_else_is_refused(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("content", ["empty folder", "file", "dangling link"])
+def test_a_place_that_holds_something_else_is_refused(tmp_path: Path, content: str) -> None:
     place = tmp_path / RUN
-    if kind == "empty folder":
+    if content == "empty folder":
         place.mkdir()
-    elif kind == "file":
+    elif content == "file":
         place.write_text("mine")
     else:
         place.symlink_to(tmp_path / "nowhere")

@@ -200,7 +200,7 @@ def test_the_script_inside_a_run_verifies_it_without_fraudworld(demo_world):
 
 
 def test_the_script_inside_a_run_detects_a_forgery_with_a_valid_seal(demo_world, tmp_path):
-    """One party dropped and sealed anew: keys and references no longer agree."""
+    """One party dropped and sealed again: keys and references no longer agree."""
     copy = tampering.copied(demo_world, tmp_path / "forged")
     tampering.forge(copy, random.Random(3), careful=False, table="s1_party_base_6A", edit="drop")
     result = standalone(copy)

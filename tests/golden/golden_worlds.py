@@ -94,7 +94,7 @@ def tiny(
 
 
 def transactions(run: Path, to: Path, block_flows: int = 1 << 17) -> Golden:
-    """The first day of transactions over a run, published below `to`; cut as `block_flows` says."""
+    """The first day of transactions over a run, published below `to` in blocks of `block_flows`."""
     stream(StreamRequest(run=run, days=STREAM_DAYS, to=to, block_flows=block_flows))
     place = StreamPlace.below(to)
     return {"datasets": check_stream(place).content_digests, "rng_logs": _logs(place.rng_logs)}
@@ -102,8 +102,8 @@ def transactions(run: Path, to: Path, block_flows: int = 1 << 17) -> Golden:
 
 def read(name: str) -> Golden:
     """Committed digests."""
-    found: Golden = json.loads((HERE / f"{name}.json").read_text("utf-8"))
-    return found
+    digests: Golden = json.loads((HERE / f"{name}.json").read_text("utf-8"))
+    return digests
 
 
 def of_states(world: Golden) -> dict[str, str]:
@@ -117,26 +117,26 @@ def of_states(world: Golden) -> dict[str, str]:
 
 def recorded_laws() -> dict[str, dict[str, str]]:
     """Committed digest of every law version of every state."""
-    found: dict[str, dict[str, str]] = json.loads(LAWS.read_text("utf-8"))
-    return found
+    laws: dict[str, dict[str, str]] = json.loads(LAWS.read_text("utf-8"))
+    return laws
 
 
-def unversioned(recorded: Mapping[str, Mapping[str, str]], made: Mapping[str, str]) -> list[str]:
+def unversioned(recorded: Mapping[str, Mapping[str, str]], digests: Mapping[str, str]) -> list[str]:
     """States whose tables differ from the digest recorded for their law version."""
     return [
         state
         for state, version in LAW_VERSIONS.items()
-        if recorded[state].get(version) != made[state]
+        if recorded[state].get(version) != digests[state]
     ]
 
 
-def moved(golden: Golden, found: Golden) -> list[str]:
+def changed_digests(golden: Golden, actual: Golden) -> list[str]:
     """Names whose digest differs from the golden one, in order of states."""
     return [
         name
         for part in ("datasets", "rng_logs")
-        for name in {**found[part], **golden[part]}
-        if golden[part].get(name) != found[part].get(name)
+        for name in {**actual[part], **golden[part]}
+        if golden[part].get(name) != actual[part].get(name)
     ]
 
 
@@ -148,14 +148,14 @@ def main() -> None:
     """Rewrites all files and records new law versions."""
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)
-        made = pipeline.run(RunRequest(profile="demo", seed=SEED, runs_root=root / "runs"))
-        demo = made.place.root
-        found = {
+        outcome = pipeline.run(RunRequest(profile="demo", seed=SEED, runs_root=root / "runs"))
+        demo = outcome.place.root
+        results = {
             "demo": of_run(demo),
             "tiny": tiny(root / "tiny"),
             "transactions": transactions(demo, root / "stream"),
         }
-        for name, golden in found.items():
+        for name, golden in results.items():
             text = json.dumps(golden, indent=1, sort_keys=True)
             (HERE / f"{name}.json").write_text(text + "\n", "utf-8")
         laws, states = recorded_laws(), of_states(read("tiny"))

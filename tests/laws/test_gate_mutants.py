@@ -88,7 +88,7 @@ def test_the_page_of_gates_lists_every_mutant():
 
 
 @pytest.mark.parametrize(
-    ("table", "query", "says"),
+    ("table", "query", "message"),
     [
         ("s4_ip_links_6A", "SELECT * FROM t WHERE false", "has no rows"),
         (
@@ -134,9 +134,9 @@ def test_the_page_of_gates_lists_every_mutant():
         ),
     ],
 )
-def test_a_run_that_cannot_be_judged_is_a_clear_error(world, table, query, says):
+def test_a_run_that_cannot_be_judged_is_refused(world, table, query, message):
     edit(world, table, query)
-    with pytest.raises(InputError, match=says):
+    with pytest.raises(InputError, match=message):
         judge(world)
 
 

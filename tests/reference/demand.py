@@ -16,7 +16,7 @@ from scipy.sparse.csgraph import maximum_flow
 from fraudworld.kernels.apportion import fit, largest_remainder
 from fraudworld.policy.pack import PolicyPack
 from reference.devices import Device
-from reference.draws import ROUNDS, Draws, category, dealt, first, nearest, pick, place
+from reference.draws import ROUNDS, Draws, category, first, nearest, pick, place, quota_category
 from reference.parties import Party
 
 HOME, PROXY = "RESIDENTIAL", "VPN_PROXY"
@@ -200,17 +200,19 @@ def _rest(
         g = groups.index(group)
         keys = draws.all_of(region * len(groups) + g)
         for _ in range(links.spare):
-            links.others.append(types[dealt(placed[group], keys, plans[g].tolist())])
+            links.others.append(types[quota_category(placed[group], keys, plans[g].tolist())])
             placed[group] += 1
 
 
-def _transport(rows: np.ndarray, wanted: np.ndarray, allowed: np.ndarray) -> np.ndarray:
-    """Integers with these row sums, column sums close to `wanted`, zero where not allowed.
+def _transport(rows: np.ndarray, column_targets: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+    """Integers with these row sums, column sums close to the targets, zero where not allowed.
 
     Row sums win where both cannot hold. A proportional fit is rounded down; a maximum flow over the
     allowed cells adds the missing units; what exceeds all columns is shared over the allowed cells.
     """
-    columns = largest_remainder(int(rows.sum()), wanted if wanted.any() else allowed.any(axis=0))
+    columns = largest_remainder(
+        int(rows.sum()), column_targets if column_targets.any() else allowed.any(axis=0)
+    )
     expected = fit(allowed * (columns > 0), rows, columns)
     out = np.where(allowed, np.floor(expected + 1e-9), 0).astype(np.int64)
     for row, n in zip(out, rows, strict=True):

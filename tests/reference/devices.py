@@ -19,7 +19,7 @@ from fraudworld.policy.models import ZeroInflatedPoisson
 from fraudworld.policy.pack import PolicyPack
 from reference.accounts import Account
 from reference.allocation import Law, allocate
-from reference.draws import ROUNDS, Draws, below, category, dealt, first, nearest, pick
+from reference.draws import ROUNDS, Draws, below, category, first, nearest, pick, quota_category
 from reference.instruments import Instrument
 from reference.parties import Party, Row
 
@@ -85,7 +85,7 @@ def make(
     placed: Counter[Cell] = Counter()
     device_types: list[str] = []
     for cell in cells:
-        device_types.append(types[dealt(placed[cell], keys[cell], counts[cell])])
+        device_types.append(types[quota_category(placed[cell], keys[cell], counts[cell])])
         placed[cell] += 1
 
     home = homes(parties)

@@ -105,7 +105,7 @@ def place(element: int, n: int, keys: Sequence[int]) -> int:
             return element
 
 
-def dealt(element: int, keys: Sequence[int], counts: Sequence[int]) -> int:
+def quota_category(element: int, keys: Sequence[int], counts: Sequence[int]) -> int:
     """Category of an element when category c gets exactly counts[c] elements, by place."""
-    upto = list(accumulate(counts))
-    return bisect_right(upto, place(element, upto[-1], keys))
+    bounds = list(accumulate(counts))
+    return bisect_right(bounds, place(element, bounds[-1], keys))

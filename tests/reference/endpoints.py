@@ -110,7 +110,7 @@ def nodes(
                 continue
         if stubs_of_unit:
             degree = degrees(pack, seed, unit, stubs_of_unit)
-            out[unit], returned[unit] = deal(
+            out[unit], returned[unit] = match_stubs(
                 pack, seed, ip_type, matched[ip_type], stubs_of_unit, degree
             )
             matched[ip_type] += len(stubs_of_unit)
@@ -168,7 +168,7 @@ def degrees(pack: PolicyPack, seed: int, unit: Unit, stubs: list[Stub]) -> list[
     return out
 
 
-def deal(
+def match_stubs(
     pack: PolicyPack, seed: int, ip_type: str, first_draw: int, stubs: list[Stub], degree: list[int]
 ) -> tuple[list[Node], list[Stub]]:
     """Matches shuffled stubs to nodes and swaps double edges away.

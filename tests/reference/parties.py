@@ -14,7 +14,7 @@ from fraudworld.inputs.arrays import Geography
 from fraudworld.kernels import normal
 from fraudworld.kernels.apportion import bounded, controlled, fit, largest_remainder
 from fraudworld.policy.pack import PolicyPack
-from reference.draws import ROUNDS, Draws, below, category, dealt, deviate
+from reference.draws import ROUNDS, Draws, below, category, deviate, quota_category
 
 ATOM = 1024
 """Homes and firms are formed among so many consecutive parties of one country."""
@@ -24,7 +24,7 @@ Row = dict[str, Any]
 
 @dataclass
 class Party:
-    """One customer; `household` and `firm` are numbers, None where it has none."""
+    """A customer; `household` and `firm` are numbers in the world or None."""
 
     type: str
     segment: str
@@ -44,9 +44,9 @@ def make(pack: PolicyPack, seed: int, geo: Geography) -> list[Party]:
     parties = []
     for country, counts in enumerate(plan(pack, seed, geo).tolist()):
         for i in range(sum(counts)):
-            segment = segments[dealt(i, keys.all_of(country), counts)]
-            kind = pack.party_taxonomy.segments[segment]
-            parties.append(Party(kind, segment, country, regions[geo.region[country]]))
+            segment = segments[quota_category(i, keys.all_of(country), counts)]
+            party_type = pack.party_taxonomy.segments[segment]
+            parties.append(Party(party_type, segment, country, regions[geo.region[country]]))
     homes = pack.population_priors.households
     for unit, members in enumerate(_units(parties, seed, "RETAIL", homes.size_shares)):
         for p in members:

@@ -71,7 +71,7 @@ class Command:
     words: str
     before: tuple[str, ...] = ()
     status: int = 0
-    again: int | None = None  # status when its result exists already; None: `status`
+    repeat_status: int | None = None  # status when its result exists already; None: `status`
 
 
 RUN = f"run {WORLD} --seed 42"
@@ -196,8 +196,8 @@ class Stage:
             if present[name] not in (expected.get(name), previous.get(name))
         ]
         status = exit_status(self.start(command.words, root))
-        done = command.again is not None and present == expected
-        if status != (command.again if done else command.status):
+        done = command.repeat_status is not None and present == expected
+        if status != (command.repeat_status if done else command.status):
             faults.append(f"repeated, it ends with {status}: {output(root)}")
         repeated = items(root)
         faults += [

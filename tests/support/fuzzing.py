@@ -308,10 +308,10 @@ def _attested(path: Path) -> Parser:
 
 
 def _envelopes(place: RunPlace) -> tuple[bytes, ...]:
-    found = attestation.read_attestation(attestation.place_of(place))
-    few = found.statement | {"subject": found.statement["subject"][:2]}
-    few["predicate"] = {"grade": "B"}
-    inner = json.dumps({"_type": few.pop("_type"), **few}).encode()
+    published = attestation.read_attestation(attestation.place_of(place))
+    short = published.statement | {"subject": published.statement["subject"][:2]}
+    short["predicate"] = {"grade": "B"}
+    inner = json.dumps({"_type": short.pop("_type"), **short}).encode()
     signed = attestation.envelope(inner) | {
         "signatures": [{"sig": base64.b64encode(b"x" * 64).decode(), "keyid": "k"}]
     }
@@ -344,14 +344,14 @@ def _request(data: bytes) -> object:
     try:
         document = json.loads(data)
         texts = dict.fromkeys(("profile", "role", "run_id", "engine", "scheduler"), str)
-        kinds = {**texts, "scale": float, "memory": float}
-        asked = {
-            name: {k: kinds.get(k, int)(v) for k, v in values.items()}
+        types = {**texts, "scale": float, "memory": float}
+        requests = {
+            name: {k: types.get(k, int)(v) for k, v in values.items()}
             for name, values in document.items()
         }
     except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise FoundFaultsError from error
-    for name, values in asked.items():
+    for name, values in requests.items():
         if name == "run":
             return RunRequest(**{k: v for k, v in values.items() if k in _RUN})
         return StreamRequest(run=Path("x"), **{k: v for k, v in values.items() if k in _STREAM})
@@ -391,8 +391,8 @@ def _parsed(command: Any, words: list[str]) -> object:
     context = None
     while hasattr(command, "resolve_command"):
         context = command.make_context("fraudworld", list(words), parent=context)
-        rest = [*context._protected_args, *context.args]
-        if not rest:
+        remaining = [*context._protected_args, *context.args]
+        if not remaining:
             context.fail("Missing command.")  # as running it does
-        _, command, words = command.resolve_command(context, rest)
+        _, command, words = command.resolve_command(context, remaining)
     return command.make_context("x", list(words), parent=context)

@@ -19,13 +19,13 @@ class Mutant:
     also: tuple[str, ...] = ()
 
 
-def roles(entity: str, raw: str, family: str, where: str, join: str = "") -> str:
-    """Query that gives a role to all rows of a role table that meet `where`; `b` is the join."""
+def roles(entity: str, raw: str, family: str, condition: str, join: str = "") -> str:
+    """Query that gives a role to all rows that meet `condition`; `b` is the joined table."""
     key = f"{entity}_id"
     joined = f"JOIN {join} b USING ({key})" if join else ""
     return (
-        f"SELECT t.* REPLACE (CASE WHEN {where} THEN '{raw}' ELSE raw_role END AS raw_role,"
-        f" CASE WHEN {where} THEN '{family}' ELSE canonical_role_family END"
+        f"SELECT t.* REPLACE (CASE WHEN {condition} THEN '{raw}' ELSE raw_role END AS raw_role,"
+        f" CASE WHEN {condition} THEN '{family}' ELSE canonical_role_family END"
         f" AS canonical_role_family) FROM t {joined} ORDER BY {key}"
     )
 

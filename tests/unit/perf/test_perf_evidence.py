@@ -40,13 +40,13 @@ def test_a_run_has_complete_evidence(demo_world: Path) -> None:
     assert set(evidence.summary["states_cpu_s"]) == set(evidence.summary["states"])
 
 
-def rows(change: Callable[[list[dict[str, Any]]], None]) -> Callable[[Path], None]:
+def rows(edit_events: Callable[[list[dict[str, Any]]], None]) -> Callable[[Path], None]:
     """A change of the list of events, as a change of the run."""
 
     def edit(run: Path) -> None:
         path = file(run, EVENTS)
         events = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-        change(events)
+        edit_events(events)
         path.write_text("".join(json.dumps(e) + "\n" for e in events), "utf-8")
 
     return edit

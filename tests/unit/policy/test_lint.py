@@ -156,7 +156,7 @@ CASES = {
         "edge_shares.REGION_APAC.RESIDENTIAL",
         "homes cannot carry this share",
     ),
-    "types nobody may use": (
+    "types no group may use": (
         {
             "set": {
                 "graph_linkage_rules": {

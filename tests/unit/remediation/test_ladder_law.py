@@ -66,13 +66,13 @@ def test_good_evidence_meets_every_phase(name: str) -> None:
 
 
 BROKEN: tuple[tuple[str, str, PhaseEvidence, str], ...] = (
-    ("the baseline is nobody's", "P0", replace(BASELINE, role="none"), "baseline run pinned"),
+    ("the baseline holds no role", "P0", replace(BASELINE, role="none"), "baseline run pinned"),
     ("a test is not judged", "P0", replace(BASELINE, rows=BASELINE.rows[:-1]),
      "every test tagged for B and B+"),
     ("a verdict has no value", "P0",
      replace(BASELINE, rows=(row("T1", value=None), *BASELINE.rows[1:])),
      "every test tagged for B and B+"),
-    ("nobody owns a failure", "P0", replace(BASELINE, routing=()), "owners attributed"),
+    ("a failure has no owner", "P0", replace(BASELINE, routing=()), "owners attributed"),
     ("the upstream is not sealed", "P0", replace(BASELINE, sealed=""), "frozen upstream recorded"),
     ("the baseline could be promoted", "P0", replace(BASELINE, vetoes=()), "promotion vetoed"),
     ("T2 fails", "P1", replace(GOOD, rows=(GREEN[0], row("T2", grade="FAIL"), *GREEN[2:])),
@@ -108,7 +108,7 @@ BROKEN: tuple[tuple[str, str, PhaseEvidence, str], ...] = (
     ("means are inflated", "P6_1", replace(GOOD, guards=({**GUARDS[0], "holds": False},)),
      "no mean of a product is inflated"),
     ("a region's mix moved", "P6_2", replace(GOOD, mix_moved=1), "regional mix conserved"),
-    ("countries are alike", "P6_2",
+    ("countries are too similar", "P6_2",
      replace(GOOD, guards=(GUARDS[0], GUARDS[1] | {"holds": False}, GUARDS[2])),
      "deltas bounded, heterogeneity in band"),
     ("only B", "P6_3", replace(GOOD, summary=CERTIFICATE | {"decision": "PASS_B"}),
