@@ -24,7 +24,6 @@ from fraudworld.cli.output import printable
 from fraudworld.errors import FraudworldError, InputError, RefusedError
 from fraudworld.inputs import embedded as upstream
 from fraudworld.inputs import intake
-from fraudworld.inputs import tables as upstream_tables
 from fraudworld.inputs.arrivals import load_arrivals
 from fraudworld.policy.loader import SHIPPED, load_pack
 from fraudworld.request import RunRequest
@@ -149,11 +148,6 @@ def test_a_segment_that_is_a_link_is_refused(root: Path, tmp_path: Path) -> None
     (root / "2A").symlink_to(outside)
     with pytest.raises(RefusedError, match="its folder is a link"):
         read_upstream(root)
-
-
-def test_an_upstream_row_count_is_bounded_in_every_table_that_is_read() -> None:
-    largest = 130_000
-    assert largest < upstream_tables.MOST_ROWS
 
 
 @pytest.mark.parametrize(

@@ -87,14 +87,19 @@ def _row(
     status: Status = "INSUFFICIENT_EVIDENCE" if not known else "PASS" if good else "FAIL"
     low, high = interval if interval is not None else (None, None)
     return Row(
-        test, metric, value if math.isfinite(value) else None, bounds.B, bounds.Bplus,
+        test, metric, number_or_null(value), bounds.B, bounds.Bplus,
         known and good, known and better, low, high, seed, status, owner, support,
         {**details, "minimum_support": minimum},
     )  # fmt: skip
 
 
+def number_or_null(value: float) -> float | None:
+    """None for NaN and infinities, which are no evidence and which JSON cannot express."""
+    return value if math.isfinite(value) else None
+
+
 def _finite(value: Any) -> Any:
-    """NaN and infinities as null: JSON has neither, and they are not evidence."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
+    """`number_or_null` of a float, or of the floats in a list; other values as they are."""
+    if isinstance(value, float):
+        return number_or_null(value)
     return [_finite(v) for v in value] if isinstance(value, list) else value

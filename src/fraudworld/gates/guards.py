@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from fraudworld.errors import InputError
 from fraudworld.gates.evidence import Evidence
-from fraudworld.gates.gate import Guard, Row
+from fraudworld.gates.gate import Guard, Row, number_or_null
 from fraudworld.gates.network import degrees, quantile
 from fraudworld.gates.prefetch import prefetch
 from fraudworld.gates.roles import ENTITIES, role_counts
@@ -25,11 +24,6 @@ GuardCheck = Callable[[Evidence, tuple[Row, ...]], Iterator[Guard]]
 
 def _bounds(evidence: Evidence) -> GuardBounds:
     return evidence.pack.validation_policy.guards
-
-
-def _number_or_null(value: float) -> float | None:
-    """None for NaN, which is not evidence; comparisons with it are false."""
-    return value if math.isfinite(value) else None
 
 
 def separability(evidence: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
@@ -50,9 +44,9 @@ def separability(evidence: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
     yield Guard(
         "separability_single_feature",
         worst <= bounds.separability_max_auc,
-        _number_or_null(worst),
+        number_or_null(worst),
         f"<= {bounds.separability_max_auc:g}",
-        {name: _number_or_null(area) for name, area in areas.items()},
+        {name: number_or_null(area) for name, area in areas.items()},
     )
 
 
@@ -108,7 +102,7 @@ def or_ip(evidence: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
     yield Guard(
         "or_ip",
         bool(ratio >= least and low > 1.0),
-        _number_or_null(ratio),
+        number_or_null(ratio),
         f">= {least:g}, interval above 1",
         {"interval": [low, high] if np.isfinite(low) else None, "strata": len(strata)},
     )
@@ -127,7 +121,7 @@ def tail_is_a_tail(evidence: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]
     weights = count.astype(np.float64)
     ratio = float(quantile(value, weights, 0.999) / quantile(value, weights, 0.5))
     bound = _bounds(evidence).min_tail_ratio
-    yield Guard("tail_is_a_tail", ratio >= bound, _number_or_null(ratio), f">= {bound:g}")
+    yield Guard("tail_is_a_tail", ratio >= bound, number_or_null(ratio), f">= {bound:g}")
 
 
 def product_coverage(evidence: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
@@ -205,7 +199,7 @@ def enrichment(evidence: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
         cut = int(quantile(np.arange(n.size), n, 0.99))
         ratio = float((high[cut:].sum() / n[cut:].sum()) / (high.sum() / n.sum()))
     bound = _bounds(evidence).min_enrichment
-    yield Guard("enrichment", ratio >= bound, _number_or_null(ratio), f">= {bound:g}")
+    yield Guard("enrichment", ratio >= bound, number_or_null(ratio), f">= {bound:g}")
 
 
 def conservation(evidence: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
@@ -267,7 +261,7 @@ def leakage(evidence: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
         tree = partial(_tree_auc, values[:, 1:], bad, good)
         areas, weights = list(prefetch(tree, judged)), [bad[rows].sum() for rows in judged]
         value = float(np.average(areas, weights=weights)) if areas else float("nan")
-        yield Guard(f"leakage_{kind}", value <= bound, _number_or_null(value), f"<= {bound:g}")
+        yield Guard(f"leakage_{kind}", value <= bound, number_or_null(value), f"<= {bound:g}")
 
 
 def _tree_auc(features: I64, bad: I64, good: I64, inside: NDArray[np.bool_]) -> float:

@@ -47,7 +47,7 @@ class Block:
 class Part:
     """What is known of a part before its columns are counted.
 
-    groups: rows of every row group; doubtful: columns whose values may have to be refused;
+    groups: rows of every row group; needs_check: columns that may hold values to be refused;
     stamps: every (seed, fingerprint, parameter hash) its rows carry.
     """
 
@@ -193,7 +193,7 @@ class _Reader:
     ) -> None:
         self._table = table
         self._wanted = [c for c in table.columns if c.name in names]
-        self._number_or_null = {
+        self._code_lists = {
             c.name: None if open_lists and c.codes in (None, *OPEN_LISTS)
             else published.code_list(table, c)
             for c in self._wanted
@@ -204,7 +204,7 @@ class _Reader:
     def block(self, block: Block) -> Columns:
         data = _read(block.path, block.group, self._table, self._wanted)
         return {
-            c.name: values_of(self._table, c, data[c.name].chunks, self._number_or_null[c.name])
+            c.name: values_of(self._table, c, data[c.name].chunks, self._code_lists[c.name])
             for c in self._wanted
         }
 
@@ -247,14 +247,14 @@ def _part(path: Path, table: Table) -> Part:
 
 
 def _stamps(
-    path: Path, group: int, table: Table, seed_is_doubtful: bool
+    path: Path, group: int, table: Table, seed_needs_check: bool
 ) -> set[tuple[int, str, str]]:
     """Every (seed, fingerprint, parameter hash) of one row group."""
     with _opened(path, table) as file:
         at = file.schema_arrow.get_field_index("seed")
         statistics = file.metadata.row_group(group).column(at).statistics
     plain = statistics is not None and statistics.has_min_max and statistics.min == statistics.max
-    wanted = [c for c in IDENTITY if c.kind is Kind.CODE or seed_is_doubtful or not plain]
+    wanted = [c for c in IDENTITY if c.kind is Kind.CODE or seed_needs_check or not plain]
     data = _read(path, group, table, wanted)
     values = {c.name: values_of(table, c, data[c.name].chunks, None) for c in wanted}
     seeds = {statistics.min} if plain else _distinct(values["seed"])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fraudworld.documents import Json, JsonObject
-from fraudworld.gates.gate import Row, Status, at_most
+from fraudworld.gates.gate import Row, Status, at_most, number_or_null
 from fraudworld.policy.pack import PolicyPack
 
 Board = Mapping[str, Json]
@@ -35,14 +35,11 @@ class Stability:
     def as_dict(self) -> JsonObject:
         """Plain data for the summary; non-finite values are null."""
 
-        def plain(value: float) -> float | None:
-            return value if math.isfinite(value) else None
-
         return {
             "metric_name": self.metric_name,
-            "value": plain(self.spread),
+            "value": number_or_null(self.spread),
             "scale": self.scale,
-            "values": [plain(v) for v in self.values],
+            "values": [number_or_null(v) for v in self.values],
         }
 
 

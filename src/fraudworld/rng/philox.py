@@ -25,6 +25,8 @@ _W0 = np.uint64(0x9E3779B97F4A7C15)
 _W1 = np.uint64(0xBB67AE8584CAA73B)
 _HALF, _LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
 
+Key = tuple[np.uint64, np.uint64]
+"""Key of a stream, (k0, k1)."""
 
 AT_ONCE = 256
 """Blocks that are computed together: rounds of one block depend on each other, rounds of

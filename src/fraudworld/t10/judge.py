@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from fraudworld.gates.gate import Row
+from fraudworld.gates.gate import Row, number_or_null
 from fraudworld.policy.transactions import DownstreamWitness, Effect, Range
 from fraudworld.t10.estimators import Ratio
 from fraudworld.t10.figures import ArmFigures, Figures
@@ -85,8 +85,8 @@ def effect_rows(figures: Figures, bounds: DownstreamWitness) -> Iterator[Row]:
             support=ratio.support, interval=(low, high),
             known=ratio.support >= bounds.min_exposed_events,
             why=f"{ratio.support:g} of {bounds.min_exposed_events} exposed bad flows",
-            detectable=_number(ratio.detectable(bounds.confidence)), ci_low_above=bound.ci_low,
-            at_most=bound.most,
+            detectable=number_or_null(ratio.detectable(bounds.confidence)),
+            ci_low_above=bound.ci_low, at_most=bound.most,
         )  # fmt: skip
         yield holds_one(f"{name}_permuted", getattr(c, f"permuted_{asset}"), ratio,
                         bounds.control_confidence, seed=c.seed)  # fmt: skip
@@ -100,7 +100,7 @@ def dose_rows(figures: Figures, bounds: DownstreamWitness) -> Iterator[Row]:
             getattr(arm.effects, effect) for arm in (figures.dose_zero, figures.dose_half, c)
         ]
         none, half, full = doses
-        values = [_number(d.value) for d in doses]
+        values = [number_or_null(d.value) for d in doses]
         # The control must be able to detect full dose over none; the noise that both arms
         # share cancels in that ratio, so its error is the relevant one.
         added = full.over(none)
@@ -123,8 +123,8 @@ def dose_rows(figures: Figures, bounds: DownstreamWitness) -> Iterator[Row]:
             bounds.owner_over_baseline, seed=c.seed, support=gain.support, counts_for="B+",
             interval=(low, high), known=gain.support >= bounds.min_exposed_events,
             why=f"{gain.support:g} of {bounds.min_exposed_events} exposed bad flows",
-            ratio=_number(full.value), ratio_interval=[_number(x) for x in own],
-            detectable=_number(gain.detectable(bounds.confidence)),
+            ratio=number_or_null(full.value), ratio_interval=[number_or_null(x) for x in own],
+            detectable=number_or_null(gain.detectable(bounds.confidence)),
         )  # fmt: skip
 
 
@@ -138,8 +138,8 @@ def model_rows(figures: Figures, bounds: DownstreamWitness) -> Iterator[Row]:
     gain = c.model.value - c.model_permuted.value
     yield row("S5_over_permuted", gain, gain >= bounds.role_model_over_permuted,
               bounds.role_model_over_permuted, seed=c.seed, support=c.model.support,
-              permuted=_number(c.model_permuted.value))  # fmt: skip
-    areas = {name: _number(area) for name, area in c.single.items()}
+              permuted=number_or_null(c.model_permuted.value))  # fmt: skip
+    areas = {name: number_or_null(area) for name, area in c.single.items()}
     known = bool(areas) and None not in areas.values()
     best = max(c.single, key=lambda n: c.single[n]) if known else ""
     value = c.single[best] if known else math.nan
@@ -159,7 +159,7 @@ def endpoint_rows(figures: Figures, bounds: DownstreamWitness) -> Iterator[Row]:
     low, high = moved.interval(bounds.confidence)
     yield row("S7_moves_when_rewired", moved.value, not low <= 1.0 <= high, 1.0, seed=c.seed,
               support=moved.support, counts_for="B+", interval=(low, high),
-              rewired=_number(figures.rewired.effects.crowded.value))  # fmt: skip
+              rewired=number_or_null(figures.rewired.effects.crowded.value))  # fmt: skip
     stays = figures.rewired.effects.account.over(c.effects.account)
     low, high = stays.interval(bounds.confidence)
     yield row("S1_stays_when_rewired", stays.value,
@@ -219,8 +219,3 @@ def _summed(metric: str, rows: Sequence[Row], seed: int | None) -> Row:
 
 def _others(figures: Figures) -> tuple[ArmFigures, ...]:
     return figures.baseline, figures.dose_zero, figures.dose_half, figures.rewired
-
-
-def _number(value: float) -> float | None:
-    """None for NaN and infinities, which JSON cannot express."""
-    return value if math.isfinite(value) else None

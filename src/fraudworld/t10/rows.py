@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Literal
 
-from fraudworld.gates.gate import Interval, Row, Status
+from fraudworld.gates.gate import Interval, Row, Status, number_or_null
 from fraudworld.policy.transactions import Range
 from fraudworld.t10.estimators import Ratio
 
@@ -40,7 +40,7 @@ def row(
     low, high = interval if finite and interval is not None else (None, None)
     passed = holds if better is None else holds and better
     return Row(
-        TEST, metric, value if math.isfinite(value) else None, bound,
+        TEST, metric, number_or_null(value), bound,
         bound if bound_plus is None else bound_plus,
         known and (holds or counts_for == "B+"), known and passed, low, high, seed, status,
         OWNER, support, {"counts_for": counts_for, **details},
@@ -79,9 +79,5 @@ def holds_one(
         metric, control.value, low <= 1.0 <= high, 1.0, seed=seed, support=control.support,
         counts_for=counts_for, interval=(low, high), known=1 / least >= size,
         why=f"detects ratios from {least:.3g}; the effect to exclude is {excluded:.3g}",
-        detectable=_finite(least), confidence=confidence, **details,
+        detectable=number_or_null(least), confidence=confidence, **details,
     )  # fmt: skip
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudworld.jit import inlined
+from fraudworld.rng.philox import Key
 
 UNSETTLED = np.uint64(1 << 63)
 """Flag on the weight of an entry whose hurdle needs the exact key: bit 63."""
@@ -18,9 +19,6 @@ EXCLUDED = 65535
 
 WEIGHT_ONE = float(1 << 20)
 """A weight of 1, as an integer: 20 bits of resolution."""
-
-Key = tuple[np.uint64, np.uint64]
-"""A Philox key."""
 
 U8 = NDArray[np.uint8]
 U16 = NDArray[np.uint16]

@@ -35,6 +35,7 @@ from fraudworld.layers.transactions.choices import (
 from fraudworld.layers.transactions.inputs import Inputs
 from fraudworld.layers.transactions.world import World
 from fraudworld.rng import Stream, philox, registry
+from fraudworld.rng.philox import Key
 
 U8 = NDArray[np.uint8]
 I32 = NDArray[np.int32]
@@ -46,9 +47,6 @@ HOURS = 1 << 17
 
 SWAPPED_DEVICE, SWAPPED_ENDPOINT = np.uint8(1), np.uint8(2)
 """Bits of `Attached.swapped`."""
-
-Key = tuple[np.uint64, np.uint64]
-"""A Philox key."""
 
 
 class ArrivalBlock(NamedTuple):

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from fraudworld.errors import InputError, InternalError
 from fraudworld.kernels import hurdles
-from fraudworld.kernels.capped import CellLaws, Key, ProductLaw
+from fraudworld.kernels.capped import CellLaws, ProductLaw
 from fraudworld.kernels.offsets import from_counts
+from fraudworld.rng.philox import Key
 
 I64 = NDArray[np.int64]
 

@@ -35,6 +35,7 @@ from fraudworld.kernels.discrete import (
 from fraudworld.policy.models import ZeroInflatedPoisson
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import Stream, StreamUse, philox, registry
+from fraudworld.rng.philox import Key
 from fraudworld.stages.network.sharing import choose_shared, units_of
 from fraudworld.stages.pieces import (
     Accounts,
@@ -74,7 +75,6 @@ U32 = NDArray[np.uint32]
 U64 = NDArray[np.uint64]
 I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
-Key = tuple[np.uint64, np.uint64]
 
 
 @dataclass(frozen=True)
