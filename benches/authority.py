@@ -45,17 +45,18 @@ def main() -> int:
         arguments.out,
         {"machine": measure.machine(), "runs": runs, "floors": floors, "identical": identical},
     )
-    report(run, floor, arguments.profile, arguments.repeats)
+    starts = " and ".join(sorted({each["start"] for each in runs}))
+    report(run, floor, arguments.profile, f"{arguments.repeats} {starts} runs")
     print(_paired_ratios(runs, floors))
     if not identical:
         print("the floor's files are not the published ones", file=sys.stderr)
     return int(not identical)
 
 
-def report(run: dict[str, Any], floor: dict[str, Any], profile: str, repeats: int) -> None:
-    """Prints the tables of one series of repeats."""
+def report(run: dict[str, Any], floor: dict[str, Any], profile: str, series: str) -> None:
+    """Prints the tables of one series: `5 cold runs`."""
     print(f"{profile}, {run['parties']} parties, {run['rows']} rows, grade {run['grade']};")
-    print(f"{measure.machine()}; medians of {repeats} cold runs.\n")
+    print(f"{measure.machine()}; medians of {series}.\n")
     segment = run["segment"]
     rows = [_state(run, s, run["rows_per_state"][s]) for s in STATES]
     rows.append(_state(run, "outside", 0, "outside steps"))
@@ -78,6 +79,7 @@ def report(run: dict[str, Any], floor: dict[str, Any], profile: str, repeats: in
     cores = segment["cpu_s"] / segment["wall_s"]
     print(f"Cores busy in S1–S5: {cores:.2f}. Peak memory: {run['segment_peak_rss_mib']:.0f} MiB "
           f"before the gates, {run['peak_rss_mib']:.0f} MiB in all.")  # fmt: skip
+    print(f"Events hold {run['accounted']:.1%} of the process's CPU-seconds.")
     print(f"On disk: {run['bytes'] / 1e6:.1f} MB, {run['bytes'] / run['rows']:.2f} bytes a row.")
 
 

@@ -6,8 +6,8 @@
 
 Reads the files that the other two benches write, and measures nothing. The plain twins write no
 files, which favours them over a run, which encodes and publishes. Prints factors and writes one
-decision per lane below RUNS_ROOT/reports/decisions. Exit status 1 unless every lane unlocks the
-next.
+decision per lane below RUNS_ROOT/reports/decisions; lane POPT.0 (benches/overhead.py) comes first.
+Exit status 1 unless every lane unlocks the next.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import Any
 import measure
 from measure import STATES
 
+from fraudworld.errors import RefusedError
 from fraudworld.perf.lanes import (
     FEWEST_REPEATS,
     LANES,
@@ -83,7 +84,13 @@ def main() -> int:
     not_unlocked = 0
     for lane in list(LANES.values())[1:]:
         decision = decide(lane, runs, costs, rivals, reference["equal"])
-        path = write_decision(arguments.runs_root, lane, decision, {"ours": costs, "rows": rows})
+        try:
+            path = write_decision(
+                arguments.runs_root, lane, decision, {"ours": costs, "rows": rows}
+            )
+        except RefusedError as error:
+            print(f"{lane.name} {lane.state}: {error}", file=sys.stderr)
+            return 1
         print(f"{lane.name} {lane.state}: {decision.decision} → {path}")
         not_unlocked += not decision.decision.startswith("UNLOCK")
     return int(not_unlocked > 0)

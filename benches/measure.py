@@ -42,9 +42,10 @@ def child(*words: object) -> dict[str, Any]:
 
 
 def cold_run(root: Path, profile: str, scale: float, seed: int) -> dict[str, Any]:
-    """A run in a new process below `root`, whose earlier runs are removed.
+    """A cold run: a new process below `root`, whose earlier runs are removed.
 
-    Upstream and compiled kernels of an earlier call are reused.
+    Upstream and compiled kernels of an earlier call are reused; without them `start` of the
+    document is `first_ever`.
     """
     for folder in root.glob("[0-9a-f]" * 32):
         shutil.rmtree(folder)
@@ -55,6 +56,7 @@ def generate(root: Path, profile: str, scale: float, seed: int) -> dict[str, Any
     """Makes a world in this process and returns its timings.
 
     `segment`: S1–S5 with publishing and with time outside of steps, without S0, gates and report.
+    `accounted`: share of the process's CPU-seconds that the events hold.
     """
     from fraudworld.perf.compare import sample
     from fraudworld.perf.evidence import read_evidence
@@ -73,25 +75,29 @@ def generate(root: Path, profile: str, scale: float, seed: int) -> dict[str, Any
     # The report is made after the timings were written, so only the recorder has its step.
     walls = {s: recorder.seconds(s) for s in (*APART, *STATES)}
     cpus = {s: sum(e.cpu_s for e in recorder.events if e.state == s) for s in walls}
-    before_gates = [e.peak_rss_mib for e in evidence.events if e.state != "gates"][:-1]
+    steps = [e for e in evidence.events if not e.beside]
+    before_gates = [e.peak_rss_mib for e in steps if e.state != "gates"][:-1]
     segment = {
         "wall_s": wall - sum(walls[s] for s in APART),
         "cpu_s": cpu - sum(cpus[s] for s in APART),
     }
+    accounted = sum(cpus.values()) / cpu
     walls["outside"] = segment["wall_s"] - sum(walls[s] for s in STATES)
     cpus["outside"] = segment["cpu_s"] - sum(cpus[s] for s in STATES)
     return {
         "run": str(outcome.place.root),
         "sample": asdict(sample(outcome.place.root, evidence.summary["peak_rss_mib"])),
+        "start": evidence.summary["start"],
         "grade": outcome.grade,
         "parties": outcome.rows["s1_party_base_6A"],
         "rows": sum(outcome.rows.values()),
         "bytes": sum(p.stat().st_size for p in outcome.place.layer.rglob("*.parquet")),
         "wall_s": walls,
         "cpu_s": cpus,
+        "accounted": accounted,
         "segment": segment,
         "segment_peak_rss_mib": max(before_gates),
-        "rows_per_state": {s: sum(e.rows for e in evidence.events if e.state == s) for s in STATES},
+        "rows_per_state": {s: sum(e.rows for e in steps if e.state == s) for s in STATES},
     }
 
 

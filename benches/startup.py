@@ -1,8 +1,8 @@
-"""Seconds of `--help`, of a warm demo run, and of the first run after installation.
+"""Seconds of `--help`, of a cold demo run, and of the first run after installation.
 
     .venv/bin/python benches/startup.py [--repeats 3]
 
-*Warm*: a new process and a fresh run folder, kernels compiled, upstream built. *First ever*:
+*Cold*: a new process and a fresh run folder, kernels compiled, upstream built. *First ever*:
 an empty kernel cache and no upstream, as on a fresh clone. Prints medians and targets; exit status
 1 if one is missed.
 """
@@ -22,7 +22,7 @@ from fraudworld.perf.child import Child
 from fraudworld.perf.child import measure as timed
 
 HELP_S = 0.4
-WARM_S = 6.0
+COLD_S = 6.0
 FIRST_MORE_S = 30.0
 
 
@@ -36,19 +36,19 @@ def main() -> int:
         call("--help")
         help_s = [call("--help").wall_s for _ in range(arguments.repeats)]
         first = [first_ever(scratch / f"first-{n}") for n in range(arguments.repeats)]
-        warm_root = scratch / "warm"
-        demo(warm_root)
-        warm = []
+        cold_root = scratch / "cold"
+        demo(cold_root)
+        cold = []
         for _ in range(arguments.repeats):
-            for run in warm_root.glob("[0-9a-f]" * 32):
+            for run in cold_root.glob("[0-9a-f]" * 32):
                 shutil.rmtree(run)
-            warm.append(demo(warm_root).wall_s)
+            cold.append(demo(cold_root).wall_s)
     rows = (
         ("fraudworld --help", statistics.median(help_s), HELP_S),
-        ("run --profile demo, warm", statistics.median(warm), WARM_S),
+        ("run --profile demo, cold", statistics.median(cold), COLD_S),
         (
-            "run --profile demo, first ever, more than warm",
-            statistics.median(first) - statistics.median(warm),
+            "run --profile demo, first ever, more than cold",
+            statistics.median(first) - statistics.median(cold),
             FIRST_MORE_S,
         ),
     )

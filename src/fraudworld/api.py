@@ -18,7 +18,7 @@ The command line is a thin layer over this module.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     import polars
     import pyarrow as pa
 
-    from fraudworld.gates.gate import Row
     from fraudworld.layers.transactions.request import StreamOptions, StreamOutcome
     from fraudworld.remediation import Ablation
     from fraudworld.store.decisions import Decision
@@ -177,27 +176,20 @@ def certify(
     progress: Sections | None = None,
     *,
     witness: bool = True,
+    keep_all: bool = False,
 ) -> JsonObject:
     """Run the full chain once per seed, judge T1–T10 and decide; finished seeds are reused.
 
     `progress` gets the title of every world and stream before it is made, and returns the
-    callback for its steps. Without `witness` no transactions are made, T10 has no evidence, and
-    the decision is HOLD_REMEDIATE. Returns `realism_gate_summary_6A.json`, which is written below
-    the runs root with its attestation. Raises RefusedError where required seeds are missing.
+    callback for its steps. Transactions are made for T10 where every seed passes T1–T9 and the
+    checks of S5 at B; elsewhere, and without `witness`, T10 has no evidence and the decision is
+    HOLD_REMEDIATE. Returns `realism_gate_summary_6A.json`, which is written below
+    the runs root with its attestation; then runs of the certificate it replaces that hold no role
+    are removed, unless `keep_all`. Raises RefusedError where required seeds are missing.
     """
-    from fraudworld import gates
-    from fraudworld.run import pipeline
-    from fraudworld.t10.arms import judge_runs
+    from fraudworld import certification
 
-    sections = progress or (lambda title: None)
-
-    def runner(seed: int) -> Path:
-        return pipeline.run(replace(request, seed=seed), sections(f"seed {seed}")).place.root
-
-    def downstream(runs: Mapping[int, Path]) -> Sequence[Row]:
-        return judge_runs(runs, request, sections)
-
-    return gates.certify(request, seeds, runner, downstream if witness else None)
+    return certification.certify(request, seeds, progress, downstream=witness, keep_all=keep_all)
 
 
 def ladder(
@@ -206,19 +198,19 @@ def ladder(
     phases: Sequence[str] = (),
     progress: Sections | None = None,
     *,
-    prune_superseded: bool = False,
+    keep_all: bool = False,
 ) -> tuple[Decision, ...]:
     """Climb the remediation ladder, up to the first phase that is not done.
 
     phases: names such as `P0`, all of them if empty; `progress` as in `certify`. Returns the
-    decisions. They are recorded below the runs root, and reused while their evidence holds.
+    decisions. They are recorded below the runs root, and reused while their evidence holds. The
+    ladder's own runs that hold no role and that no later phase reads are removed, unless
+    `keep_all`.
     Raises as `fraudworld.remediation.climb` does.
     """
     from fraudworld.remediation import NAMES, climb
 
-    return climb(
-        request, seeds, tuple(phases) or NAMES, progress, prune_superseded=prune_superseded
-    )
+    return climb(request, seeds, tuple(phases) or NAMES, progress, keep_all=keep_all)
 
 
 def ablate(request: RunRequest, progress: Sections | None = None) -> tuple[Ablation, ...]:

@@ -21,6 +21,7 @@ from types import ModuleType
 from typing import Any
 
 from numba import njit
+from numba.core import event as events
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.dispatcher import Dispatcher
 
@@ -28,6 +29,30 @@ Law = Callable[..., Any]
 
 _NOT_LOADED: deque[Any] = deque()
 """Cached kernels whose machine code was not looked for yet, in the order of their modules."""
+
+
+class _Compilations(events.Listener):
+    """Counts kernels of this package that are compiled because no cache holds them."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def on_start(self, event: Any) -> None:
+        """Numba starts to compile; code from the cache does not come here."""
+        law = event.data["dispatcher"].py_func
+        self.count += law.__module__.partition(".")[0] == __name__.partition(".")[0]
+
+    def on_end(self, event: Any) -> None:
+        """Nothing to do: a compilation is counted when it starts."""
+
+
+_COMPILATIONS = _Compilations()
+events.register("numba:compile", _COMPILATIONS)
+
+
+def compiled() -> int:
+    """Compilations of kernels in this process so far: 0 where all code came from the cache."""
+    return _COMPILATIONS.count
 
 
 class _CheckedFile(IndexDataCacheFile):

@@ -245,6 +245,10 @@ def start(overlays: tuple[str, ...]) -> str:
     for key, value in WIDE.items():
         for path in paths(document, key):
             _put(document, path, value)
+    document["validation_policy"]["rebaseline"] = {
+        "reason": "worlds of random policies are compared, not certified",
+        "authority": "tests/differential",
+    }
     return json.dumps(document)
 
 

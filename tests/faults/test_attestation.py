@@ -256,7 +256,7 @@ def test_a_changed_certificate_is_detected(
     tmp_path: Path,
     change: Callable[[dict[str, Any]], object],
 ) -> None:
-    from fraudworld.gates.certify import SUMMARY
+    from fraudworld.certification import SUMMARY
 
     root = tampering.copied(certified, tmp_path / "root")
     edit(root / SUMMARY, change)

@@ -14,7 +14,7 @@ from fraudworld.stages.accounts import stage as accounts_stage
 from fraudworld.stages.context import Context
 from fraudworld.stages.instruments import stage as instruments_stage
 from fraudworld.stages.network import links
-from fraudworld.stages.network.devices import draw_devices, plan_devices
+from fraudworld.stages.network.devices import draw_devices, expected_types, plan_devices
 from fraudworld.stages.network.links import draw_links
 from fraudworld.stages.parties import stage as parties_stage
 from support import gathered, worlds
@@ -42,7 +42,8 @@ def build(shard=5_000, workers=1):
         parties = parties_stage.run(context)
         accounts = accounts_stage.run(context, parties)
         instruments = instruments_stage.run(context, parties, accounts)
-        plan = plan_devices(PACK, parties, merchants, 0.1)
+        population = parties.population(len(PACK.codes("region")))
+        plan = plan_devices(PACK, expected_types(PACK), population, merchants, 0.1)
         device_result = draw_devices(PACK, 42, parties, merchants, geo, plan, engine)
         link_result = draw_links(
             PACK, 42, parties, accounts, instruments, device_result.devices, engine

@@ -10,17 +10,20 @@ import pytest
 from fraudworld.engine.local import LocalEngine
 from fraudworld.policy.loader import load_pack
 from fraudworld.stages.accounts.draw import (
+    account_rates,
     allocate_accounts,
     cell_lambda,
     enforce_kmax_per_party_account_type,
     plan_accounts,
 )
 from fraudworld.stages.instruments.draw import (
+    accounts_by_region,
     allocate_instruments,
     instruments_of,
     plan_instruments,
+    scheme_table,
 )
-from fraudworld.stages.parties.draw import draw_parties
+from fraudworld.stages.parties.draw import PartyLaws, draw_parties
 from fraudworld.stages.parties.plan import plan_counts
 from support import gathered, worlds
 
@@ -32,13 +35,14 @@ def build(pack=PACK, seed=42, shard=5_000, workers=1):
     geo = worlds.geography(pack, 100_000)
     with LocalEngine(workers) as engine:
         plan = plan_counts(PACK, 42, geo)
-        people, _ = draw_parties(pack, 42, geo, plan, shard, engine)
-        plans = plan_accounts(pack, people)
+        people, _ = draw_parties(PartyLaws.of(pack, 42), geo, plan, shard, engine)
+        regions = len(pack.codes("region"))
+        plans = plan_accounts(account_rates(pack), people.population(regions))
         draft, _ = allocate_accounts(pack, seed, people, plans, engine)
         held, _ = enforce_kmax_per_party_account_type(pack, seed, people, draft, engine)
-        pairs = plan_instruments(pack, held.accounts, people.region)
+        pairs = plan_instruments(pack, accounts_by_region(held.accounts, people.region, regions))
         wallets = allocate_instruments(pack, seed, people, held.accounts, pairs, engine)
-        carried, _ = instruments_of(pack, seed, wallets, people, geo, engine)
+        carried, _ = instruments_of(scheme_table(pack, geo), seed, wallets, people, engine)
         parties = gathered.parties(engine, people, geo)
         accounts = gathered.accounts(engine, held.accounts, people)
         counts = np.zeros((len(pack.codes("account_type")), parties.n), dtype=np.int64)

@@ -10,7 +10,7 @@ from fraudworld.engine.shards import ATOM, cut
 from fraudworld.errors import InputError
 from fraudworld.kernels.apportion import largest_remainder
 from fraudworld.policy.loader import load_pack
-from fraudworld.stages.parties.draw import draw_parties
+from fraudworld.stages.parties.draw import PartyLaws, draw_parties
 from fraudworld.stages.parties.plan import plan_counts
 from support import gathered, worlds
 
@@ -19,7 +19,7 @@ PACK = load_pack().pack
 
 def draw(geo, plan, seed=42, size=5_000, workers=1):
     with LocalEngine(workers) as engine:
-        parties, uses = draw_parties(PACK, seed, geo, plan, size, engine)
+        parties, uses = draw_parties(PartyLaws.of(PACK, seed), geo, plan, size, engine)
         return gathered.parties(engine, parties, geo), uses
 
 

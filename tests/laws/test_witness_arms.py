@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from fraudworld.store.layout import RunPlace
 from fraudworld.store.published import sealed_policy
 from fraudworld.t10.arms import (
     Arms,
-    Verdict,
     _ArmRunner,
     half_dose,
     without_propagation,
@@ -122,9 +122,9 @@ def test_the_verdict_names_arms_bounds_and_rows(small_world: Path, arms: Arms) -
 def test_a_grade_needs_both_binding_rows(small_world: Path, arms: Arms) -> None:
     verdict = witness(small_world, flows=FLOWS, workers=2)
     sound = [row for row in verdict.rows if row.pass_Bplus]
-    assert Verdict((), summary(sound, 7), verdict.report).grade == "B+"
+    assert replace(verdict, binding=summary(sound, 7)).grade == "B+"
     none = [row for row in sound if row.metric_name.startswith("N")]
-    assert Verdict((), summary(none, 7), verdict.report).grade == "<C"
+    assert replace(verdict, binding=summary(none, 7)).grade == "<C"
 
 
 @pytest.mark.parametrize("overlays", [(), ("published_baseline",)])

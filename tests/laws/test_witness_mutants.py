@@ -21,8 +21,8 @@ from fraudworld.layers.transactions.request import StreamRequest
 from fraudworld.layers.transactions.stream import stream
 from fraudworld.policy.loader import load_pack
 from fraudworld.t10 import effects as e
-from fraudworld.t10.figures import ArmFigures, Figures, arm_figures
-from fraudworld.t10.judge import judge, summary
+from fraudworld.t10.figures import ArmFigures, Figures, arm_figures, compared
+from fraudworld.t10.judge import judge, leak_rows, summary
 from fraudworld.t10.leakage import label_leak
 from fraudworld.t10.learning import logistic_area, single_areas
 from fraudworld.t10.measures import measure, of_candidate
@@ -50,7 +50,7 @@ def sample(demo_world: Path, streamed: Path) -> Sample:
 def clean(demo_world: Path, streamed: Path, sample: Sample) -> Figures:
     place = SimpleNamespace(name="candidate", run=demo_world, stream=streamed)
     return Figures(
-        of_candidate(place, BOUNDS),
+        of_candidate(place),
         arm_figures(owners_permuted(sample, every=1, draw=3)),
         arm_figures(owners_permuted(sample, every=1, draw=2)),
         arm_figures(owners_permuted(sample, every=2, draw=2)),
@@ -99,7 +99,7 @@ def with_arm(clean: Figures, name: str, figures: ArmFigures) -> Figures:
 
 
 def failing(figures: Figures) -> set[str]:
-    return {r.metric_name for r in judge(figures, BOUNDS) if not r.pass_Bplus}
+    return {r.metric_name for r in judge(compared(figures), BOUNDS) if not r.pass_Bplus}
 
 
 Break = Callable[[Sample, Figures], Figures]
@@ -294,7 +294,7 @@ MUTANTS: tuple[tuple[Break, set[str]], ...] = (
 
 
 def test_a_clean_stream_passes_every_metric(clean: Figures) -> None:
-    rows = judge(clean, BOUNDS)
+    rows = judge(compared(clean), BOUNDS)
     assert {r.metric_name: r.details for r in rows if not r.pass_Bplus} == {}
     assert all(r.pass_Bplus and r.value == 1.0 for r in summary(rows, 42))
 
@@ -311,7 +311,7 @@ def test_a_broken_stream_fails_the_metrics_it_names_and_no_other_family(
 
 def test_every_metric_has_a_mutant(clean: Figures) -> None:
     caught = {name for _, names in MUTANTS for name in names}
-    rows = {r.metric_name for r in judge(clean, BOUNDS)}
+    rows = {r.metric_name for r in judge(compared(clean), BOUNDS)}
     assert rows - caught == {"label_leak_column", "label_leak_tree"}
 
 
@@ -319,9 +319,9 @@ def test_a_metric_without_evidence_does_not_pass(sample: Sample, clean: Figures)
     few = replace(clean.candidate.effects.account, support=99.0)
     c = replace(
         clean.candidate, effects=replace(clean.candidate.effects, account=few), violations={},
-        leaks=(), single={}, model=logistic_area(flows_with(sample, bad=sample.flows.bad & False)),
+        leaks={}, single={}, model=logistic_area(flows_with(sample, bad=sample.flows.bad & False)),
     )  # fmt: skip
-    rows = {r.metric_name: r for r in judge(replace(clean, candidate=c), BOUNDS)}
+    rows = {r.metric_name: r for r in judge(compared(replace(clean, candidate=c)), BOUNDS)}
     for name in ("S1_account", "N1_violations", "label_leak", "S6_single_feature_auc",
                  "S5_role_model_auc", "S5_over_permuted"):  # fmt: skip
         assert rows[name].status == "INSUFFICIENT_EVIDENCE", name
@@ -334,18 +334,16 @@ def test_a_metric_without_evidence_does_not_pass(sample: Sample, clean: Figures)
 
 def test_a_control_without_power_is_insufficient_evidence(clean: Figures) -> None:
     weak = replace(clean.dose_zero.effects.account_owner, log_se=0.5, by_cluster=None)
-    rows = judge(
-        with_arm(clean, "dose_zero", replace(
-            clean.dose_zero, effects=replace(clean.dose_zero.effects, account_owner=weak))),
-        BOUNDS,
-    )  # fmt: skip
+    unpaired = with_arm(clean, "dose_zero", replace(
+        clean.dose_zero, effects=replace(clean.dose_zero.effects, account_owner=weak)))  # fmt: skip
+    rows = judge(compared(unpaired), BOUNDS)
     row = next(r for r in rows if r.metric_name == "S1p_at_dose_zero")
     assert row.ci_low < 1 < row.ci_high
     assert (row.status, row.pass_B) == ("INSUFFICIENT_EVIDENCE", False)
 
 
 def test_a_row_that_only_bplus_requires_does_not_fail_b(sample: Sample, clean: Figures) -> None:
-    rows = judge(s8_fraud_has_no_endpoint(sample, clean), BOUNDS)
+    rows = judge(compared(s8_fraud_has_no_endpoint(sample, clean)), BOUNDS)
     _, sensitivity = summary(rows, 42)
     assert (sensitivity.pass_B, sensitivity.pass_Bplus) == (True, False)
     assert sensitivity.details["failed_Bplus"] == ["S8_endpoint_missing_auc"]
@@ -361,13 +359,14 @@ def test_a_row_that_only_bplus_requires_does_not_fail_b(sample: Sample, clean: F
         (set(), lambda bad, noise: [noise + 0.5 * bad]),
     ],
 )
-def test_a_leaking_table_is_caught(guards, columns) -> None:
+def test_a_leaking_table_is_caught(clean: Figures, guards, columns) -> None:
     random = np.random.default_rng(8)
     bad = random.random(60_000) < 0.04
     arrays = columns(bad, random.normal(size=bad.size))
     table = {f"column_{i}": np.asarray(c, float) for i, c in enumerate(arrays)}
-    leaks = label_leak(iter([("s2_flow_anchor_6B", table)]), bad, 0.80)
-    assert {g.guard_id for g in leaks if not g.holds} == guards
+    leaks = label_leak(iter([("s2_flow_anchor_6B", table)]), bad)
+    rows = leak_rows(replace(compared(clean), leaks=leaks), BOUNDS)
+    assert {r.metric_name for r in rows if not r.pass_Bplus} == guards
 
 
 def test_measure_reads_all_five_arms(small_world: Path, small_stream: Path) -> None:
@@ -375,7 +374,7 @@ def test_measure_reads_all_five_arms(small_world: Path, small_stream: Path) -> N
     same = SimpleNamespace(
         candidate=place, baseline=place, dose_zero=place, dose_half=place, rewired=place
     )
-    rows = {r.metric_name: r for r in measure(same, BOUNDS)}
+    rows = {r.metric_name: r for r in judge(measure(same), BOUNDS)}
     expected = e.effects(load("candidate", small_world, StreamPlace.below(small_stream).layer))
     assert rows["S1_account"].value == expected.account.value
     assert rows["N1_violations"].pass_B

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -138,5 +139,8 @@ def test_another_policy_in_the_same_place_is_refused(tmp_path):
 def test_a_world_that_cannot_be_built_publishes_nothing(tmp_path):
     with pytest.raises(InputError, match="PARTY_TARGETS_INCONSISTENT"):
         _run(tmp_path, scale=0.05)
-    assert [p.name for p in tmp_path.iterdir() if not p.name.startswith(".")] == []
+    left = [p.relative_to(tmp_path) for p in tmp_path.rglob("*") if p.is_file()]
+    shown = [p.as_posix() for p in left if not p.parts[0].startswith(".")]
+    (timings,) = shown  # nothing but the events of the failed run
+    assert re.fullmatch(r"reports/refused/[0-9a-f]{32}/perf_events_6A\.jsonl", timings)
     assert not any(p.is_dir() for p in (tmp_path / ".staging").iterdir())

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from fraudworld import api
+from fraudworld.certification import SUMMARY
 from fraudworld.errors import RefusedError
-from fraudworld.gates.certify import SUMMARY
 from fraudworld.policy.loader import load_pack
 from fraudworld.remediation import NAMES
 from fraudworld.request import RunRequest
 from fraudworld.store import decisions, roles
 from fraudworld.store.bundle import sha256_file
+from fraudworld.verification import verify_certificate
 
 SEEDS = (42, 7, 101, 202)
 
@@ -22,7 +23,7 @@ SEEDS = (42, 7, 101, 202)
 @pytest.mark.full
 def test_the_ladder_ends_in_b_plus(tmp_path: Path) -> None:
     request = RunRequest(runs_root=tmp_path)
-    phases = api.ladder(request, SEEDS, prune_superseded=True)
+    phases = api.ladder(request, SEEDS)
     assert [d.phase for d in phases] == list(NAMES)
     assert [d.blockers for d in phases] == [()] * len(NAMES)
     words = {d.phase: d.decision for d in phases}
@@ -51,7 +52,10 @@ def test_the_ladder_ends_in_b_plus(tmp_path: Path) -> None:
         roles.pin(tmp_path / last.run_ids[0], "none")
 
     gone = {d.phase for d in phases if not (tmp_path / d.run_ids[0]).exists()}
-    assert gone == {"P1", "P2", "P3", "P4", "P6_1"}, "superseded before P5 and before P6_3"
+    assert gone == {*NAMES} - {"P0", "P6_3"}, "superseded before or after P5 and P6_3"
+    arms = {folder.name for folder in (tmp_path / ".witness").iterdir()}
+    assert arms == set(last.run_ids), "control arms go with their candidate"
+    assert verify_certificate(tmp_path).holds
     decisions.place(tmp_path, "P6_3").unlink()
     repeated = api.ladder(request, SEEDS)
     assert (repeated[-1].decision, repeated[-1].run_ids) == ("PASS_BPLUS", last.run_ids)

@@ -18,6 +18,7 @@ import pytest
 from fraudworld import report
 from fraudworld.report import facts
 from fraudworld.report.figures import FIGURES
+from fraudworld.store.layout import CERTIFICATE
 
 pytestmark = pytest.mark.full
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -65,7 +66,7 @@ def page(demo_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "blockers": [],
         "basis": {"adds": ["published_baseline"], "reruns": "S0–S5", "tests": {"T1": cell}},
     }  # fmt: skip
-    for path, document in ((facts.SUMMARY, summary), (f"{facts.DECISIONS}/P0.json", decision)):
+    for path, document in ((CERTIFICATE, summary), (f"{facts.DECISIONS}/P0.json", decision)):
         (root / path).parent.mkdir(parents=True)
         (root / path).write_text(json.dumps(document), "utf-8")
     return report.refresh(run).page

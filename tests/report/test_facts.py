@@ -21,7 +21,7 @@ from fraudworld.errors import InputError, RefusedError
 from fraudworld.report import evidence, facts, page
 from fraudworld.report.figures import FIGURES
 from fraudworld.report.html import Safe, el
-from fraudworld.store.layout import RunPlace
+from fraudworld.store.layout import CERTIFICATE, RunPlace
 
 LARGEST = 3_000_000
 DRAWN = [figure for figure in FIGURES if figure.section != "seeds"]
@@ -264,7 +264,7 @@ def test_missing_evidence_is_named(copy: Path, name: str) -> None:
 
 
 def test_a_certificate_of_other_runs_is_not_shown(copy: Path) -> None:
-    summary = copy.parent / facts.SUMMARY
+    summary = copy.parent / CERTIFICATE
     summary.parent.mkdir(parents=True)
     summary.write_text(json.dumps({"runs": {"42": "0" * 32}}), "utf-8")
     assert facts.collect(copy, copy.parent)["certificate"] is None

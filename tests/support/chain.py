@@ -21,6 +21,7 @@ from fraudworld.stages.network import stage as network
 from fraudworld.stages.parties import stage as parties
 from fraudworld.stages.pieces import Accounts, Instruments, Network, Parties
 from fraudworld.stages.posture.role.assign import Assignment, Roles, World
+from fraudworld.stages.posture.role.laws import Laws
 from fraudworld.stages.posture.role.roles import risky_roles
 from fraudworld.stages.posture.role.strata import count_cells
 from fraudworld.stages.posture.score.groups import account_groups, ip_groups
@@ -127,10 +128,14 @@ def groups(pack: PolicyPack, states: World, entity: str) -> list[Array]:
     return [states.merchants.risk_class]
 
 
+def _laws(pack: PolicyPack, chain: Chain) -> Laws:
+    return Laws.of(pack, chain.seed, chain.states.merchants.n)
+
+
 def posture(pack: PolicyPack, chain: Chain) -> PosturedChain:
     """Runs S5 over a chain."""
     with LocalEngine(2) as engine:
-        rounds = Assignment(engine, pack, chain.seed, chain.states)
+        rounds = Assignment(engine, pack, chain.seed, chain.states, _laws(pack, chain))
         scored = rounds.score()
         stratified = rounds.stratify(scored, rounds.tiers(scored))
         device = rounds.devices(stratified)
@@ -152,7 +157,9 @@ def posture(pack: PolicyPack, chain: Chain) -> PosturedChain:
 def checks(pack: PolicyPack, world: PosturedChain) -> tuple[Check, ...]:
     """The checks of S5, recomputed from the world as it is now."""
     with LocalEngine(1) as engine:
-        rounds = Assignment(engine, pack, world.chain.seed, world.chain.states)
+        rounds = Assignment(
+            engine, pack, world.chain.seed, world.chain.states, _laws(pack, world.chain)
+        )
         scans = rounds.score().scans
     groups_of = {e: groups(pack, world.chain.states, e) for e in ENTITIES}
     groups_of["account"] = [a.type for a in world.chain.states.accounts.items]

@@ -35,6 +35,7 @@ import fraudworld.t10.arms
 import fraudworld.verification
 from fraudworld.errors import FraudworldError
 from fraudworld.policy.loader import SHIPPED, load_pack, write_pack
+from fraudworld.run.refused import FOLDER as REFUSED
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.publish import AREA
 from fraudworld.store.seal import check_outside
@@ -293,8 +294,10 @@ def items(root: Path) -> State:
     by_item: State = {}
     for path in sorted(p for p in root.rglob("*") if p.is_symlink() or p.is_file()):
         parts = path.relative_to(root).parts
-        if parts[0] == ".store_6A.lock" or any(
-            part in (AREA, TRASH) or HIDDEN.fullmatch(part) for part in parts
+        if (
+            path.is_relative_to(root / REFUSED)
+            or parts[0] == ".store_6A.lock"
+            or any(part in (AREA, TRASH) or HIDDEN.fullmatch(part) for part in parts)
         ):
             continue  # not published; `leftovers` checks it after the next run
         item = parts[0]
@@ -311,11 +314,12 @@ def items(root: Path) -> State:
 
 
 def leftovers(root: Path) -> list[str]:
-    """Staging folders and unfinished files; locks may stay."""
+    """Staging folders, unfinished files and timings of failed runs; locks may stay."""
     return sorted(
         p.relative_to(root).as_posix()
         for p in root.rglob("*")
         if (p.parent.name in (AREA, TRASH) and p.is_dir())
+        or p.is_relative_to(root / REFUSED)
         or p.suffix in (".tmp", ".part")
         or (p.name.startswith(".") and p.name not in ALLOWED)
     )

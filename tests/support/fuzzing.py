@@ -370,7 +370,7 @@ _LINES = tuple(
         "policy diff a b",
         "upstream build x --scale 2",
         "runs show abcd --json",
-        "ladder --phases P0..P4 --seeds 42,7,101,202 --prune",
+        "ladder --phases P0..P4 --seeds 42,7,101,202 --keep-all",
     )
 )
 _COMMAND = typer.main.get_command(cli.app)

@@ -91,7 +91,12 @@ def main() -> None:
                 "6A.CLI.INTERNAL",
                 f"{type(error).__name__}: {error}",
                 where="fraudworld " + " ".join(sys.argv[1:]),
-                remedy=f"report this; {DEBUG}=1 shows the traceback",
+                remedy="; ".join(
+                    [
+                        f"report this; {DEBUG}=1 shows the traceback",
+                        *getattr(error, "__notes__", ()),
+                    ]
+                ),
             )
         )
 

@@ -44,14 +44,16 @@ def certify(
             rich_help_panel=opt.WHAT,
         ),
     ] = True,
+    keep_all: opt.KeepAll = False,
     quiet: opt.Quiet = False,
     as_json: opt.AsJson = False,
 ) -> None:
     """Run the full chain once per seed, T1–T10, and decide.
 
     PASS_B, PASS_BPLUS or HOLD_REMEDIATE; with HOLD_REMEDIATE the exit status is 1. T10 makes
-    five streams of transactions a seed. After an interruption finished runs and streams are
-    reused.
+    five streams of transactions a seed, and none where T1–T9 or a check of S5 fails. After an
+    interruption finished runs and streams are reused. Runs of the certificate before this one
+    that hold no role are removed once the new one is written.
 
     Examples:
 
@@ -79,7 +81,7 @@ def certify(
         memory=memory,
     )
     with show.ProgressLines(quiet=quiet) as progress:
-        summary = api.certify(request, chosen, progress.section, witness=witness)
+        summary = api.certify(request, chosen, progress.section, witness=witness, keep_all=keep_all)
     if as_json:
         show.json_document(summary)
     else:
@@ -126,7 +128,7 @@ def _certificate(summary: Mapping[str, Json]) -> None:
             "",
             *(f"misses {f['misses']}: {_who_fails(f)}" for f in summary["fails"]),
             *(f"copied between seeds: {one}" for one in summary["copied"]),
-            f"Decision {summary['decision']}, eligible grade {summary['eligible_grade']}; "
+            f"Decision {summary['statement']}; eligible grade {summary['eligible_grade']}; "
             f"work for {owners}.",
         )
     )

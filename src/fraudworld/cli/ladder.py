@@ -43,14 +43,7 @@ def ladder(
     policy: opt.PolicyDir = None,
     upstream: opt.UpstreamDir = None,
     runs_root: opt.RunsRoot = RUNS_ROOT,
-    prune: Annotated[
-        bool,
-        typer.Option(
-            "--prune",
-            help="Remove runs without a role before P5 and P6_3, as `runs prune --yes` would.",
-            rich_help_panel=opt.WHERE,
-        ),
-    ] = False,
+    keep_all: opt.KeepAll = False,
     workers: opt.Workers = None,
     shard_parties: opt.ShardParties = SHARD_PARTIES,
     engine: opt.Engine = "local",
@@ -63,7 +56,8 @@ def ladder(
 
     Decisions are written to RUNS_ROOT/reports/decisions. The ladder ends at the first phase that
     is not done, with exit status 1, and says what blocks it. Recorded phases whose evidence is
-    unchanged are not repeated.
+    unchanged are not repeated. Its own runs that hold no role and that no later phase reads are
+    removed before P5 and P6_3 and after each, with the reason.
 
     Examples:
 
@@ -71,7 +65,7 @@ def ladder(
 
         fraudworld ladder --phases P0..P4
 
-        fraudworld ladder --profile authority --prune
+        fraudworld ladder --profile authority --keep-all
 
         fraudworld ladder --ablation
     """
@@ -99,9 +93,7 @@ def ladder(
             plain, tables = [a.as_dict() for a in alone], publish_ablation(runs_root, alone)
             last = None
         else:
-            climbed = api.ladder(
-                request, certified, wanted, progress.section, prune_superseded=prune
-            )
+            climbed = api.ladder(request, certified, wanted, progress.section, keep_all=keep_all)
             plain, tables = [d.as_dict() for d in climbed], publish_ladder(runs_root, climbed)
             last = climbed[-1]
     if as_json:

@@ -80,6 +80,14 @@ Memory = Annotated[
 AsJson = Annotated[
     bool, typer.Option("--json", help="One JSON document on stdout.", rich_help_panel=HOW)
 ]
+KeepAll = Annotated[
+    bool,
+    typer.Option(
+        "--keep-all",
+        help="Keep superseded runs of this command; by default they are removed, with the reason.",
+        rich_help_panel=WHERE,
+    ),
+]
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="No progress lines.", rich_help_panel=HOW)
 ]

@@ -19,16 +19,29 @@ if TYPE_CHECKING:
 
 perf = typer.Typer(no_args_is_help=True, help="Timings and budgets of runs, and speed lanes.")
 
+STARTED = {
+    "first_ever": "first-ever start, kernels were compiled",
+    "cold": "cold start, a new process with compiled kernels",
+    "warm": "warm start, a later run of its process",
+}
+"""Words for `start` of a summary."""
+
 SIDES = "Programs of the two sides"
 
 
 @perf.command("show")
 def show_(run: opt.Run, runs_root: opt.RunsRoot = RUNS_ROOT, as_json: opt.AsJson = False) -> None:
-    """Show seconds per state, the budgets, and the hottest steps."""
-    from fraudworld import api
+    """Show seconds per state, the budgets, and the hottest steps.
 
-    world = api.find_run(run, runs_root)
-    summary, budgets = world.perf()
+    CPU-seconds of a state contain the encoding of its tables, which goes on beside the steps.
+    Refuses timings in which a required step is missing or failed (exit status 2); exit status 1
+    where a budget is exceeded.
+    """
+    from fraudworld import api
+    from fraudworld.perf.evidence import read_complete
+
+    evidence = read_complete(api.find_run(run, runs_root).root)
+    summary, budgets = evidence.summary, evidence.budgets
     if as_json:
         show.json_document({"summary": summary, "budgets": budgets})
         return
@@ -37,6 +50,7 @@ def show_(run: opt.Run, runs_root: opt.RunsRoot = RUNS_ROOT, as_json: opt.AsJson
             c["state"],
             c["elapsed_s"],
             summary["states_cpu_s"].get(c["state"]),
+            round(sum(t["cpu_s"] for t in summary["encoding"].get(c["state"], {}).values()), 6),
             c["budget_s"],
             c["pass"],
         )
@@ -46,18 +60,19 @@ def show_(run: opt.Run, runs_root: opt.RunsRoot = RUNS_ROOT, as_json: opt.AsJson
     show.table(
         SummaryTable(
             "Seconds per state",
-            ("state", "seconds", "CPU s", "budget", "within"),
+            ("state", "seconds", "CPU s", "encoding", "budget", "within"),
             (
                 *states,
                 (
                     "all",
                     whole["elapsed_s"],
                     summary["segment_cpu_s"],
+                    round(sum(s[3] for s in states), 6),
                     whole["budget_s"],
                     whole["pass"],
                 ),
             ),
-            f"{summary['start']} start, peak memory {summary['peak_rss_mib']:.0f} MiB",
+            f"{STARTED[summary['start']]}; peak memory {summary['peak_rss_mib']:.0f} MiB",
         )
     )
     hot = tuple((h["state"], h["step"], h["elapsed_s"], h["rows"]) for h in summary["hotspots"])
@@ -92,8 +107,10 @@ def compare(
     ] = "POPT.5",
     repeats: Annotated[
         int,
-        typer.Option(min=1, help="Measured runs of each side; three decide, fewer hold."),
-    ] = 3,
+        typer.Option(
+            min=1, help="Measured runs of each side: fewer than three hold, more decide sooner."
+        ),
+    ] = 5,
     base_python: Python = None,
     cand_python: Python = None,
     base_source: Source = None,
@@ -106,10 +123,11 @@ def compare(
 ) -> None:
     """Make two runs again in turns, compare medians, and decide on a performance lane.
 
-    Both worlds must have the same seed, policy and size. Content digests and RNG logs that
-    differ, or a slower state, revert the lane; a target missed holds it. The decision and
-    its figures are written below RUNS_ROOT/reports/decisions. Exit status 1 unless the lane
-    unlocks the next one.
+    Both worlds must have the same seed, policy and size, and every earlier lane must have
+    unlocked the next (exit status 3 otherwise). A small world comes first. Content digests and
+    RNG logs that differ, or a state that is surely slower, revert the lane; a target that is
+    missed, or a saving within the noise, holds it. The decision and its figures are written
+    below RUNS_ROOT/reports/decisions. Exit status 1 unless the lane unlocks the next one.
 
     Examples:
 
@@ -119,9 +137,10 @@ def compare(
     """
     from fraudworld import api
     from fraudworld.perf import compare as measured
-    from fraudworld.perf.lanes import write_decision
+    from fraudworld.perf.lanes import require_open, write_decision
 
     chosen = _lane(lane)
+    require_open(runs_root, chosen)
 
     def side(name: str, run: str, python: Path | None, source: Path | None) -> Side:
         return measured.Side(
@@ -165,9 +184,20 @@ def _lane(name: str) -> Lane:
 
 
 def _comparison(comparison: Comparison, path: Path) -> None:
-    rows = tuple((c.state, c.base_s, c.cand_s, 100 * c.saved) for c in comparison.states)
-    show.table(SummaryTable("Median seconds", ("state", "BASE", "CAND", "saved %"), rows))
+    for title, measured in (("Small world", comparison.quick), ("Full chain", comparison.full)):
+        rows = tuple(
+            (c.state, c.base_s, c.cand_s, 100 * c.saved, _percent(c.saved_low),
+             _percent(c.saved_high))
+            for c in measured.states
+        )  # fmt: skip
+        columns = ("state", "BASE", "CAND", "saved %", "from", "to")
+        if rows:
+            show.table(SummaryTable(f"{title}: median seconds", columns, rows))
     decision = comparison.decision
     conditions = tuple((f.what, f.holds) for f in decision.done_when)
     show.table(SummaryTable(f"Lane {decision.phase}", ("condition", "holds"), conditions))
     show.lines(("", f"Decision {decision.decision}", f"  {path}"))
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100 * share

@@ -27,11 +27,12 @@ def lint(
 
         fraudworld policy lint --overlay p6_3_bplus
     """
+    from fraudworld.policy.bounds import rebaselined
     from fraudworld.policy.lint import Severity
     from fraudworld.policy.lint import lint as findings_of
 
     loaded = _load(policy, overlay)
-    findings = findings_of(loaded.pack)
+    findings, rebaseline = findings_of(loaded.pack), rebaselined(loaded.pack)
     errors = [f for f in findings if f.severity is Severity.ERROR]
     if as_json:
         show.json_document(
@@ -39,11 +40,19 @@ def lint(
                 "parameter_hash": loaded.parameter_hash,
                 "overlays": list(loaded.overlays),
                 "holds": not errors,
+                "rebaseline": rebaseline,
                 "findings": [f.as_dict() for f in findings],
             }
         )
     else:
         show.lines(str(f) for f in findings)
+        if rebaseline:
+            show.lines(
+                (
+                    f"re-baselined on the authority of {rebaseline['authority']}: "
+                    f"{len(rebaseline['bounds'])} bound(s) differ from those shipped",
+                )
+            )
         verdict = f"{len(errors)} figure(s) cannot hold" if errors else "the pack holds"
         show.lines((f"{verdict}: {len(loaded.files)} files, {loaded.parameter_hash}",))
     if errors:
@@ -57,16 +66,18 @@ def show_(
     overlay: opt.Overlays = None,
     as_json: opt.AsJson = False,
 ) -> None:
-    """Print the resolved pack, key by key.
+    """Print the resolved pack, key by key; bounds that differ from those shipped say so.
 
     Example:
 
         fraudworld policy show validation_policy
     """
     from fraudworld.errors import InputError
+    from fraudworld.policy.bounds import changed_bounds
     from fraudworld.policy.diff import show as leaves_of
 
-    leaves = leaves_of(_load(policy, overlay).pack, key)
+    pack = _load(policy, overlay).pack
+    leaves = leaves_of(pack, key)
     if not leaves:
         raise InputError(
             "6A.CLI.POLICY_KEY_UNKNOWN",
@@ -77,7 +88,8 @@ def show_(
     if as_json:
         show.json_document(dict(leaves))
     else:
-        show.lines(f"{k} = {v}" for k, v in leaves)
+        shipped = {c["bound"]: f"  (shipped: {c['shipped']})" for c in changed_bounds(pack)}
+        show.lines(f"{k} = {v}{shipped.get(k, '')}" for k, v in leaves)
 
 
 @app.command("diff")

@@ -128,28 +128,39 @@ def prune_(
 ) -> None:
     """Remove every run that holds no role and is not frozen; prints the plan first.
 
-    Touches only folders with a receipt of this program.
+    Touches only folders with a receipt of this program. The control arms of T10 of a run go with
+    it, and so do arms whose run is gone; sizes count both.
     """
-    from fraudworld.store.prune import find, plan_of, prune
+    from fraudworld.store.prune import arms_of, find, orphaned_arms, plan_of, prune, size_of
     from fraudworld.store.retention import RetentionPolicy
 
     policy, now = RetentionPolicy(timedelta(hours=grace_hours)), datetime.now(UTC)
     plan, untouched = plan_of(runs_root, policy, now), find(runs_root).left_alone
+    orphans = orphaned_arms(runs_root)
+
+    def held(run_id: str) -> int:
+        return size_of(runs_root / run_id, arms_of(runs_root, run_id))
+
+    columns = ("run", "action", "bytes", "reason")
     rows = (
-        *((v.run_id, "remove", v.why) for v in plan.remove),
-        *((v.run_id, "keep", v.why) for v in plan.keep),
-        *((name, "leave alone", why) for name, why in untouched),
+        *((v.run_id, "remove", held(v.run_id), v.why) for v in plan.remove),
+        *((f.name, "remove", size_of(f), "arms of T10 without their run") for f in orphans),
+        *((v.run_id, "keep", held(v.run_id), v.why) for v in plan.keep),
+        *((name, "leave alone", 0, why) for name, why in untouched),
     )
     if not as_json:
-        show.table(SummaryTable(f"Plan for {runs_root}", ("run", "action", "reason"), rows))
+        show.table(SummaryTable(f"Plan for {runs_root}", columns, rows))
+    freed = sum(row[2] for row in rows if row[1] == "remove") / 1e9
     removed = prune(runs_root, plan, policy, now) if yes else []
     if as_json:
-        plain = [dict(zip(("run", "action", "reason"), row, strict=True)) for row in rows]
+        plain = [dict(zip(columns, row, strict=True)) for row in rows]
         show.json_document({"plan": plain, "removed": removed})
     elif yes:
         show.lines((f"Removed {len(removed)} of {len(plan.remove)} run(s).",))
     else:
-        show.lines((f"Nothing removed. {len(plan.remove)} run(s) would go: add --yes.",))
+        show.lines(
+            (f"Nothing removed. {len(plan.remove)} run(s), {freed:.1f} GB, would go: add --yes.",)
+        )
 
 
 @runs.command("freeze")

@@ -19,17 +19,39 @@ def build(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="New folder to build into.")],
     profile: opt.Profile = "authority",
     scale: opt.Scale = 1.0,
+    as_json: opt.AsJson = False,
 ) -> None:
     """Build the embedded upstream, the same bytes every time.
+
+    With `--json`: its path and scale, the bundle digest of every segment, and size and SHA-256
+    of every file.
 
     Example:
 
         fraudworld upstream build my-upstream --profile demo
     """
     from fraudworld.inputs import embedded as upstream
+    from fraudworld.store import bundle
 
     request = RunRequest(profile=profile, scale=scale)
     upstream.build(folder, volume_scale=request.volume_scale)
+    if as_json:
+        sealed = {name: bundle.verify(folder / name, name) for name in upstream.SEGMENTS}
+        show.json_document(
+            {
+                "path": str(folder),
+                "profile": profile,
+                "scale": scale,
+                "volume_scale": request.volume_scale,
+                "segments": {name: of.digest for name, of in sealed.items()},
+                "files": {
+                    f"{name}/{m.path}": {"bytes": m.bytes, "sha256_hex": m.sha256_hex}
+                    for name, of in sealed.items()
+                    for m in of.members
+                },
+            }
+        )
+        return
     show.lines(
         (f"Eight sealed segments in {folder}. Use them: fraudworld run --upstream {folder}",)
     )

@@ -24,6 +24,9 @@ def verify(
     ] = None,
     upstream: opt.UpstreamDir = None,
     runs_root: opt.RunsRoot = RUNS_ROOT,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print only the first failing check, if any.")
+    ] = False,
     as_json: opt.AsJson = False,
 ) -> None:
     """Recompute, from bytes alone, everything a published run claims.
@@ -59,13 +62,15 @@ def verify(
         bad = Counter(c.group for c in verdict.checks if not c.holds)
         rows = [(g, n, "FAILS" if bad[g] else "holds") for g, n in groups.items()]
         rows += [(g, 0, "not reached") for g in verdict.skipped]
-        show.table(SummaryTable("Verification", ("group", "checks", ""), tuple(rows)))
         failure = verdict.first_failure
+        if not quiet:
+            show.table(SummaryTable("Verification", ("group", "checks", ""), tuple(rows)))
         words = (
             ("", "Everything this run claims holds.")
             if failure is None
             else ("", f"First wrong: {failure.group}: {failure.name}", f"  {failure.what}")
         )
-        show.lines(words)
+        if failure is not None or not quiet:
+            show.lines(words)
     if not verdict.holds:
         raise typer.Exit(1)

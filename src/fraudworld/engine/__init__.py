@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fraudworld.engine.local import LocalEngine
 from fraudworld.engine.tasks import Engine
+from fraudworld.perf.meter import Meter, unmetered
 
 MEMORY_SHARE = 1 / 12
 """Share of the machine's memory for results; spilling the rest costs a few per cent of time."""
@@ -22,20 +23,21 @@ def opened(
     memory: float | None = None,
     scheduler: str | None = None,
     scratch: Path,
+    meter: Meter = unmetered,
 ) -> AbstractContextManager[Engine]:
     """The engine called `kind`, for as long as the context lasts.
 
     memory: GiB of results that the local engine keeps in memory, by default `MEMORY_SHARE` of
     the machine's; scheduler: address of a Dask cluster, None for one in this process; scratch:
-    a folder of this run alone, which the workers of a cluster must see under the same name.
-    Raises as `DaskEngine` does.
+    a folder of this run alone, which the workers of a cluster must see under the same name; meter:
+    the account that tasks submitted now are charged to. Raises as `DaskEngine` does.
     """
     if kind == "dask":
         from fraudworld.engine.dask import DaskEngine
 
-        return DaskEngine(workers, scheduler, scratch)
+        return DaskEngine(workers, scheduler, scratch, meter=meter)
     limit = machine_memory() * MEMORY_SHARE if memory is None else memory * GIB
-    return LocalEngine(workers, int(limit), scratch)
+    return LocalEngine(workers, int(limit), scratch, meter)
 
 
 def machine_memory() -> int:

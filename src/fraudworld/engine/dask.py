@@ -30,15 +30,16 @@ from typing import Any, TypeVar
 
 from fraudworld.documents import JsonObject
 from fraudworld.engine.results import bytes_in
+from fraudworld.engine.rows import Pick, Row, RowResults, constant, keep, spent, split, summaries_of
 from fraudworld.engine.tasks import Item
-from fraudworld.engine.workers import Versions, answer, compare, differ, stamp
+from fraudworld.engine.workers import answer, compare, differ, stamp
 from fraudworld.errors import InputError, LostError
 from fraudworld.extras import needs
+from fraudworld.perf.meter import Account, Meter, unmetered
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 S = TypeVar("S")
-Row = tuple[object, ...]
 Work = Awaitable[Any]
 Future = Any
 """A future of Dask, which has no types."""
@@ -79,23 +80,6 @@ LATER = -1
 """Priority of tasks whose results no other task needs."""
 
 
-class RowResults:
-    """Results of the rows of a future, which stay on the worker, and for `run` their summaries.
-
-    Reports its size to Dask, which places, moves and spills results by it.
-    """
-
-    __slots__ = ("kept", "size", "summaries")
-
-    def __init__(self, kept: Sequence[object], summaries: Sequence[object] = ()) -> None:
-        self.kept = kept
-        self.summaries = summaries
-        self.size = bytes_in(list(kept))
-
-    def __sizeof__(self) -> int:
-        return object.__sizeof__(self) + self.size
-
-
 @dataclass(frozen=True)
 class DaskItem(Item[R_co]):
     """The result of one row of a future."""
@@ -104,23 +88,12 @@ class DaskItem(Item[R_co]):
     row: int
 
 
-@dataclass(frozen=True)
-class Pick:
-    """Placeholder of an item among a row's arguments: row `row` of input `source` of the future."""
-
-    source: int
-    row: int
-
-
-Law = Callable[..., object] | RowResults
-"""A task, or the result that holds it."""
-
-
 class DaskEngine:
     """Runs tasks on a Dask cluster: the one at `scheduler`, or one of `workers` threads here.
 
     scratch: a folder that every worker sees under the same name; it is created, and files are
-    written to test this. Raises InputError where the extra is missing
+    written to test this. meter: the account that tasks submitted now are charged to. Raises
+    InputError where the extra is missing
     (`6A.CLI.EXTRA_MISSING`), the scheduler does not answer (`6A.CLI.SCHEDULER_UNREACHABLE`), has
     no workers (`6A.CLI.NO_WORKERS`), or its workers run other code (`6A.CLI.WORKERS_DIFFER`) or
     do not see the folder (`6A.CLI.FOLDER_NOT_SHARED`). Every later call raises LostError
@@ -128,13 +101,21 @@ class DaskEngine:
     """
 
     def __init__(
-        self, workers: int, scheduler: str | None, scratch: Path, *, patience: float = PATIENCE_S
+        self,
+        workers: int,
+        scheduler: str | None,
+        scratch: Path,
+        *,
+        patience: float = PATIENCE_S,
+        meter: Meter = unmetered,
     ) -> None:
         self._where = scheduler or "this process"
         self._here = scheduler is None
         self._patience = patience
         self._id = uuid.uuid4().hex
         self._rounds = 0
+        self._meter = meter
+        self._accounts: list[Account] = []
         self._gone: LostError | None = None
         self._open = ExitStack()
         try:
@@ -152,7 +133,7 @@ class DaskEngine:
     def submit(
         self, task: Callable[..., R], *columns: Iterable[object], later: bool = False
     ) -> list[Item[R]]:
-        by_future = self._round(_keep, task, columns, LATER if later else 0)
+        by_future = self._round(keep, task, columns, LATER if later else 0)
         return [DaskItem(*place) for places in by_future for place in places]
 
     def collect(self, task: Callable[..., R], *columns: Iterable[object]) -> list[R]:
@@ -161,13 +142,13 @@ class DaskEngine:
     def run(
         self, task: Callable[..., tuple[R, S]], *columns: Iterable[object]
     ) -> tuple[list[Item[R]], list[S]]:
-        by_future = self._round(_split, task, columns)
+        by_future = self._round(split, task, columns)
         futures = [places[0][0] for places in by_future]
         if self._here:  # results of this process are returned as they are, without a copy
             summaries = [rows.summaries for rows in self._results(futures)]
         else:
             summaries = self._results(
-                self._submit("summary", _summary, [(future,) for future in futures])
+                self._submit("summary", summaries_of, [(future,) for future in futures])
             )
         items: list[Item[R]] = [DaskItem(*place) for places in by_future for place in places]
         return items, [row for rows in summaries for row in rows]
@@ -183,6 +164,23 @@ class DaskEngine:
         done = [f for f in futures.values() if f.status in ("error", "cancelled", "lost")]
         if done:
             self._results(done[:1])
+
+    def settle(self) -> None:
+        """Charges what the workers have spent; a worker that left takes its figures with it."""
+        for figures in self._everywhere(spent, self._id).values():
+            if isinstance(figures, Exception):
+                raise figures
+            for number, (cpu, wall, error) in figures.items():
+                self._accounts[number].add(cpu, wall, error)
+
+    def _charge(self) -> tuple[str, int] | None:
+        """Names the account that is open now to workers; None where nothing is measured."""
+        account = self._meter()
+        if account is None:
+            return None
+        if not self._accounts or self._accounts[-1] is not account:
+            self._accounts.append(account)
+        return self._id, len(self._accounts) - 1
 
     def __enter__(self) -> DaskEngine:
         return self
@@ -209,11 +207,14 @@ class DaskEngine:
         name, rows = _name(task), list(zip(*columns, strict=True))
         law: object = task
         if bytes_in(task) >= LARGE:
-            (law,) = self._submit(f"law of {name}", _constant, [(task,)])
+            (law,) = self._submit(f"law of {name}", constant, [(task,)])
         cuts = _cuts(len(rows), self.workers)
         plans = [_plan(rows[low:high]) for low, high in cuts]
         futures = self._submit(
-            name, partial(run, stamp()), [(law, plan, sources) for plan, sources in plans], priority
+            name,
+            partial(run, stamp(), self._charge()),
+            [(law, plan, sources) for plan, sources in plans],
+            priority,
         )
         return [
             [(future, row) for row in range(high - low)]
@@ -363,7 +364,7 @@ class DaskEngine:
     def _check_workers(self, scratch: Path) -> int:
         """Checks that all workers run our code and see `scratch`; returns their threads."""
         try:
-            self._results(self._submit("summary", _summary, [(RowResults([]),)]))
+            self._results(self._submit("summary", summaries_of, [(RowResults([]),)]))
         except LostError as error:
             raise InputError(
                 "6A.CLI.NO_WORKERS",
@@ -430,44 +431,6 @@ def _plan(rows: Sequence[Row]) -> tuple[list[object], list[Future]]:
         return argument
 
     return [bound(row) for row in rows], futures
-
-
-def _keep(expected: Versions, law: Law, plan: list[Row], sources: list[RowResults]) -> RowResults:
-    """On the worker: the rows of a future of `submit`."""
-    return RowResults(_run(expected, law, plan, sources))
-
-
-def _split(expected: Versions, law: Law, plan: list[Row], sources: list[RowResults]) -> RowResults:
-    """On the worker: the rows of a future of `run`."""
-    kept, summaries = zip(*_run(expected, law, plan, sources), strict=True)
-    return RowResults(kept, summaries)
-
-
-def _run(expected: Versions, law: Law, plan: list[Row], sources: list[RowResults]) -> list[Any]:
-    # Workers may join at any time, so each future compares versions.
-    compare("a worker", expected, stamp())
-    task: Any = law.kept[0] if isinstance(law, RowResults) else law
-
-    def value(argument: object) -> object:
-        if isinstance(argument, Pick):
-            return sources[argument.source].kept[argument.row]
-        if type(argument) is list:
-            return [value(element) for element in argument]
-        if type(argument) is tuple:
-            return tuple(value(element) for element in argument)
-        return argument
-
-    return [task(*map(value, row)) for row in plan]
-
-
-def _constant(task: object) -> RowResults:
-    """On a worker: holds a task with large constants for the futures that run it."""
-    return RowResults([task])
-
-
-def _summary(results: RowResults) -> Sequence[object]:
-    """On the worker: the summaries of a future's rows."""
-    return results.summaries
 
 
 def _dask(item: Item[R]) -> DaskItem[R]:

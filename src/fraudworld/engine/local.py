@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +15,7 @@ from typing import TypeVar
 
 from fraudworld.engine.results import Kept, Results
 from fraudworld.engine.tasks import Item
+from fraudworld.perf.meter import Meter, unmetered
 
 R = TypeVar("R")
 S = TypeVar("S")
@@ -37,13 +39,19 @@ class LocalItem(Item[R]):
 class LocalEngine:
     """Runs tasks on threads, in the order they were submitted.
 
-    memory: bytes of results kept in memory; beyond them results go to files in `scratch`.
+    memory: bytes of results kept in memory; beyond them results go to files in `scratch`. meter:
+    the account that tasks submitted now are charged to.
     """
 
     def __init__(
-        self, workers: int, memory: int | None = None, scratch: Path | None = None
+        self,
+        workers: int,
+        memory: int | None = None,
+        scratch: Path | None = None,
+        meter: Meter = unmetered,
     ) -> None:
         self.workers = workers
+        self._meter = meter
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="shard")
         self._later = ThreadPoolExecutor(workers, thread_name_prefix="later")
         self._results = Results(memory, scratch)
@@ -55,15 +63,16 @@ class LocalEngine:
         # A task waits for its inputs on its own thread. They were submitted before it and a pool
         # starts tasks in order, so its inputs are running or done. No task waits for `later` ones.
         pool = self._later if later else self._pool
-        return [LocalItem(pool.submit(self._kept, task, row)) for row in zip(*columns, strict=True)]
+        kept = self._charged(partial(self._kept, task))
+        return [LocalItem(pool.submit(kept, row)) for row in zip(*columns, strict=True)]
 
     def collect(self, task: Callable[..., R], *columns: Iterable[object]) -> list[R]:
-        return self._all(lambda row: _run(task, row), columns)
+        return self._all(partial(_run, task), columns)
 
     def run(
         self, task: Callable[..., tuple[R, S]], *columns: Iterable[object]
     ) -> tuple[list[Item[R]], list[S]]:
-        done = self._all(lambda row: self._split(task, row), columns)
+        done = self._all(partial(self._split, task), columns)
         return [LocalItem(kept) for kept, _ in done], [summary for _, summary in done]
 
     def fetch(self, items: Sequence[Item[R]]) -> list[R]:
@@ -75,9 +84,17 @@ class LocalEngine:
             if isinstance(result, Future) and result.done():
                 result.result()
 
+    def settle(self) -> None:
+        """Nothing to do: threads charge each task when it ends."""
+
+    def _charged(self, run: Callable[[Row], R]) -> Callable[[Row], R]:
+        """`run`, charged to the account that is open now."""
+        account = self._meter()
+        return run if account is None else lambda row: account.measured(run, row)
+
     def _all(self, run: Callable[[Row], R], columns: tuple[Iterable[object], ...]) -> list[R]:
         """`run(row)` of every row; re-raises the exception of the first row that failed."""
-        rows = list(zip(*columns, strict=True))
+        rows, run = list(zip(*columns, strict=True)), self._charged(run)
         done: dict[int, R] = {}
         errors: list[tuple[int, BaseException]] = []
         following = iter(range(len(rows)))

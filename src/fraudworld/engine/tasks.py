@@ -30,7 +30,8 @@ class Engine(Protocol):
 
     An argument that is an Item, or a list or tuple of Items, reaches the task as its value. The
     first exception of a task, in the order of the rows, is raised again where its result is
-    asked for.
+    asked for. The CPU of a task is charged to the account that the engine's meter names when the
+    task is submitted.
     """
 
     workers: int
@@ -61,4 +62,8 @@ class Engine(Protocol):
 
     def check(self, items: Sequence[Item[object]]) -> None:
         """Raises the exception of an item that has failed already; waits for none."""
+        ...
+
+    def settle(self) -> None:
+        """Charges what tasks on other processes have spent, once they are over."""
         ...

@@ -12,9 +12,10 @@ from fraudworld.errors import InputError
 from fraudworld.gates import caps, network, propagation, roles
 from fraudworld.gates.counts import Counts, Sample
 from fraudworld.gates.evidence import Evidence
-from fraudworld.gates.gate import Guard, Row
+from fraudworld.gates.gate import Guard, Row, owner_of
 from fraudworld.gates.guards import GUARDS
 from fraudworld.gates.published import Published
+from fraudworld.policy.bounds import rebaselined
 from fraudworld.policy.loader import parameter_hash
 from fraudworld.store.published import sealed_policy
 
@@ -29,11 +30,6 @@ GATES: tuple[Callable[[Sample], Iterator[Row]], ...] = (
     roles.t8_distribution_alignment,
 )
 
-ROUTING = {
-    "T1": "S2", "T2": "S2", "T3": "S4", "T4": "S4", "T5": "S4", "T6": "S5", "T7": "S5",
-    "T8": "S5", "T9": "robustness review", "T10": "cross-layer review",
-}  # fmt: skip
-
 
 @dataclass(frozen=True)
 class Gateboard:
@@ -44,6 +40,7 @@ class Gateboard:
     guards: tuple[Guard, ...]
     measures: dict[str, float]
     counts: Counts
+    rebaseline: JsonObject | None
 
     @property
     def grade(self) -> str:
@@ -60,7 +57,7 @@ class Gateboard:
             {
                 "test_id": r.test_id,
                 "metric_name": r.metric_name,
-                "owner": ROUTING[r.test_id.split("_")[0]],
+                "owner": owner_of(r.test_id),
             }
             for r in self.tests
             if not r.pass_B
@@ -77,6 +74,7 @@ class Gateboard:
             "counts": self.counts.as_dict(),
             "grade": self.grade,
             "routing": self.routing,
+            "rebaseline": self.rebaseline,
         }
 
 
@@ -101,4 +99,6 @@ def judge(run: Path) -> Gateboard:
     published.check_unread()
     tests = tuple(row for gate in GATES for row in gate(sample))
     guards = tuple(guard for check in GUARDS for guard in check(evidence, tests))
-    return Gateboard(identity, tests, guards, evidence.measures(), evidence.counts)
+    return Gateboard(
+        identity, tests, guards, evidence.measures(), evidence.counts, rebaselined(pack)
+    )

@@ -12,6 +12,17 @@ from fraudworld.policy.models import Threshold
 Status = Literal["PASS", "FAIL", "INSUFFICIENT_EVIDENCE"]
 Interval = tuple[float, float] | None
 
+OWNERS = {
+    "T1": "S2", "T2": "S2", "T3": "S4", "T4": "S4", "T5": "S4", "T6": "S5", "T7": "S5",
+    "T8": "S5", "T9": "robustness review", "T10": "cross-layer review",
+}  # fmt: skip
+"""Who repairs a failing test: a state, or a review across states. The only such table."""
+
+
+def owner_of(test_id: str) -> str:
+    """The owner of a test: `S4` of `T5_IP_REUSE_TAIL_BOUNDS`."""
+    return OWNERS[test_id.partition("_")[0]]
+
 
 @dataclass(frozen=True)
 class Row:
@@ -53,18 +64,18 @@ class Guard:
 
 
 def at_most(
-    test: str, metric: str, value: float, bounds: Threshold, *, owner: str, seed: int | None,
+    test: str, metric: str, value: float, bounds: Threshold, *, seed: int | None,
     support: float, interval: Interval = None, minimum_support: float = 1.0, **details: Any,
 ) -> Row:  # fmt: skip
     """A metric that must not exceed its thresholds."""
     return _row(
-        test, metric, value, bounds, value <= bounds.B, value <= bounds.Bplus, owner, seed,
+        test, metric, value, bounds, value <= bounds.B, value <= bounds.Bplus, seed,
         support, interval, minimum_support, details,
     )  # fmt: skip
 
 
 def at_least(
-    test: str, metric: str, value: float, bounds: Threshold, *, owner: str, seed: int | None,
+    test: str, metric: str, value: float, bounds: Threshold, *, seed: int | None,
     support: float, interval: Interval = None, minimum_support: float = 1.0,
     floor_of_interval: float | None = None, **details: Any,
 ) -> Row:  # fmt: skip
@@ -72,12 +83,12 @@ def at_least(
     clear = floor_of_interval is None or (interval is not None and interval[0] > floor_of_interval)
     return _row(
         test, metric, value, bounds, clear and value >= bounds.B, clear and value >= bounds.Bplus,
-        owner, seed, support, interval, minimum_support, details,
+        seed, support, interval, minimum_support, details,
     )  # fmt: skip
 
 
 def _row(
-    test: str, metric: str, value: float, bounds: Threshold, good: bool, better: bool, owner: str,
+    test: str, metric: str, value: float, bounds: Threshold, good: bool, better: bool,
     seed: int | None, support: float, interval: Interval, minimum: float, details: JsonObject,
 ) -> Row:  # fmt: skip
     known = math.isfinite(value) and support >= minimum
@@ -88,7 +99,7 @@ def _row(
     low, high = interval if interval is not None else (None, None)
     return Row(
         test, metric, number_or_null(value), bounds.B, bounds.Bplus,
-        known and good, known and better, low, high, seed, status, owner, support,
+        known and good, known and better, low, high, seed, status, owner_of(test), support,
         {**details, "minimum_support": minimum},
     )  # fmt: skip
 

@@ -58,7 +58,7 @@ def _alignment(sample: Sample, metric: str, counts: NDArray[np.int64], prior: Fl
     return at_most(
         "T3_IP_PRIOR_ALIGNMENT", metric, value,
         sample.pack.validation_policy.gates["T3_max_abs_error_pp"],
-        owner="S4", seed=sample.seed, support=float(total.min()), interval=interval,
+        seed=sample.seed, support=float(total.min()), interval=interval,
         minimum_support=support.min_rows_per_region, worst_cell=worst,
     )  # fmt: skip
 
@@ -74,7 +74,8 @@ def t4_device_ip_coverage(sample: Sample) -> Iterator[Row]:
     yield at_least(
         "T4_DEVICE_IP_COVERAGE", "linked_device_fraction", linked / devices,
         sample.pack.validation_policy.gates["T4_linked_device_fraction"],
-        owner="S4", seed=sample.seed, support=devices, interval=interval,
+        seed=sample.seed, support=devices, interval=interval,
+        minimum_support=support.min_for_share,
     )  # fmt: skip
 
 
@@ -110,5 +111,6 @@ def t5_ip_reuse_tail_bounds(sample: Sample) -> Iterator[Row]:
         yield at_most(
             "T5_IP_REUSE_TAIL_BOUNDS", metric,
             float("nan") if unknown else float(statistic(count.astype(np.float64))),
-            gates[key], owner="S4", seed=sample.seed, support=float(count.sum()), interval=interval,
+            gates[key], seed=sample.seed, support=float(count.sum()), interval=interval,
+            minimum_support=support.min_for_percentile,
         )  # fmt: skip

@@ -30,7 +30,7 @@ def t7_risk_propagation_effect(sample: Sample) -> Iterator[Row]:
         common, low, high = mantel_haenszel(sample.counts.strata[asset].astype(np.float64))
         yield at_least(
             "T7_RISK_PROPAGATION_EFFECT", f"or_{asset}", value, policy.gates["T7_odds_ratio"],
-            owner="S5", seed=sample.seed, interval=interval, floor_of_interval=1.0,
+            seed=sample.seed, interval=interval, floor_of_interval=1.0,
             support=float(owners[patterns[:, 0] == 1].sum()),
             minimum_support=policy.support.min_risky_owners,
             row_wise_interval=list(by_row), mantel_haenszel=common,

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fraudworld.documents import Json
-from fraudworld.gates.board import GATES, ROUTING
+from fraudworld.gates.board import GATES
+from fraudworld.gates.gate import OWNERS
 from fraudworld.gates.guards import GUARDS
 
 
@@ -30,7 +31,7 @@ def _tests(board: Mapping[str, Json]) -> Iterator[str]:
         rows = [r for r in board["tests"] if r["test_id"].split("_")[0] == prefix]
         yield f"### {rows[0]['test_id']}"
         yield ""
-        yield f"{_said(gate)} Owner: {ROUTING[prefix]}."
+        yield f"{_said(gate)} Owner: {OWNERS[prefix]}."
         yield ""
         yield "| metric | B | B+ | interval |"
         yield "|---|--:|--:|---|"
@@ -53,9 +54,9 @@ def _more_is_better(row: Mapping[str, Json]) -> bool:
 def _across() -> Iterator[str]:
     yield from ("## Tests across worlds", "")
     yield "T9_CROSS_SEED_STABILITY: worst spread of the critical metrics over the seeds of a"
-    yield f"certificate. Owner: {ROUTING['T9']}."
+    yield f"certificate. Owner: {OWNERS['T9']}."
     yield ""
-    yield f"T10_DOWNSTREAM_COMPAT_6B: the downstream witness. Owner: {ROUTING['T10']}."
+    yield f"T10_DOWNSTREAM_COMPAT_6B: the downstream witness. Owner: {OWNERS['T10']}."
     yield ""
 
 

@@ -80,16 +80,17 @@ def t6_role_mapping_coverage(sample: Sample) -> Iterator[Row]:
         good = [pairs[r, families.index(mapping[role])] for r, role in enumerate(roles)]
         bad += int(pairs.sum() - sum(good))
     gates = sample.pack.validation_policy.gates
+    least = sample.pack.validation_policy.support.min_for_percentile
     why = "an exact count over the whole world has no sampling interval"
     yield at_least(
         "T6_ROLE_MAPPING_COVERAGE", "mapped_role_fraction", 1 - bad / total,
-        gates["T6_mapped_role_fraction"], owner="S5", seed=sample.seed, support=total,
-        no_interval=why,
+        gates["T6_mapped_role_fraction"], seed=sample.seed, support=total,
+        minimum_support=least, no_interval=why,
     )  # fmt: skip
     yield at_most(
         "T6_ROLE_MAPPING_COVERAGE", "unmapped_role_count", bad,
-        gates["T6_unmapped_role_count"], owner="S5", seed=sample.seed, support=total,
-        no_interval=why,
+        gates["T6_unmapped_role_count"], seed=sample.seed, support=total,
+        minimum_support=least, no_interval=why,
     )  # fmt: skip
 
 
@@ -99,11 +100,11 @@ def t8_distribution_alignment(sample: Sample) -> Iterator[Row]:
     expected = links.sum(axis=1, keepdims=True) * edge_shares(sample.pack)
     pooled = np.vstack([links, links.sum(axis=0)]), np.vstack([expected, expected.sum(axis=0)])
     no_clean = np.zeros(links.shape[1], dtype=bool)
-    yield from _rows(sample, "jsd_ip_type", *pooled, "S4", no_clean)
+    yield from _rows(sample, "jsd_ip_type", *pooled, no_clean)
     for entity in ENTITIES:
         counts = role_counts(sample, entity)
         observed, prior, clean = _families(sample, entity, counts)
-        yield from _rows(sample, f"jsd_role_{entity}", observed, prior, "S5", clean)
+        yield from _rows(sample, f"jsd_role_{entity}", observed, prior, clean)
 
 
 def _families(
@@ -150,7 +151,7 @@ def _merge_rare(
 
 
 def _rows(
-    sample: Sample, metric: str, observed: Floats, expected: Floats, owner: str,
+    sample: Sample, metric: str, observed: Floats, expected: Floats,
     clean: NDArray[np.bool_],
 ) -> Iterator[Row]:  # fmt: skip
     """The pooled row and the row of the worst region; regions without support are pooled only."""
@@ -169,11 +170,10 @@ def _rows(
     }
     pooled_only = [code for code in codes if code not in judged]
     world = {"world": (pooled_o, pooled_e)}
-    yield _divergence(sample, metric, owner, supported, world)
+    yield _divergence(sample, metric, supported, world)
     yield _divergence(
         sample,
         f"{metric}_worst_region",
-        owner,
         supported,
         judged or world,
         pooled_into_world=pooled_only,
@@ -181,7 +181,7 @@ def _rows(
 
 
 def _divergence(
-    sample: Sample, metric: str, owner: str, supported: bool,
+    sample: Sample, metric: str, supported: bool,
     strata: dict[str, tuple[Floats, Floats]], **note: Any,
 ) -> Row:  # fmt: skip
     """Largest divergence over strata of (observed, expected); its square root is a metric."""
@@ -198,7 +198,7 @@ def _divergence(
         moved = np.maximum(moved, np.sqrt(jsd(drawn, o)))
     low, high = around(value**0.5, moved, support.confidence)
     return at_most(
-        "T8_DISTRIBUTION_ALIGNMENT_JSD", metric, value, policy.gates["T8_jsd"], owner=owner,
+        "T8_DISTRIBUTION_ALIGNMENT_JSD", metric, value, policy.gates["T8_jsd"],
         seed=sample.seed, support=float(known[worst][0].sum()) if known and supported else 0.0,
         interval=(low**2, high**2) if known else None,
         minimum_support=support.min_rows_per_region, stratum=worst, **note,

@@ -64,7 +64,7 @@ def t9_cross_seed_stability(pack: PolicyPack, boards: Sequence[Board]) -> Row:
     worst = max(stabilities, key=lambda s: s.spread if np.isfinite(s.spread) else np.inf)
     return at_most(
         "T9_CROSS_SEED_STABILITY", "worst_cv", worst.spread,
-        pack.validation_policy.gates["T9_worst_cv"], owner="robustness review",
+        pack.validation_policy.gates["T9_worst_cv"],
         seed=None, support=len(boards), minimum_support=4, worst=worst.metric_name,
         no_interval="a spread over four seeds carries none",
     )  # fmt: skip

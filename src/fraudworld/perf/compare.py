@@ -2,7 +2,8 @@
 
 BASE and CAND are published runs, whose requests are in their receipts. The program of each side
 (by default this one) makes the run again in a new folder and a new process, in the order base,
-cand, cand, base, …, so that a change of the machine's speed affects both.
+cand, cand, base, …, so that a change of the machine's speed affects both. A small world comes
+first: only a lane that makes nothing worse there is worth the full chain.
 """
 
 from __future__ import annotations
@@ -18,11 +19,21 @@ from fraudworld.documents import JsonObject, load_json, parse_json
 from fraudworld.errors import InputError, RefusedError
 from fraudworld.perf.child import Child, measure
 from fraudworld.perf.evidence import read_evidence
-from fraudworld.perf.lanes import Lane, Sample, StateChange, changes, decide
+from fraudworld.perf.lanes import (
+    Lane,
+    Sample,
+    StateChange,
+    changes,
+    decide,
+    stopped,
+    witness,
+)
 from fraudworld.store.decisions import Decision
 from fraudworld.store.layout import RNG_LOGS, RunPlace
 from fraudworld.store.receipt import Receipt, read_receipt
 
+QUICK = ("demo", 0.4)
+"""Profile and scale of the small world, about 40 000 parties."""
 DONE = (0, 1)
 """Exit statuses of a run that was published; 1 means that a gate failed."""
 
@@ -43,10 +54,14 @@ class Side:
     policy: Path | None = None
     upstream: Path | None = None
 
-    def command(self, receipt: Receipt, runs_root: Path) -> list[str]:
-        """The command that makes the run of `receipt` again below `runs_root`."""
+    def command(self, receipt: Receipt, runs_root: Path, *, quick: bool = False) -> list[str]:
+        """The command that makes the run of `receipt` again below `runs_root`.
+
+        quick: at the profile and scale of `QUICK`; the size of a given upstream stays.
+        """
+        profile, scale = QUICK if quick else (receipt.profile, receipt.scale)
         words = [str(self.python), "-m", "fraudworld", "run", "--quiet", "--json"]
-        words += ["--profile", receipt.profile, "--scale", str(receipt.scale)]
+        words += ["--profile", profile, "--scale", str(scale)]
         words += ["--seed", str(receipt.seed), "--runs-root", str(runs_root)]
         for overlay in receipt.overlays:
             words += ["--overlay", overlay]
@@ -56,21 +71,39 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Samples of both sides in the order they were measured, medians, and the decision."""
+class Measured:
+    """Samples of both sides in the order they were measured; base[i] is paired with cand[i]."""
 
-    base: tuple[Sample, ...]
-    cand: tuple[Sample, ...]
-    states: tuple[StateChange, ...]
-    decision: Decision
+    base: tuple[Sample, ...] = ()
+    cand: tuple[Sample, ...] = ()
+
+    @property
+    def states(self) -> tuple[StateChange, ...]:
+        """Medians and intervals of every state; none where nothing was measured."""
+        return changes(self.base, self.cand) if self.base else ()
 
     def evidence(self) -> JsonObject:
-        """The figures behind the decision, as plain data."""
+        """The figures as plain data."""
         return {
             "base": [_figures(s) for s in self.base],
             "cand": [_figures(s) for s in self.cand],
             "medians": [asdict(change) for change in self.states],
         }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The quick witness, the full chain (empty where the witness failed), and the decision."""
+
+    quick: Measured
+    full: Measured
+    decision: Decision
+
+    def evidence(self) -> JsonObject:
+        """The figures behind the decision, as plain data."""
+        profile, scale = QUICK
+        quick = {"profile": profile, "scale": scale, **self.quick.evidence()}
+        return {**self.full.evidence(), "quick": quick}
 
 
 def compare(
@@ -83,27 +116,46 @@ def compare(
 ) -> Comparison:
     """Makes both sides' runs `repeats` times in turns below `scratch`, and decides on `lane`.
 
-    One unmeasured run of each side comes first: it builds the upstream and compiles. All new runs
-    are deleted. Raises InputError `6A.PERF.RUNS_NOT_COMPARABLE` where seed,
-    policy or size of the two runs differ, and RefusedError `6A.PERF.RUN_NOT_REPRODUCED`
-    where a side fails or makes another world than its run.
+    A small world is made in the same way before them; where it shows the lane's state slower, or
+    other digests, the full chain is not run. One unmeasured run of each side comes first: it
+    builds the upstream and compiles. All new runs are deleted. Raises InputError
+    `6A.PERF.RUNS_NOT_COMPARABLE` where seed, policy or size of the two runs differ, and
+    RefusedError `6A.PERF.RUN_NOT_REPRODUCED` where a side fails or makes another world than its
+    run.
     """
     receipts = [read_receipt(RunPlace(side.run)) for side in (base, cand)]
     _comparable(*receipts)
     scratch.mkdir(parents=True, exist_ok=True)
-    samples: dict[str, list[Sample]] = {base.name: [], cand.name: []}
+    turns = list(zip((base, cand), receipts, strict=True))
     with tempfile.TemporaryDirectory(prefix=".compare-", dir=scratch) as folder:
-        for number in range(repeats + 1):
-            turns = list(zip((base, cand), receipts, strict=True))
-            for side, receipt in turns if number % 2 else reversed(turns):
-                progress(f"{side.name}, {f'repeat {number}' if number else 'warm-up'}")
-                sample = _make(side, receipt, Path(folder) / side.name)
-                if number:
-                    samples[side.name].append(sample)
-    measured = samples[base.name], samples[cand.name]
-    return Comparison(
-        tuple(measured[0]), tuple(measured[1]), changes(*measured), decide(lane, *measured)
-    )
+        quick = _interleaved(turns, repeats, Path(folder), progress, quick=True)
+        findings = witness(lane, quick.base, quick.cand)
+        if not all(f.holds for f in findings):
+            decision = stopped(lane, [*quick.base, *quick.cand], findings)
+            return Comparison(quick, Measured(), decision)
+        full = _interleaved(turns, repeats, Path(folder), progress, quick=False)
+    return Comparison(quick, full, decide(lane, full.base, full.cand, findings))
+
+
+def _interleaved(
+    turns: list[tuple[Side, Receipt]],
+    repeats: int,
+    folder: Path,
+    progress: Callable[[str], None],
+    *,
+    quick: bool,
+) -> Measured:
+    """Runs of both sides in turns, after an unmeasured one of each. turns: BASE, then CAND."""
+    samples: tuple[list[Sample], list[Sample]] = ([], [])
+    world = "small world, " if quick else ""
+    for number in range(repeats + 1):
+        for k in (0, 1) if number % 2 else (1, 0):
+            side, receipt = turns[k]
+            progress(f"{side.name}, {world}{f'repeat {number}' if number else 'warm-up'}")
+            measured = _make(side, receipt, folder / side.name, quick=quick)
+            if number:
+                samples[k].append(measured)
+    return Measured(tuple(samples[0]), tuple(samples[1]))
 
 
 def sample(root: Path, peak_rss_mib: float) -> Sample:
@@ -140,19 +192,25 @@ def sample(root: Path, peak_rss_mib: float) -> Sample:
     )
 
 
-def _make(side: Side, receipt: Receipt, runs_root: Path) -> Sample:
+def _make(side: Side, receipt: Receipt, runs_root: Path, *, quick: bool) -> Sample:
     """One cold run of a side; its folder is deleted after reading."""
     env = {"PYTHONPATH": str(side.source)} if side.source else {}
-    done = measure(side.command(receipt, runs_root), env)
+    done = measure(side.command(receipt, runs_root, quick=quick), env)
     root = _published(done)
     if root is None:
         raise _not_reproduced(side, f"exit status {done.status}: {_last_words(done)}")
     made = read_receipt(RunPlace(root))
-    if made.identity != receipt.identity:
+    # The small world has another upstream, and so another fingerprint.
+    same = _named(made) == _named(receipt) if quick else made.identity == receipt.identity
+    if not same:
         raise _not_reproduced(side, f"it made {made.identity}, its receipt says {receipt.identity}")
     measured = sample(root, done.peak_rss_mib)
     shutil.rmtree(root)
     return measured
+
+
+def _named(receipt: Receipt) -> tuple[int, str]:
+    return receipt.seed, receipt.parameter_hash
 
 
 def _published(done: Child) -> Path | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fraudworld.documents import JsonObject, parse_json
 from fraudworld.errors import InputError
-from fraudworld.perf.recorder import Event, budget_check, summary
+from fraudworld.perf.recorder import EVENTS, STARTS, Event, budget_check, summary
 from fraudworld.store.identity import Identity
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.receipt import read_receipt
@@ -24,7 +24,7 @@ class Evidence:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Required steps without an event, and steps that failed: `S3 rng_publish`."""
+        """Required steps without an event, and events that failed: `S3 rng_publish`."""
         return tuple(
             f"{check['state']} {step}"
             for check in self.budgets["states"]
@@ -36,13 +36,13 @@ def read_evidence(root: Path) -> Evidence:
     """The evidence of the run at `root`.
 
     Raises InputError `6A.PERF.EVIDENCE_INVALID` where a file is missing or is not JSON, an
-    event has other keys, types or identity than the contract's, sequence numbers have a
-    gap, or summary or budgets do not follow from the events.
+    event has other keys, types, values or identity than the contract's, sequence numbers have
+    a gap, or summary or budgets do not follow from the events.
     """
     place = RunPlace(root)
     identity = read_receipt(place).identity
     folder = place.perf(identity)
-    path = folder / "perf_events_6A.jsonl"
+    path = folder / EVENTS
     events = tuple(_event(_object(path, line), identity, path) for line in _text(path).splitlines())
     if [e.sequence for e in events] != list(range(len(events))):
         raise _invalid(path, "sequence numbers do not run from 0 without a gap")
@@ -51,16 +51,31 @@ def read_evidence(root: Path) -> Evidence:
         path = folder / f"{name}.json"
         documents.append(_object(path, _text(path)))
     who = asdict(identity)
-    cold = documents[0].get("start") == "cold"
+    start = documents[0].get("start")
+    if start not in STARTS:
+        raise _invalid(folder, f"the summary states the start {start!r}")
     for document, parsed, name in zip(
         documents,
-        (summary(list(events), cold=cold), budget_check(list(events))),
+        (summary(events, start=start), budget_check(events)),
         ("summary", "budget check"),
         strict=True,
     ):
         if document != {**who, **parsed}:
             raise _invalid(folder, f"the {name} does not follow from the events")
     return Evidence(events, documents[0], documents[1])
+
+
+def read_complete(root: Path) -> Evidence:
+    """As `read_evidence`, but raises InputError `6A.PERF.STEPS_MISSING` for incomplete evidence."""
+    evidence = read_evidence(root)
+    if evidence.missing:
+        raise InputError(
+            "6A.PERF.STEPS_MISSING",
+            f"required steps have no valid timing: {', '.join(evidence.missing)}",
+            where=str(RunPlace(root).perf(read_receipt(RunPlace(root)).identity) / EVENTS),
+            remedy="make the run again with timing on",
+        )
+    return evidence
 
 
 def _event(row: JsonObject, identity: Identity, path: Path) -> Event:
@@ -74,7 +89,14 @@ def _event(row: JsonObject, identity: Identity, path: Path) -> Event:
     for name, kinds in wanted.items():
         if not isinstance(row[name], kinds) or isinstance(row[name], bool):
             raise _invalid(path, f"{name} is {row[name]!r}")
-    return Event(**row)
+    event = Event(**row)
+    if event.segment != "6A":
+        raise _invalid(path, f"segment is {event.segment!r}")
+    if event.status not in ("PASS", "FAIL") or (event.status == "FAIL") != bool(event.error_type):
+        raise _invalid(path, f"status {event.status!r} with error_type {event.error_type!r}")
+    if min(event.elapsed_s, event.cpu_s, event.peak_rss_mib, event.rows) < 0:
+        raise _invalid(path, f"{event.state} {event.step} has a negative figure")
+    return event
 
 
 _TYPES: Mapping[str, type | tuple[type, ...]] = {

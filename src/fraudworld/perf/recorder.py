@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import itertools
-import resource
-import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from fraudworld import jit
 from fraudworld.documents import canonical_json, write_json
+from fraudworld.perf.meter import Account, Clocks, peak_rss_mib
 from fraudworld.store.identity import Identity
+
+EVENTS = "perf_events_6A.jsonl"
+FIRST_EVER, COLD, WARM = "first_ever", "cold", "warm"
+STARTS = (FIRST_EVER, COLD, WARM)
+"""How a run started: kernels were compiled; loaded by a new process; used before in the process."""
+
+ENCODE = "encode:"
+"""Prefix of the events of a table: `encode:s1_party_base_6A`."""
 
 REQUIRED_STEPS: dict[str, tuple[str, ...]] = {
     "S1": ("load_contracts_inputs", "plan_counts", "emit_party_base", "rng_publish"),
@@ -48,7 +55,11 @@ _STARTED = itertools.count()
 
 @dataclass(frozen=True)
 class Event:
-    """One timed substep."""
+    """One timed substep, or the writing of one table beside the steps (`ENCODE`).
+
+    A step: `elapsed_s` is wall time, `cpu_s` the CPU of the thread that ran it and of the tasks
+    it started. A table: both are sums over the tasks that wrote its parts.
+    """
 
     segment: str
     state: str
@@ -61,78 +72,168 @@ class Event:
     status: str
     error_type: str | None
 
+    @property
+    def beside(self) -> bool:
+        """The event is of a table, written on other threads while steps run."""
+        return self.step.startswith(ENCODE)
+
+
+@dataclass
+class _Entry:
+    """An event in the making: tasks may add to its account after its step has ended."""
+
+    state: str
+    step: str
+    account: Account
+    rows: int = 0
+    elapsed_s: float = 0.0
+    cpu_s: float = 0.0
+    peak_rss_mib: float = 0.0
+    error_type: str | None = None
+
+    def event(self, sequence: int) -> Event:
+        account = self.account
+        beside = self.step.startswith(ENCODE)
+        error = self.error_type or (account.error_type if beside else None)
+        return Event(
+            segment="6A",
+            state=self.state,
+            step=self.step,
+            sequence=sequence,
+            elapsed_s=round(account.elapsed_s if beside else self.elapsed_s, 6),
+            cpu_s=round(self.cpu_s + account.cpu_s, 6),
+            peak_rss_mib=round(account.peak_rss_mib if beside else self.peak_rss_mib, 1),
+            rows=self.rows,
+            status="FAIL" if error else "PASS",
+            error_type=error,
+        )
+
 
 @dataclass
 class Recorder:
     """Collects events; `rows` written inside a step are counted to it.
 
     With `enabled` off nothing is measured, to find the cost of timing. Peak memory is the
-    process's high-water mark at the end of a step. `cold`: the first recorder of its process;
-    later runs find libraries loaded and memory mapped.
+    process's high-water mark at the end of a step. Steps are opened by one thread.
     """
 
-    events: list[Event] = field(default_factory=list)
     rows: int = 0
     enabled: bool = True
-    cold: bool = field(default_factory=lambda: next(_STARTED) == 0)
+    clocks: Clocks = field(default_factory=Clocks)
+    _steps: list[_Entry] = field(default_factory=list)
+    _tables: list[_Entry] = field(default_factory=list)
+    _open: list[Account] = field(default_factory=list)
+    _first: bool = field(default_factory=lambda: next(_STARTED) == 0)
+    _compiled_before: int = field(default_factory=jit.compiled)
+
+    @property
+    def start(self) -> str:
+        """`first_ever` where kernels were compiled since the process, or a later run, started.
+
+        Otherwise `cold` for the first run of a process and `warm` for later ones.
+        """
+        before = 0 if self._first else self._compiled_before
+        if jit.compiled() > before:
+            return FIRST_EVER
+        return COLD if self._first else WARM
+
+    @property
+    def events(self) -> list[Event]:
+        """Steps in the order in which they ended, then tables in the order they were started."""
+        return [e.event(i) for i, e in enumerate([*self._steps, *self._tables])]
+
+    @property
+    def account(self) -> Account | None:
+        """The account of the step or table that is open now; the `Meter` of an engine."""
+        return self._open[-1] if self._open else None
 
     @contextmanager
-    def step(self, state: str, name: str) -> Iterator[None]:
-        """Times a substep; an exception is recorded with its type and raised again."""
+    def step(self, state: str, name: str, *, alone: bool = False) -> Iterator[None]:
+        """Times a substep; an exception is recorded with its type and raised again.
+
+        alone: no task of another step runs meanwhile, so the CPU of all threads of the process
+        is this step's: for libraries with threads of their own.
+        """
         if not self.enabled:
             yield
             return
-        wall, cpu, rows = time.perf_counter(), time.process_time(), self.rows
-        error: str | None = None
+        clocks, entry, rows = self.clocks, _Entry(state, name, Account(self.clocks)), self.rows
+        cpu_clock = clocks.process if alone else clocks.thread
+        wall, cpu = clocks.wall(), cpu_clock()
         try:
-            yield
+            with self._charging(entry.account):
+                yield
         except BaseException as caught:
-            error = type(caught).__name__
+            entry.error_type = type(caught).__name__
             raise
         finally:
-            self.events.append(
-                Event(
-                    segment="6A",
-                    state=state,
-                    step=name,
-                    sequence=len(self.events),
-                    elapsed_s=round(time.perf_counter() - wall, 6),
-                    cpu_s=round(time.process_time() - cpu, 6),
-                    peak_rss_mib=round(_peak_rss_mib(), 1),
-                    rows=self.rows - rows,
-                    status="FAIL" if error else "PASS",
-                    error_type=error,
-                )
-            )
+            entry.elapsed_s = clocks.wall() - wall
+            entry.cpu_s = cpu_clock() - cpu
+            entry.peak_rss_mib = peak_rss_mib()
+            entry.rows = self.rows - rows
+            if alone:  # the process's CPU holds that of its tasks already
+                entry.account = Account(clocks)
+            self._steps.append(entry)
+
+    @contextmanager
+    def table(self, state: str, name: str, rows: int) -> Iterator[Account | None]:
+        """Charges the tasks submitted inside to the event `encode:<name>` of the table's state.
+
+        rows: of the table. Yields the account; None where nothing is measured.
+        """
+        if not self.enabled:
+            yield None
+            return
+        entry = _Entry(state, f"{ENCODE}{name}", Account(self.clocks), rows)
+        self._tables.append(entry)
+        with self._charging(entry.account):
+            yield entry.account
+
+    @contextmanager
+    def _charging(self, account: Account) -> Iterator[None]:
+        self._open.append(account)
+        try:
+            yield
+        finally:
+            self._open.pop()
 
     def seconds(self, state: str) -> float:
-        """Wall seconds of one state."""
-        return sum(e.elapsed_s for e in self.events if e.state == state)
+        """Wall seconds of the steps of one state."""
+        return sum(e.elapsed_s for e in self._steps if e.state == state)
 
 
-def summary(events: list[Event], *, cold: bool) -> dict[str, object]:
+def summary(events: Sequence[Event], *, start: str) -> dict[str, object]:
     """Totals per state and step, hottest first.
 
-    CPU-seconds are those of the whole process while a step ran: a table that is encoded
-    while a later state computes counts there. `cold`: a new process and a fresh run folder.
+    `states`: wall seconds of the steps. `states_cpu_s`: CPU-seconds of the steps and of the
+    tables of the state, each counted once. `encoding`: the tables alone, whose wall seconds are
+    in no total because they pass beside the steps. start: one of `STARTS`.
     """
+    steps = [e for e in events if not e.beside]
     states: dict[str, float] = {}
     cpu: dict[str, float] = {}
-    steps: dict[str, dict[str, float]] = {}
+    by_step: dict[str, dict[str, float]] = {}
+    encoding: dict[str, dict[str, dict[str, float]]] = {}
     for event in events:
-        states[event.state] = states.get(event.state, 0.0) + event.elapsed_s
         cpu[event.state] = cpu.get(event.state, 0.0) + event.cpu_s
-        of_state = steps.setdefault(event.state, {})
+        if event.beside:
+            encoding.setdefault(event.state, {})[event.step.removeprefix(ENCODE)] = {
+                "elapsed_s": event.elapsed_s, "cpu_s": event.cpu_s, "rows": event.rows,
+            }  # fmt: skip
+            continue
+        states[event.state] = states.get(event.state, 0.0) + event.elapsed_s
+        of_state = by_step.setdefault(event.state, {})
         of_state[event.step] = round(of_state.get(event.step, 0.0) + event.elapsed_s, 6)
-    hot = sorted(events, key=lambda e: -e.elapsed_s)
+    hot = sorted(steps, key=lambda e: -e.elapsed_s)
     return {
-        "start": "cold" if cold else "warm",
+        "start": start,
         "segment_elapsed_s": round(sum(states.get(s, 0.0) for s in REQUIRED_STEPS), 6),
         "segment_cpu_s": round(sum(e.cpu_s for e in events if e.state in REQUIRED_STEPS), 6),
         "peak_rss_mib": max((e.peak_rss_mib for e in events), default=0.0),
         "states": {s: round(v, 6) for s, v in states.items()},
         "states_cpu_s": {s: round(v, 6) for s, v in cpu.items()},
-        "steps": steps,
+        "encoding": encoding,
+        "steps": by_step,
         "hotspots": [
             {"state": e.state, "step": e.step, "elapsed_s": e.elapsed_s, "rows": e.rows}
             for e in hot[:10]
@@ -140,18 +241,19 @@ def summary(events: list[Event], *, cold: bool) -> dict[str, object]:
     }
 
 
-def budget_check(events: list[Event]) -> dict[str, object]:
+def budget_check(events: Sequence[Event]) -> dict[str, object]:
     """Per state and segment: elapsed, budget, pass.
 
-    A state fails whose evidence is missing or incomplete, or one of whose steps failed;
-    S1 has no budget of its own.
+    A state fails whose evidence is missing or incomplete, or one of whose steps or tables
+    failed; S1 has no budget of its own. Only steps count as elapsed.
     """
     checks: list[dict[str, object]] = []
+    steps_only = [e for e in events if not e.beside]
     for state, steps in REQUIRED_STEPS.items():
-        of_state = [e for e in events if e.state == state]
+        of_state = [e for e in steps_only if e.state == state]
         done = {e.step for e in of_state}
         missing = [] if done == {REUSED_STEP} else sorted(set(steps) - done)
-        failed = sorted({e.step for e in of_state if e.status != "PASS"})
+        failed = sorted({e.step for e in events if e.state == state and e.status != "PASS"})
         elapsed = sum(e.elapsed_s for e in of_state)
         budget = BUDGETS_S.get(state)
         checks.append(
@@ -164,7 +266,7 @@ def budget_check(events: list[Event]) -> dict[str, object]:
                 "pass": not missing and not failed and (budget is None or elapsed <= budget),
             }
         )
-    total = sum(e.elapsed_s for e in events if e.state in REQUIRED_STEPS)
+    total = sum(e.elapsed_s for e in steps_only if e.state in REQUIRED_STEPS)
     return {
         "states": checks,
         "segment": {
@@ -175,19 +277,19 @@ def budget_check(events: list[Event]) -> dict[str, object]:
     }
 
 
-def write_evidence(folder: Path, identity: Identity, recorder: Recorder, *, cold: bool) -> None:
+def write_evidence(folder: Path, identity: Identity, recorder: Recorder) -> None:
     """Writes `perf_events_6A.jsonl`, `perf_summary_6A.json`, `perf_budget_check_6A.json`."""
     folder.mkdir(parents=True, exist_ok=True)
-    who = asdict(identity)
-    lines = [canonical_json({**asdict(e), **who}) + b"\n" for e in recorder.events]
-    (folder / "perf_events_6A.jsonl").write_bytes(b"".join(lines))
+    events, who = recorder.events, asdict(identity)
+    (folder / EVENTS).write_bytes(event_lines(events, identity))
     for name, document in (
-        ("perf_summary_6A", summary(recorder.events, cold=cold)),
-        ("perf_budget_check_6A", budget_check(recorder.events)),
+        ("perf_summary_6A", summary(events, start=recorder.start)),
+        ("perf_budget_check_6A", budget_check(events)),
     ):
         write_json(folder / f"{name}.json", {**who, **document})
 
 
-def _peak_rss_mib() -> float:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1024 if sys.platform != "darwin" else peak / 1024**2
+def event_lines(events: Sequence[Event], identity: Identity) -> bytes:
+    """Events as JSON lines, each with the identity of its run."""
+    who = asdict(identity)
+    return b"".join(canonical_json({**asdict(e), **who}) + b"\n" for e in events)

@@ -1,7 +1,7 @@
 """Lint: whether the figures of a pack are satisfiable together, checked before any run.
 
-A rule is a function `PolicyPack → findings`. The vocabulary rules check codes and sums; the other
-rules look cells up and run only when every cell exists. Nothing here is random.
+A rule is a function `PolicyPack → findings`. The vocabulary rules check codes and sums; the rules
+that look cells up run only when every cell exists. Nothing here is random.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from fraudworld.errors import InputError
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.policy.rules import (
     accounts,
+    bounds,
     devices,
     endpoints,
     roles,
@@ -19,9 +20,24 @@ from fraudworld.policy.rules import (
 )
 from fraudworld.policy.rules.finding import Finding, Rule, Severity
 
-__all__ = ["RULES", "VOCABULARY_RULES", "Finding", "Severity", "lint", "require_lint"]
+__all__ = [
+    "FIGURE_RULES",
+    "RULES",
+    "VOCABULARY_RULES",
+    "Finding",
+    "Severity",
+    "lint",
+    "require_lint",
+]
 
 UNSATISFIABLE = "6A.S0.PRIOR_PACK_UNSATISFIABLE"
+
+FIGURE_RULES: tuple[Rule, ...] = (
+    roles.defects_need_posture,
+    bounds.bounds_are_shipped,
+    bounds.grades_are_ordered,
+)
+"""Rules about single figures: they look no cells up, so they always run."""
 
 VOCABULARY_RULES: tuple[Rule, ...] = (
     vocabulary.lists_are_sets,
@@ -61,15 +77,12 @@ RULES: tuple[Rule, ...] = (
 def lint(pack: PolicyPack) -> tuple[Finding, ...]:
     """Every finding about the pack: errors, known defects of a replayed baseline, notes.
 
-    Where codes, rows or sums are wrong, only these and defects are reported: the other rules need
-    complete tables.
+    Where codes, rows or sums are wrong, only these and single figures are reported: the other
+    rules need complete tables.
     """
-    findings = [f for rule in VOCABULARY_RULES for f in rule(pack)]
-    complete = not findings
-    findings += roles.defects_need_posture(pack)
-    if complete:
-        findings += [f for rule in RULES for f in rule(pack)]
-    return tuple(findings)
+    incomplete = [f for rule in VOCABULARY_RULES for f in rule(pack)]
+    rules = FIGURE_RULES if incomplete else (*FIGURE_RULES, *RULES)
+    return (*incomplete, *(f for rule in rules for f in rule(pack)))
 
 
 def require_lint(pack: PolicyPack) -> tuple[Finding, ...]:

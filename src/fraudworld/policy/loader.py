@@ -22,6 +22,7 @@ from fraudworld.documents import canonical_json, parse_json
 from fraudworld.errors import InputError
 from fraudworld.policy import overlay as overlays_
 from fraudworld.policy import source
+from fraudworld.policy.bounds import moved_by_overlay
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.policy.source import Fault, PackFile
 
@@ -34,6 +35,10 @@ STEMS = tuple(name for name in PolicyPack.model_fields if name != "posture")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
 MISSING = "6A.S0.PRIOR_PACK_MISSING"
 INVALID = "6A.S0.PRIOR_PACK_SCHEMA_INVALID"
+NOT_AN_OVERLAYS = (
+    "bounds are not an overlay's to set; put them into a pack of your own, with "
+    "`validation_policy.rebaseline`: {reason, authority}"
+)
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,10 @@ def load_pack(directory: Path | None = None, overlays: Sequence[str | Path] = ()
     _stop(faults)
     for change in chosen:
         if change is not None:
-            data = overlays_.apply(data, change, faults)
+            before, data = data, overlays_.apply(data, change, faults)
+            faults += [
+                Fault(change.file, key, NOT_AN_OVERLAYS) for key in moved_by_overlay(before, data)
+            ]
     _stop(faults)
     pack = _typed(data)
     _words(pack, faults)

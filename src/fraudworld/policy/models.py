@@ -1,4 +1,4 @@
-"""Typed shape of every file of the policy pack: frozen, closed, no defaults.
+"""Typed shape of every file of the policy pack: frozen, closed, no default figures.
 
 One class per file; field names are the YAML keys. A missing number or an unknown key fails the
 load (`policy/loader.py`); `policy/lint.py` checks whether the numbers are satisfiable together.
@@ -430,6 +430,8 @@ class GateSupport(Model):
     min_expected_per_category: Positive
     min_rows_per_region: Count
     min_expected_for_rate_ratio: Positive
+    min_for_percentile: Count
+    min_for_share: Count
     min_risky_owners: Count
     bootstrap_resamples: Annotated[int, Field(ge=1000)]
     confidence: Share
@@ -448,6 +450,13 @@ class GuardBounds(Model):
     max_leakage_auc: Share
 
 
+class Rebaseline(Model):
+    """Why a pack has other bounds than those shipped, and who decided so."""
+
+    reason: Annotated[str, Field(min_length=1, max_length=500)]
+    authority: Annotated[str, Field(min_length=1, max_length=200)]
+
+
 class ValidationPolicy(Model):
     """`validation_policy_6A.v1`: structural checks of S5, thresholds of T1–T9, guards."""
 
@@ -458,6 +467,8 @@ class ValidationPolicy(Model):
     gates: dict[str, Threshold]  # metric family → bounds
     support: GateSupport
     guards: GuardBounds
+    # Left out of the resolved pack where there is none: it then has the hash it always had.
+    rebaseline: Rebaseline | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
 class Coupling(Model):

@@ -5,15 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from fraudworld import __version__, gates
+from fraudworld import __version__, certification
+from fraudworld.certification import SUMMARY, not_judged, require_seeds
 from fraudworld.documents import Json, JsonObject, load_json
 from fraudworld.errors import RefusedError
-from fraudworld.gates.certify import SUMMARY, no_witness, require_seeds
 from fraudworld.gates.stability import t9_cross_seed_stability
-from fraudworld.remediation import law
+from fraudworld.remediation import baseline, law
 from fraudworld.remediation.phases import LADDER, NAMES, Phase, overlays
 from fraudworld.request import Progress, RunRequest
 from fraudworld.run import pipeline
@@ -30,16 +29,14 @@ from fraudworld.store.layout import RunPlace
 from fraudworld.store.promotion import promote, vetoes
 from fraudworld.store.published import sealed_policy
 from fraudworld.store.receipt import read_receipt
-from fraudworld.store.retention import RetentionPolicy
 from fraudworld.store.sql import in_memory
-from fraudworld.t10.arms import judge_runs
 
 Report = Callable[[Progress], None]
 Sections = Callable[[str], Report | None]
 Board = Mapping[str, Json]
 
 PARTIES = "s1_party_base_6A"
-NO_GRACE = RetentionPolicy(timedelta(0))
+ONE_SEED = "T10 is judged where a phase certifies, on every seed"
 
 
 @dataclass(frozen=True)
@@ -57,14 +54,15 @@ def climb(
     phases: Sequence[str] = NAMES,
     sections: Sections | None = None,
     *,
-    prune_superseded: bool = False,
+    keep_all: bool = False,
 ) -> tuple[Decision, ...]:
     """Climbs the ladder, or the named phases of it; returns every decision taken.
 
     request: profile, scale, upstream, policy and runs root; seed and overlays are set by the
     ladder. seeds: of the phases that certify; the first is also the seed of all others. A phase
     recorded earlier for the same request, whose evidence is unchanged, is not repeated. The
-    ladder ends with the first phase that is not done.
+    ladder ends with the first phase that is not done. keep_all: whether to keep the ladder's own
+    runs that hold no role and that no later phase reads.
 
     Raises RefusedError `6A.CERTIFY.SEEDS_MISSING` where a phase that certifies lacks a
     required seed, `6A.LADDER.PHASE_MISSING` where the first named phase builds on one that is
@@ -73,7 +71,7 @@ def climb(
     """
     if any(_named(name).certifies for name in phases):
         require_seeds(seeds)  # before the first phase, not at the last
-    crew = _Climb(request, seeds, sections or (lambda title: None), prune_superseded)
+    crew = _Climb(request, seeds, sections or (lambda title: None), keep_all)
     decisions: list[Decision] = []
     last = max((NAMES.index(name) for name in phases), default=-1)
     for phase in LADDER[: last + 1]:
@@ -96,10 +94,10 @@ class _Climb:
     """One ladder over one runs root."""
 
     def __init__(
-        self, request: RunRequest, seeds: Sequence[int], sections: Sections, prune: bool
+        self, request: RunRequest, seeds: Sequence[int], sections: Sections, keep_all: bool
     ) -> None:
         self.request, self.seeds, self.sections = request, tuple(seeds), sections
-        self.root, self.prune = request.runs_root, prune
+        self.root, self.keep_all = request.runs_root, keep_all
         self.runs: dict[str, Path] = {}
 
     def asked(self, phase: Phase) -> JsonObject:
@@ -171,6 +169,8 @@ class _Climb:
         if done:
             self._settle(phase, attempt.runs)
         write_decision(self.root, decision)
+        if done and phase.certifies:
+            self._tidy(phase, after=True)
         return decision
 
     def _request(self, phase: Phase, seed: int, role: str | None = None) -> RunRequest:
@@ -210,8 +210,14 @@ class _Climb:
         board = _read(run.gateboard)
         before = self._climbed(_named(phase.base)) if phase.base else None
         receipt = read_receipt(run)
+        rows = (*board["tests"], *_without_evidence(root, board))
+        sealed = str(_read(run.sealed_inputs)["sealed_inputs_digest"])
+        lock = baseline.locked(root, rows, sealed) if phase.base is None else None
+        files = [run.gateboard, run.bundle_index]
+        if lock is not None:
+            files.append(write_document(place(self.root, baseline.NAME), lock))
         evidence = law.PhaseEvidence(
-            rows=(*board["tests"], *_without_evidence(root, board)),
+            rows=rows,
             before=_read(RunPlace(before).gateboard)["tests"] if before else (),
             guards=board["guards"],
             checks=_read(run.document("s5_validation_report_6A"))["checks"],
@@ -220,10 +226,11 @@ class _Climb:
             role=roles.read_ledger(self.root).role(receipt),
             flagged=run.flag.is_file(),
             vetoes=vetoes(root),
-            sealed=str(_read(run.sealed_inputs)["sealed_inputs_digest"]),
+            sealed=sealed,
+            lock=lock,
             mix_moved=_mix_moved(before, root) if before else None,
         )
-        return PhaseRun({seed: root}, evidence, (run.gateboard, run.bundle_index))
+        return PhaseRun({seed: root}, evidence, tuple(files))
 
     def _certify(self, phase: Phase) -> PhaseRun:
         """The full chain on every seed, without reuse, and T1–T10 over all."""
@@ -237,9 +244,7 @@ class _Climb:
             return self.sections(f"{phase.name} {title}")
 
         request = self._request(phase, self.seeds[0])
-        summary = gates.certify(
-            request, self.seeds, runner, lambda runs: judge_runs(runs, request, titled)
-        )
+        summary = certification.certify(request, self.seeds, titled, runner=runner, keep_all=True)
         # The next certificate overwrites the summary; a decision keeps a copy of its own.
         kept = write_document(place(self.root, f"{phase.name}_summary"), _read(self.root / SUMMARY))
         runs = {seed: self.root / summary["runs"][str(seed)] for seed in self.seeds}
@@ -299,21 +304,16 @@ class _Climb:
         scale = "" if self.request.scale == 1 else f"-x{self.request.scale:g}"
         return f"{phase.name}-{self.request.profile}{scale}"
 
-    def _tidy(self, phase: Phase) -> None:
-        """Removes superseded runs before an expensive rerun, if that was requested."""
-        now = datetime.now(UTC)
-        plan = prune.plan_of(self.root, NO_GRACE, now)
-        if not plan.remove:
+    def _tidy(self, phase: Phase, *, after: bool = False) -> None:
+        """Removes superseded runs of the ladder before, or after, a phase that certifies."""
+        if self.keep_all:
             return
-        if self.prune:
-            for verdict in plan.remove:
-                self.sections(f"prune {verdict.run_id[:8]}: {verdict.why}")
-            prune.prune(self.root, plan, NO_GRACE, now)
-        else:
-            self.sections(
-                f"before {phase.name}: {len(plan.remove)} run(s) hold no role; "
-                "`runs prune` shows them, `ladder --prune` removes them here"
-            )
+        recorded = {name: read_decision(self.root, name) for name in NAMES}
+        made = {run for d in recorded.values() if d is not None for run in d.run_ids}
+        later = LADDER[NAMES.index(phase.name) + (1 if after else 0) :]
+        bases = [recorded[p.base] for p in later if p.base is not None]
+        needed = {run for d in bases if d is not None for run in d.run_ids}
+        prune.prune_superseded(self.root, made, needed, self.sections)
 
 
 def _named(name: str) -> Phase:
@@ -331,7 +331,7 @@ def _read(path: Path) -> JsonObject:
 def _without_evidence(run: Path, board: Board) -> list[JsonObject]:
     """Rows of T9 and T10 for a single run: INSUFFICIENT_EVIDENCE."""
     stability = t9_cross_seed_stability(sealed_policy(run), [board])
-    return [row.as_dict() for row in (stability, *no_witness())]
+    return [row.as_dict() for row in (stability, *not_judged(ONE_SEED))]
 
 
 def _mix_moved(before: Path, after: Path) -> int:

@@ -25,7 +25,8 @@ class PhaseEvidence:
     rows: T1–T10, all seeds; before: T1–T8 of the phase this one builds on; guards, checks,
     routing, counters: of the published run; role, vetoes: from the run store; sealed:
     the sealed-inputs digest; mix_moved: largest change of a (region, segment) count of
-    parties against the phase before; summary: the certificate, of phases that certify.
+    parties against the phase before; lock: `P0_gateboard.json`, of P0; summary: the certificate,
+    of phases that certify.
     """
 
     rows: Sequence[Row]
@@ -39,6 +40,7 @@ class PhaseEvidence:
     vetoes: tuple[str, ...] = ()
     sealed: str = ""
     mix_moved: int | None = None
+    lock: Mapping[str, Json] | None = None
     summary: Mapping[str, Json] | None = None
     repeated: Sequence[str] | None = None  # datasets that differ from the climbed world
 
@@ -95,6 +97,25 @@ def baseline_locked(phase: PhaseEvidence) -> Iterator[Finding]:
     yield Finding("owners attributed", attributed, {"failing": len(failing), "owners": owners})
     yield Finding("frozen upstream recorded", bool(phase.sealed), {"sealed inputs": phase.sealed})
     yield Finding("promotion vetoed", bool(phase.vetoes), {"vetoes": len(phase.vetoes)})
+    yield _lock_complete(phase.lock or {})
+
+
+def _lock_complete(lock: Mapping[str, Json]) -> Finding:
+    """The lock has T1–T10, what was published, one owner per test, veto rules and evidence."""
+    rows = lock.get("tests", ())
+    states = {
+        "tests": {test_of(r) for r in rows} == set(EVERY),
+        "T9 and T10 with a reason": all(
+            r["value"] is not None or r["details"].get("why")
+            for r in rows
+            if test_of(r) in ("T9", "T10")
+        ),
+        "published figures": bool(lock.get("published")),
+        "owners": set(lock.get("owners", ())) == set(EVERY),
+        "veto rules": bool(lock.get("veto_rules")),
+        "evidence paths": bool(lock.get("evidence")),
+    }
+    return Finding("baseline gateboard locked", bool(rows) and all(states.values()), states)
 
 
 def caps_hold(phase: PhaseEvidence) -> Iterator[Finding]:

@@ -12,12 +12,11 @@ from fraudworld.errors import InputError
 from fraudworld.gates.counts import Counts
 from fraudworld.report import evidence, neighbours, tables
 from fraudworld.report.evidence import Row
-from fraudworld.store.layout import RunPlace
+from fraudworld.store.layout import CERTIFICATE, RunPlace
 from fraudworld.store.published import PublishedWorld, open_world
 from fraudworld.store.receipt import read_receipt
 
 REPORT_VERSION = 1
-SUMMARY = "reports/layer3/6A/validation/realism_gate_summary_6A.json"
 DECISIONS = "reports/decisions"
 PHASES = ("P0", "P1", "P2", "P3", "P4", "P5", "P6_1", "P6_2", "P6_3")
 MEMORY = "1GB"
@@ -137,7 +136,7 @@ def _compared(rows: dict[str, list[Row]]) -> Iterator[Row]:
 
 def _certificate(runs_root: Path, run_id: str) -> JsonObject | None:
     """The runs root's certification summary, if this run is one of its seeds."""
-    path = runs_root / SUMMARY
+    path = runs_root / CERTIFICATE
     if not path.is_file():
         return None
     summary: JsonObject = read_document(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fraudworld.documents import Json
+from fraudworld.documents import Json, JsonObject
 from fraudworld.report.html import Safe, el, figure_text, join, table
 
 Facts = Mapping[str, Json]
@@ -269,6 +269,17 @@ def budgets(facts: Facts) -> Safe:
     )
 
 
+def _bounds(rebaseline: JsonObject | None) -> str:
+    """Whose bounds the world was judged by."""
+    if rebaseline is None:
+        return "as shipped"
+    changed = ", ".join(str(bound["bound"]) for bound in rebaseline["bounds"]) or "none differs"
+    return (
+        f"re-baselined on the authority of {rebaseline['authority']}: {rebaseline['reason']} "
+        f"({changed})"
+    )
+
+
 def certificate(facts: Facts) -> Safe:
     """A printable page: the certified grade, the figures behind it, and how to verify it."""
     run, summary = facts["run"], facts["certificate"]
@@ -281,6 +292,7 @@ def certificate(facts: Facts) -> Safe:
         ("bundle digest", run["bundle_digest"]),
         ("overlays", ", ".join(run["overlays"]) or "none"),
         ("posture", run["posture"]),
+        ("bounds", _bounds(run["rebaseline"])),
         ("flag", "present" if run["passed"] else "absent"),
         *run["versions"].items(),
     ]

@@ -86,24 +86,24 @@ class Base:
     def plans(self) -> JsonObject:
         """Integer plans of the reused states."""
         plans = self.document("integer_plans_6A")
-        return {name: plan for name, plan in plans.items() if self._mine(name, "_")}
+        return {name: plan for name, plan in plans.items() if self._mine(name)}
 
     def documents(self) -> JsonObject:
         """Validation documents of the reused states."""
         names = (p.stem for p in sorted(self.place.validation.glob("*.json")))
-        return {name: self.document(name) for name in names if self._mine(name, "_")}
+        return {name: self.document(name) for name in names if self._mine(name)}
 
-    def evidence(self) -> list[StreamUse]:
-        """Stream uses of the reused states, from the RNG logs."""
+    def evidence(self, state: str) -> list[StreamUse]:
+        """Stream uses of a reused state, from the RNG logs."""
         laws = {r["stream"]: (r["family"], r["width"]) for r in self._log("trace")}
         return [
             _use(row, *laws[row["stream"]])
             for row in self._log("events")
-            if self._mine(row["stream"], "/")
+            if row["stream"].partition("/")[0].upper() == state
         ]
 
-    def _mine(self, name: str, separator: str) -> bool:
-        return name.partition(separator)[0].upper() in self.states
+    def _mine(self, name: str) -> bool:
+        return name.partition("_")[0].upper() in self.states
 
     def _log(self, name: str) -> list[JsonObject]:
         path = self.place.rng_logs / name / f"rng_{name}_6A.jsonl"

@@ -29,7 +29,9 @@ from fraudworld.engine.tasks import Engine, Item
 from fraudworld.errors import RefusedError
 from fraudworld.inputs import embedded as upstream
 from fraudworld.inputs import intake
+from fraudworld.perf.meter import MeteredExecutor
 from fraudworld.perf.recorder import REQUIRED_STEPS, Recorder, write_evidence
+from fraudworld.policy.bounds import rebaselined
 from fraudworld.policy.lint import require_lint
 from fraudworld.policy.loader import LoadedPack, canonical, load_pack
 from fraudworld.policy.reads import view
@@ -43,6 +45,7 @@ from fraudworld.run.base import (
     reuse_document,
     state_inputs,
 )
+from fraudworld.run.refused import forget, keeping_events
 from fraudworld.run.states import run_states
 from fraudworld.stages.batches import Rows
 from fraudworld.stages.context import Context
@@ -51,7 +54,7 @@ from fraudworld.stages.posture.validate.checks import Check, passed
 from fraudworld.store.atomic import flush_tree
 from fraudworld.store.attestation import write_attestation
 from fraudworld.store.content import PART_ROWS
-from fraudworld.store.evidence import write_rng_logs
+from fraudworld.store.evidence import RngShare, encode_rng, write_rng_shares
 from fraudworld.store.identity import Identity, manifest_fingerprint, run_id
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.publish import publish, staging
@@ -61,7 +64,6 @@ from fraudworld.store.seal import check_run, seal_run, write_run_index, write_ve
 from fraudworld.store.tables import DatasetRecord, PartRecord, Writing, write_part
 
 Report = Callable[[Progress], None]
-Step = Callable[[str, str], AbstractContextManager[None]]
 COPIERS = 2
 """Threads that copy reused tables while stages compute."""
 
@@ -103,47 +105,17 @@ def run(
     differs from what it should be; nothing is published then.
     """
     recorder = recorder or Recorder()
-    step = _steps(recorder, progress)
-    with step("S0", "verify_and_seal_inputs"), jit.loading():
+    step = _Steps(recorder, progress)
+    with step("S0", "verify_and_seal_inputs", alone=True), jit.loading():
         ready = prepare(request)
     name = request.run_id or run_id(ready.identity, request.role)
     place = RunPlace(request.runs_root / name)
     if place.root.exists():
-        return _reuse(place, name, ready.identity)
-    base = None
-    if request.base is not None and request.from_state is not None:
-        with step("S0", "check_base"):
-            base = open_base(request.base.absolute(), request.from_state, ready.inputs)
-    with (
-        staging(request.runs_root, name) as folder,
-        _frozen_garbage(),
-        ThreadPoolExecutor(1) as disk,
-    ):
-        # Absolute: workers of a cluster have another working directory.
-        staged = RunPlace(folder.absolute())
-        records, checks = _generate(request, ready, base, staged, recorder, step)
-        # Publishing waits for the disk, so tables are synced while they are judged.
-        flushed = [disk.submit(flush_tree, dataset) for dataset, _ in records]
-        with step("gates", "judge"):
-            board = gates.judge(folder).as_dict()
-            gates.write_evidence(staged.validation / "realism_gate_6A.json", board)
-        with recorder.step("S5", "bundle_publish"):
-            good = passed(checks) and board["grade"] in ("B", "B+")
-            bundle_digest = seal_run(staged, records, passed=good)
-        rows = {record.table: record.rows for _, record in records}
-        receipt = _receipt(request, ready, name, rows, board["grade"], good, bundle_digest)
-        write_receipt(staged, receipt)
-        write_evidence(staged.perf(ready.identity), ready.identity, recorder, cold=recorder.cold)
-        write_json(staged.state_inputs, reuse_document(ready.inputs, base))
-        with step("report", "render"):
-            report.write(staged.root, request.runs_root)
-        write_verifier(staged)
-        write_attestation(staged)
-        write_run_index(staged)
-        index = staged.bundle_index.relative_to(staged.root).as_posix()
-        for table in flushed:
-            table.result()
-        publish(staged.root, place.root, index)
+        outcome = _reuse(place, name, ready.identity)
+        forget(request.runs_root, name)
+        return outcome
+    with keeping_events(request.runs_root, name, ready.identity, recorder):
+        board, good, rows = _make(request, ready, place, name, recorder, step)
     return RunOutcome(
         place,
         name,
@@ -155,6 +127,52 @@ def run(
         False,
         _summary(rows, recorder),
     )
+
+
+def _make(
+    request: RunRequest,
+    ready: Prepared,
+    place: RunPlace,
+    name: str,
+    recorder: Recorder,
+    step: _Steps,
+) -> tuple[JsonObject, bool, dict[str, int]]:
+    """Generates, judges, seals and publishes; returns the gateboard, passed or not, and rows."""
+    base = None
+    if request.base is not None and request.from_state is not None:
+        with step("S0", "check_base", alone=True):
+            base = open_base(request.base.absolute(), request.from_state, ready.inputs)
+    with (
+        staging(request.runs_root, name) as folder,
+        _frozen_garbage(),
+        ThreadPoolExecutor(1) as disk,
+    ):
+        # Absolute: workers of a cluster have another working directory.
+        staged = RunPlace(folder.absolute())
+        records, checks = _generate(request, ready, base, staged, recorder, step)
+        # Publishing waits for the disk, so tables are synced while they are judged.
+        flushed = [disk.submit(flush_tree, dataset) for dataset, _ in records]
+        with step("gates", "judge", alone=True):
+            board = gates.judge(folder).as_dict()
+            gates.write_evidence(staged.validation / "realism_gate_6A.json", board)
+        with recorder.step("S5", "bundle_publish", alone=True):
+            good = passed(checks) and board["grade"] in ("B", "B+")
+            bundle_digest = seal_run(staged, records, passed=good)
+        rows = {record.table: record.rows for _, record in records}
+        receipt = _receipt(request, ready, name, rows, board["grade"], good, bundle_digest)
+        write_receipt(staged, receipt)
+        write_evidence(staged.perf(ready.identity), ready.identity, recorder)
+        write_json(staged.state_inputs, reuse_document(ready.inputs, base))
+        with step("report", "render", alone=True):
+            report.write(staged.root, request.runs_root)
+        write_verifier(staged)
+        write_attestation(staged)
+        write_run_index(staged)
+        index = staged.bundle_index.relative_to(staged.root).as_posix()
+        for table in flushed:
+            table.result()
+        publish(staged.root, place.root, index)
+    return board, good, rows
 
 
 @contextmanager
@@ -201,12 +219,13 @@ def _generate(
     base: Base | None,
     staged: RunPlace,
     recorder: Recorder,
-    step: Step,
+    step: _Steps,
 ) -> tuple[list[tuple[Path, DatasetRecord]], tuple[Check, ...]]:
     """S1–S5: writes every table and document of the run into the staging folder."""
     pack = ready.loaded.pack
     written: list[tuple[Writing, list[Item[PartRecord]]]] = []
-    with _engine(request, staged) as engine, ThreadPoolExecutor(COPIERS) as copiers:
+    shares: list[RngShare] = []
+    with _engine(request, staged, recorder) as engine, ThreadPoolExecutor(COPIERS) as copiers:
 
         def emit(table: Table, rows: Rows) -> int:
             for _, parts in written:
@@ -214,7 +233,8 @@ def _generate(
             folder = staged.dataset(table.name, ready.identity)
             writing = Writing.of(table, folder, ready.identity, _codes(table, ready))
             # Parts are encoded while the next stages compute; `fetch` below waits for them.
-            written.append((writing, submit_parts(engine, writing, rows)))
+            with recorder.table(table.state, table.name, rows.n):
+                written.append((writing, submit_parts(engine, writing, rows)))
             recorder.rows += rows.n
             return rows.n
 
@@ -227,22 +247,25 @@ def _generate(
             engine=engine,
             step=step,
             emit=emit,
+            log_rng=lambda uses: shares.append(encode_rng(request.seed, uses)),
         )
-        copies = [] if base is None else _restamped(base, ready, staged, copiers)
+        copies = [] if base is None else _restamped(base, ready, staged, copiers, recorder)
         checks = run_states(context, base, recorder)
         # Short, and the last tables are encoded meanwhile.
         with recorder.step("S5", "documents"):
             _write_documents(context, ready, staged, checks)
+            write_rng_shares(staged.rng_logs, request.seed, shares)
         with recorder.step("S5", "finish_encoding"):
             records = [(folder, copy.close()) for folder, copy in copies]
             records += [(w.folder, w.record(engine.fetch(parts))) for w, parts in written]
+            engine.settle()
     return records, checks
 
 
 def _write_documents(
     context: Context, ready: Prepared, staged: RunPlace, checks: tuple[Check, ...]
 ) -> None:
-    """Writes the documents of S0, plans, counters, the issue table and the RNG logs."""
+    """Writes the documents of S0, plans, counters and the issue table."""
     documents = {
         **intake.documents(ready.sealed, ready.loaded),
         "resolved_policy_6A": {
@@ -255,10 +278,11 @@ def _write_documents(
     for name, document in {**context.documents, "integer_plans_6A": context.plans}.items():
         write_json(staged.validation / f"{name}.json", document)
     _issue_table(staged.validation / "s5_issue_table_6A.parquet", checks)
-    write_rng_logs(staged.rng_logs, context.seed, context.evidence)
 
 
-def _engine(request: RunRequest, staged: RunPlace) -> AbstractContextManager[Engine]:
+def _engine(
+    request: RunRequest, staged: RunPlace, recorder: Recorder
+) -> AbstractContextManager[Engine]:
     """The engine of the request.
 
     It spills beside the run in the staging folder, which is never published, and is deleted by
@@ -270,6 +294,7 @@ def _engine(request: RunRequest, staged: RunPlace) -> AbstractContextManager[Eng
         memory=request.memory,
         scheduler=request.scheduler,
         scratch=staged.root.with_name("scratch"),
+        meter=lambda: recorder.account,
     )
 
 
@@ -282,7 +307,7 @@ def submit_parts(engine: Engine, writing: Writing, rows: Rows) -> list[Item[Part
 
 
 def _restamped(
-    base: Base, ready: Prepared, staged: RunPlace, pool: ThreadPoolExecutor
+    base: Base, ready: Prepared, staged: RunPlace, pool: ThreadPoolExecutor, recorder: Recorder
 ) -> list[tuple[Path, Restamp]]:
     """Starts copying the base's tables under the new identity, on the pool."""
     identities = (base.receipt.identity, ready.identity)
@@ -291,7 +316,9 @@ def _restamped(
         folder = staged.dataset(table.name, ready.identity)
         digest = base.content_digests[table.name]
         source = base.folder(table.name)
-        stamped.append((folder, Restamp(table, source, folder, digest, identities, pool)))
+        with recorder.table(table.state, table.name, base.receipt.tables[table.name]) as account:
+            charged = MeteredExecutor(pool, account) if account else pool
+            stamped.append((folder, Restamp(table, source, folder, digest, identities, charged)))
     return stamped
 
 
@@ -306,20 +333,22 @@ def _codes(table: Table, ready: Prepared) -> Mapping[str, Sequence[str]]:
     }
 
 
-def _steps(recorder: Recorder, progress: Report | None) -> Step:
+@dataclass(frozen=True)
+class _Steps:
     """Times every step, and reports its end to `progress`."""
 
-    @contextmanager
-    def step(state: str, name: str) -> Iterator[None]:
-        with recorder.step(state, name):
-            yield
-        if progress:
-            of_state = [e for e in recorder.events if e.state == state]
-            rows = sum(e.rows for e in of_state)
-            total = len(REQUIRED_STEPS.get(state, (name,)))
-            progress(Progress(state, name, len(of_state), total, rows, recorder.seconds(state)))
+    recorder: Recorder
+    progress: Report | None
 
-    return step
+    @contextmanager
+    def __call__(self, state: str, name: str, *, alone: bool = False) -> Iterator[None]:
+        with self.recorder.step(state, name, alone=alone):
+            yield
+        if self.progress:
+            done = [e for e in self.recorder.events if e.state == state and not e.beside]
+            rows, total = sum(e.rows for e in done), len(REQUIRED_STEPS.get(state, (name,)))
+            seconds = self.recorder.seconds(state)
+            self.progress(Progress(state, name, len(done), total, rows, seconds))
 
 
 def _reuse(place: RunPlace, name: str, identity: Identity) -> RunOutcome:
@@ -366,6 +395,7 @@ def _receipt(
         bundle_digest=bundle_digest,
         tables=rows,
         created_at=now(),
+        rebaseline=rebaselined(ready.loaded.pack),
     )
 
 

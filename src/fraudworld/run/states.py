@@ -1,7 +1,7 @@
 """The states S1–S5 in order, each with its own part of the policy, or read back from a base.
 
-The only module that knows how states feed each other. It enforces which files of the policy a
-state reads (`policy.reads.view`), so that a digest over these files covers the state.
+The only module that knows how states feed each other. A state opens its own part of the policy in
+its first step (`Context.contracts`), so that a digest over these files covers the state.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from fraudworld.perf.recorder import REUSED_STEP, Recorder
-from fraudworld.policy.reads import view
 from fraudworld.run.base import Base
 from fraudworld.run.restore import Restored
 from fraudworld.stages.accounts import stage as accounts
@@ -26,22 +25,25 @@ T = TypeVar("T")
 
 def run_states(context: Context, base: Base | None, recorder: Recorder) -> tuple[Check, ...]:
     """Runs S1–S5, each with its own part of the policy; states of `base` are read back."""
-    pack = context.pack
     reused = base.states if base else ()
     kept = None
     if base is not None:
         kept = Restored(
-            base, pack, context.geo, context.merchants, context.engine, context.parties_per_shard
+            base,
+            context.pack,
+            context.geo,
+            context.merchants,
+            context.engine,
+            context.parties_per_shard,
         )
         context.plans |= base.plans()
         context.documents |= base.documents()
-        context.evidence += base.evidence()
 
     def state(name: str, make: Callable[[], T], back: Callable[[Restored], T]) -> T:
         if kept is not None and name in reused:
             with recorder.step(name, REUSED_STEP):
+                context.publish_rng(*kept.base.evidence(name))
                 return back(kept)
-        context.pack = view(pack, name)
         return make()
 
     people = state("S1", lambda: parties.run(context), lambda r: r.parties())
@@ -54,5 +56,4 @@ def run_states(context: Context, base: Base | None, recorder: Recorder) -> tuple
         lambda: network.run(context, people, held, carried),
         lambda r: r.network(people, held, carried),
     )
-    context.pack = view(pack, "S5")
     return posture.run(context, people, held, carried, graph)

@@ -81,6 +81,7 @@ def statement(place: RunPlace) -> JsonObject:
             "content_digests": index["content_digests"],
             "grade": receipt.grade,
             "passed": receipt.passed,
+            "rebaseline": board["rebaseline"],
             "gates": [{key: row[key] for key in kept} for row in board["tests"]],
             "guards_broken": [g["guard_id"] for g in board["guards"] if not g["holds"]],
         },
@@ -93,22 +94,24 @@ def certificate_place(summary: Path) -> Path:
 
 
 def certificate_statement(summary: Path, runs_root: Path) -> JsonObject:
-    """The statement of a certificate: its summary and every run it rests on.
+    """The statement of a certificate: its summary and every file it rests on.
 
-    Raises InputError where the summary or one of its runs cannot be read.
+    Raises InputError where the summary or one of these files cannot be read.
     """
     document = _json(summary)
     rows = [(m.path, m.sha256_hex) for m in describe(summary.parent, [summary.name])]
     try:
-        for run in document["runs"].values():
-            place = RunPlace(runs_root / str(run))
-            names = [
-                p.relative_to(runs_root).as_posix() for p in (place.bundle_index, place.gateboard)
-            ]
+        for seed, digests in document["digests"].items():
+            run = str(document["runs"][seed])
+            # Evidence of T10 lies below the runs root, everything else inside the run.
+            names = [n if (runs_root / n).is_file() else f"{run}/{n}" for n in digests]
             rows += [(m.path, m.sha256_hex) for m in describe(runs_root, names)]
-        kept = ("contract_version", "decision", "eligible_grade", "runs", "seeds")
+        kept = (
+            "contract_version", "decision", "eligible_grade", "statement", "rebaseline", "runs",
+            "seeds",
+        )  # fmt: skip
         predicate = {key: document[key] for key in kept}
-    except (OSError, KeyError, AttributeError, ValueError) as error:
+    except (OSError, KeyError, AttributeError, TypeError, ValueError) as error:
         raise InputError(
             "6A.S0.IO_READ_FAILED",
             f"the certificate rests on a run that cannot be read: {type(error).__name__}: {error}",

@@ -76,12 +76,13 @@ def write_decision(runs_root: Path, decision: Decision) -> Path:
     return write_document(place(runs_root, decision.phase), decision.as_dict())
 
 
-def read_decision(runs_root: Path, phase: str) -> Decision | None:
+def read_decision(runs_root: Path, phase: str, *, file: str | None = None) -> Decision | None:
     """The recorded decision of a phase, None where there is none.
 
+    file: name of its file, where that is not the phase's (`POPT_1` of lane `POPT.1`).
     Raises InputError `6A.LADDER.DECISION_INVALID` for a malformed file.
     """
-    path = place(runs_root, phase)
+    path = place(runs_root, file or phase)
     if not path.exists():
         return None
     try:

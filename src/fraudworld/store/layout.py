@@ -10,6 +10,9 @@ from fraudworld.store.identity import Identity
 LAYER = Path("data/layer3/6A")
 RNG_LOGS = Path("logs/layer3/6A/rng")
 PERF = Path("reports/layer3/6A/perf")
+CERTIFICATE = Path("reports/layer3/6A/validation/realism_gate_summary_6A.json")
+"""Below a runs root: the summary of a certification."""
+
 BUNDLE_INDEX = LAYER / "validation/validation_bundle_index_6A.json"
 
 

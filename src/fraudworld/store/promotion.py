@@ -19,6 +19,16 @@ from fraudworld.store.seal import check_run
 
 WITNESS_SEEDS = (42, 7, 101, 202)
 HARD = tuple(f"T{n}" for n in range(1, 9))
+VETO_RULES = (
+    "a byte of the run or its evidence differs from its seal",
+    "evidence is missing or cannot be read",
+    "the run has no flag",
+    "one of T1–T8 was not judged",
+    "a row of T1–T8 does not pass B, or has insufficient evidence",
+    "a REQUIRED check of S5 fails",
+    "a required seed has no witness of the same policy and size, or that witness has a veto",
+)
+"""What stops a promotion (`vetoes`, `promote`); one is enough."""
 
 
 def vetoes(root: Path) -> tuple[str, ...]:

@@ -6,11 +6,14 @@ run is complete, killed after it the run is gone; the next prune empties the tra
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import shutil
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from fraudworld.errors import FraudworldError, InputError
@@ -19,14 +22,16 @@ from fraudworld.store.atomic import flush
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.publish import hold_run
 from fraudworld.store.receipt import Receipt, read_receipt
-from fraudworld.store.retention import Kept, Plan, RetentionPolicy, plan
+from fraudworld.store.retention import ARMS, Kept, Plan, RetentionPolicy, plan, superseded
 from fraudworld.store.roles import Ledger, locked, read_ledger
 
 TRASH = ".trash"
 OURS = frozenset({"run_receipt.json", "run_index.json", "data", "logs", "reports"})
 """Entries of a run's folder."""
 
-_TRASHED = re.compile(r"[0-9a-f]{32}-[0-9a-f]{8}")
+_TRASHED = re.compile(r"([0-9a-f]{32}|worlds|streams)-[0-9a-f]{8}")
+_SHARED_ARMS = ("worlds", "streams")
+"""Folders of arms that version 1.0 made for all candidates together."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,39 @@ def plan_of(runs_root: Path, policy: RetentionPolicy, now: datetime) -> Plan:
     return _plan(find(runs_root), read_ledger(runs_root), policy, now)
 
 
+def arms_of(runs_root: Path, run_id: str) -> Path:
+    """Folder of the control arms of T10 of a candidate: their worlds and streams."""
+    return runs_root / ARMS / run_id
+
+
+def orphaned_arms(runs_root: Path) -> tuple[Path, ...]:
+    """Folders of arms whose candidate is gone. Links and strange names are never listed."""
+    home = runs_root / ARMS
+    if home.is_symlink() or not home.is_dir():
+        return ()
+    return tuple(
+        folder
+        for folder in sorted(home.iterdir())
+        if folder.is_dir()
+        and not folder.is_symlink()
+        and (
+            folder.name in _SHARED_ARMS
+            or (RUN_ID.fullmatch(folder.name) and not (runs_root / folder.name).exists())
+        )
+    )
+
+
+def size_of(*folders: Path) -> int:
+    """Bytes of the files below some folders; links and files that vanish count nothing."""
+    total = 0
+    for folder in folders:
+        for parent, _, names in os.walk(folder):
+            for name in names:
+                with suppress(OSError):
+                    total += (Path(parent) / name).lstat().st_size
+    return total
+
+
 def _plan(found: Found, ledger: Ledger, policy: RetentionPolicy, now: datetime) -> Plan:
     return plan(
         (
@@ -101,7 +139,8 @@ def prune(runs_root: Path, agreed: Plan, policy: RetentionPolicy, now: datetime)
     """Removes the runs that `agreed` and a new plan, made under the lock, both remove; returns ids.
 
     A run that was pinned, frozen or changed since is kept, and so is one that another process
-    makes or reads under its lock. Raises InputError `6A.S0.IO_WRITE_FAILED` where a rename or
+    makes or reads under its lock. The control arms of T10 go with their candidate; those of a
+    candidate that is gone go too. Raises InputError `6A.S0.IO_WRITE_FAILED` where a rename or
     deletion fails; the next prune continues.
     """
     try:
@@ -113,6 +152,26 @@ def prune(runs_root: Path, agreed: Plan, policy: RetentionPolicy, now: datetime)
             where=str(runs_root),
             remedy="make the runs root writable and prune again; no run is left half removed",
         ) from error
+
+
+def prune_superseded(
+    runs_root: Path,
+    made: Collection[str],
+    needed: Collection[str],
+    report_to: Callable[[str], object],
+) -> list[str]:
+    """Removes runs of a command that are superseded, and says why; returns ids, as `prune` does.
+
+    made, needed: see `retention.superseded`. report_to: called with a line for every run that
+    goes, before it does.
+    """
+    now = datetime.now(UTC)
+    agreed = superseded(plan_of(runs_root, RetentionPolicy(), now), made, needed)
+    if not agreed.remove:
+        return []
+    for verdict in agreed.remove:
+        report_to(f"prune {verdict.run_id[:8]}: {verdict.why}")
+    return prune(runs_root, agreed, RetentionPolicy(), now)
 
 
 def _prune(runs_root: Path, agreed: Plan, policy: RetentionPolicy, now: datetime) -> list[str]:
@@ -132,14 +191,21 @@ def _prune(runs_root: Path, agreed: Plan, policy: RetentionPolicy, now: datetime
                 continue
             with hold_run(runs_root, verdict.run_id) as held:
                 if held:
-                    trash.mkdir(exist_ok=True)
-                    gone = trash / f"{verdict.run_id}-{secrets.token_hex(4)}"
-                    (runs_root / verdict.run_id).rename(gone)
-                    flush(runs_root)
-                    shutil.rmtree(gone)
+                    _remove(trash, runs_root / verdict.run_id)
                     removed.append(verdict.run_id)
                     ledger.roles.pop(verdict.run_id, None)
+        for folder in orphaned_arms(runs_root):
+            _remove(trash, folder)
     return removed
+
+
+def _remove(trash: Path, folder: Path) -> None:
+    """Deletes a folder by one rename into the trash, where a killed prune may leave it."""
+    trash.mkdir(exist_ok=True)
+    gone = trash / f"{folder.name}-{secrets.token_hex(4)}"
+    folder.rename(gone)
+    flush(folder.parent)
+    shutil.rmtree(gone)
 
 
 def _empty(trash: Path) -> None:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fraudworld.documents import load_json, write_json
+from fraudworld.documents import JsonObject, load_json, write_json
 from fraudworld.errors import InputError
 from fraudworld.store.identity import Identity
 from fraudworld.store.layout import RunPlace
@@ -37,6 +37,7 @@ class Receipt:
     bundle_digest: str
     tables: dict[str, int]
     created_at: str
+    rebaseline: JsonObject | None = None  # reason, authority and bounds, where the pack has others
 
     @property
     def identity(self) -> Identity:
@@ -56,7 +57,7 @@ def write_receipt(place: RunPlace, receipt: Receipt) -> None:
 
 
 def read_receipt(place: RunPlace) -> Receipt:
-    """The receipt of a run; every field is present and has its type.
+    """The receipt of a run; every field has its type, and none but `rebaseline` may be missing.
 
     Raises InputError `6A.S0.RECEIPT_INVALID` where it is missing, damaged or made by another tool.
     """
@@ -67,6 +68,7 @@ def read_receipt(place: RunPlace) -> Receipt:
         raise _invalid(path, str(error)) from error
     if not isinstance(document, dict) or document.pop("tool", None) != TOOL:
         raise _invalid(path, f"it does not name {TOOL} as its tool")
+    document.setdefault("rebaseline", None)  # runs of earlier versions do not state it
     wanted = {f.name: _TYPES[str(f.type)] for f in fields(Receipt)}
     if set(document) != set(wanted):
         strange = sorted(set(document) ^ set(wanted))
@@ -88,6 +90,7 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     "tuple[str, ...]": list,
     "dict[str, str]": dict,
     "dict[str, int]": dict,
+    "JsonObject | None": (dict, type(None)),
 }
 
 

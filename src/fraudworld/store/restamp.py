@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from pathlib import Path
 
 import pyarrow as pa
@@ -40,7 +40,7 @@ class Restamp:
         folder: Path,
         content_digest: str,
         identities: tuple[Identity, Identity],
-        pool: ThreadPoolExecutor,
+        pool: Executor,
     ) -> None:
         self._table = table
         self._digest = content_digest

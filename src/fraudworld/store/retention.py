@@ -6,11 +6,13 @@ file is touched here: `store.prune` executes a plan.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 NO_ROLE = "none"
+ARMS = ".witness"
+"""Folder of a runs root with the control worlds and streams of T10, one folder per candidate."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,23 @@ def plan(runs: Iterable[Kept], policy: RetentionPolicy, now: datetime) -> Plan:
             ended = "passed B" if run.passed else f"grade {run.grade}, without flag"
             remove.append(Verdict(run.run_id, f"holds no role ({ended})"))
     return Plan(tuple(keep), tuple(remove))
+
+
+def superseded(whole: Plan, made: Collection[str], needed: Collection[str] = ()) -> Plan:
+    """The part of a plan that a command may execute unasked: runs that it made itself.
+
+    made: ids of runs that earlier steps of the command recorded; needed: ids among them that a
+    later step reads. All other runs are kept: only `runs prune --yes` removes a user's run.
+    """
+    keep, remove = list(whole.keep), []
+    for verdict in whole.remove:
+        if verdict.run_id in needed:
+            keep.append(Verdict(verdict.run_id, "a later phase builds on it"))
+        elif verdict.run_id in made:
+            remove.append(Verdict(verdict.run_id, f"superseded: {verdict.why}"))
+        else:
+            keep.append(Verdict(verdict.run_id, "not made by this command"))
+    return Plan(tuple(sorted(keep, key=lambda v: v.run_id)), tuple(remove))
 
 
 def _reason_to_keep(run: Kept, policy: RetentionPolicy, now: datetime) -> str | None:

@@ -7,21 +7,20 @@
     rewired     the candidate's stream with its endpoints permuted, degrees kept
 
 All arms have the candidate's seed and upstream, so they share arrivals and draws. Their worlds
-and streams lie below `.witness` in the candidate's runs root, which `runs` neither lists nor
-prunes; an existing one is verified and used again.
+and streams lie below `.witness/<candidate>` in its runs root and are removed with it; an existing
+one is verified and used again.
 """
 
 from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
-from fraudworld.contracts.transactions import DOWNSTREAM_VERSION
 from fraudworld.documents import JsonObject, pretty_json
 from fraudworld.errors import InputError
 from fraudworld.gates.gate import Row
@@ -34,20 +33,19 @@ from fraudworld.policy.pack import PolicyPack
 from fraudworld.request import PROFILES, Progress, RunRequest
 from fraudworld.run import pipeline
 from fraudworld.store.atomic import write_atomic
-from fraudworld.store.bundle import sha256_file
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.published import sealed_policy
 from fraudworld.store.receipt import Receipt, read_receipt
-from fraudworld.t10.judge import summary
+from fraudworld.store.retention import ARMS as FOLDER
+from fraudworld.t10 import report
+from fraudworld.t10.figures import Measures
+from fraudworld.t10.judge import judge, summary
 from fraudworld.t10.measures import measure
-from fraudworld.t10.rows import TEST
 
 Report = Callable[[Progress], None]
 Sections = Callable[[str], Report | None]
 """Called with the title of each part of the work; returns the progress callback for it."""
 
-FOLDER = ".witness"
-REPORTS = Path("reports/layer3/6B/validation")
 BASELINE = SHIPPED / "overlays/published_baseline.yaml"
 
 
@@ -75,9 +73,10 @@ class Arms:
 class Verdict:
     """The result of T10 for one candidate."""
 
+    measures: Measures
     rows: tuple[Row, ...]  # every metric
     binding: tuple[Row, Row]  # `non_regression` and `sensitivity`
-    report: Path  # JSON file with the rows and the digests of all arms
+    report: Path  # JSON file with measures, rows and the digests of all arms
 
     @property
     def grade(self) -> str:
@@ -111,39 +110,13 @@ def witness(
     the errors of generating a world or a stream.
     """
     runner = _ArmRunner(candidate, upstream_dir, flows, workers, sections or (lambda title: None))
-    rows = measure(runner.arms(baseline), runner.pack.downstream_witness)
-    seed = runner.receipt.seed
-    binding = summary(rows, seed)
-    path = candidate.parent / REPORTS / f"downstream_witness_6B_{candidate.name}.json"
-    verdict = Verdict(rows, binding, path)
-    document = runner.document(verdict)
+    measures = measure(runner.arms(baseline))
+    bounds = runner.pack.downstream_witness
+    rows = judge(measures, bounds)
+    path = report.place(candidate.parent, candidate.name)
+    document = report.document(measures, bounds, runner.flows, runner.evidence())
     write_atomic(path, pretty_json(document))
-    return verdict
-
-
-def judge_runs(
-    runs: Mapping[int, Path], request: RunRequest, sections: Sections
-) -> tuple[Row, ...]:
-    """The binding rows of T10 for every seed of a certificate, then those over all seeds.
-
-    The rows of a seed name the file with its metrics and arms, and the SHA-256 of that file.
-    """
-    metrics: list[Row] = []
-    binding: list[Row] = []
-    for seed, run in runs.items():
-        verdict = witness(
-            run,
-            upstream_dir=request.upstream_dir,
-            workers=request.workers,
-            sections=lambda title, seed=seed: sections(f"seed {seed}, {title}"),  # type: ignore[misc]
-        )
-        metrics += verdict.rows
-        evidence = {
-            "evidence": verdict.report.relative_to(request.runs_root).as_posix(),
-            "sha256_hex": sha256_file(verdict.report),
-        }
-        binding += [replace(r, details={**r.details, **evidence}) for r in verdict.binding]
-    return (*binding, *summary(metrics, None))
+    return Verdict(measures, rows, summary(rows, runner.receipt.seed), path)
 
 
 class _ArmRunner:
@@ -162,7 +135,7 @@ class _ArmRunner:
         self.pack = sealed_policy(candidate)
         self.flows = self.pack.downstream_witness.flows if flows is None else flows
         self.workers, self.sections = workers, sections
-        self.home = self.candidate.parent / FOLDER
+        self.home = self.candidate.parent / FOLDER / self.candidate.name
         size = PROFILES[self.receipt.profile] * self.receipt.scale / PROFILES["authority"]
         self.upstream = upstream_dir or upstream.ensure_embedded(
             self.candidate.parent / ".upstream", size
@@ -210,19 +183,9 @@ class _ArmRunner:
             )
             return pipeline.run(request, self.sections(f"{name}: world")).place.root
 
-    def document(self, verdict: Verdict) -> JsonObject:
-        """The verdict as a JSON document, with the digests of all arms."""
-        return {
-            "contract_version": DOWNSTREAM_VERSION,
-            "test_id": TEST,
-            "seed": self.receipt.seed,
-            "flows": self.flows,
-            "grade": verdict.grade,
-            "binding": [row.as_dict() for row in verdict.binding],
-            "rows": [row.as_dict() for row in verdict.rows],
-            "bounds": self.pack.downstream_witness.model_dump(),
-            "arms": {name: _digests(arm) for name, arm in self.arms_by_name.items()},
-        }
+    def evidence(self) -> JsonObject:
+        """Identity and digests of all arms, by name."""
+        return {name: _digests(arm) for name, arm in self.arms_by_name.items()}
 
 
 def _as_file(overlay: Path | JsonObject, folder: Path) -> Path:
@@ -278,11 +241,15 @@ def _require_pair(baseline: Receipt, candidate: Receipt, where: Path) -> None:
 
 def _digests(arm: Arm) -> JsonObject:
     """Identifies an arm in the verdict."""
-    receipt = read_receipt(RunPlace(arm.run))
+    stream_digest = check_stream(StreamPlace.below(arm.stream)).digest
+    return {**identity(read_receipt(RunPlace(arm.run))), "stream_digest": stream_digest}
+
+
+def identity(run: Receipt) -> JsonObject:
+    """What the evidence of T10 says of the world of an arm."""
     return {
-        "run_id": receipt.run_id,
-        "parameter_hash": receipt.parameter_hash,
-        "bundle_digest": receipt.bundle_digest,
-        "grade": receipt.grade,
-        "stream_digest": check_stream(StreamPlace.below(arm.stream)).digest,
+        "run_id": run.run_id,
+        "parameter_hash": run.parameter_hash,
+        "bundle_digest": run.bundle_digest,
+        "grade": run.grade,
     }

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudworld.t10.estimators import (
+    ArmRatio,
     Bools,
     Ratio,
     Share,
@@ -27,11 +28,11 @@ TOP_SHARE = 0.01
 class Effects:
     """Rate ratios of one arm, without the flows whose cause is a posture rule."""
 
-    account: Ratio  # S1: risky account
-    device: Ratio  # S2: risky device
-    account_owner: Ratio  # S1p: risky owner of the account
-    device_owner: Ratio  # S2p: risky owner of the device
-    crowded: Ratio  # S7: flows on crowded endpoints, bad over legitimate; all flows
+    account: ArmRatio  # S1: risky account
+    device: ArmRatio  # S2: risky device
+    account_owner: ArmRatio  # S1p: risky owner of the account
+    device_owner: ArmRatio  # S2p: risky owner of the device
+    crowded: ArmRatio  # S7: flows on crowded endpoints, bad over legitimate; all flows
 
 
 def effects(sample: Sample) -> Effects:
@@ -55,7 +56,7 @@ def effects(sample: Sample) -> Effects:
     )
 
 
-def asset_ratios(sample: Sample, *, within_tier: bool = False) -> tuple[Ratio, Ratio]:
+def asset_ratios(sample: Sample, *, within_tier: bool = False) -> tuple[ArmRatio, ArmRatio]:
     """S1 and S2: rate ratio of risky to clean accounts, and of risky to clean devices.
 
     within_tier: stratifies by the asset's risk tier too. Permuted roles keep the share of
@@ -87,7 +88,7 @@ def permuted_ratios(sample: Sample, times: int) -> tuple[Ratio, Ratio]:
 def _ratio(
     sample: Sample, rows: Bools, exposed: Bools, strata: NDArray[np.int32],
     second_cluster: NDArray[np.int32] | None = None,
-) -> Ratio:  # fmt: skip
+) -> ArmRatio:  # fmt: skip
     """Rate ratio over the flows in the mask `rows`, clustered by party."""
     flows = sample.flows
     return rate_ratio(
@@ -105,7 +106,7 @@ def _strata(sample: Sample) -> NDArray[np.int32]:
     return place[flows.party] * 10 + deciles(flows.cents)
 
 
-def crowded(sample: Sample) -> Ratio:
+def crowded(sample: Sample) -> ArmRatio:
     """S7: share of bad flows on crowded endpoints over that of legitimate flows."""
     flows, degree = sample.flows, sample.world.degrees["ip_devices"]
     top = top_degrees(degree)

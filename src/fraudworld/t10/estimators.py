@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BeforeValidator, PlainSerializer
+
+from fraudworld.gates.gate import number_or_null
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -24,24 +28,27 @@ POWER = 0.80
 """Power at which an effect counts as detectable."""
 
 
+def _null_is(missing: float) -> BeforeValidator:
+    return BeforeValidator(lambda value: missing if value is None else value)
+
+
+_AS_NULL = PlainSerializer(number_or_null)
+Figure = Annotated[float, _null_is(NAN), _AS_NULL]
+"""A number of a JSON document; NaN is null there."""
+
+Freedom = Annotated[float, _null_is(math.inf), _AS_NULL]
+"""Degrees of freedom; infinity is null in a JSON document."""
+
+
 @dataclass(frozen=True)
 class Ratio:
     """A ratio with the standard error of its logarithm."""
 
-    value: float
-    log_se: float
+    value: Figure
+    log_se: Figure
     support: float  # events among the exposed
-    freedom: float = math.inf  # degrees of freedom behind log_se
-    by_cluster: Floats | None = field(default=None, repr=False, compare=False)
-    """Influence on the logarithm, summed per cluster; pairs this ratio with another arm's."""
-
-    @property
-    def design(self) -> float:
-        """Standard error over that of one-way clustering by party; at least 1."""
-        if self.by_cluster is None:
-            return 1.0
-        one_way = math.sqrt(_sandwich(self.by_cluster, int(np.count_nonzero(self.by_cluster))))
-        return max(self.log_se / one_way, 1.0) if one_way else 1.0
+    weight: Figure = NAN  # its numerator, the exposed term of Mantel–Haenszel: pools over seeds
+    freedom: Freedom = math.inf  # degrees of freedom behind log_se
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
         """Confidence interval, symmetric on the log scale; NaN without an estimate."""
@@ -53,7 +60,23 @@ class Ratio:
         z = _quantile(0.5 + confidence / 2, self.freedom) + _quantile(POWER, self.freedom)
         return math.exp(z * self.log_se) if math.isfinite(self.log_se) else NAN
 
-    def over(self, other: Ratio) -> Ratio:
+
+@dataclass(frozen=True)
+class ArmRatio(Ratio):
+    """A ratio of one arm that can be compared with that of another arm."""
+
+    by_cluster: Floats | None = None
+    """Influence on the logarithm, summed per cluster; pairs this ratio with another arm's."""
+
+    @property
+    def design(self) -> float:
+        """Standard error over that of one-way clustering by party; at least 1."""
+        if self.by_cluster is None:
+            return 1.0
+        one_way = math.sqrt(_sandwich(self.by_cluster, int(np.count_nonzero(self.by_cluster))))
+        return max(self.log_se / one_way, 1.0) if one_way else 1.0
+
+    def over(self, other: ArmRatio) -> Ratio:
         """This ratio divided by another arm's, as a paired comparison.
 
         Arms share arrivals, draws and parties, so the noise of a party cancels: the error is
@@ -69,15 +92,15 @@ class Ratio:
             error = math.sqrt(_sandwich(own - theirs, clusters)) * max(self.design, other.design)
         else:
             error = math.hypot(self.log_se, other.log_se)
-        return Ratio(self.value / other.value, error, support)
+        return Ratio(self.value / other.value, error, support, self.weight)
 
 
 @dataclass(frozen=True)
 class Share:
     """A share, or an area under a ROC curve, with its standard error."""
 
-    value: float
-    se: float
+    value: Figure
+    se: Figure
     support: float  # rows, or events, it is estimated from
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
@@ -89,7 +112,7 @@ class Share:
 def rate_ratio(
     event: Bools, exposed: Bools, stratum: Ints, cluster: Ints, clusters: int = 0,
     second_cluster: Ints | None = None,
-) -> Ratio:  # fmt: skip
+) -> ArmRatio:  # fmt: skip
     """Mantel–Haenszel ratio of event rates, exposed over unexposed, within strata.
 
     The estimate is the common risk ratio of Rothman (Modern Epidemiology, ch. 15); its
@@ -107,7 +130,7 @@ def rate_ratio(
 
     Returns
     -------
-    Ratio, NaN where the exposed or the unexposed have no event in any stratum with both.
+    NaN where the exposed or the unexposed have no event in any stratum with both.
     """
     strata = int(stratum.max(initial=0)) + 1
 
@@ -119,7 +142,7 @@ def rate_ratio(
     b, n0, n = events - a, n - n1, np.maximum(n, 1.0)
     exposed_rate, other_rate = float((a * n0 / n).sum()), float((b * n1 / n).sum())
     if exposed_rate <= 0 or other_rate <= 0:
-        return Ratio(NAN, NAN, float(a.sum()))
+        return ArmRatio(NAN, NAN, float(a.sum()))
     # Influence of a row on the log ratio depends only on its stratum, exposure and event.
     table = np.empty((strata, 2, 2))
     for e in (0, 1):
@@ -134,7 +157,10 @@ def rate_ratio(
         second = clustered(influence, second_cluster)
         joint = clustered(influence, _pairs(cluster, second_cluster))
         variance = max(variance + second - joint, variance, second)
-    return Ratio(exposed_rate / other_rate, math.sqrt(variance), float(a.sum()), by_cluster=sums)
+    return ArmRatio(
+        exposed_rate / other_rate, math.sqrt(variance), float(a.sum()), exposed_rate,
+        by_cluster=sums,
+    )  # fmt: skip
 
 
 def mean_ratio(draws: Sequence[Ratio]) -> Ratio:
@@ -143,7 +169,36 @@ def mean_ratio(draws: Sequence[Ratio]) -> Ratio:
     n = len(draws)
     error = float(logs.std(ddof=1)) / math.sqrt(n) if n > 1 else NAN
     support = min((draw.support for draw in draws), default=0.0)
-    return Ratio(float(np.exp(logs.mean())), error, support, n - 1.0)
+    weight = float(np.mean([draw.weight for draw in draws])) if n else NAN
+    return Ratio(float(np.exp(logs.mean())), error, support, weight, n - 1.0)
+
+
+def pooled_ratio(seeds: Sequence[Ratio]) -> Ratio:
+    """One ratio over several seeds, which are independent worlds.
+
+    Numerators and denominators of Mantel–Haenszel are added, so seeds are further strata. To
+    first order the logarithm of the sum is the mean of the logarithms weighted by numerators;
+    freedom is that of Welch and Satterthwaite. NaN where a seed has no estimate.
+    """
+    support = float(sum(r.support for r in seeds))
+    if not all(r.value > 0 and r.weight > 0 and math.isfinite(r.log_se) for r in seeds):
+        return Ratio(NAN, NAN, support)
+    exposed = sum(r.weight for r in seeds)
+    other = sum(r.weight / r.value for r in seeds)
+    parts = [(r.weight / exposed * r.log_se) ** 2 for r in seeds]
+    doubt = sum(part**2 / r.freedom for part, r in zip(parts, seeds, strict=True))
+    freedom = sum(parts) ** 2 / doubt if doubt else math.inf
+    return Ratio(exposed / other, math.sqrt(sum(parts)), support, exposed, freedom)
+
+
+def pooled_share(seeds: Sequence[Share]) -> Share:
+    """One share, or mean area, over several seeds, weighted by support. NaN where one is."""
+    support = float(sum(s.support for s in seeds))
+    if not support:
+        return Share(NAN, NAN, 0.0)
+    value = sum(s.value * s.support for s in seeds) / support
+    error = math.sqrt(sum((s.se * s.support) ** 2 for s in seeds)) / support
+    return Share(value, error, support)
 
 
 def share(part: Bools, cluster: Ints) -> Share:

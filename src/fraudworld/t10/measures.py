@@ -1,4 +1,4 @@
-"""Measures the arms of T10: reads one at a time, keeps its figures, then judges them."""
+"""Measures the arms of T10: reads one at a time, keeps its figures, then compares them."""
 
 from __future__ import annotations
 
@@ -6,20 +6,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from fraudworld.gates.gate import Row
 from fraudworld.layers.transactions.checks import Sealed, run_checks
 from fraudworld.layers.transactions.layout import StreamPlace
-from fraudworld.policy.transactions import DownstreamWitness
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.receipt import read_receipt
 from fraudworld.t10.figures import (
     ArmFigures,
     CandidateFigures,
     Figures,
+    Measures,
     arm_figures,
     candidate_figures,
+    compared,
 )
-from fraudworld.t10.judge import judge
 from fraudworld.t10.leakage import label_leak, observable_tables, sampled_flows
 from fraudworld.t10.sample import load
 
@@ -50,18 +49,17 @@ class Places(Protocol):
     def rewired(self) -> Place: ...
 
 
-def measure(arms: Places, bounds: DownstreamWitness) -> tuple[Row, ...]:
-    """Computes every row of T10 for the arms of one seed.
+def measure(arms: Places) -> Measures:
+    """Computes the measures of T10 for the arms of one seed.
 
     Holds one arm in memory at a time: about 35 bytes a flow and 60 a party. Raises InputError
     where a run or stream cannot be read (`sample.load`).
     """
-    return judge(
+    return compared(
         Figures(
-            of_candidate(arms.candidate, bounds),
+            of_candidate(arms.candidate),
             *(of_arm(a) for a in (arms.baseline, arms.dose_zero, arms.dose_half, arms.rewired)),
-        ),
-        bounds,
+        )
     )
 
 
@@ -70,20 +68,14 @@ def of_arm(place: Place) -> ArmFigures:
     return arm_figures(load(place.name, place.run, StreamPlace.below(place.stream).layer))
 
 
-def of_candidate(place: Place, bounds: DownstreamWitness) -> CandidateFigures:
+def of_candidate(place: Place) -> CandidateFigures:
     """Computes the figures of the candidate, with its SQL checks and leakage guards."""
     stream = StreamPlace.below(place.stream)
     violations = count_violations(place.run, stream)
     sample = load(place.name, place.run, stream.layer)
     sampled = sampled_flows(sample)
     identity = read_receipt(RunPlace(place.run)).identity
-    leaks = tuple(
-        label_leak(
-            observable_tables(stream, identity, sample.size),
-            sample.flows.bad[sampled],
-            bounds.observable_leak,
-        )
-    )
+    leaks = label_leak(observable_tables(stream, identity, sample.size), sample.flows.bad[sampled])
     return candidate_figures(sample, violations, leaks)
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any, Literal
 
-from fraudworld.gates.gate import Interval, Row, Status, number_or_null
+from fraudworld.gates.gate import Interval, Row, Status, number_or_null, owner_of
 from fraudworld.policy.transactions import Range
 from fraudworld.t10.estimators import Ratio
 
 TEST = "T10_DOWNSTREAM_COMPAT_6B"
-OWNER = "cross-layer review"
+OWNER = owner_of(TEST)
 Grade = Literal["B", "B+"]
 
 
@@ -38,6 +38,9 @@ def row(
         details = {"why": why or "nothing to compute it from", **details}
     finite = interval is not None and all(math.isfinite(x) for x in interval)
     low, high = interval if finite and interval is not None else (None, None)
+    if low is None:
+        why_none = "not enough evidence" if interval else "an exact figure of these streams"
+        details = {"no_interval": why_none, **details}
     passed = holds if better is None else holds and better
     return Row(
         TEST, metric, number_or_null(value), bound,

@@ -6,13 +6,14 @@ docs/witness.md defines the metrics.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fraudworld.contracts.transactions import CAMPAIGN_TYPES, CODES
-from fraudworld.t10.estimators import Share, share, total_variation
+from fraudworld.t10.estimators import Figure, Share, pooled_share, share, total_variation
 from fraudworld.t10.sample import Sample
 
 IN_CAMPAIGN = [CODES["cause"].index(word) for word in ("CAMPAIGN", "COLLATERAL")]
@@ -23,12 +24,13 @@ class Soundness:
     """Figures that decide whether an arm can be compared with the others."""
 
     flows: int
-    arrivals: str  # SHA-256 of times, merchants and channels; equal in all arms
+    parties: int
+    arrivals: str  # SHA-256 of times, merchants and channels, equal in all arms; "" if pooled
     prevalence: Share  # N2
     campaign_flows: dict[str, int]  # N3: flows by campaign type
-    transacting: float  # N4: share of parties that can transact
-    attached: float  # N4: share of flows whose account belongs to their party
-    attachable_distance: float  # N5: total variation between parties that can transact and all
+    transacting: Figure  # N4: share of parties that can transact
+    attached: Figure  # N4: share of flows whose account belongs to their party
+    attachable_distance: Figure  # N5: total variation between parties that can transact and all
     cap_breaches: int  # N6: (party, product) pairs above their cap
 
 
@@ -41,6 +43,7 @@ def soundness(sample: Sample) -> Soundness:
     owned = known & (world.account_owner[flows.account] == flows.party)
     return Soundness(
         sample.size,
+        world.party_type.size,
         _arrivals(sample),
         share(flows.bad, flows.party),
         {t: int(by_type[CODES["truth_subtype"].index(t)]) for t in CAMPAIGN_TYPES},
@@ -48,6 +51,23 @@ def soundness(sample: Sample) -> Soundness:
         float(owned.mean()),
         _distance(sample),
         cap_breaches(sample),
+    )
+
+
+def pooled_soundness(seeds: Sequence[Soundness]) -> Soundness:
+    """Soundness over several seeds: counts are added, shares weighted by what they are of."""
+    flows, parties = sum(s.flows for s in seeds), sum(s.parties for s in seeds)
+    types = sorted({name for s in seeds for name in s.campaign_flows})
+    return Soundness(
+        flows,
+        parties,
+        "",
+        pooled_share([s.prevalence for s in seeds]),
+        {name: sum(s.campaign_flows.get(name, 0) for s in seeds) for name in types},
+        sum(s.transacting * s.parties for s in seeds) / parties,
+        sum(s.attached * s.flows for s in seeds) / flows,
+        sum(s.attachable_distance * s.parties for s in seeds) / parties,
+        sum(s.cap_breaches for s in seeds),
     )
 
 

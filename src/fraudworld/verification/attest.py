@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fraudworld.gates.certify import SUMMARY
+from fraudworld.certification import SUMMARY
 from fraudworld.store import attestation
 from fraudworld.store.atomic import write_atomic
 from fraudworld.store.layout import RunPlace

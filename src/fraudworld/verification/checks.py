@@ -12,6 +12,7 @@ from fraudworld.contracts import BY_NAME, CONTRACT_VERSION, TABLES, Kind
 from fraudworld.documents import JsonObject, digest, plain_json
 from fraudworld.errors import FraudworldError
 from fraudworld.extras import MISSING
+from fraudworld.policy.bounds import changed_bounds, rebaselined
 from fraudworld.rng import RNG_LAW_VERSION
 from fraudworld.store import attestation
 from fraudworld.store.bundle import sha256_file
@@ -101,6 +102,10 @@ def _identity(claim: Claim) -> Iterator[Check]:
     stated = _json(place.resolved_policy)["parameter_hash"]
     yield _same("identity", "policy hashes to the receipt's", receipt.parameter_hash, stated)
     yield _same("identity", "posture", receipt.posture, policy.posture)
+    yield _same("identity", "rebaseline", receipt.rebaseline, rebaselined(policy))
+    moved = [] if rebaselined(policy) else [str(b["bound"]) for b in changed_bounds(policy)]
+    yield Check("identity", "bounds are those shipped, or re-baselined", not moved,
+                ", ".join(moved[:3]))  # fmt: skip
     inputs = _json(place.sealed_inputs)
     contents = sorted(
         (r["manifest_key"], r["sha256_hex"]) for r in inputs["rows"] if r["role"] == "upstream"

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from fraudworld import gates
+from fraudworld import certification
 from fraudworld.cli import output as cli_output
 from fraudworld.errors import InternalError, RefusedError
 from fraudworld.request import SHARD_PARTIES, Progress, RunRequest, SummaryTable
@@ -248,6 +250,25 @@ def test_policy_diff_shows_what_an_overlay_changes(fraudworld: Call) -> None:
     assert f"{len(changed)} figure(s) differ" in result.out
 
 
+def test_upstream_build_states_its_files_as_json(fraudworld: Call, tmp_path: Path) -> None:
+    folder = tmp_path / "up"
+    result = fraudworld("upstream", "build", folder, "--profile", "demo", "--scale", 0.1, "--json")
+    document = json.loads(result.out)
+    assert result.status == 0
+    assert (document["path"], document["profile"], document["scale"]) == (str(folder), "demo", 0.1)
+    checked = json.loads(fraudworld("upstream", "check", folder, "--json").out)
+    assert document["segments"] == checked["segments"]
+    named = {folder / name: stated for name, stated in document["files"].items()}
+    others = {p.name for p in folder.rglob("*") if p.is_file() and p not in named}
+    assert others == {"_passed.flag", "index.json"}
+    for path, stated in named.items():
+        data = path.read_bytes()
+        assert stated == {"bytes": len(data), "sha256_hex": hashlib.sha256(data).hexdigest()}
+    again = fraudworld("upstream", "build", folder, "--profile", "demo", "--json")
+    assert again.status == 2
+    assert json.loads(again.out)["error"]["where"] == str(folder)
+
+
 def test_upstream_is_built_and_checked(fraudworld: Call, tmp_path: Path) -> None:
     folder = tmp_path / "up"
     assert fraudworld("upstream", "build", folder, "--profile", "demo").status == 0
@@ -294,12 +315,17 @@ def test_a_certificate_names_seeds_spread_and_decision(
     def certify(
         request: RunRequest,
         seeds: tuple[int, ...],
-        runner: Callable[[int], Path],
-        witness: object = None,
+        sections: Callable[[str], Any],
+        **options: object,
     ) -> dict[str, Any]:
-        runs = {seed: runner(seed).name for seed in seeds}
+        assert options == {"downstream": False, "keep_all": True}
+        runs = {}
+        for seed in seeds:
+            place = pipeline.run(replace(request, seed=seed), sections(f"seed {seed}")).place
+            runs[seed] = place.root.name
         return {
             "decision": "HOLD_REMEDIATE",
+            "statement": "HOLD_REMEDIATE under the bounds of contract 6A.1",
             "eligible_grade": "<C",
             "runs": {str(s): run for s, run in runs.items()},
             "seeds": {str(s): {"grade": "B", "guards_broken": ["or_ip"]} for s in runs},
@@ -313,8 +339,10 @@ def test_a_certificate_names_seeds_spread_and_decision(
             ],
         }
 
-    monkeypatch.setattr(gates, "certify", certify)
-    result = fraudworld("certify", "--seeds", "42,7,101,202", "--profile", "small", "--no-witness")
+    monkeypatch.setattr(certification, "certify", certify)
+    result = fraudworld(
+        "certify", "--seeds", "42,7,101,202", "--profile", "small", "--no-witness", "--keep-all"
+    )
     assert result.status == 1
     assert [(r.seed, r.profile) for r in requests] == [(s, "small") for s in (42, 7, 101, 202)]
     assert [line for line in result.err.splitlines() if line.startswith("seed")] == [

@@ -16,6 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fraudworld import engine as engines
+from fraudworld.engine import rows
 from fraudworld.engine.local import LocalEngine
 from fraudworld.engine.tasks import Engine
 from fraudworld.errors import (
@@ -25,6 +26,8 @@ from fraudworld.errors import (
     LostError,
     RefusedError,
 )
+from fraudworld.perf.meter import Account
+from support.clocks import FakeClocks
 
 I64 = NDArray[np.int64]
 GIB = engines.GIB
@@ -241,3 +244,50 @@ def _time_limit() -> Iterator[None]:
     before = time.monotonic()
     yield
     assert time.monotonic() - before < 120
+
+
+FAKE = FakeClocks()
+
+
+def work(cpu: float) -> float:
+    FAKE.spend(cpu, 2 * cpu)
+    return cpu
+
+
+def worked(cpu: float) -> tuple[float, float]:
+    return work(cpu), cpu
+
+
+def work_in_vain(cpu: float) -> float:
+    raise OSError(work(cpu))
+
+
+@pytest.mark.parametrize("name", ["local", "dask"])
+def test_every_kind_of_round_charges_the_account_that_was_open(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if name == "dask":
+        pytest.importorskip("distributed")
+    monkeypatch.setattr(rows, "Clocks", lambda: FAKE.clocks)  # the worker is in this process
+    accounts = [Account(FAKE.clocks) for _ in range(5)]
+    opened: list[Account | None] = [None]
+    with engines.opened(name, workers=1, scratch=tmp_path, meter=lambda: opened[0]) as engine:
+        engine.collect(work, [1024.0])  # charged to nobody
+        opened[0] = accounts[0]
+        items = engine.submit(work, [1.0, 2.0])
+        opened[0] = accounts[1]
+        later = engine.submit(work, [4.0], later=True)
+        opened[0] = accounts[2]
+        engine.collect(work, items)  # waits for the items, whose cost is not its own
+        opened[0] = accounts[3]
+        engine.run(worked, [8.0, 8.0, 8.0])
+        opened[0] = accounts[4]
+        failing = engine.submit(work_in_vain, [16.0])
+        with pytest.raises(OSError, match=r"16\.0"):
+            engine.fetch(failing)
+        opened[0] = None
+        engine.fetch(later)
+        engine.settle()
+        engine.settle()  # charges nothing twice
+    assert [a.cpu_s for a in accounts] == [3.0, 4.0, 3.0, 24.0, 16.0]
+    assert [a.error_type for a in accounts] == [None, None, None, None, "OSError"]

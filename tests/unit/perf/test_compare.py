@@ -87,14 +87,24 @@ def test_sides_alternate_after_a_warm_up_and_leave_no_files(
     progress: list[str] = []
     comparison = compare(side("BASE"), side("CAND"), LANES["POPT.5"], 3, scratch, progress.append)
     order = [name for name, _ in calls()]
-    assert sorted(order[:2]) == ["BASE", "CAND"]
-    assert order[2:] == ["BASE", "CAND", "CAND", "BASE", "BASE", "CAND"]
-    assert (len(comparison.base), len(comparison.cand), len(progress)) == (3, 3, 8)
+    for small_then_full in (order[:8], order[8:]):
+        assert sorted(small_then_full[:2]) == ["BASE", "CAND"]
+        assert small_then_full[2:] == ["BASE", "CAND", "CAND", "BASE", "BASE", "CAND"]
+    full = comparison.full
+    assert (len(full.base), len(full.cand), len(comparison.quick.base), len(progress)) == (
+        3, 3, 3, 16,
+    )  # fmt: skip
     assert list(scratch.iterdir()) == []
-    assert comparison.decision.decision == "UNLOCK_P5"  # copies of one run take equal time
-    assert {s.run_id for s in (*comparison.base, *comparison.cand)} == set(
-        comparison.decision.run_ids
-    )
+    assert comparison.decision.decision == "HOLD_POPT5"  # copies of one run take equal time
+    assert {s.run_id for s in (*full.base, *full.cand)} == set(comparison.decision.run_ids)
+
+
+def test_a_small_world_comes_first(
+    side: Make, calls: Callable[[], list[tuple[str, list[str]]]], tmp_path: Path
+) -> None:
+    compare(side("BASE"), side("CAND"), LANES["POPT.1"], 1, tmp_path / "scratch")
+    scales = [words[words.index("--scale") + 1] for _, words in calls()]
+    assert scales == ["0.4"] * 4 + ["1.0"] * 4
 
 
 def test_the_command_of_a_side_follows_its_receipt(side: Make, demo_world: Path) -> None:
@@ -113,9 +123,22 @@ def test_a_side_with_other_digests_is_reverted(side: Make, tmp_path: Path) -> No
     cand = side("CAND", spoil=OTHER_DIGEST)
     comparison = compare(side("BASE"), cand, LANES["POPT.1"], 1, tmp_path / "scratch")
     assert comparison.decision.decision == "REVERT_POPT1"
-    assert comparison.decision.vetoes == ("content digests equal in every run",)
+    assert comparison.decision.vetoes == ("quick witness: content digests equal in every run",)
     (finding,) = [f for f in comparison.decision.done_when if "digests" in f.what]
     assert finding.evidence["differ"] == ["s1_party_base_6A"]
+    # The full chain is not run where the small world differs.
+    assert comparison.full.base == ()
+    assert comparison.evidence()["base"] == []
+    assert len(comparison.evidence()["quick"]["base"]) == 1
+
+
+def test_other_digests_of_the_full_chain_alone_revert(side: Make, tmp_path: Path) -> None:
+    only_full = f"if '1.0' in words:{OTHER_DIGEST.replace(chr(10), chr(10) + '    ')}"
+    cand = side("CAND", spoil=only_full)
+    comparison = compare(side("BASE"), cand, LANES["POPT.1"], 1, tmp_path / "scratch")
+    assert comparison.decision.decision == "REVERT_POPT1"
+    assert comparison.decision.vetoes == ("content digests equal in every run",)
+    assert all(f.holds for f in comparison.decision.done_when if "quick" in f.what)
 
 
 @pytest.mark.parametrize(
@@ -157,17 +180,41 @@ def test_runs_of_different_seeds_are_not_compared(
 def test_the_command_writes_its_decision(
     fraudworld: Callable[..., CallResult], side: Make, demo_world: Path, tmp_path: Path
 ) -> None:
+    (tmp_path / "reports/decisions").mkdir(parents=True)
+    pinned = {
+        "phase": "POPT.0", "decision": "UNLOCK_POPT1", "seeds": [], "run_ids": [], "digests": {},
+        "done_when": [], "vetoes": [], "blockers": [],
+    }  # fmt: skip
+    (tmp_path / "reports/decisions/POPT_0.json").write_text(json.dumps(pinned))
     result = fraudworld(
         "perf", "compare", demo_world, demo_world, "--runs-root", tmp_path, "--json", "--quiet",
-        "--lane", "POPT.1", "--base-python", side("BASE").python,
+        "--lane", "POPT.1", "--base-python", side("BASE").python, "--repeats", 3,
         "--cand-python", side("CAND").python,
     )  # fmt: skip
     document = json.loads(result.out)
     assert (result.status, result.err) == (1, "")
     assert document["decision"]["decision"] == "HOLD_POPT1"
-    assert document["decision"]["blockers"] == ["S3 saves at least 30%"]
+    assert document["decision"]["blockers"] == [
+        "S3 saves at least 30%",
+        "the interval of the S3 saving excludes zero",
+    ]
+    assert len(document["base"]) == len(document["quick"]["cand"]) == 3
+    beside = json.loads((tmp_path / "reports/decisions/POPT_1_comparison.json").read_text())
+    assert beside["quick"] == document["quick"]
     written = json.loads((tmp_path / "reports/decisions/POPT_1.json").read_text())
     assert written == document["decision"]
+
+
+def test_the_command_refuses_a_lane_whose_predecessors_are_open_before_it_measures(
+    fraudworld: Callable[..., CallResult], demo_world: Path, tmp_path: Path
+) -> None:
+    result = fraudworld(
+        "perf", "compare", demo_world, demo_world, "--runs-root", tmp_path, "--lane", "POPT.2",
+        "--base-python", "/nowhere",
+    )  # fmt: skip
+    assert result.status == 3
+    assert "6A.PERF.LANE_CLOSED" in result.err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_command_names_the_lanes_it_accepts(
@@ -184,4 +231,4 @@ def test_this_program_reproduces_the_demo_world(demo_world: Path, tmp_path: Path
     comparison = compare(base, cand, LANES["POPT.5"], 1, tmp_path)
     assert "content digests equal in every run" not in comparison.decision.vetoes
     assert "RNG logs byte-identical in every run" not in comparison.decision.vetoes
-    assert comparison.base[0].missing == ()
+    assert comparison.full.base[0].missing == ()

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from fraudworld import jit
+from fraudworld.engine.local import LocalEngine
 from fraudworld.perf.child import measure
+from fraudworld.perf.meter import MeteredExecutor
 from fraudworld.perf.recorder import (
     BUDGETS_S,
     REQUIRED_STEPS,
@@ -20,6 +25,7 @@ from fraudworld.perf.recorder import (
     write_evidence,
 )
 from fraudworld.store.identity import Identity
+from support.clocks import FakeClocks
 
 IDENTITY = Identity(42, "a" * 64, "b" * 64)
 
@@ -44,7 +50,7 @@ def test_steps_are_timed_in_order_with_their_rows() -> None:
     assert 0.02 <= first.elapsed_s < 2
     assert (first.rows, second.rows) == (0, 7)
     assert first.peak_rss_mib > 10
-    assert recorder.seconds("S1") == first.elapsed_s + second.elapsed_s
+    assert recorder.seconds("S1") == pytest.approx(first.elapsed_s + second.elapsed_s, abs=2e-6)
 
 
 def test_a_failing_step_is_recorded_and_raised() -> None:
@@ -64,9 +70,147 @@ def test_a_disabled_recorder_records_nothing() -> None:
     assert recorder.events == []
 
 
-def test_only_the_first_run_of_a_process_is_cold() -> None:
-    say = "from fraudworld.perf.recorder import Recorder; print(Recorder().cold, Recorder().cold)"
-    assert measure([sys.executable, "-c", say]).out == "True False\n"
+@pytest.fixture
+def fake() -> FakeClocks:
+    return FakeClocks()
+
+
+def test_tasks_are_charged_to_the_step_that_started_them(fake: FakeClocks) -> None:
+    recorder = Recorder(clocks=fake.clocks)
+    go = threading.Event()
+
+    def late(cpu: float) -> None:
+        assert go.wait(60)
+        fake.spend(cpu, 0.0)
+
+    with LocalEngine(1, meter=lambda: recorder.account) as engine:
+        with recorder.step("S1", "plan_counts"):
+            fake.spend(1.0, 2.0)
+            items = engine.submit(late, [4.0])
+        with recorder.step("S2", "allocate_accounts"):
+            fake.spend(8.0, 8.0)
+            go.set()
+            engine.fetch(items)
+            engine.collect(lambda cpu: fake.spend(cpu, 0.0), [16.0, 16.0])
+    first, second = recorder.events
+    assert (first.cpu_s, first.elapsed_s) == (1.0 + 4.0, 2.0)
+    assert (second.cpu_s, second.elapsed_s) == (8.0 + 32.0, 8.0)
+    assert sum(e.cpu_s for e in recorder.events) == fake.process
+
+
+def test_encoding_is_charged_to_the_state_of_its_table(fake: FakeClocks) -> None:
+    recorder = Recorder(clocks=fake.clocks)
+    with LocalEngine(1, meter=lambda: recorder.account) as engine:
+        with recorder.step("S1", "emit_party_base"):
+            with recorder.table("S1", "s1_party_base_6A", 7):
+                parts = engine.submit(lambda k: fake.spend(2.0, 3.0), [0, 1], later=True)
+            recorder.rows += 7
+            engine.fetch(parts)
+        with recorder.step("S2", "plan_counts"):
+            fake.spend(1.0, 1.0)
+    step, _, table = recorder.events
+    assert (table.state, table.step, table.rows, table.status) == (
+        "S1", "encode:s1_party_base_6A", 7, "PASS",
+    )  # fmt: skip
+    assert (table.cpu_s, table.elapsed_s, step.cpu_s) == (4.0, 6.0, 0.0)
+    assert [e.sequence for e in recorder.events] == [0, 1, 2]
+    summed = summary(recorder.events, start="cold")
+    assert summed["states_cpu_s"] == {"S1": 4.0, "S2": 1.0}
+    assert summed["segment_cpu_s"] == fake.process
+    assert summed["encoding"] == {
+        "S1": {"s1_party_base_6A": {"elapsed_s": 6.0, "cpu_s": 4.0, "rows": 7}}
+    }
+    # Encoding passes beside the steps, so no wall total holds it.
+    assert summed["states"] == {"S1": step.elapsed_s, "S2": 1.0}
+    assert "encode:s1_party_base_6A" not in summed["steps"]["S1"]
+    assert recorder.seconds("S1") == step.elapsed_s
+
+
+def test_a_step_that_runs_alone_counts_the_threads_of_libraries_once(fake: FakeClocks) -> None:
+    recorder = Recorder(clocks=fake.clocks)
+    with (
+        LocalEngine(1, meter=lambda: recorder.account) as engine,
+        recorder.step("gates", "judge", alone=True),
+    ):
+        thread = threading.Thread(target=fake.spend, args=(5.0, 0.0))
+        thread.start()
+        thread.join()
+        fake.spend(1.0, 1.0)
+        engine.collect(lambda cpu: fake.spend(cpu, 0.0), [2.0])
+    assert recorder.events[0].cpu_s == fake.process == 8.0
+
+
+def test_a_table_whose_task_fails_is_recorded_as_failed(fake: FakeClocks) -> None:
+    recorder = Recorder(clocks=fake.clocks)
+    with LocalEngine(1, meter=lambda: recorder.account) as engine:
+        with recorder.table("S3", "s3_instrument_base_6A", 1):
+            (item,) = engine.submit(lambda _: 1 / 0, [0], later=True)
+        with pytest.raises(ZeroDivisionError):
+            engine.fetch([item])
+    (event,) = recorder.events
+    assert (event.status, event.error_type) == ("FAIL", "ZeroDivisionError")
+    (s3,) = [c for c in budget_check([*full(), event])["states"] if c["state"] == "S3"]
+    assert (s3["failed_steps"], s3["pass"]) == (["encode:s3_instrument_base_6A"], False)
+
+
+def test_a_pool_is_charged_to_one_table(fake: FakeClocks) -> None:
+    recorder = Recorder(clocks=fake.clocks)
+    with ThreadPoolExecutor(2) as pool:
+        with recorder.table("S1", "s1_party_base_6A", 1) as account:
+            assert account is not None
+            future = MeteredExecutor(pool, account).submit(fake.spend, 2.0, wall=1.0)
+        future.result()
+    assert (recorder.events[0].cpu_s, recorder.events[0].elapsed_s) == (2.0, 1.0)
+
+
+def test_tables_do_not_lengthen_a_state() -> None:
+    table = event("S2", "encode:s2_account_base_6A", 1_000.0)
+    assert budget_check([*full(), table]) == budget_check(full())
+    reused = [event("S1", "read_base"), event("S1", "encode:s1_party_base_6A")]
+    (s1,) = [c for c in budget_check(reused)["states"] if c["state"] == "S1"]
+    assert (s1["missing_steps"], s1["pass"]) == ([], True)
+
+
+def test_a_disabled_recorder_charges_nobody() -> None:
+    recorder = Recorder(enabled=False)
+    with recorder.step("S1", "plan_counts"), recorder.table("S1", "t", 1) as account:
+        assert account is None
+        assert recorder.account is None
+    assert recorder.events == []
+
+
+def starts(script: str, cache: Path) -> list[str]:
+    """What a new process prints that has two recorders and, in between, runs `script`."""
+    code = (
+        "from fraudworld.perf.recorder import Recorder\n"
+        f"a = Recorder()\n{script}\nb = Recorder()\nprint(a.start, b.start)"
+    )
+    done = measure([sys.executable, "-c", code], {"NUMBA_CACHE_DIR": str(cache)})
+    assert done.status == 0, done.err
+    return done.out.split()
+
+
+CALL = (
+    "import numpy as np\n"
+    "from fraudworld.stages.batches import _count_up\n"
+    "_count_up(0, np.zeros(3, dtype=np.int64))"
+)
+
+
+def test_first_ever_cold_and_warm_follow_from_the_kernel_cache(tmp_path: Path) -> None:
+    assert starts(CALL, tmp_path) == ["first_ever", "warm"]  # an empty cache
+    assert starts(CALL, tmp_path) == ["cold", "warm"]  # the kernel is loaded
+    assert starts("", tmp_path) == ["cold", "warm"]
+    for index in tmp_path.rglob("*.nbi"):
+        index.write_bytes(b"stale")
+    assert starts(CALL, tmp_path) == ["first_ever", "warm"]
+
+
+def test_a_later_run_that_compiles_is_first_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = iter([3, 3, 5])
+    monkeypatch.setattr(jit, "compiled", lambda: next(compiled))
+    recorder = Recorder(_first=False, _compiled_before=jit.compiled())
+    assert [recorder.start, recorder.start] == ["warm", "first_ever"]
 
 
 def test_a_step_costs_less_than_half_a_millisecond() -> None:
@@ -111,7 +255,9 @@ def test_a_state_beyond_its_budget_fails(state: str) -> None:
 
 
 def test_summary_ranks_and_totals() -> None:
-    summed = summary([event("S1", "plan_counts", 2.0), event("S4", "merge_parts", 3.0)], cold=True)
+    summed = summary(
+        [event("S1", "plan_counts", 2.0), event("S4", "merge_parts", 3.0)], start="cold"
+    )
     assert summed["start"] == "cold"
     assert summed["states"] == {"S1": 2.0, "S4": 3.0}
     assert summed["steps"] == {"S1": {"plan_counts": 2.0}, "S4": {"merge_parts": 3.0}}
@@ -120,8 +266,12 @@ def test_summary_ranks_and_totals() -> None:
 
 
 def test_the_three_files_carry_the_identity(tmp_path: Path) -> None:
-    recorder = Recorder(events=full())
-    write_evidence(tmp_path, IDENTITY, recorder, cold=False)
+    recorder = Recorder()
+    for state, steps in REQUIRED_STEPS.items():
+        for name in steps:
+            with recorder.step(state, name):
+                pass
+    write_evidence(tmp_path, IDENTITY, recorder)
     text = (tmp_path / "perf_events_6A.jsonl").read_text("utf-8")
     rows = [json.loads(line) for line in text.splitlines()]
     assert len(rows) == len(full())

@@ -272,11 +272,6 @@ CASES = {
         "ip_groups.MOBILE.CDN_EDGE",
         "a case without a rule",
     ),
-    "a gate without a threshold": (
-        {"replace": {"validation_policy.gates": {}}},
-        "gates.T8_jsd",
-        "a case without a rule",
-    ),
     "bounds out of order": (
         {"set": {"segmentation_priors": {"country_modulation": {"max_tv": 0.05}}}},
         "country_modulation",

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from fraudworld.errors import InputError
+from fraudworld.gates.gate import OWNERS
 from fraudworld.remediation import law
 from fraudworld.remediation.law import EVERY, HARD, PhaseEvidence
 from fraudworld.remediation.phases import LADDER, NAMES, Phase, chosen, overlays
@@ -43,12 +44,16 @@ GOOD = PhaseEvidence(
     rows=GREEN, before=GREEN, guards=GUARDS, checks=(CHECK,), counters=COUNTERS, flagged=True,
     mix_moved=0, summary=CERTIFICATE, repeated=(),
 )  # fmt: skip
+LOCK = {
+    "tests": [row(test, details={"why": "one seed"}) for test in EVERY], "owners": OWNERS,
+    "published": {"grade": "B-"}, "veto_rules": ["no flag"], "evidence": {"gateboard": "path"},
+}  # fmt: skip
 BASELINE = replace(
     GOOD,
     rows=(row("T1", grade="FAIL"), *GREEN[1:], row("T9", grade="none", value=None),
           row("T10", grade="none", value=None)),
     routing=({"test_id": "T1_NAME", "metric_name": "m", "owner": "S2"},),
-    role="baseline", vetoes=("no flag",), sealed="ab",
+    role="baseline", vetoes=("no flag",), sealed="ab", lock=LOCK,
 )  # fmt: skip
 
 
@@ -74,6 +79,16 @@ BROKEN: tuple[tuple[str, str, PhaseEvidence, str], ...] = (
      "every test tagged for B and B+"),
     ("a failure has no owner", "P0", replace(BASELINE, routing=()), "owners attributed"),
     ("the upstream is not sealed", "P0", replace(BASELINE, sealed=""), "frozen upstream recorded"),
+    ("the lock has no T10", "P0",
+     replace(BASELINE, lock={**LOCK, "tests": LOCK["tests"][:-1]}), "baseline gateboard locked"),
+    ("the lock gives T9 no reason", "P0", replace(BASELINE, lock={**LOCK, "tests": [
+        row(t, details={}, value=None) for t in EVERY]}), "baseline gateboard locked"),
+    ("the lock has no veto rules", "P0", replace(BASELINE, lock={**LOCK, "veto_rules": []}),
+     "baseline gateboard locked"),
+    ("the lock has no owner of T3", "P0", replace(BASELINE, lock={
+        **LOCK, "owners": {t: o for t, o in OWNERS.items() if t != "T3"}}),
+     "baseline gateboard locked"),
+    ("there is no lock", "P0", replace(BASELINE, lock=None), "baseline gateboard locked"),
     ("the baseline could be promoted", "P0", replace(BASELINE, vetoes=()), "promotion vetoed"),
     ("T2 fails", "P1", replace(GOOD, rows=(GREEN[0], row("T2", grade="FAIL"), *GREEN[2:])),
      "T1, T2 pass B"),

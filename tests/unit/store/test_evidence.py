@@ -10,7 +10,7 @@ import pytest
 
 from fraudworld.errors import InternalError
 from fraudworld.rng import Stream, StreamUse
-from fraudworld.store.evidence import merge, write_rng_logs
+from fraudworld.store.evidence import encode_rng, merge, write_rng_logs, write_rng_shares
 
 WIDE = Stream(42, "s1/attributes", "party_attribute_sampling", 3)
 NARROW = Stream(42, "s2/allocation/RETAIL", "account_allocation_sampling")
@@ -81,3 +81,19 @@ def test_contradicting_evidence_is_an_internal_error(wrong: StreamUse) -> None:
     with pytest.raises(InternalError) as caught:
         merge([USES[1], wrong])
     assert caught.value.code == "6A.S0.RNG_ACCOUNTING_MISMATCH"
+
+
+def test_shares_of_states_make_the_same_bytes_in_any_order(tmp_path: Path) -> None:
+    whole = write_rng_logs(tmp_path / "whole", 42, USES)
+    shares = [encode_rng(42, USES[:2]), encode_rng(42, []), encode_rng(42, USES[2:])]
+    for n, order in enumerate((shares, shares[::-1])):
+        parts = write_rng_shares(tmp_path / str(n), 42, order)
+        assert [p.read_bytes() for p in parts] == [p.read_bytes() for p in whole]
+
+
+def test_two_states_that_share_a_stream_are_an_error(tmp_path: Path) -> None:
+    shares = [encode_rng(42, USES[:1]), encode_rng(42, USES[1:])]
+    with pytest.raises(InternalError, match="s1/attributes") as caught:
+        write_rng_shares(tmp_path, 42, shares)
+    assert caught.value.code == "6A.S0.RNG_ACCOUNTING_MISMATCH"
+    assert list(tmp_path.iterdir()) == []

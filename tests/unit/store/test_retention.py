@@ -20,9 +20,17 @@ from hypothesis import strategies as st
 
 from fraudworld.store import prune as store_prune
 from fraudworld.store.layout import RunPlace
-from fraudworld.store.prune import TRASH, find, plan_of, prune
+from fraudworld.store.prune import (
+    TRASH,
+    find,
+    orphaned_arms,
+    plan_of,
+    prune,
+    prune_superseded,
+    size_of,
+)
 from fraudworld.store.receipt import Receipt
-from fraudworld.store.retention import Kept, Plan, RetentionPolicy, plan
+from fraudworld.store.retention import ARMS, Kept, Plan, RetentionPolicy, plan, superseded
 from fraudworld.store.roles import freeze, pin, read_ledger
 from support.calling import CallResult
 from support.store_of_runs import AT_ONCE, NOW, make_run, prune_now
@@ -222,3 +230,76 @@ def test_without_a_readable_ledger_nothing_is_removed(
     assert result.status == 2
     assert "LEDGER_INVALID" in result.err
     assert run.exists()
+
+
+def make_arms(root: Path, name: str) -> Path:
+    """Control arms of T10 of a candidate: a world and a stream of 4 000 bytes in all."""
+    for part in ("worlds/w/data.parquet", "streams/s/data.parquet"):
+        file = root / ARMS / name / part
+        file.parent.mkdir(parents=True)
+        file.write_bytes(b"x" * 2_000)
+    return root / ARMS / name
+
+
+@given(kept_runs, st.randoms())
+def test_a_command_removes_only_runs_it_made_itself(runs: list[Kept], rnd: random.Random) -> None:
+    whole = plan(runs, RetentionPolicy(), NOW)
+    made = {run.run_id for run in runs if rnd.random() < 0.5}
+    needed = {run_id for run_id in sorted(made) if rnd.random() < 0.3}
+    part = superseded(whole, made, needed)
+    assert sorted(v.run_id for v in (*part.keep, *part.remove)) == sorted(r.run_id for r in runs)
+    gone = {v.run_id for v in part.remove}
+    assert gone == {v.run_id for v in whole.remove} & (made - needed)
+    assert all(v.why.startswith("superseded: ") for v in part.remove)
+
+
+def test_control_arms_go_with_their_candidate(tmp_path: Path) -> None:
+    gone, kept = make_run(tmp_path, 1), make_run(tmp_path, 2, "candidate")
+    arms = [make_arms(tmp_path, run.name) for run in (gone, kept)]
+    assert prune_now(tmp_path) == [gone.name]
+    assert [folder.exists() for folder in arms] == [False, True]
+    assert not any((tmp_path / TRASH).iterdir())
+
+
+def test_arms_without_a_candidate_go_and_strange_folders_stay(tmp_path: Path) -> None:
+    kept = make_run(tmp_path, 2, "candidate")
+    for name in ("worlds", "streams", f"{7:032x}", kept.name, "notes"):
+        make_arms(tmp_path, name)
+    outside = make_arms(tmp_path / "elsewhere", f"{9:032x}")
+    (tmp_path / ARMS / f"{9:032x}").symlink_to(outside)
+    assert {p.name for p in orphaned_arms(tmp_path)} == {"worlds", "streams", f"{7:032x}"}
+    assert prune_now(tmp_path) == []
+    left = {p.name for p in (tmp_path / ARMS).iterdir()}
+    assert left == {kept.name, "notes", f"{9:032x}"}
+    assert (outside / "worlds/w/data.parquet").is_file()
+
+
+def test_a_linked_folder_of_arms_is_not_touched(tmp_path: Path) -> None:
+    make_arms(tmp_path / "elsewhere", f"{7:032x}")
+    (tmp_path / ARMS).symlink_to(tmp_path / "elsewhere" / ARMS)
+    assert orphaned_arms(tmp_path) == ()
+    prune_now(tmp_path)
+    assert (tmp_path / "elsewhere" / ARMS / f"{7:032x}").is_dir()
+
+
+def test_the_plan_accounts_for_arms(tmp_path: Path, fraudworld: Callable[..., CallResult]) -> None:
+    run = make_run(tmp_path, 1)
+    alone = size_of(run)
+    make_arms(tmp_path, run.name)
+    make_arms(tmp_path, f"{7:032x}")
+    stated = json.loads(fraudworld("runs", "prune", "--runs-root", tmp_path, "--json").out)
+    assert {row["run"]: (row["action"], row["bytes"]) for row in stated["plan"]} == {
+        run.name: ("remove", alone + 4_000), f"{7:032x}": ("remove", 4_000),
+    }  # fmt: skip
+    shown = fraudworld("runs", "prune", "--runs-root", tmp_path)
+    assert "arms of T10 without their run" in shown.out
+
+
+def test_superseded_runs_are_named_before_they_go(tmp_path: Path) -> None:
+    mine, theirs, needed = (make_run(tmp_path, number) for number in (1, 2, 3))
+    lines: list[str] = []
+    gone = prune_superseded(tmp_path, {mine.name, needed.name}, {needed.name}, lines.append)
+    assert gone == [mine.name]
+    assert [run.exists() for run in (mine, theirs, needed)] == [False, True, True]
+    assert lines == [f"prune {mine.name[:8]}: superseded: holds no role (passed B)"]
+    assert prune_superseded(tmp_path, {needed.name}, {needed.name}, lines.append) == []

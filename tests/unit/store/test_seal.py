@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -152,6 +153,19 @@ def test_tampering_is_refused(place: RunPlace, name: str) -> None:
 def test_a_receipt_is_read_back_equal(place: RunPlace) -> None:
     assert read_receipt(place) == RECEIPT
     assert read_receipt(place).identity == IDENTITY
+
+
+def test_a_receipt_of_a_version_without_rebaselines_is_read(place: RunPlace) -> None:
+    document = json.loads(place.receipt.read_text("utf-8"))
+    assert document.pop("rebaseline") is None
+    place.receipt.write_text(json.dumps(document), "utf-8")
+    assert read_receipt(place) == RECEIPT
+
+
+def test_a_receipt_states_what_was_rebaselined(place: RunPlace) -> None:
+    stated = {"reason": "r", "authority": "a", "bounds": []}
+    write_receipt(place, replace(RECEIPT, rebaseline=stated))
+    assert read_receipt(place).rebaseline == stated
 
 
 @pytest.mark.parametrize(

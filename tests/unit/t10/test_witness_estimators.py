@@ -11,10 +11,14 @@ from sklearn.metrics import roc_auc_score
 from statsmodels.stats.contingency_tables import StratifiedTable, Table2x2
 
 from fraudworld.t10.estimators import (
+    ArmRatio,
     Ratio,
+    Share,
     area,
     deciles,
     mean_ratio,
+    pooled_ratio,
+    pooled_share,
     rate_ratio,
     share,
     total_variation,
@@ -105,9 +109,9 @@ def test_arms_of_the_same_parties_are_paired():
     assert paired.value == pytest.approx(other.value / base.value)
     assert paired.log_se < 0.6 * math.hypot(base.log_se, other.log_se)
     assert base.over(base).log_se == 0.0
-    independent = Ratio(1.5, 0.1, 10.0)
+    independent = ArmRatio(1.5, 0.1, 10.0)
     assert base.over(independent).log_se == pytest.approx(math.hypot(base.log_se, 0.1))
-    assert math.isnan(base.over(Ratio(0.0, 0.1, 10.0)).value)
+    assert math.isnan(base.over(ArmRatio(0.0, 0.1, 10.0)).value)
 
 
 def test_the_detectable_ratio_is_detected_with_the_stated_power():
@@ -166,3 +170,41 @@ def test_total_variation_of_counts():
     assert total_variation(np.array([1, 1]), np.array([5, 5])) == 0.0
     assert total_variation(np.array([1, 0]), np.array([0, 5])) == 1.0
     assert math.isnan(total_variation(np.array([0, 0]), np.array([0, 5])))
+
+
+def test_pooled_seeds_are_further_strata():
+    seeds = [flows(seed=seed, ratio=ratio) for seed, ratio in ((1, 2.0), (2, 2.2), (3, 1.9))]
+    pooled = pooled_ratio([rate_ratio(*seed) for seed in seeds])
+    together = [np.concatenate(column) for column in zip(*seeds, strict=True)]
+    seed = np.repeat(np.arange(3), [s[0].size for s in seeds])
+    whole = rate_ratio(together[0], together[1], together[2] * 3 + seed, together[3] + 2_000 * seed)
+    assert pooled.value == pytest.approx(whole.value, rel=1e-12)
+    assert pooled.support == whole.support
+    assert pooled.log_se == pytest.approx(whole.log_se, rel=0.02)
+    assert pooled.log_se < min(rate_ratio(*seed).log_se for seed in seeds)
+
+
+def test_a_seed_without_an_estimate_leaves_none():
+    known = Ratio(2.0, 0.1, 50.0, 9.0)
+    pooled = pooled_ratio([known, Ratio(math.nan, math.nan, 3.0)])
+    assert math.isnan(pooled.value)
+    assert pooled.support == 53.0
+    assert math.isnan(pooled_ratio([known, Ratio(2.0, 0.1, 50.0)]).value), "without a weight"
+    assert math.isnan(pooled_share([Share(0.5, 0.1, 4.0), Share(math.nan, math.nan, 0.0)]).value)
+
+
+def test_pooled_freedom_lies_between_one_seed_and_their_sum():
+    draws = [mean_ratio([Ratio(v, 0.5, 7.0, 3.0) for v in (0.9, 1.1, 1.05, s)]) for s in (1, 1.2)]
+    pooled = pooled_ratio(draws)
+    assert 3.0 < pooled.freedom <= 6.0
+    assert math.isinf(pooled_ratio([Ratio(2.0, 0.1, 50.0, 9.0)] * 2).freedom)
+
+
+def test_pooled_shares_are_those_of_all_rows():
+    random = np.random.default_rng(5)
+    parts = [random.random(n) < 0.2 for n in (4_000, 1_000)]
+    alone = [share(p, np.arange(p.size)) for p in parts]
+    pooled = pooled_share(alone)
+    whole = share(np.concatenate(parts), np.arange(5_000))
+    assert pooled.value == pytest.approx(whole.value, rel=1e-12)
+    assert pooled.se == pytest.approx(whole.se, rel=0.01)

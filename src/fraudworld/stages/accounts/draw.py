@@ -93,19 +93,31 @@ def cell_lambda(pack: PolicyPack, product: str, segment: str) -> float:
     return mix.lambda_per_party[product] * tilted
 
 
-def plan_accounts(pack: PolicyPack, parties: Parties) -> tuple[ProductPlan, ...]:
-    """Rounds the world total of a product, then splits it over cells by largest remainder."""
-    segments = pack.codes("segment")
-    population = parties.population(len(pack.codes("region")))
-    plans = []
-    for product, code in enumerate(pack.codes("account_type")):
-        owner = pack.account_taxonomy.account_types[code].party_type
-        lam = np.array(
+def account_rates(pack: PolicyPack) -> NDArray[np.float64]:
+    """Accounts expected per party, (account types, segments); 0 for segments of other parties."""
+    owners = pack.account_taxonomy.account_types
+    return np.array(
+        [
             [
-                cell_lambda(pack, code, s) if pack.party_taxonomy.segments[s] == owner else 0.0
-                for s in segments
+                cell_lambda(pack, code, s)
+                if pack.party_taxonomy.segments[s] == owners[code].party_type
+                else 0.0
+                for s in pack.codes("segment")
             ]
-        )
+            for code in pack.codes("account_type")
+        ]
+    )
+
+
+def plan_accounts(
+    rates: NDArray[np.float64], population: NDArray[np.int64]
+) -> tuple[ProductPlan, ...]:
+    """Rounds the world total of a product, then splits it over cells by largest remainder.
+
+    rates: of `account_rates`. population: parties, (regions, segments).
+    """
+    plans = []
+    for product, lam in enumerate(rates):
         expected = population * lam
         total = int(np.floor(expected.sum() + 0.5))
         plans.append(ProductPlan(product, largest_remainder(total, expected)))

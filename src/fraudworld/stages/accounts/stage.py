@@ -7,6 +7,7 @@ from dataclasses import asdict
 from fraudworld.contracts.world import ACCOUNT_BASE, ACCOUNT_SUMMARY, HOLDINGS
 from fraudworld.stages.accounts import tables
 from fraudworld.stages.accounts.draw import (
+    account_rates,
     allocate_accounts,
     enforce_kmax_per_party_account_type,
     plan_accounts,
@@ -17,12 +18,14 @@ from fraudworld.stages.pieces import Accounts, Parties
 
 def run(context: Context, parties: Parties) -> Accounts:
     """Accounts of the population, every holding within its K_max."""
-    pack, seed, engine = context.pack, context.seed, context.engine
+    seed, engine = context.seed, context.engine
     with context.step("S2", "load_contracts_inputs"):
-        codes = pack.codes("account_type")
+        pack = context.contracts("S2")
+        codes, rates = pack.codes("account_type"), account_rates(pack)
     with context.step("S2", "load_party_base"):
-        plans = plan_accounts(pack, parties)
+        population = parties.population(len(pack.codes("region")))
     with context.step("S2", "allocate_accounts"):
+        plans = plan_accounts(rates, population)
         draft, draws = allocate_accounts(pack, seed, parties, plans, engine)
     with context.step("S2", "enforce_kmax"):
         holdings, slot_draws = enforce_kmax_per_party_account_type(
@@ -37,7 +40,7 @@ def run(context: Context, parties: Parties) -> Accounts:
     with context.step("S2", "emit_summary"):
         context.emit(ACCOUNT_SUMMARY, tables.account_summary(pack, accounts, parties, context.geo))
     with context.step("S2", "rng_publish"):
-        context.evidence += [*draws, *slot_draws]
+        context.publish_rng(*draws, *slot_draws)
         rows = accounts.types.sum(axis=0)
         context.documents["s2_kmax_counters_6A"] = {
             **asdict(holdings.counters),

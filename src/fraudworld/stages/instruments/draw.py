@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,16 +66,18 @@ class Wallets:
     rng: tuple[StreamUse, ...]
 
 
-def plan_instruments(
-    pack: PolicyPack, accounts: Accounts, region: NDArray[np.uint8]
-) -> tuple[PairPlan, ...]:
+def accounts_by_region(accounts: Accounts, region: NDArray[np.uint8], regions: int) -> I64:
+    """Accounts, (account types, regions). region: of every shard, uint8 (shards,)."""
+    return _by_region(region, accounts.types, regions).T
+
+
+def plan_instruments(pack: PolicyPack, population: I64) -> tuple[PairPlan, ...]:
     """Splits the world total of an account type over instruments, then regions.
 
-    Each split is by largest remainder. region: of every shard, uint8 (shards,).
+    Each split is by largest remainder. population: of `accounts_by_region`.
     """
     mix = pack.instrument_mix_priors
-    n_regions = len(pack.codes("region"))
-    population = _by_region(region, accounts.types, n_regions).T
+    n_regions = population.shape[1]
     plans = []
     for t, code in enumerate(pack.codes("account_type")):
         shares = mix.shares[code]
@@ -292,21 +295,17 @@ def _floor_law(
 
 
 def instruments_of(
-    pack: PolicyPack,
-    seed: int,
-    wallets_of: Wallets,
-    parties: Parties,
-    geo: Geography,
-    engine: Engine,
+    schemes: SchemeTable, seed: int, wallets_of: Wallets, parties: Parties, engine: Engine
 ) -> tuple[Instruments, tuple[StreamUse, ...]]:
     """One row an instrument, in order of account; every instrument draws its scheme."""
-    rows, table = scheme_table(pack, geo)
     stream = registry.SCHEME.of(seed)
-    guides = guide(table)
-    schemes = [SchemeLaw(wallets_of.table, stream.key, table[of], guides[of]) for of in rows.T]
+    laws = [
+        SchemeLaw(wallets_of.table, stream.key, schemes.thresholds[of], schemes.guides[of])
+        for of in schemes.rows.T
+    ]
     items = engine.submit(
         wallets.instruments,
-        [schemes[s.country] for s in parties.shards],
+        [laws[s.country] for s in parties.shards],
         zip(wallets_of.first[:-1].tolist(), wallets_of.first[1:].tolist(), strict=True),
         wallets_of.carried,
         wallets_of.tokens,
@@ -315,8 +314,16 @@ def instruments_of(
     return Instruments(items, wallets_of.first), (stream.use("world", 0, n),)
 
 
-def scheme_table(pack: PolicyPack, geo: Geography) -> tuple[NDArray[np.int32], NDArray[np.uint64]]:
-    """Row of every (instrument type, country), and the scheme thresholds of every row.
+class SchemeTable(NamedTuple):
+    """Scheme laws by row, one a pair of instrument type and country."""
+
+    rows: NDArray[np.int32]  # (instrument types, countries)
+    thresholds: NDArray[np.uint64]  # (rows, schemes)
+    guides: NDArray[np.uint8]  # to `thresholds`, as in kernels/discrete.py
+
+
+def scheme_table(pack: PolicyPack, geo: Geography) -> SchemeTable:
+    """The scheme laws of a policy and an upstream.
 
     Raises InputError `6A.S3.INSTRUMENT_TARGETS_INCONSISTENT` where a family has no mix for a
     region: no scheme is taken by default.
@@ -342,4 +349,5 @@ def scheme_table(pack: PolicyPack, geo: Geography) -> tuple[NDArray[np.int32], N
                 shares[k, c, schemes.index(name)] = share
     rows = np.arange(len(instrument_types) * len(geo.countries), dtype=np.int32)
     flat = shares.reshape(-1, len(schemes))
-    return rows.reshape(len(instrument_types), len(geo.countries)), thresholds(flat)
+    cuts = thresholds(flat)
+    return SchemeTable(rows.reshape(len(instrument_types), len(geo.countries)), cuts, guide(cuts))

@@ -6,32 +6,33 @@ from fraudworld.contracts.world import INSTRUMENT_BASE, INSTRUMENT_LINKS
 from fraudworld.stages.context import Context
 from fraudworld.stages.instruments import tables
 from fraudworld.stages.instruments.draw import (
+    accounts_by_region,
     allocate_instruments,
     instruments_of,
     plan_instruments,
+    scheme_table,
 )
 from fraudworld.stages.pieces import Accounts, Instruments, Parties
 
 
 def run(context: Context, parties: Parties, accounts: Accounts) -> Instruments:
     """Cards, handles and tokens of every account."""
-    pack, seed = context.pack, context.seed
+    seed, engine = context.seed, context.engine
     with context.step("S3", "load_contracts_inputs"):
-        engine = context.engine
+        pack = context.contracts("S3")
+        schemes = scheme_table(pack, context.geo)
     with context.step("S3", "load_account_base"):
-        region = parties.region
+        population = accounts_by_region(accounts, parties.region, len(pack.codes("region")))
     with context.step("S3", "plan_counts"):
-        plans = plan_instruments(pack, accounts, region)
+        plans = plan_instruments(pack, population)
     with context.step("S3", "allocate_instruments"):
         wallets = allocate_instruments(pack, seed, parties, accounts, plans, engine)
     with context.step("S3", "emit_instrument_base_links"):
-        instruments, scheme_draws = instruments_of(
-            pack, seed, wallets, parties, context.geo, engine
-        )
+        instruments, scheme_draws = instruments_of(schemes, seed, wallets, parties, engine)
         context.emit(INSTRUMENT_BASE, tables.instrument_base(instruments, accounts, parties))
         context.emit(INSTRUMENT_LINKS, tables.account_instrument_links(instruments, accounts))
     with context.step("S3", "rng_publish"):
-        context.evidence += [*wallets.rng, *scheme_draws]
+        context.publish_rng(*wallets.rng, *scheme_draws)
         context.plans["s3_instruments"] = {
             p.name: {
                 "plan": int(p.cells.sum()),

@@ -79,14 +79,18 @@ def expected_types(pack: PolicyPack) -> NDArray[np.float64]:
 
 
 def plan_devices(
-    pack: PolicyPack, parties: Parties, merchants: Merchants, outlet_scale: float
+    pack: PolicyPack,
+    per_party: NDArray[np.float64],
+    population: I64,
+    merchants: Merchants,
+    outlet_scale: float,
 ) -> DevicePlan:
     """Plans: the world total of a type is rounded, then split over cells by largest remainder.
 
-    outlet_scale: factor on the outlets of every merchant, `Geography.profile_scale`.
+    per_party: of `expected_types`. population: parties, (regions, segments). outlet_scale: factor
+    on the outlets of every merchant, `Geography.profile_scale`.
     """
-    population = parties.population(len(pack.codes("region")))
-    expected = population[:, :, None] * expected_types(pack)[None, :, :]
+    expected = population[:, :, None] * per_party[None, :, :]
     cells = np.zeros(expected.shape, dtype=np.int64)
     for t in range(expected.shape[2]):
         total = int(np.floor(expected[:, :, t].sum() + 0.5))

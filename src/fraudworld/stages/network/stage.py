@@ -12,7 +12,7 @@ from fraudworld.contracts.network import (
 from fraudworld.stages.context import Context
 from fraudworld.stages.network import tables
 from fraudworld.stages.network.device_tables import device_base
-from fraudworld.stages.network.devices import draw_devices, plan_devices
+from fraudworld.stages.network.devices import draw_devices, expected_types, plan_devices
 from fraudworld.stages.network.endpoints import build_ips
 from fraudworld.stages.network.links import draw_links
 from fraudworld.stages.pieces import Accounts, Instruments, Network, Parties
@@ -22,13 +22,14 @@ def run(
     context: Context, parties: Parties, accounts: Accounts, instruments: Instruments
 ) -> Network:
     """Devices and IP endpoints of the population, and the graph between them."""
-    pack, seed, geo, merchants = context.pack, context.seed, context.geo, context.merchants
-    engine = context.engine
+    seed, geo, merchants, engine = context.seed, context.geo, context.merchants, context.engine
     with context.step("S4", "load_contracts_inputs"):
-        types = pack.codes("device_type")
+        pack = context.contracts("S4")
+        types, per_party = pack.codes("device_type"), expected_types(pack)
     with context.step("S4", "load_party_base"):
-        plan = plan_devices(pack, parties, merchants, geo.profile_scale)
+        population = parties.population(len(pack.codes("region")))
     with context.step("S4", "plan_device_counts"):
+        plan = plan_devices(pack, per_party, population, merchants, geo.profile_scale)
         outcome = draw_devices(pack, seed, parties, merchants, geo, plan, engine)
         devices = outcome.devices
         context.emit(DEVICE_BASE, device_base(parties, devices, merchants))
@@ -48,7 +49,7 @@ def run(
             NETWORK_SUMMARY, tables.network_summary(pack, parties, devices, linked, ips, geo)
         )
     with context.step("S4", "rng_publish"):
-        context.evidence += [*outcome.rng, *linked.rng, *ips.rng]
+        context.publish_rng(*outcome.rng, *linked.rng, *ips.rng)
         context.plans["s4_devices"] = {
             "types": dict(zip(types, plan.cells.sum(axis=(0, 1)).tolist(), strict=True)),
             "dropped_by_group": outcome.dropped,

@@ -93,9 +93,30 @@ class _Law:
     """Party type, stream and size thresholds of homes, then of firms."""
 
 
+@dataclass(frozen=True)
+class PartyLaws:
+    """What S1 draws by: figures of the policy as arrays, and the streams of a seed."""
+
+    type_of: NDArray[np.uint8]  # party type of a segment, (segments,)
+    place: Stream
+    units: tuple[tuple[int, Stream, NDArray[np.uint64]], ...]  # as in `_Law`
+
+    @classmethod
+    def of(cls, pack: PolicyPack, seed: int) -> PartyLaws:
+        """The laws of a policy and seed."""
+        types, sizes = pack.codes("party_type"), pack.population_priors.households
+        type_of = [types.index(pack.party_taxonomy.segments[s]) for s in pack.codes("segment")]
+        homes = registry.HOUSEHOLD.of(seed), thresholds(sizes.size_shares)
+        firms = registry.BUSINESS_GROUP.of(seed), thresholds(sizes.business_group_size_shares)
+        return cls(
+            np.array(type_of, dtype=np.uint8),
+            registry.SEGMENT_PLACE.of(seed),
+            ((types.index("RETAIL"), *homes), (types.index("BUSINESS"), *firms)),
+        )
+
+
 def draw_parties(
-    pack: PolicyPack,
-    seed: int,
+    laws: PartyLaws,
     geo: Geography,
     plan: PopulationPlan,
     parties_per_shard: int | None,
@@ -109,21 +130,12 @@ def draw_parties(
     population_priors_6A.v1.yaml.
     """
     start = offsets.from_counts(plan.counts.sum(axis=1))
-    segments, types = pack.codes("segment"), pack.codes("party_type")
-    type_of = [types.index(pack.party_taxonomy.segments[s]) for s in segments]
-    place = registry.SEGMENT_PLACE.of(seed)
-    homes = pack.population_priors.households
-    household = registry.HOUSEHOLD.of(seed)
-    firm = registry.BUSINESS_GROUP.of(seed)
     law = _Law(
-        place.draws(0, len(geo.countries)),
+        laws.place.draws(0, len(geo.countries)),
         np.cumsum(plan.counts, axis=1),
         start,
-        np.array(type_of, dtype=np.uint8),
-        (
-            (types.index("RETAIL"), household, thresholds(homes.size_shares)),
-            (types.index("BUSINESS"), firm, thresholds(homes.business_group_size_shares)),
-        ),
+        laws.type_of,
+        laws.units,
     )
     shards = cut(start, parties_per_shard)
     items, summaries = engine.run(partial(_shard, law), shards)
@@ -137,9 +149,9 @@ def draw_parties(
         business_group_first=first[:, 1],
         segments=np.stack([s.segments for s in summaries]),
     )
-    uses = [place.use("countries", 0, len(geo.countries))]
+    uses = [laws.place.use("countries", 0, len(geo.countries))]
     for code, low, high in zip(geo.countries, start, start[1:], strict=False):
-        uses += [stream.use(code, int(low), int(high - low)) for stream in (household, firm)]
+        uses += [stream.use(code, int(low), int(high - low)) for _, stream, _ in laws.units]
     return parties, tuple(uses)
 
 

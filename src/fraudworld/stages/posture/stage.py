@@ -15,6 +15,7 @@ from fraudworld.contracts.posture import (
 from fraudworld.stages.context import Context
 from fraudworld.stages.pieces import Accounts, Instruments, Network, Parties
 from fraudworld.stages.posture.role.assign import Assignment, Roles, World
+from fraudworld.stages.posture.role.laws import Laws
 from fraudworld.stages.posture.tables import merchant_rows, party_rows, role_rows
 from fraudworld.stages.posture.validate.checks import Check, Evidence, run_checks
 
@@ -27,11 +28,13 @@ def run(
     network: Network,
 ) -> tuple[Check, ...]:
     """Scores, tiers and roles of all entities; returns the checks of the world."""
-    pack, merchants = context.pack, context.merchants
-    world = World(parties, accounts, instruments, network, merchants)
-    assignment = Assignment(context.engine, pack, context.seed, world)
+    merchants = context.merchants
     with context.step("S5", "load_contracts_inputs"):
+        pack = context.contracts("S5")
         coefficients = pack.risk_propagation_coeffs
+        world = World(parties, accounts, instruments, network, merchants)
+        laws = Laws.of(pack, context.seed, merchants.n)
+        assignment = Assignment(context.engine, pack, context.seed, world, laws)
     with context.step("S5", "score_entities"):
         scored = assignment.score()
         tiers = assignment.tiers(scored)
@@ -63,7 +66,7 @@ def run(
     with context.step("S5", "validation_checks"):
         checks = run_checks(pack, Evidence.of(world.rows, stratified.scored.scans, roles))
     with context.step("S5", "rng_publish"):
-        context.evidence += [use for r in roles.values() for use in r.rng]
+        context.publish_rng(*(use for r in roles.values() for use in r.rng))
         context.documents["s5_propagation_diagnostics_6A"] = {
             "propagation": coefficients.propagation,
             "max_abs_log_odds": coefficients.max_abs_log_odds,

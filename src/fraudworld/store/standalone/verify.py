@@ -3,6 +3,7 @@
     pip install duckdb
     python reports/verify.py            # in the run's folder
     python verify.py PATH_OF_A_RUN
+    python verify.py RUNS_ROOT          # a certificate, its runs, and decisions of a ladder
 
 It reads the files of the run and believes none of them: it hashes every byte, counts keys and
 references with SQL, works out the statistics of the gateboard again from the tables and the
@@ -19,6 +20,7 @@ from pathlib import Path
 import duckdb
 
 LAYER = "data/layer3/6A"
+SUMMARY = "reports/layer3/6A/validation/realism_gate_summary_6A.json"
 ENTITIES = {
     "party": ("s1_party_base_6A", "party_type", "region_id"),
     "account": ("s2_account_base_6A", None, "region_id"),
@@ -228,17 +230,186 @@ def gateboard(run, sql):
     check("a flag only where every gate passes B", passed or not flag)
 
 
+def fails_of(summary, boards, checks):
+    """The list of fails, from the rows of the certificate and the failing checks of the runs."""
+    out = [
+        {"test_id": "S5_VALIDATION", "metric_name": name, "seed": seed, "misses": "B"}
+        for seed, names in checks.items()
+        for name in names
+    ]
+    for row in summary["tests"]:
+        if not row["pass_Bplus"]:
+            misses = "B+" if row["pass_B"] else "B"
+            out.append({k: row[k] for k in ("test_id", "metric_name", "seed")} | {"misses": misses})
+    return out
+
+
+def owner(test):
+    """Who repairs a failing test."""
+    number = test.split("_")[0]
+    reviews = {"T9": "robustness review", "T10": "cross-layer review"}
+    states = {"T1": "S2", "T2": "S2", "T3": "S4", "T4": "S4", "T5": "S4"}
+    return reviews.get(number) or states.get(number, "S5")
+
+
+def rows_pass(row):
+    """Whether a row of T1–T9 states the verdicts that its value and thresholds give it."""
+    value, stated = row["value"], [row["pass_B"], row["pass_Bplus"]]
+    if row["status"] == "INSUFFICIENT_EVIDENCE" or value is None:
+        return stated == [False, False]
+    thresholds = row["threshold_B"], row["threshold_Bplus"]
+    if row["metric_name"].startswith("or_"):
+        clear = row["ci_low"] is not None and row["ci_low"] > 1
+        return stated == [clear and value >= t for t in thresholds]
+    if row["metric_name"] in ("linked_device_fraction", "mapped_role_fraction"):
+        return stated == [value >= t for t in thresholds]
+    return stated == [value <= t for t in thresholds]
+
+
+def spread(summary, boards):
+    """T9's worst spread, from the gateboards: sd over the mean, or over B for distances."""
+    columns = {}
+    for board in boards:
+        for row in board["tests"]:
+            columns.setdefault(row["metric_name"], []).append((row["test_id"], row))
+    worst = 0.0
+    for rows in columns.values():
+        test = rows[0][0].split("_")[0]
+        if test in ("T3", "T4", "T5", "T7", "T8"):
+            values = [row["value"] for _, row in rows]
+            if None in values:
+                return None
+            scale = rows[0][1]["threshold_B"] if test in ("T3", "T8") else sum(values) / len(values)
+            worst = max(worst, sd(values) / scale)
+    for name in boards[0]["measures"]:
+        values = [board["measures"][name] for board in boards]
+        worst = max(worst, sd(values) * len(values) / sum(values))
+    return worst
+
+
+def sd(values):
+    """Sample standard deviation."""
+    mean = sum(values) / len(values)
+    return math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1))
+
+
+def certificate(root, path):
+    """Rows, digests, T9, fails, routing, grade and decision, from boards and T10 evidence."""
+    summary = json.loads(path.read_text("utf-8"))
+    seeds = sorted(summary["runs"], key=int)
+    check("every required seed has a run", {"7", "42", "101", "202"} <= set(seeds), seeds)
+    check("no run serves two seeds", len(set(summary["runs"].values())) == len(seeds))
+    boards, failing = [], {}
+    for seed in seeds:
+        run = root / summary["runs"][seed]
+        for name, digest in summary["digests"][seed].items():
+            file = root / name if name.startswith("reports/layer3/6B/") else run / name
+            same = file.is_file() and sha256(file) == digest
+            check(f"seed {seed}: {name} has its SHA-256", same)
+        validation = run / LAYER / "validation"
+        boards.append(json.loads((validation / "realism_gate_6A.json").read_text("utf-8")))
+        report = json.loads((validation / "s5_validation_report_6A.json").read_text("utf-8"))
+        flagged = (validation / "_passed.flag").exists()
+        failing[int(seed)] = list(report["required_failed"])
+        if not flagged and not failing[int(seed)] and boards[-1]["grade"] != "<C":
+            failing[int(seed)] = ["flag"]
+    policies = {board["parameter_hash"] for board in boards}
+    check("all runs have one policy", len(policies) == 1, sorted(policies))
+    own = [row for board in boards for row in board["tests"]]
+    check("rows of the seeds are those of the gateboards", summary["tests"][: len(own)] == own)
+    plain = [r for r in summary["tests"] if not r["test_id"].startswith("T10_")]
+    wrong = [r["metric_name"] for r in plain if not rows_pass(r)]
+    check("every row of T1–T9 passes as its value and thresholds say", not wrong, wrong[:3])
+    stated = next(r["value"] for r in summary["tests"] if r["metric_name"] == "worst_cv")
+    found = spread(summary, boards)
+    same = found is None if stated is None else math.isclose(stated, found, rel_tol=1e-9)
+    check(f"T9 worst_cv = {found}", same, f"the certificate says {stated}")
+    witnessed(root, summary, seeds)
+    fails = fails_of(summary, boards, failing)
+    check("fails follow from rows and checks", summary["fails"] == fails)
+    missing = {(f["test_id"], f["metric_name"]) for f in fails if f["misses"] == "B"}
+    routing = [{"test_id": t, "metric_name": m, "owner": owner(t)} for t, m in sorted(missing)]
+    check("routing follows from fails", summary["routing"] == routing)
+    broken = any(not guard["holds"] for board in boards for guard in board["guards"])
+    b = not missing and not summary["copied"]
+    grade = "B+" if b and not fails and not broken else "B" if b else "<C"
+    decision = {"B+": "PASS_BPLUS", "B": "PASS_B", "<C": "HOLD_REMEDIATE"}[grade]
+    said = (summary["eligible_grade"], summary["decision"])
+    check(f"the decision is {decision}", said == (grade, decision), said)
+
+
+def witnessed(root, summary, seeds):
+    """T10's rows in the certificate are those of its evidence files."""
+    rows = [r for r in summary["tests"] if r["test_id"].startswith("T10_")]
+    check("T10's rows are listed once", rows == summary["t10"]["rows"])
+    for seed in seeds:
+        name = f"reports/layer3/6B/validation/downstream_witness_6B_{summary['runs'][seed]}.json"
+        own = [r for r in rows if r["seed"] == int(seed)]
+        if name not in summary["digests"][seed]:
+            check(f"seed {seed}: no evidence of T10, no pass", not any(r["pass_B"] for r in own))
+            continue
+        evidence = json.loads((root / name).read_text("utf-8"))
+        check(f"seed {seed}: T10 has two rows", len(own) == len(evidence["binding"]) == 2)
+        for row, stated in zip(evidence["binding"], own, strict=False):
+            kept = ("metric_name", "value", "pass_B", "pass_Bplus", "status")
+            same = all(row[k] == stated[k] for k in kept)
+            check(f"seed {seed}: {row['metric_name']} is that of its evidence", same)
+            required = [
+                r
+                for r in evidence["rows"]
+                if (r["metric_name"][0] == "N") == (row["metric_name"] == "non_regression")
+            ]
+            passes = all(r["pass_B"] for r in required if r["details"]["counts_for"] == "B")
+            better = passes and all(r["pass_Bplus"] for r in required)
+            check(
+                f"seed {seed}: {row['metric_name']} follows from its metrics",
+                (row["pass_B"], row["pass_Bplus"]) == (passes, better),
+            )
+
+
+def ladder(root):
+    """Decisions of a ladder: the files they rest on, as far as their runs are still there."""
+    for path in sorted((root / "reports" / "decisions").glob("P[0-9]*.json")):
+        decision = json.loads(path.read_text("utf-8"))
+        if not isinstance(decision, dict) or "done_when" not in decision:
+            continue
+        phase, findings = decision["phase"], decision["done_when"]
+        held = decision["decision"] in (f"HOLD_{phase}", "RETAIN_PASS_B") or (
+            phase == "P5" and decision["decision"] == "HOLD_REMEDIATE"
+        )
+        done = bool(findings) and all(f["holds"] for f in findings)
+        check(f"{phase}: {decision['decision']} follows from its findings", done != held)
+        for name, digest in decision["digests"].items():
+            if (root / name.split("/")[0]).exists():
+                file = root / name
+                check(f"{phase}: {name}", file.is_file() and sha256(file) == digest)
+
+
 def main():
-    """Check one run."""
+    """Check one run, or a certificate and everything it rests on."""
     here = Path(__file__).resolve().parent
     run = Path(sys.argv[1]) if len(sys.argv) > 1 else here.parent
+    summary = run / SUMMARY
+    if summary.is_file():
+        for name in sorted(set(json.loads(summary.read_text("utf-8"))["runs"].values())):
+            print(f"\nrun {name}")
+            one_run(run / name)
+        print("\ncertificate")
+        certificate(run, summary)
+        ladder(run)
+    else:
+        one_run(run)
+    print(f"\n{len(failures)} of the checks above fail" if failures else "\nall of it holds")
+    return 1 if failures else 0
+
+
+def one_run(run):
+    """Check one run."""
     seal(run)
     attestation(run)
     sql = open_tables(run)
     structure(sql, json.loads((run / "run_receipt.json").read_text("utf-8")))
     gateboard(run, sql)
-    print(f"\n{len(failures)} of the checks above fail" if failures else "\nall of it holds")
-    return 1 if failures else 0
 
 
 if __name__ == "__main__":

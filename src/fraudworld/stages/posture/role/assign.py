@@ -150,11 +150,7 @@ class Assignment:
     pack: PolicyPack
     seed: int
     world: World
-
-    @cached_property
-    def laws(self) -> Laws:
-        """The laws that tasks need."""
-        return Laws.of(self.pack, self.seed, self.world.merchants.n)
+    laws: Laws  # of the pack and the seed
 
     def score(self) -> Scored:
         """Scores of all entities, and scans of the states before; no score reads a role."""
