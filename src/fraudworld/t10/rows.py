@@ -26,13 +26,14 @@ def row(
     holds : whether the value meets `bound`, the threshold of grade B
     bound_plus, better : the threshold of B+ and whether it is met; by default those of B
     counts_for : the lowest grade that requires the metric; one that only B+ requires passes
-        for B whenever it is known
+        for B whenever it is known, and so does its status, which is about B
     known : whether there is enough evidence; an unknown or non-finite value passes for no
         grade, and `why` names what was lacking
     details : further figures of the row, as JSON values
     """
     known = known and math.isfinite(value)
-    status: Status = "PASS" if holds else "FAIL"
+    passes_b = holds or counts_for == "B+"
+    status: Status = "PASS" if passes_b else "FAIL"
     if not known:
         status = "INSUFFICIENT_EVIDENCE"
         details = {"why": why or "nothing to compute it from", **details}
@@ -45,7 +46,7 @@ def row(
     return Row(
         TEST, metric, number_or_null(value), bound,
         bound if bound_plus is None else bound_plus,
-        known and (holds or counts_for == "B+"), known and passed, low, high, seed, status,
+        known and passes_b, known and passed, low, high, seed, status,
         OWNER, support, {"counts_for": counts_for, **details},
     )  # fmt: skip
 

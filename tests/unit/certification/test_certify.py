@@ -150,6 +150,21 @@ def test_a_seed_that_misses_only_b_plus_of_t10_makes_it_b(seeded: Worlds, tmp_pa
     assert row["details"]["failed_Bplus"] == ["S9_struck_again of seed 7"]
 
 
+def test_seeds_that_all_miss_b_plus_of_t10_make_it_b(seeded: Worlds, tmp_path: Path) -> None:
+    """The pooled metric misses B+ as well: its row passes B, and so does its status."""
+
+    def all_miss(seed: int, run: Path) -> None:
+        measures = passing(seed)
+        spoilt = replace(measures, again=replace(measures.again, value=0.05))
+        write_t10(run, sealed_policy(run), spoilt)
+
+    summary = certified(tmp_path, seeded(), all_miss)
+    assert summary["decision"] == "PASS_B"
+    (row,) = (r for r in summary["t10"]["pooled"] if not r["pass_Bplus"])
+    assert (row["metric_name"], row["pass_B"], row["status"]) == ("S9_struck_again", True, "PASS")
+    assert violations("realism_gate_summary_6A", load_json(tmp_path / SUMMARY)) == []
+
+
 @pytest.mark.parametrize(
     ("failed", "stated"), [(["account_caps"], "account_caps"), ([], "flag")], ids=["check", "flag"]
 )
