@@ -16,7 +16,7 @@ from fraudworld.gates.gate import Row, owner_of
 from fraudworld.gates.stability import spreads, t9_cross_seed_stability
 from fraudworld.policy.bounds import rebaselined
 from fraudworld.policy.pack import PolicyPack
-from fraudworld.t10.figures import Measures, pooled_measures
+from fraudworld.t10.figures import pooled_measures
 from fraudworld.t10.judge import judge
 from fraudworld.t10.judge import summary as binding_rows
 from fraudworld.t10.report import place, read_measures
@@ -37,9 +37,13 @@ STATUSES = ("FAIL", "INSUFFICIENT_EVIDENCE", "PASS")
 
 def worlds_pass(pack: PolicyPack, evidence: Evidence) -> bool:
     """Whether T1–T9 and the checks of S5 pass B on every seed, so that T10 can be judged."""
-    rows = [*_rows_of_seeds(evidence), *(row.as_dict() for row in over_seeds(pack, evidence))]
-    passed = all(one.passed for one in evidence.values())
-    return passed and all(row["pass_B"] for row in rows) and not copied_states(evidence)
+    return _worlds_pass(evidence, over_seeds(pack, evidence))
+
+
+def _worlds_pass(evidence: Evidence, across: Sequence[Row]) -> bool:
+    passed = all(one.passed for one in evidence.values()) and all(row.pass_B for row in across)
+    of_seeds = all(row["pass_B"] for row in _rows_of_seeds(evidence))
+    return passed and of_seeds and not copied_states(evidence)
 
 
 def over_seeds(pack: PolicyPack, evidence: Evidence) -> list[Row]:
@@ -81,9 +85,9 @@ def summarise(pack: PolicyPack, evidence: Evidence) -> JsonObject:
     Raises InputError `6B.S5.WITNESS_EVIDENCE_INVALID` for malformed measures of T10.
     """
     seeds = {str(seed): one for seed, one in evidence.items()}
-    t10, pooled_t10 = _t10(pack, evidence, worlds=worlds_pass(pack, evidence))
-    across = [*over_seeds(pack, evidence), *t10]
-    rows = [*_rows_of_seeds(evidence), *(row.as_dict() for row in across)]
+    across = over_seeds(pack, evidence)
+    t10, pooled_t10 = _t10(pack, evidence, worlds=_worlds_pass(evidence, across))
+    rows = [*_rows_of_seeds(evidence), *(row.as_dict() for row in (*across, *t10))]
     copied = copied_states(evidence)
     checks = [_failed_check(seed, name) for seed, one in evidence.items() for name in _checks(one)]
     broken = {s: [g["guard_id"] for g in e.board["guards"] if not g["holds"]]
@@ -181,12 +185,8 @@ def _t10(pack: PolicyPack, evidence: Evidence, *, worlds: bool) -> tuple[list[Ro
             rows += not_judged(NOT_RUN if worlds else NOT_MADE if one.passed else NOT_PASSED, seed)
     if set(measured) != set(evidence):
         return [*rows, *not_judged("a seed has no evidence of T10")], []
-    together = judge(_pooled(measured), bounds)
+    together = judge(pooled_measures(list(measured.values())), bounds)
     return [*rows, *binding_rows(together, None, metrics)], list(together)
-
-
-def _pooled(measured: Mapping[int, Measures]) -> Measures:
-    return pooled_measures(list(measured.values()))
 
 
 def _with_source(row: Row, one: SeedEvidence) -> Row:

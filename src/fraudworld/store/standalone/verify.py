@@ -230,7 +230,7 @@ def gateboard(run, sql):
     check("a flag only where every gate passes B", passed or not flag)
 
 
-def fails_of(summary, boards, checks):
+def fails_of(summary, checks):
     """The list of fails, from the rows of the certificate and the failing checks of the runs."""
     out = [
         {"test_id": "S5_VALIDATION", "metric_name": name, "seed": seed, "misses": "B"}
@@ -266,7 +266,7 @@ def rows_pass(row):
     return stated == [value <= t for t in thresholds]
 
 
-def spread(summary, boards):
+def spread(boards):
     """T9's worst spread, from the gateboards: sd over the mean, or over B for distances."""
     columns = {}
     for board in boards:
@@ -321,11 +321,11 @@ def certificate(root, path):
     wrong = [r["metric_name"] for r in plain if not rows_pass(r)]
     check("every row of T1–T9 passes as its value and thresholds say", not wrong, wrong[:3])
     stated = next(r["value"] for r in summary["tests"] if r["metric_name"] == "worst_cv")
-    found = spread(summary, boards)
+    found = spread(boards)
     same = found is None if stated is None else math.isclose(stated, found, rel_tol=1e-9)
     check(f"T9 worst_cv = {found}", same, f"the certificate says {stated}")
     witnessed(root, summary, seeds)
-    fails = fails_of(summary, boards, failing)
+    fails = fails_of(summary, failing)
     check("fails follow from rows and checks", summary["fails"] == fails)
     missing = {(f["test_id"], f["metric_name"]) for f in fails if f["misses"] == "B"}
     routing = [{"test_id": t, "metric_name": m, "owner": owner(t)} for t, m in sorted(missing)]
