@@ -19,12 +19,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from fraudworld.contracts import BY_NAME, TABLES
 from fraudworld.documents import JsonObject, load_json
-from fraudworld.errors import InputError
+from fraudworld.errors import InputError, RefusedError
 from fraudworld.extras import needs
 from fraudworld.request import RUNS_ROOT, Progress, RunOptions, RunRequest
 from fraudworld.store.layout import RunPlace
@@ -68,6 +69,8 @@ class World:
         """
         import pyarrow.parquet as pq
 
+        from fraudworld.store.reader import require_bounded
+
         folder = self._folder(name)
         if columns is not None:
             known = [c.name for c in BY_NAME[name].all_columns]
@@ -79,6 +82,7 @@ class World:
                     where=name,
                     remedy=f"it has {', '.join(known)}",
                 )
+        require_bounded(folder, BY_NAME[name])
         return pq.read_table(folder, columns=columns and list(columns), partitioning=None)
 
     def polars(self, name: str, columns: Sequence[str] | None = None) -> polars.DataFrame:
@@ -95,16 +99,19 @@ class World:
         return frame
 
     def duckdb(self) -> duckdb.DuckDBPyConnection:
-        """An in-memory DuckDB connection with one view per dataset of this run."""
-        from fraudworld.store.sql import in_memory
+        """An in-memory DuckDB connection with one view per dataset of this run.
+
+        Raises InputError `6A.S5.<TABLE>_SCHEMA_OR_KEY_INVALID` for a part that is not Parquet or
+        unpacks to more than a part can hold; so does `table`.
+        """
+        from fraudworld.store.reader import require_bounded
+        from fraudworld.store.sql import identifier, in_memory, parquet
 
         connection = in_memory()
         for name in self.tables:
-            files = str(RunPlace(self.root).layer / name / "**" / "*.parquet").replace("'", "''")
-            connection.execute(
-                f'CREATE VIEW "{name}" AS SELECT * FROM '
-                f"read_parquet('{files}', hive_partitioning = false)"
-            )
+            require_bounded(self._folder(name), BY_NAME[name])
+            rows = parquet(RunPlace(self.root).layer / name)
+            connection.execute(f"CREATE VIEW {identifier(name)} AS SELECT * FROM {rows}")
         return connection
 
     def gates(self) -> JsonObject:
@@ -178,7 +185,9 @@ def certify(
     witness: bool = True,
     keep_all: bool = False,
 ) -> JsonObject:
-    """Run the full chain once per seed, judge T1–T10 and decide; finished seeds are reused.
+    """Run the full chain once per seed, judge T1–T10 and decide.
+
+    The run of a seed that is found finished is verified completely before it is reused.
 
     `progress` gets the title of every world and stream before it is made, and returns the
     callback for its steps. Transactions are made for T10 where every seed passes T1–T9 and the
@@ -189,7 +198,14 @@ def certify(
     """
     from fraudworld import certification
 
-    return certification.certify(request, seeds, progress, downstream=witness, keep_all=keep_all)
+    return certification.certify(
+        request,
+        seeds,
+        progress,
+        downstream=witness,
+        keep_all=keep_all,
+        believe=partial(require_verified, upstream=request.upstream_dir),
+    )
 
 
 def ladder(
@@ -210,7 +226,14 @@ def ladder(
     """
     from fraudworld.remediation import NAMES, climb
 
-    return climb(request, seeds, tuple(phases) or NAMES, progress, keep_all=keep_all)
+    return climb(
+        request,
+        seeds,
+        tuple(phases) or NAMES,
+        progress,
+        keep_all=keep_all,
+        believe=partial(require_verified, upstream=request.upstream_dir),
+    )
 
 
 def ablate(request: RunRequest, progress: Sections | None = None) -> tuple[Ablation, ...]:
@@ -231,16 +254,26 @@ def witness(
 ) -> Verdict:
     """Judge T10: transactions over a candidate, a baseline and the control arms.
 
+    Candidate, baseline and worlds found in their place are verified completely first.
+
     flows: of every arm, by default the policy's; `progress` as in `certify`. The verdict is
     also written below the candidate's runs root. Raises InputError where the two are no pair
     and RefusedError for a candidate without flag or one changed after publishing.
     """
     from fraudworld.t10.arms import witness as judge_candidate
 
+    believe = partial(require_verified, upstream=upstream_dir)
+    for world in (candidate, baseline):
+        believe(world.root)
     return judge_candidate(
-        candidate.root, baseline.root, flows=flows, upstream_dir=upstream_dir, workers=workers,
+        candidate.root,
+        baseline.root,
+        flows=flows,
+        upstream_dir=upstream_dir,
+        workers=workers,
         sections=progress,
-    )  # fmt: skip
+        believe=believe,
+    )
 
 
 def transactions(
@@ -261,6 +294,24 @@ def transactions(
     fields = tuple(name for name in StreamRequest.__dataclass_fields__ if name != "run")
     options = _options("transactions", fields, request, ("to", "upstream_dir"))
     return stream(StreamRequest(run=world.root, **options), progress)
+
+
+def require_verified(root: Path, upstream: Path | None = None) -> None:
+    """Raises RefusedError `6A.S5.RUN_NOT_BELIEVED` unless every check of `verify` holds.
+
+    upstream: the folder the run was made from; by default the embedded one.
+    """
+    from fraudworld.verification import verify
+
+    failure = verify(root, upstream=upstream).first_failure
+    if failure is not None:
+        raise RefusedError(
+            "6A.S5.RUN_NOT_BELIEVED",
+            "a run found in its place is not what its request makes: "
+            f"{failure.group}: {failure.name}: {failure.what}",
+            where=str(root),
+            remedy="move the folder away, and give the same command again",
+        )
 
 
 def open_run(path: str | Path) -> World:

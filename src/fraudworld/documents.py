@@ -7,8 +7,11 @@ that two readers of one document cannot disagree on what it says.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import math
+import os
 import stat
 from pathlib import Path
 from typing import Any
@@ -19,8 +22,27 @@ Json = Any
 """A value of a JSON document. Whoever reads one checks the types it needs."""
 JsonObject = dict[str, Any]
 
-LARGEST = 64 * 2**20
-"""Bytes of the largest document that is read; an authority run's largest has some 200 KB."""
+LARGEST = 16 << 20
+"""Bytes of the largest document that is read; an authority run's largest has some 300 KB. A text
+of this size can parse to half a GiB of values."""
+
+DEEPEST = 64
+"""Levels of arrays and objects of a document; a run's documents have at most eight."""
+
+
+class NotRegularError(OSError, ValueError):
+    """A path that is no regular file: a link, folder, pipe, socket or device.
+
+    An OSError for readers of bytes, a ValueError for readers of documents.
+    """
+
+    @classmethod
+    def of(cls, path: Path) -> NotRegularError:
+        """The error for a path."""
+        return cls(errno.EINVAL, "it is no regular file", str(path))
+
+    def __str__(self) -> str:
+        return str(self.strerror)
 
 
 def canonical_json(value: object) -> bytes:
@@ -49,9 +71,20 @@ def plain_json(value: object) -> Json:
 def parse_json(data: bytes | str) -> Json:
     """The value of a JSON text. Raises ValueError for anything two readers could read apart."""
     try:
-        return json.loads(data, object_pairs_hook=_unique, parse_constant=_no_constant)
+        value = json.loads(
+            data, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite
+        )
+        json.dumps(value, ensure_ascii=False).encode()
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+    except UnicodeEncodeError as error:
+        raise ValueError("it holds half of a surrogate pair, which is no character") from error
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [inner for outer in level for inner in _inside(outer) if _inside(inner)]
+    if level:
+        raise ValueError(f"nested too deeply: more than {DEEPEST} levels")
+    return value
 
 
 def load_json(path: Path) -> Json:
@@ -60,12 +93,45 @@ def load_json(path: Path) -> Json:
     Raises OSError where it cannot be read, and ValueError where it is no regular file, has
     more than `LARGEST` bytes, or `parse_json` refuses it.
     """
-    return parse_json(_bytes(path))
+    return parse_json(read_bounded(path, LARGEST))
 
 
 def load_json_lines(path: Path) -> list[Json]:
     """The values of a file with one JSON text a line. Raises as `load_json` does."""
-    return [parse_json(line) for line in _bytes(path).decode("utf-8").splitlines()]
+    return [parse_json(line) for line in read_bounded(path, LARGEST).decode("utf-8").splitlines()]
+
+
+def read_bounded(path: Path, most: int) -> bytes:
+    """The bytes of a regular file of at most `most` bytes.
+
+    Raises OSError where it cannot be read, NotRegularError for anything but a regular file, and
+    ValueError for a longer one.
+    """
+    with os.fdopen(open_regular(path), "rb") as file:
+        # A file may grow while it is read, so the size alone is no bound.
+        if os.fstat(file.fileno()).st_size > most or len(data := file.read(most + 1)) > most:
+            size = f"{most >> 20} MiB" if most >= 1 << 20 else f"{most} bytes"
+            raise ValueError(f"it has more than {size}")
+    return data
+
+
+def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
+    """A file descriptor of a regular file; `flags` as `os.open` takes them.
+
+    Never follows a link as the last part of `path` and never waits for a pipe. Raises
+    NotRegularError for anything but a regular file, and OSError.
+    """
+    try:
+        handle = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        # A link; a socket, or a pipe without a reader; a folder opened for writing.
+        if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
+            raise NotRegularError.of(path) from error
+        raise
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise NotRegularError.of(path)
+    return handle
 
 
 def read_object(path: Path, *, code: str, what: str, remedy: str) -> JsonObject:
@@ -88,19 +154,24 @@ def write_json(path: Path, document: object) -> None:
     path.write_bytes(pretty_json(document))
 
 
-def _bytes(path: Path) -> bytes:
-    status = path.lstat()
-    if not stat.S_ISREG(status.st_mode):
-        raise ValueError("it is no regular file")
-    if status.st_size > LARGEST:
-        raise ValueError(f"it has more than {LARGEST >> 20} MiB")
-    return path.read_bytes()
+def _inside(value: Json) -> list[Json]:
+    """The items of an array or object; none of other values, nor of empty ones."""
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> JsonObject:
     value = dict(pairs)
     if len(value) != len(pairs):
         raise ValueError("it has a key twice")
+    return value
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:40]} is beyond the largest number")
     return value
 
 

@@ -21,6 +21,10 @@ SHARD_PARTIES = 131_072
 """Parties of one shard: small enough for a core's cache, large enough that the overhead of a
 task is small beside its work (docs/dask.md)."""
 
+MOST_ENTITIES = 2**30
+"""Most parties, accounts, instruments, devices or endpoints of a world: stages hold positions as
+int32, and of a device twice its position."""
+
 FROM_STATES = ("S2", "S3", "S4", "S5")
 RUNS_ROOT = Path("runs/fix-data-engine/segment_6A")
 RUN_ID = re.compile(r"[0-9a-f]{32}")
@@ -94,6 +98,13 @@ class RunRequest:
             "--scale",
             f"{self.scale} is not a size",
             "give a number above 0; 1 is the profile's own size",
+        )
+        _require(
+            self.nominal_parties <= MOST_ENTITIES,
+            "--scale",
+            f"{self.scale:g} times {self.profile} is {self.nominal_parties:.3g} parties",
+            f"give at most {MOST_ENTITIES / PROFILES[self.profile]:.6g}: a world has at most "
+            f"{MOST_ENTITIES:.3g} parties",
         )
         _require(
             self.shard_parties >= 0,

@@ -20,7 +20,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fraudworld.cli.output import printable
 from fraudworld.errors import FraudworldError, InputError, RefusedError
 from fraudworld.inputs import embedded as upstream
 from fraudworld.inputs import intake
@@ -29,6 +28,7 @@ from fraudworld.policy.loader import SHIPPED, load_pack
 from fraudworld.request import RunRequest
 from fraudworld.run import pipeline
 from fraudworld.store import bundle
+from fraudworld.text import printable
 from support import tampering
 from support.calling import CallResult
 

@@ -39,7 +39,19 @@ def check_refused(result: CallResult, root: Path, status: int, *words: str) -> N
 def test_a_candidate_without_flag_is_refused(fraudworld: Call, world: Path) -> None:
     (world / FLAG).unlink()
     result = fraudworld("witness", world, world, "--flows", 1000, "--quiet")
-    check_refused(result, world.parent, 3, "6B.S0.RUN_NOT_PASSED", "no _passed.flag")
+    check_refused(result, world.parent, 3, "6A.S5.RUN_NOT_BELIEVED", "flag and receipt agree")
+
+
+def test_a_candidate_that_failed_its_gates_is_refused(
+    fraudworld: Call, world: Path, tmp_path: Path
+) -> None:
+    request = RunRequest(
+        profile="demo", scale=0.4, seed=7, runs_root=tmp_path / "failed",
+        overlays=("published_baseline",),
+    )  # fmt: skip
+    failed = pipeline.run(request).place.root
+    result = fraudworld("witness", world, failed, "--flows", 1000, "--quiet")
+    check_refused(result, failed.parent, 3, "6B.S0.RUN_NOT_PASSED", "no _passed.flag")
 
 
 def test_a_changed_candidate_is_refused(fraudworld: Call, world: Path) -> None:
@@ -48,7 +60,7 @@ def test_a_changed_candidate_is_refused(fraudworld: Call, world: Path) -> None:
     part.unlink()
     part.write_bytes(content[:-1] + b"!")
     result = fraudworld("witness", world, world, "--flows", 1000, "--quiet")
-    check_refused(result, world.parent, 3, "6A.S5.OUTPUT_CONFLICT", part.name)
+    check_refused(result, world.parent, 3, "6A.S5.RUN_NOT_BELIEVED", part.name)
 
 
 def test_a_baseline_of_another_seed_is_refused(

@@ -15,6 +15,7 @@ import pytest
 from fraudworld.layers.transactions.inputs import open_inputs
 from fraudworld.layers.transactions.world import load_world
 from fraudworld.policy.loader import load_pack, parameter_hash, write_pack
+from fraudworld.store.bundle import sha256_file
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.published import sealed_policy
 from fraudworld.t10.arms import (
@@ -96,11 +97,19 @@ def test_a_rewired_stream_never_gets_a_flag(arms: Arms) -> None:
     assert not (arms.rewired.stream / flag).exists()
 
 
-def test_arms_are_made_once(runner: _ArmRunner, arms: Arms) -> None:
-    files = {p: p.stat().st_mtime_ns for p in runner.home.rglob("*.parquet")}
-    assert files
-    assert _ArmRunner(runner.candidate, None, FLOWS, 1, lambda title: None).arms(None) == arms
-    assert {p: p.stat().st_mtime_ns for p in runner.home.rglob("*.parquet")} == files
+def test_worlds_are_made_once_and_streams_are_not_believed(runner: _ArmRunner, arms: Arms) -> None:
+    def made(kind: str) -> dict[Path, tuple[int, str]]:
+        files = (runner.home / kind).rglob("*.parquet")
+        return {p: (p.stat().st_mtime_ns, sha256_file(p)) for p in files}
+
+    worlds, streams = made("worlds"), made("streams")
+    assert worlds
+    again = _ArmRunner(runner.candidate, None, FLOWS, 1, lambda title: None)
+    assert again.arms(None) == arms
+    assert made("worlds") == worlds
+    remade = made("streams")
+    assert {p: sha for p, (_, sha) in remade.items()} == {p: sha for p, (_, sha) in streams.items()}
+    assert not set(remade.values()) & set(streams.values()), "every file was written again"
 
 
 def test_the_verdict_names_arms_bounds_and_rows(small_world: Path, arms: Arms) -> None:

@@ -30,7 +30,7 @@ DRAWN = [figure for figure in FIGURES if figure.section != "seeds"]
 @pytest.fixture(scope="module")
 def collected(demo_world: Path) -> dict[str, Any]:
     """Facts of the demo world."""
-    return facts.collect(demo_world, demo_world.parent)
+    return facts.collect(demo_world, facts.beside(demo_world, demo_world.parent))
 
 
 @pytest.fixture
@@ -258,7 +258,7 @@ def test_refresh_refuses_a_run_that_was_changed(copy: Path) -> None:
 def test_missing_evidence_is_named(copy: Path, name: str) -> None:
     RunPlace(copy).document(name).unlink()
     with pytest.raises(InputError) as refused:
-        facts.collect(copy, copy.parent)
+        facts.collect(copy, facts.beside(copy, copy.parent))
     assert refused.value.code == "6A.REPORT.EVIDENCE_UNREADABLE"
     assert name in refused.value.where
 
@@ -267,7 +267,7 @@ def test_a_certificate_of_other_runs_is_not_shown(copy: Path) -> None:
     summary = copy.parent / CERTIFICATE
     summary.parent.mkdir(parents=True)
     summary.write_text(json.dumps({"runs": {"42": "0" * 32}}), "utf-8")
-    assert facts.collect(copy, copy.parent)["certificate"] is None
+    assert facts.collect(copy, facts.beside(copy, copy.parent))["certificate"] is None
 
 
 def test_every_number_is_finite(collected: dict[str, Any]) -> None:

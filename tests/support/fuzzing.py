@@ -106,7 +106,7 @@ def parsers(folder: Path, run: Path) -> tuple[Fuzzed, ...]:
         scratch.root,
         scratch.bundle_index,
         scratch.flag,
-        set,
+        dict,
         "6A.S5.OUTPUT_CONFLICT",
         "run",
         "none",

@@ -35,6 +35,7 @@ def certify(
     judge: Judge | None = None,
     downstream: bool = True,
     keep_all: bool = False,
+    believe: pipeline.Believe | None = None,
 ) -> JsonObject:
     """Runs (or finds) every seed, judges T1–T10, decides, writes the summary and its attestation.
 
@@ -46,6 +47,7 @@ def certify(
     sections : called with the title of every part, returns its progress callback
     runner, judge : how to make a world and its T10; by default the pipeline and `t10.witness`
     downstream : whether to judge T10 at all
+    believe : called with every world that is found in its place, before anything rests on it
     keep_all : whether to keep runs of the certificate that this one replaces, although they hold
         no role
 
@@ -56,7 +58,8 @@ def certify(
     report_to = sections or (lambda title: None)
 
     def world(seed: int) -> Path:
-        return pipeline.run(replace(request, seed=seed), report_to(f"seed {seed}")).place.root
+        asked, told = replace(request, seed=seed), report_to(f"seed {seed}")
+        return pipeline.run(asked, told, believe=believe).place.root
 
     def t10(seed: int, run: Path) -> None:
         witness(
@@ -64,6 +67,7 @@ def certify(
             upstream_dir=request.upstream_dir,
             workers=request.workers,
             sections=lambda title: report_to(f"seed {seed}, {title}"),
+            believe=believe,
         )
 
     replaced = _runs_of(request.runs_root)

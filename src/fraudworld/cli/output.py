@@ -1,12 +1,14 @@
 """Output of the command line: tables, the gateboard, progress, errors.
 
 Results go to stdout, progress and errors to stderr. With `--json`, stdout holds one JSON document
-and nothing else. No line needs more than eighty columns.
+and nothing else. No line needs more than eighty columns. Every string is foreign until it is made
+inert: runs, upstreams and policies of others are shown, too.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import sys
@@ -14,14 +16,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from rich import box
-from rich.console import Console
-from rich.markup import escape
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
 from fraudworld.documents import Json
 from fraudworld.errors import FraudworldError
 from fraudworld.request import Cell, Progress, SummaryTable
+from fraudworld.text import one_line, printable, printable_json
 
 WIDTH = 80
 STATE_NAMES = {
@@ -51,8 +53,9 @@ def err() -> Console:
 
 
 def json_document(value: object) -> None:
-    """Prints one JSON document on stdout."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    """Prints one JSON document on stdout, unprintable characters as escapes."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    sys.stdout.write(printable_json(text) + "\n")
 
 
 def program() -> str:
@@ -64,16 +67,15 @@ def program() -> str:
 
 
 def lines(texts: Iterable[str]) -> None:
-    """Prints lines on stdout, unchanged."""
+    """Prints lines on stdout, each as one line."""
     console = out()
     for text in texts:
-        console.print(printable(text), markup=False, highlight=False)
+        console.print(_inert(text))
 
 
-def printable(text: str) -> str:
-    """Escapes control characters, with which foreign text could control a terminal."""
-    kept = "\n\t\N{NARROW NO-BREAK SPACE}\N{NO-BREAK SPACE}"
-    return "".join(c if c.isprintable() or c in kept else ascii(c)[1:-1] for c in text)
+def _inert(text: str, style: str = "") -> Text:
+    """A line for rich, which reads neither markup nor emoji codes in it."""
+    return Text(one_line(text), style=style)
 
 
 def table(shown: SummaryTable) -> None:
@@ -84,15 +86,16 @@ def table(shown: SummaryTable) -> None:
         for i in range(len(shown.columns))
     ]
     for name, right in zip(shown.columns, numeric, strict=True):
-        grid.add_column(escape(name), justify="right" if right else "left", overflow="fold")
+        side: JustifyMethod = "right" if right else "left"
+        grid.add_column(_inert(name), justify=side, overflow="fold")
     for row in shown.rows:
-        grid.add_row(*(escape(printable(figure(cell))) for cell in row))
+        grid.add_row(*(_inert(figure(cell)) for cell in row))
     console = out()
     console.print()
-    console.print(Text(printable(shown.title), style="bold"))
+    console.print(_inert(shown.title, "bold"))
     console.print(grid)
     if shown.note:
-        console.print(shown.note, markup=False)
+        console.print(_inert(shown.note))
 
 
 def figure(cell: Cell) -> str:
@@ -104,10 +107,10 @@ def figure(cell: Cell) -> str:
     if isinstance(cell, int):
         return f"{cell:,}".replace(",", " ")
     if isinstance(cell, float):
-        if abs(cell) >= 10_000:
+        if math.isfinite(cell) and abs(cell) >= 10_000:
             return figure(round(cell))
         return f"{cell:.4g}"
-    return cell
+    return str(cell)  # of a foreign document: a list or an object
 
 
 def gateboard(board: Mapping[str, Json]) -> None:
@@ -126,22 +129,25 @@ def gateboard(board: Mapping[str, Json]) -> None:
     for row in board["tests"]:
         low, high = row["ci_low"], row["ci_high"]
         grid.add_row(
-            str(row["test_id"]).split("_", 1)[0],
-            escape(str(row["metric_name"])),
-            _short(row["value"]),
-            _short(row["threshold_B"]),
-            _short(row["threshold_Bplus"]),
-            "" if low is None or high is None else f"{_short(low)}–{_short(high)}",
+            _inert(str(row["test_id"]).split("_", 1)[0]),
+            _inert(str(row["metric_name"])),
+            _inert(_short(row["value"])),
+            _inert(_short(row["threshold_B"])),
+            _inert(_short(row["threshold_Bplus"])),
+            _inert("" if low is None or high is None else f"{_short(low)}–{_short(high)}"),
             _verdict(row),
         )
     console = out()
     console.print()
     console.print(Text("Gateboard", style="bold"))
     console.print(grid)
-    _guards(console, board["guards"])
-    console.print(f"Grade {board['grade']}", markup=False)
-    for item in board["routing"]:
-        console.print(f"  {item['test_id']} {item['metric_name']} → {item['owner']}", markup=False)
+    _guards(board["guards"])
+    lines(
+        (
+            f"Grade {board['grade']}",
+            *(f"  {r['test_id']} {r['metric_name']} → {r['owner']}" for r in board["routing"]),
+        )
+    )
 
 
 def _short(value: Cell) -> str:
@@ -152,7 +158,9 @@ def _short(value: Cell) -> str:
         return f"{value:.4f}".rstrip("0").rstrip(".")
     if isinstance(value, float) and abs(value) < 1_000:
         return f"{value:.3g}"
-    return figure(round(value) if isinstance(value, float) else value)
+    if isinstance(value, float) and math.isfinite(value):
+        return figure(round(value))
+    return figure(value)
 
 
 def _verdict(row: Mapping[str, Json]) -> Text:
@@ -163,12 +171,14 @@ def _verdict(row: Mapping[str, Json]) -> Text:
     return Text(word, style=VERDICTS[word])
 
 
-def _guards(console: Console, guards: Sequence[Mapping[str, Json]]) -> None:
+def _guards(guards: Sequence[Mapping[str, Json]]) -> None:
     broken = [g for g in guards if not g["holds"]]
-    console.print(f"Guards  {len(guards) - len(broken)} of {len(guards)} hold", markup=False)
-    for guard in broken:
-        line = f"  {guard['guard_id']}: {_short(guard['value'])}, must be {guard['bound']}"
-        console.print(line, markup=False)
+    lines(
+        (
+            f"Guards  {len(guards) - len(broken)} of {len(guards)} hold",
+            *(f"  {g['guard_id']}: {_short(g['value'])}, must be {g['bound']}" for g in broken),
+        )
+    )
 
 
 class ProgressLines:
@@ -200,17 +210,17 @@ class ProgressLines:
             self._finish()
         self._last = at
         if self._status is not None:
-            self._status.update(f"{at.state} {escape(at.step)} ({at.done} of {at.total})")
+            self._status.update(_inert(f"{at.state} {at.step} ({at.done} of {at.total})"))
 
     def section(self, title: str) -> ProgressLines:
         """Finishes the current lines and starts those of another title."""
         self._finish()
-        self._console.print(title, markup=False)
+        self._console.print(_inert(title))
         return self
 
     def _finish(self) -> None:
         if self._last is not None:
-            self._console.print(state_line(self._last), markup=False)
+            self._console.print(_inert(state_line(self._last)))
         self._last = None
 
 
@@ -226,13 +236,19 @@ def state_line(at: Progress) -> str:
 
 
 def error_block(error: FraudworldError) -> None:
-    """Prints an error in four lines: what, where, code, remedy."""
+    """Prints an error in four lines: what, where, code, remedy.
+
+    Further lines of `what` are indented, so that no text of it looks like a line of the block.
+    """
     console = err()
-    console.print(Text("error ", style="bold red") + Text(printable(error.what.rstrip())))
+    first, *more = printable(error.what.rstrip(), kept="\n").split("\n")
+    console.print(Text("error ", style="bold red") + Text(first))
+    for line in more:
+        console.print(Text(f"       {line.strip()}"))
     for label, text in (("where", error.where), ("code", error.code), ("do", error.remedy)):
-        console.print(f"{label:>6} {printable(text)}", markup=False)
+        console.print(_inert(f"{label:>6} {text}"))
 
 
 def warn(text: str) -> None:
     """Prints a line on stderr."""
-    err().print(text, markup=False)
+    err().print(_inert(text))

@@ -135,10 +135,17 @@ def _plain(outcome: RunOutcome) -> JsonObject:
         "grade": outcome.grade,
         "passed": outcome.passed,
         "reused": outcome.reused,
+        "verified": outcome.verified,
         "rows": outcome.rows,
         "summary": [t.as_dict() for t in outcome.summary],
         "gateboard": outcome.gateboard,
     }
+
+
+def _how(outcome: RunOutcome) -> str:
+    if not outcome.reused:
+        return "made"
+    return f"found again as sealed, {'' if outcome.verified else 'not '}verified anew"
 
 
 def _summary(outcome: RunOutcome) -> None:
@@ -167,8 +174,7 @@ def _summary(outcome: RunOutcome) -> None:
     show.lines(
         (
             "",
-            f"World {outcome.run_id[:8]} {'found again, unchanged' if outcome.reused else 'made'}; "
-            f"{verdict}.",
+            f"World {outcome.run_id[:8]} {_how(outcome)}; {verdict}.",
             f"  folder    {root}",
             f"  tables    {outcome.place.layer.relative_to(root)}",
             f"  evidence  {outcome.place.validation.relative_to(root)}",

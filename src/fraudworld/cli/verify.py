@@ -16,7 +16,7 @@ from fraudworld.request import RUNS_ROOT, SummaryTable
 def verify(
     run: opt.Run,
     deep: Annotated[
-        bool, typer.Option("--deep", help="Regenerate the whole run and compare every value.")
+        bool, typer.Option("--deep", help="Make the whole run again and compare every byte.")
     ] = False,
     key: Annotated[
         Path | None,
@@ -31,9 +31,13 @@ def verify(
 ) -> None:
     """Recompute, from bytes alone, everything a published run claims.
 
-    Seal, identity, schemas, content digests, keys and laws, randomness, inputs, gateboard.
-    The first failing check is named and the exit status is 1. Works on a copy elsewhere. Given
-    a runs root with a certificate, verifies that and every run it names.
+    Seal, identity, schemas, content digests, keys and laws, randomness, inputs, roles and
+    checks of S5, gateboard, report. The first failing check is named and the exit status is 1.
+    What is stated and cannot be proved is listed as claimed. Works on a copy elsewhere. Given a
+    runs root with a certificate, verifies that and every run it names.
+
+    With --deep, a run made by other laws than this version's is refused (status 3), with the
+    version that can make it again.
 
     Examples:
 
@@ -44,17 +48,16 @@ def verify(
         fraudworld verify 3f2a --key reviewer.pub.pem
     """
     from fraudworld import api
-    from fraudworld.verification import Verdict, is_certificate, regenerated, verify_certificate
+    from fraudworld.verification import is_certificate, verify_certificate, verify_deeply
     from fraudworld.verification import verify as examine
 
     place = Path(run) if Path(run).is_dir() else api.find_run(run, runs_root).root
-    whole = is_certificate(place)
-    verdict = (
-        verify_certificate(place, key=key) if whole else examine(place, upstream=upstream, key=key)
-    )
-    if deep and verdict.holds and not whole:
-        checks = (*verdict.checks, *regenerated(place, upstream=upstream))
-        verdict = Verdict(verdict.run, checks, ())
+    if is_certificate(place):
+        verdict = verify_certificate(place, key=key, upstream=upstream, deep=deep)
+    elif deep:
+        verdict = verify_deeply(place, upstream=upstream, key=key)
+    else:
+        verdict = examine(place, upstream=upstream, key=key)
     if as_json:
         show.json_document(verdict.as_dict())
     else:
@@ -72,5 +75,7 @@ def verify(
         )
         if failure is not None or not quiet:
             show.lines(words)
+        if failure is None and not quiet:
+            show.lines(("", "Claimed, not proved", *(f"  {line}" for line in verdict.claimed)))
     if not verdict.holds:
         raise typer.Exit(1)

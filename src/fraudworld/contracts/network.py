@@ -5,6 +5,9 @@ from __future__ import annotations
 from fraudworld.contracts.table import Table, code, integer, real
 from fraudworld.contracts.world import COUNTRY, REGION
 
+METRICS = ("devices", "linked_devices", "device_ip_links", "ips", "shared_devices")
+"""Metrics of `s4_network_summary_6A`."""
+
 DEVICE_BASE = Table(
     name="s4_device_base_6A",
     state="S4",

@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from fraudworld.api import World
 from fraudworld.documents import JsonObject
 from fraudworld.errors import InputError, RefusedError
 from fraudworld.export import files, graphs
 from fraudworld.store.atomic import atomic_directory
+from fraudworld.store.layout import RunPlace
+from fraudworld.store.seal import check_run
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,10 @@ BY_FORMAT = {f.name: f for f in FORMATS}
 def export(world: World, to: str, dest: Path, *, observable: bool = False) -> Path:
     """Writes `world` in the format `to` into the new folder `dest`, atomically.
 
-    Raises InputError for an unknown format, a missing library or a failed write, and
-    RefusedError where `dest` exists.
+    The run is checked against its seal first, its columns and codes against the contract. Raises
+    InputError for an unknown format, a missing library, a dataset that cannot be read or is not as
+    the contract says (`6A.CLI.EXPORT_SOURCE_INVALID`) or a failed write, and RefusedError where
+    `dest` exists or the run was changed after publishing.
     """
     if to not in BY_FORMAT:
         raise InputError(
@@ -62,6 +67,7 @@ def export(world: World, to: str, dest: Path, *, observable: bool = False) -> Pa
             where=str(dest),
             remedy="name a folder that does not exist yet",
         )
+    check_run(RunPlace(world.root))
     try:
         with atomic_directory(dest) as staged:
             BY_FORMAT[to].write(world, staged, observable=observable)
@@ -71,6 +77,13 @@ def export(world: World, to: str, dest: Path, *, observable: bool = False) -> Pa
             f"writing failed: {getattr(error, 'strerror', None) or error}",
             where=str(getattr(error, "filename", None) or dest),
             remedy="free space or choose a writable folder; no partial export was kept",
+        ) from error
+    except (duckdb.Error, pa.ArrowException) as error:
+        raise InputError(
+            "6A.CLI.EXPORT_FAILED",
+            f"a dataset of the run cannot be read: {str(error)[:300]}",
+            where=str(world.root),
+            remedy="verify the run: fraudworld verify RUN; no partial export was kept",
         ) from error
     return dest
 

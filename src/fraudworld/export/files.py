@@ -8,8 +8,9 @@ from pathlib import Path
 from fraudworld.api import World
 from fraudworld.contracts import Kind, Table
 from fraudworld.documents import JsonObject, write_json
-from fraudworld.export import metadata
+from fraudworld.export import checked, metadata
 from fraudworld.export.graph import EDGES, NODES
+from fraudworld.store.sql import quoted
 
 _SQL = {Kind.INT: "BIGINT", Kind.CODE: "VARCHAR", Kind.REAL: "DOUBLE"}
 
@@ -21,17 +22,16 @@ def to_duckdb(world: World, folder: Path, *, observable: bool) -> None:
     The identity columns, constant over all rows, become the single row of the table `run`.
     """
     tables = metadata.published(observable=observable)
-    source = world.duckdb()
-    target = str(folder / "world.duckdb").replace("'", "''")
-    source.execute(f"ATTACH '{target}' AS out")
+    source = checked.source(world, tables)
+    source.execute(f"ATTACH {quoted(folder / 'world.duckdb')} AS out")
     here = {t.name for t in tables}
     for table in tables:
         source.execute(f"CREATE TABLE out.{table.name} ({', '.join(_declared(table, here))})")
         source.execute(f"INSERT INTO out.{table.name} SELECT {_columns(table)} FROM {table.name}")
-        source.execute(f"COMMENT ON TABLE out.{table.name} IS {_quoted(table.meaning)}")
+        source.execute(f"COMMENT ON TABLE out.{table.name} IS {quoted(table.meaning)}")
         for column in table.columns:
             source.execute(
-                f"COMMENT ON COLUMN out.{table.name}.{column.name} IS {_quoted(column.meaning)}"
+                f"COMMENT ON COLUMN out.{table.name}.{column.name} IS {quoted(column.meaning)}"
             )
     source.execute("CREATE TABLE out.run AS SELECT ?::JSON AS receipt", [json.dumps(world.receipt)])
     source.execute("COMMENT ON TABLE out.run IS 'receipt of the run: seed, policy, inputs'")
@@ -66,22 +66,18 @@ def _declared(table: Table, here: set[str]) -> list[str]:
     return columns
 
 
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
 def to_csv(world: World, folder: Path, *, observable: bool) -> None:
     """One CSV a dataset, with `datapackage.json`, `croissant.json` and `sdv_metadata.json`.
 
     The identity columns, constant over all rows, are in `run_receipt.json`.
     """
     tables = metadata.published(observable=observable)
-    source = world.duckdb()
+    source = checked.source(world, tables)
     for table in tables:
-        path = str(folder / f"{table.name}.csv").replace("'", "''")
+        path = quoted(folder / f"{table.name}.csv")
         order = ", ".join(table.sort)
         rows = f"SELECT {_columns(table)} FROM {table.name} ORDER BY {order}"
-        source.execute(f"COPY ({rows}) TO '{path}' (HEADER, DELIMITER ',')")
+        source.execute(f"COPY ({rows}) TO {path} (HEADER, DELIMITER ',')")
     receipt = world.receipt
     name = f"fraudworld-{str(receipt['run_id'])[:12]}"
     documents: dict[str, JsonObject] = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +12,10 @@ import numpy as np
 from fraudworld.api import World
 from fraudworld.contracts import BY_NAME, Kind
 from fraudworld.errors import InputError
+from fraudworld.export import checked
 from fraudworld.export.graph import EDGES, NODE, NODES, Edge, Node
 from fraudworld.extras import needs
+from fraudworld.store.sql import quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -24,7 +28,7 @@ def to_neo4j(world: World, folder: Path, *, observable: bool) -> None:
 
     Every label has an id space of its own in the headers, since ids repeat between labels.
     """
-    source = world.duckdb()
+    source = checked.source(world)
     arguments = []
     for node in NODES:
         columns = node.columns(truth=not observable)
@@ -37,7 +41,8 @@ def to_neo4j(world: World, folder: Path, *, observable: bool) -> None:
         path = folder / f"edges_{edge.source}_{edge.type}_{edge.target}.csv".lower()
         _copy(source, edge.query, path, header)
         arguments.append(f"--relationships={edge.type}={path.name}")
-    command = " \\\n  ".join(["neo4j-admin database import full fraudworld", *arguments])
+    words = ["neo4j-admin database import full fraudworld", *map(shlex.quote, arguments)]
+    command = " \\\n  ".join(words)
     (folder / "import.sh").write_text(
         f"#!/bin/sh\n# Run in this folder, with Neo4j stopped.\n{command}\n", "utf-8"
     )
@@ -47,8 +52,7 @@ def _copy(source: duckdb.DuckDBPyConnection, query: str, path: Path, header: lis
     """Writes the result of a query as CSV under the given header."""
     path.write_text(",".join(header) + "\n", "utf-8")
     rows = path.with_suffix(".rows")
-    target = str(rows).replace("'", "''")
-    source.execute(f"COPY ({query}) TO '{target}' (FORMAT csv, HEADER false, DELIMITER ',')")
+    source.execute(f"COPY ({query}) TO {quoted(rows)} (FORMAT csv, HEADER false, DELIMITER ',')")
     with path.open("ab") as out, rows.open("rb") as source_rows:
         while chunk := source_rows.read(1 << 22):
             out.write(chunk)
@@ -70,15 +74,15 @@ def _kind(column: str) -> Kind:
 def to_ladybug(world: World, folder: Path, *, observable: bool) -> None:
     """`world.lbdb`: an embedded graph database, a node table a label, a rel table an edge."""
     ladybug = needs("ladybug")
-    source = world.duckdb()
+    source = checked.source(world)
     connection = ladybug.Connection(ladybug.Database(str(folder / "world.lbdb")))
     types = {Kind.INT: "INT64", Kind.CODE: "STRING", Kind.REAL: "DOUBLE"}
     staged = folder / "staged.parquet"
 
     def load(name: str, query: str) -> None:
-        path = str(staged).replace("'", "''")
-        source.execute(f"COPY ({query}) TO '{path}' (FORMAT parquet)")
-        connection.execute(f"COPY {name} FROM '{path}'")
+        source.execute(f"COPY ({query}) TO {quoted(staged)} (FORMAT parquet)")
+        # Cypher escapes by backslash, as JSON does, not by doubling.
+        connection.execute(f"COPY {name} FROM {json.dumps(str(staged), ensure_ascii=False)}")
 
     for node in NODES:
         columns = node.columns(truth=not observable)
@@ -110,7 +114,7 @@ def hetero_data(world: World, *, observable: bool = False) -> Any:
     """
     torch = needs("torch")
     data = needs("torch_geometric.data").HeteroData()
-    source = world.duckdb()
+    source = checked.source(world)
     ids: dict[str, np.ndarray[Any, Any]] = {}
     for node in NODES:
         columns = source.execute(node.query(truth=True)).fetchnumpy()
@@ -159,7 +163,7 @@ def neighbourhood(world: World, party_id: int, *, hops: int = 3) -> tuple[list[A
 
     Raises InputError `6A.CLI.PARTY_NOT_FOUND` for an unknown party.
     """
-    source = world.duckdb()
+    source = checked.source(world)
     row = source.execute(
         "SELECT count(*) FROM s1_party_base_6A WHERE party_id = ?", [party_id]
     ).fetchone()
@@ -221,7 +225,7 @@ def igraph_graph(world: World, edge: Edge | str = "SEEN_ON") -> Any:
             where="igraph_graph",
             remedy=f"choose one of {', '.join(known)}",
         )
-    source = world.duckdb()
+    source = checked.source(world)
     sides = []
     for label in (chosen.source, chosen.target):
         node = NODE[label]

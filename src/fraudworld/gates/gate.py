@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from fraudworld.documents import JsonObject
-from fraudworld.policy.models import Threshold
+from fraudworld.policy.validation import Threshold
 
 Status = Literal["PASS", "FAIL", "INSUFFICIENT_EVIDENCE"]
 Interval = tuple[float, float] | None

@@ -17,7 +17,7 @@ from fraudworld.gates.prefetch import prefetch
 from fraudworld.gates.roles import ENTITIES, role_counts
 from fraudworld.gates.statistics import auc, mantel_haenszel, poisson_interval
 from fraudworld.gates.tally import I64
-from fraudworld.policy.models import GuardBounds
+from fraudworld.policy.validation import GuardBounds
 
 GuardCheck = Callable[[Evidence, tuple[Row, ...]], Iterator[Guard]]
 

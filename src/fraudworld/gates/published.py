@@ -26,6 +26,7 @@ from fraudworld.gates.columns import invalid, needs_check, values_of
 from fraudworld.gates.prefetch import prefetch
 from fraudworld.gates.tally import Array
 from fraudworld.policy.pack import PolicyPack
+from fraudworld.store.reader import open_part
 
 Result = TypeVar("Result")
 Columns = dict[str, Array]
@@ -293,7 +294,4 @@ def _read(path: Path, group: int, table: Table, columns: Sequence[Column]) -> pa
 
 
 def _opened(path: Path, table: Table, codes: Sequence[str] = ()) -> pq.ParquetFile:
-    try:
-        return pq.ParquetFile(path, read_dictionary=list(codes))
-    except (OSError, pa.ArrowException) as error:
-        raise invalid(table, f"has a part that is not Parquet: {path.name}: {error}") from error
+    return open_part(path, table, codes, state=table.state)

@@ -7,12 +7,12 @@ it was made from, not on their paths.
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
+from fraudworld.contracts import iso
 from fraudworld.documents import digest
 from fraudworld.errors import InputError, RefusedError
 from fraudworld.inputs import tables
@@ -24,7 +24,6 @@ SEGMENTS = ("1A", "1B", "2A", "2B", "3A", "3B", "5A", "5B")
 ROW_LEVEL = {"1A", "5A"}
 """Segments whose rows 6A reads; the others are verified and sealed only."""
 
-_COUNTRY, _CURRENCY = re.compile("[A-Z]{2}"), re.compile("[A-Z]{3}")
 MOST_COUNTRIES = 255
 """A country is one byte in memory."""
 
@@ -224,16 +223,18 @@ def _countries(places: dict[str, np.ndarray], path: Path) -> tuple[str, ...]:
     countries = tuple(sorted(places["country_iso"].tolist()))
     if len(set(countries)) != len(countries):
         raise tables.refused(path, "lists a country twice", "keep one row per country")
-    for name, form in (("country_iso", _COUNTRY), ("currency", _CURRENCY)):
-        malformed = sorted(v for v in set(places[name].tolist()) if not form.fullmatch(v))
-        if malformed:
-            raise tables.refused(
-                path, f"has {malformed[0]!r} as {name}", "use ISO codes: capital letters"
-            )
     if len(countries) > MOST_COUNTRIES:
         raise tables.refused(
             path, f"lists {len(countries)} countries", f"serve at most {MOST_COUNTRIES}"
         )
+    for name, listed in (("country_iso", iso.countries()), ("currency", iso.currencies())):
+        unknown = sorted(set(places[name].tolist()) - listed)
+        if unknown:
+            raise tables.refused(
+                path,
+                f"has {unknown[0]!r} as {name}",
+                "use ISO codes: capital letters, of ISO 3166-1 and ISO 4217",
+            )
     return countries
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from fraudworld.documents import JsonObject, parse_json
+from fraudworld.documents import LARGEST, JsonObject, parse_json, read_bounded
 from fraudworld.errors import InputError
 from fraudworld.perf.recorder import EVENTS, STARTS, Event, budget_check, summary
 from fraudworld.store.identity import Identity
@@ -109,7 +109,7 @@ _TYPES: Mapping[str, type | tuple[type, ...]] = {
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text("utf-8")
+        return read_bounded(path, LARGEST).decode("utf-8")
     except (OSError, ValueError) as error:
         raise _invalid(path, str(error)) from error
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from fraudworld.policy import models as m
 from fraudworld.policy import transactions as d
+from fraudworld.policy import validation as v
 
 
 class PolicyPack(m.Model):
@@ -41,7 +42,7 @@ class PolicyPack(m.Model):
 
     device_linkage_rules: m.DeviceLinkageRules
     graph_linkage_rules: m.GraphLinkageRules
-    validation_policy: m.ValidationPolicy
+    validation_policy: v.ValidationPolicy
     risk_propagation_coeffs: m.RiskPropagationCoeffs
 
     attachment: d.Attachment

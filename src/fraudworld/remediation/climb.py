@@ -55,6 +55,7 @@ def climb(
     sections: Sections | None = None,
     *,
     keep_all: bool = False,
+    believe: pipeline.Believe | None = None,
 ) -> tuple[Decision, ...]:
     """Climbs the ladder, or the named phases of it; returns every decision taken.
 
@@ -62,7 +63,8 @@ def climb(
     ladder. seeds: of the phases that certify; the first is also the seed of all others. A phase
     recorded earlier for the same request, whose evidence is unchanged, is not repeated. The
     ladder ends with the first phase that is not done. keep_all: whether to keep the ladder's own
-    runs that hold no role and that no later phase reads.
+    runs that hold no role and that no later phase reads. believe: called with every run that the
+    ladder did not make itself just now, before anything rests on it.
 
     Raises RefusedError `6A.CERTIFY.SEEDS_MISSING` where a phase that certifies lacks a
     required seed, `6A.LADDER.PHASE_MISSING` where the first named phase builds on one that is
@@ -71,7 +73,7 @@ def climb(
     """
     if any(_named(name).certifies for name in phases):
         require_seeds(seeds)  # before the first phase, not at the last
-    crew = _Climb(request, seeds, sections or (lambda title: None), keep_all)
+    crew = _Climb(request, seeds, sections or (lambda title: None), keep_all, believe)
     decisions: list[Decision] = []
     last = max((NAMES.index(name) for name in phases), default=-1)
     for phase in LADDER[: last + 1]:
@@ -94,11 +96,17 @@ class _Climb:
     """One ladder over one runs root."""
 
     def __init__(
-        self, request: RunRequest, seeds: Sequence[int], sections: Sections, keep_all: bool
+        self,
+        request: RunRequest,
+        seeds: Sequence[int],
+        sections: Sections,
+        keep_all: bool,
+        believe: pipeline.Believe | None,
     ) -> None:
         self.request, self.seeds, self.sections = request, tuple(seeds), sections
         self.root, self.keep_all = request.runs_root, keep_all
         self.runs: dict[str, Path] = {}
+        self.believe, self.known = believe, set[Path]()
 
     def asked(self, phase: Phase) -> JsonObject:
         """The request a decision belongs to; a decision of another request is not reused."""
@@ -201,7 +209,18 @@ class _Climb:
         if phase.from_state is not None and phase.base is not None:
             base = self._climbed(_named(phase.base))
             request = replace(request, from_state=phase.from_state, base=base)
-        return pipeline.run(request, self.sections(f"{phase.name} {phase.title}")).place.root
+        return self._made(request, f"{phase.name} {phase.title}")
+
+    def _made(self, request: RunRequest, title: str) -> Path:
+        """The run of a request, made now, or found and believed."""
+        root = pipeline.run(request, self.sections(title), believe=self._believed).place.root
+        self.known.add(root)
+        return root
+
+    def _believed(self, root: Path) -> None:
+        if self.believe is not None and root not in self.known:
+            self.believe(root)
+            self.known.add(root)
 
     def _run(self, phase: Phase) -> PhaseRun:
         """One run, which reuses the states of the phase it builds on, judged by its gateboard."""
@@ -237,14 +256,15 @@ class _Climb:
 
         def runner(seed: int) -> Path:
             role = "candidate" if seed == self.seeds[0] else f"witness:{seed}"
-            request = self._request(phase, seed, role)
-            return pipeline.run(request, self.sections(f"{phase.name} seed {seed}")).place.root
+            return self._made(self._request(phase, seed, role), f"{phase.name} seed {seed}")
 
         def titled(title: str) -> Report | None:
             return self.sections(f"{phase.name} {title}")
 
         request = self._request(phase, self.seeds[0])
-        summary = certification.certify(request, self.seeds, titled, runner=runner, keep_all=True)
+        summary = certification.certify(
+            request, self.seeds, titled, runner=runner, keep_all=True, believe=self._believed
+        )
         # The next certificate overwrites the summary; a decision keeps a copy of its own.
         kept = write_document(place(self.root, f"{phase.name}_summary"), _read(self.root / SUMMARY))
         runs = {seed: self.root / summary["runs"][str(seed)] for seed in self.seeds}

@@ -9,6 +9,6 @@
 Every number on the page is in `report.json`.
 """
 
-from fraudworld.report.publish import Written, refresh, write
+from fraudworld.report.publish import TWIN, Written, files_of, refresh, write
 
-__all__ = ["Written", "refresh", "write"]
+__all__ = ["TWIN", "Written", "files_of", "refresh", "write"]

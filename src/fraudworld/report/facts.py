@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from fraudworld.documents import JsonObject, load_json, load_json_lines
 from fraudworld.errors import InputError
 from fraudworld.gates.counts import Counts
+from fraudworld.gates.schema import violations
 from fraudworld.report import evidence, neighbours, tables
 from fraudworld.report.evidence import Row
 from fraudworld.store.layout import CERTIFICATE, RunPlace
@@ -23,17 +24,31 @@ MEMORY = "1GB"
 """Memory limit of DuckDB: enough at authority scale, and below the peak of the run itself."""
 
 
-def collect(run: Path, runs_root: Path) -> JsonObject:
-    """Collects the facts of a published or staged run, its certificate and its ladder.
+@dataclass(frozen=True)
+class Beside:
+    """What lies beside a run in its runs root and is shown in its report."""
 
-    The certificate is None, and the ladder empty, where `runs_root` has none that names this
-    run. Raises InputError `6A.REPORT.EVIDENCE_UNREADABLE`, and the errors of
+    certificate: JsonObject | None
+    ladder: list[JsonObject]
+
+
+def beside(run: Path, runs_root: Path) -> Beside:
+    """The certificate of `runs_root` that names this run, and the decisions of its ladder."""
+    return Beside(_certificate(runs_root, read_receipt(RunPlace(run)).run_id), _ladder(runs_root))
+
+
+def collect(run: Path, near: Beside) -> JsonObject:
+    """Collects the facts of a published or staged run, with what lies beside it.
+
+    Raises InputError `6A.REPORT.EVIDENCE_UNREADABLE`, and the errors of
     `store.published.open_world`.
     """
     place = RunPlace(run)
     receipt = read_receipt(place)
     board = read_document(place.gateboard)
-    certificate = _certificate(runs_root, receipt.run_id)
+    broken = violations("realism_gate_6A", board)
+    if broken:
+        raise _unreadable(place.gateboard, ValueError(broken[0]))
     perf = place.perf(receipt.identity)
     world = open_world(run, memory=MEMORY)
     try:
@@ -41,9 +56,9 @@ def collect(run: Path, runs_root: Path) -> JsonObject:
             **_from_evidence(board, world),
             **_from_tables(world),
             "steps": evidence.steps(_lines(perf / "perf_events_6A.jsonl")),
-            "seeds": evidence.seeds(certificate),
+            "seeds": evidence.seeds(near.certificate),
         }
-        near = neighbours.neighbourhoods(world)
+        neighbourhoods = neighbours.neighbourhoods(world)
     finally:
         world.sql.close()
     rows["policy_and_observed"] = list(_compared(rows))
@@ -63,10 +78,10 @@ def collect(run: Path, runs_root: Path) -> JsonObject:
         "caps_at_work": read_document(place.document("s2_kmax_counters_6A")),
         "time": read_document(perf / "perf_summary_6A.json"),
         "budgets": read_document(perf / "perf_budget_check_6A.json"),
-        "certificate": certificate,
-        "ladder": _ladder(runs_root),
+        "certificate": near.certificate,
+        "ladder": near.ladder,
         "figures": rows,
-        "neighbourhoods": near,
+        "neighbourhoods": neighbourhoods,
     }
 
 

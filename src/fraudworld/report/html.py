@@ -1,9 +1,16 @@
-"""HTML that is escaped by construction: every string but `Safe` is escaped."""
+"""HTML that is escaped by construction: every string but `Safe` is escaped.
+
+Unprintable characters become visible escapes, since bidi marks would reorder a line.
+"""
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Iterable, Sequence
 from html import escape
+
+from fraudworld.text import printable, printable_json
 
 VOID = frozenset({"meta", "br", "hr"})
 
@@ -17,12 +24,19 @@ class Safe(str):
 def el(tag: str, *children: object, **attributes: object) -> Safe:
     """`<tag …>children</tag>`; a trailing underscore of an attribute's name is dropped."""
     said = "".join(
-        f' {name.rstrip("_").replace("_", "-")}="{escape(str(value))}"'
+        f' {name.rstrip("_").replace("_", "-")}="{_escaped(value)}"'
         for name, value in attributes.items()
         if value is not None
     )
-    inside = "".join(child if isinstance(child, Safe) else escape(str(child)) for child in children)
+    inside = "".join(child if isinstance(child, Safe) else _escaped(child) for child in children)
     return Safe(f"<{tag}{said}>" if tag in VOID else f"<{tag}{said}>{inside}</{tag}>")
+
+
+def data(name: str, value: object) -> Safe:
+    """JSON in a script element; `<` is escaped, so that no string can close the element."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    inert = printable_json(text).replace("<", "\\u003c")
+    return el("script", Safe(inert), type="application/json", id=name)
 
 
 def join(parts: Iterable[Safe]) -> Safe:
@@ -52,8 +66,13 @@ def figure_text(value: object) -> str:
     if isinstance(value, float):
         if value.is_integer() and abs(value) < 1e15:
             return figure_text(int(value))
-        return f"{value:.4g}" if abs(value) < 10_000 else figure_text(round(value))
+        small = abs(value) < 10_000 or not math.isfinite(value)
+        return f"{value:.4g}" if small else figure_text(round(value))
     return str(value)
+
+
+def _escaped(value: object) -> str:
+    return escape(printable(str(value)))
 
 
 def _cell(value: object) -> Safe:

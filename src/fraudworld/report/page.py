@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from importlib.resources import files
 
 from fraudworld.documents import Json
 from fraudworld.report import sections
 from fraudworld.report.figures import FIGURES, Figure
-from fraudworld.report.html import Safe, el, join
+from fraudworld.report.html import Safe, data, el, join
 
 Facts = Mapping[str, Json]
 POLICY = (
@@ -42,8 +41,8 @@ def render(facts: Facts) -> str:
            aria_label="Sections"),
         el("main", sections.verdict(facts), join(_section(name, figures, facts) for name in shown)),
         el("noscript", "Figures need JavaScript; every number is in report.json beside this file."),
-        _data("facts", facts),
-        _data("specs", specs),
+        data("facts", facts),
+        data("specs", specs),
         el("script", Safe(_asset("vega.js")), type="module"),
         el("script", Safe(_asset("page.js")), type="module"),
     )  # fmt: skip
@@ -67,12 +66,6 @@ def _figure(figure: Figure, facts: Facts) -> Safe:
         el("figcaption", figure.explains),
         el("details", el("summary", "The numbers"), data_rows=" ".join(figure.rows)),
     )  # fmt: skip
-
-
-def _data(name: str, value: object) -> Safe:
-    """JSON in a script element; `<` is escaped, so that no string can close the element."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return el("script", Safe(text.replace("<", "\\u003c")), type="application/json", id=name)
 
 
 def _asset(name: str) -> str:

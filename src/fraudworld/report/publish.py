@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fraudworld.documents import canonical_json
 from fraudworld.errors import RefusedError
-from fraudworld.report.facts import collect
+from fraudworld.report.facts import Beside, beside, collect
 from fraudworld.report.page import render
 from fraudworld.store.atomic import write_atomic
 from fraudworld.store.layout import RunPlace
@@ -66,5 +66,10 @@ def refresh(run: Path) -> Written:
 
 def _files(run: Path, runs_root: Path, page: Path) -> dict[Path, bytes]:
     """The bytes of both files of a report."""
-    facts = collect(run, runs_root)
+    return files_of(run, beside(run, runs_root), page)
+
+
+def files_of(run: Path, near: Beside, page: Path) -> dict[Path, bytes]:
+    """The bytes of both files of a report that shows `near`."""
+    facts = collect(run, near)
     return {page.with_name(TWIN): canonical_json(facts) + b"\n", page: render(facts).encode()}

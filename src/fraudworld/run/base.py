@@ -12,6 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+
 from fraudworld import __version__
 from fraudworld.contracts import CONTRACT_VERSION, TABLES, Table
 from fraudworld.documents import Json, JsonObject, digest, load_json, load_json_lines
@@ -31,8 +34,11 @@ VERSIONS = {
     "contract": CONTRACT_VERSION,
     "rng_law": RNG_LAW_VERSION,
     **{f"law {state}": version for state, version in LAW_VERSIONS.items()},
+    "library numpy": np.__version__,
+    "library pyarrow": pa.__version__,
 }
-"""Versions a receipt states: of the program that made a run, and of the laws it followed."""
+"""Versions a receipt states: of the program that made a run, of the laws it followed, and of the
+libraries that may change the bytes of its files."""
 
 Inputs = dict[str, dict[str, str]]
 

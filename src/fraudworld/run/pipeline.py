@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from fraudworld import engine as engines
 from fraudworld import gates, jit, report
 from fraudworld.contracts import CONTRACT_VERSION, Kind, Table
+from fraudworld.contracts.network import METRICS
 from fraudworld.documents import JsonObject, load_json, parse_json, write_json
 from fraudworld.engine.tasks import Engine, Item
 from fraudworld.errors import RefusedError
@@ -46,10 +47,10 @@ from fraudworld.run.base import (
     state_inputs,
 )
 from fraudworld.run.refused import forget, keeping_events
+from fraudworld.run.size import require_size
 from fraudworld.run.states import run_states
 from fraudworld.stages.batches import Rows
 from fraudworld.stages.context import Context
-from fraudworld.stages.network.tables import METRICS
 from fraudworld.stages.posture.validate.checks import Check, passed
 from fraudworld.store.atomic import flush_tree
 from fraudworld.store.attestation import write_attestation
@@ -64,6 +65,8 @@ from fraudworld.store.seal import check_run, seal_run, write_run_index, write_ve
 from fraudworld.store.tables import DatasetRecord, PartRecord, Writing, write_part
 
 Report = Callable[[Progress], None]
+Believe = Callable[[Path], None]
+"""Raises RefusedError for a run found in its place that is not what its request would make."""
 COPIERS = 2
 """Threads that copy reused tables while stages compute."""
 
@@ -80,6 +83,7 @@ class RunOutcome:
     gateboard: JsonObject
     rows: dict[str, int]
     reused: bool
+    verified: bool  # made now, or found and verified completely: a seal can be forged
     summary: tuple[SummaryTable, ...]
 
 
@@ -95,12 +99,19 @@ class Prepared:
 
 
 def run(
-    request: RunRequest, progress: Report | None = None, *, recorder: Recorder | None = None
+    request: RunRequest,
+    progress: Report | None = None,
+    *,
+    recorder: Recorder | None = None,
+    believe: Believe | None = None,
 ) -> RunOutcome:
     """Build, judge, seal and publish one world.
 
-    An equal request finds the same place: if that run is there and intact, nothing is done. With
-    a `recorder` that is switched off (to measure the cost of timing) the budget check fails.
+    An equal request finds the same place: if that run is there and intact, nothing is done. Its
+    seal says that nobody changed it by accident, not who made it: `believe` is called with its
+    folder, or that of a base, and without one the outcome is not `verified`. With a `recorder`
+    that is switched off (to measure the cost of timing) the budget check fails.
+
     Raises InputError for bad input and RefusedError where sealed input or a published run
     differs from what it should be; nothing is published then.
     """
@@ -111,10 +122,12 @@ def run(
     name = request.run_id or run_id(ready.identity, request.role)
     place = RunPlace(request.runs_root / name)
     if place.root.exists():
-        outcome = _reuse(place, name, ready.identity)
+        outcome = _reuse(place, name, ready.identity, believe)
         forget(request.runs_root, name)
         return outcome
     with keeping_events(request.runs_root, name, ready.identity, recorder):
+        if believe is not None and request.base is not None:
+            believe(request.base)
         board, good, rows = _make(request, ready, place, name, recorder, step)
     return RunOutcome(
         place,
@@ -125,6 +138,7 @@ def run(
         board,
         rows,
         False,
+        True,
         _summary(rows, recorder),
     )
 
@@ -192,7 +206,10 @@ def _frozen_garbage() -> Iterator[None]:
 
 
 def prepare(request: RunRequest) -> Prepared:
-    """S0: verify the upstream, lint and load the policy, seal both, name the run."""
+    """S0: verify the upstream, lint and load the policy, seal both, name the run.
+
+    A world too large for its ids is refused here, before any of it is made.
+    """
     loaded = load_pack(request.policy_dir, request.overlays)
     require_lint(loaded.pack)
     root = request.upstream_dir or upstream.ensure_embedded(
@@ -201,6 +218,7 @@ def prepare(request: RunRequest) -> Prepared:
     sealed = intake.seal_inputs(root, loaded)
     pack = loaded.pack
     world = intake.load_upstream(root, sealed, pack.codes("region"), pack.codes("merchant_class"))
+    require_size(pack, request.seed, world.geo, world.merchants)
     fingerprint = manifest_fingerprint(
         loaded.parameter_hash, sealed.digest, CONTRACT_VERSION, RNG_LAW_VERSION
     )
@@ -277,7 +295,7 @@ def _write_documents(
         write_json(staged.layer / f"{name}.json", document)
     for name, document in {**context.documents, "integer_plans_6A": context.plans}.items():
         write_json(staged.validation / f"{name}.json", document)
-    _issue_table(staged.validation / "s5_issue_table_6A.parquet", checks)
+    pq.write_table(issue_table(checks), staged.issue_table, store_schema=False)
 
 
 def _engine(
@@ -300,10 +318,14 @@ def _engine(
 
 def submit_parts(engine: Engine, writing: Writing, rows: Rows) -> list[Item[PartRecord]]:
     """Starts encoding the parts of a dataset."""
-    blocks = [(low, min(low + PART_ROWS, rows.n)) for low in range(0, max(rows.n, 1), PART_ROWS)]
-    task = partial(write_part, writing, rows.make)
-    pieces = [rows.pieces(*block) for block in blocks]
-    return engine.submit(task, range(len(blocks)), pieces, later=True)
+    task, pieces = partial(write_part, writing, rows.make), pieces_of_parts(rows)
+    return engine.submit(task, range(len(pieces)), pieces, later=True)
+
+
+def pieces_of_parts(rows: Rows) -> list[list[tuple[list[object], int, int]]]:
+    """The pieces of every part of a dataset."""
+    starts = range(0, max(rows.n, 1), PART_ROWS)
+    return [rows.pieces(low, min(low + PART_ROWS, rows.n)) for low in starts]
 
 
 def _restamped(
@@ -351,7 +373,7 @@ class _Steps:
             self.progress(Progress(state, name, len(done), total, rows, seconds))
 
 
-def _reuse(place: RunPlace, name: str, identity: Identity) -> RunOutcome:
+def _reuse(place: RunPlace, name: str, identity: Identity, believe: Believe | None) -> RunOutcome:
     """The run that is already published, if it is this one and intact."""
     sealed = check_run(place)
     receipt = read_receipt(place)
@@ -362,10 +384,21 @@ def _reuse(place: RunPlace, name: str, identity: Identity) -> RunOutcome:
             where=str(place.root),
             remedy="choose another --run-id or --runs-root; a published run is never overwritten",
         )
-    board = load_json(place.validation / "realism_gate_6A.json")
+    if believe is not None:
+        believe(place.root)
+    board = load_json(place.gateboard)
     rows = dict(receipt.tables)
     return RunOutcome(
-        place, name, identity, board["grade"], sealed.passed, board, rows, True, _key_means(rows)
+        place,
+        name,
+        identity,
+        board["grade"],
+        sealed.passed,
+        board,
+        rows,
+        True,
+        believe is not None,
+        _key_means(rows),
     )
 
 
@@ -399,13 +432,13 @@ def _receipt(
     )
 
 
-def _issue_table(path: Path, checks: tuple[Check, ...]) -> None:
+def issue_table(checks: tuple[Check, ...]) -> pa.Table:
     """One row per check that does not hold."""
     failing = [c.as_dict() for c in checks if not c.holds]
     names = ("check_id", "family", "severity", "bound", "status", "where")
     columns = {n: pa.array([str(c[n]) for c in failing], pa.string()) for n in names}
     columns["observed"] = pa.array([c["observed"] for c in failing], pa.float64())
-    pq.write_table(pa.table(columns), path, store_schema=False)
+    return pa.table(columns)
 
 
 def _summary(rows: dict[str, int], recorder: Recorder) -> tuple[SummaryTable, ...]:

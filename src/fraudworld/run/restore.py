@@ -2,6 +2,9 @@
 
 Parts are read one by one and cut into the shards of this run, so a base made with other
 shards serves as well, and no table is ever held whole but as items of the engine.
+
+Stages index arrays by what they read here, so rows out of order and references outside the tables
+are refused (`6A.S0.BASE_STATE_INVALID`), whatever the seal of the base says.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from numpy.typing import NDArray
 from fraudworld.contracts import BY_NAME, Kind, Table
 from fraudworld.engine.shards import Shard, cut
 from fraudworld.engine.tasks import Engine
+from fraudworld.errors import InputError
 from fraudworld.inputs.arrays import Geography, Merchants
 from fraudworld.kernels.offsets import from_counts
 from fraudworld.policy.pack import PolicyPack
@@ -61,10 +65,9 @@ class Restored:
 
     def parties(self) -> Parties:
         """S1."""
-        cells = self.base.plans()["s1_parties"]["cells"]
-        sizes = [sum(cells[country].values()) for country in self.geo.countries]
-        shards = cut(from_counts(np.array(sizes)), self.parties_per_shard)
-        first = [s.first for s in shards] + [sum(sizes)]
+        sizes = self._parties_by_country()
+        shards = cut(from_counts(sizes), self.parties_per_shard)
+        first = [s.first for s in shards] + [int(sizes.sum())]
         rows, _ = self._read("s1_party_base_6A", "party_id", np.array(first))
         segments = len(self.pack.codes("segment"))
         items, summaries = self.engine.run(
@@ -105,7 +108,10 @@ class Restored:
         firsts = np.stack([x.first for x in (devices, parties, accounts, instruments)], axis=1)
         kinds = [TARGETS.index(COLUMN_OF[role]) for role in roles]
         links = self.engine.submit(
-            partial(_link_shard, np.array(kinds)), list(firsts[:-1]), _between(rows, first)
+            partial(_link_shard, np.array(kinds)),
+            list(firsts[:-1]),
+            list(firsts[1:]),
+            _between(rows, first),
         )
         countries = np.arange(len(self.geo.countries) + 1)
         rows, ip_first = self._read("s4_ip_base_6A", "country_iso", countries)
@@ -135,6 +141,19 @@ class Restored:
             MerchantEndpoints(ip, merchant.astype(np.uint32)),
         )
 
+    def _parties_by_country(self) -> I64:
+        """Parties of every country, shape (countries,)."""
+        table, codes = BY_NAME["s1_party_base_6A"], {"country_iso": self.geo.countries}
+        sizes = np.zeros(len(self.geo.countries), np.int64)
+        last = 0
+        for path in parts(self.base.folder(table.name)):
+            for block in blocks(path, table, ["country_iso"], codes):
+                country = block["country_iso"]
+                _require_sorted(table.name, "country_iso", country, last)
+                sizes += np.bincount(country, minlength=sizes.size)
+                last = int(country[-1]) if country.size else last
+        return sizes
+
     def _devices(self, parties: Parties) -> Devices:
         rows, first = self._read("s4_device_base_6A", "primary_party_id", parties.first)
         items = self.engine.submit(_device_shard, parties.shards, _between(rows, first))
@@ -156,8 +175,10 @@ class Restored:
         names = [c.name for c in table.columns if c.kind is not Kind.CODE or c.name in codes]
         task = partial(_read_part, table, names, codes, sorted_by, bounds)
         items, summaries = self.engine.run(task, parts(self.base.folder(name)))
-        below = np.stack([b for _, b in summaries]).sum(axis=0)
-        return Rows(from_counts(np.array([n for n, _ in summaries])), _block, (items,)), below
+        ends = np.array([key for _, _, keys in summaries for key in keys])
+        _require_sorted(name, sorted_by, ends)
+        below = np.stack([b for _, b, _ in summaries]).sum(axis=0)
+        return Rows(from_counts(np.array([n for n, _, _ in summaries])), _block, (items,)), below
 
 
 def _between(rows: Rows, first: I64) -> list[Any]:
@@ -176,15 +197,38 @@ def _read_part(
     sorted_by: str,
     bounds: I64,
     path: Path,
-) -> tuple[Block, tuple[int, I64]]:
+) -> tuple[Block, tuple[int, I64, list[int]]]:
+    """A part, and its rows, its rows below every bound, and its first and last key, if any."""
     read = list(blocks(path, table, names, codes))
     block = {
         name: _narrow(np.concatenate([b[name] for b in read]), codes.get(name)) for name in names
     }
     key = block[sorted_by].astype(np.int64)
+    # Rows without an id, such as terminals, come after all others.
+    _require_sorted(table.name, sorted_by, key if sorted_by in codes else _nulls_last(key))
     if sorted_by not in codes:
         key = key[key > 0] - 1
-    return block, (block[sorted_by].size, np.searchsorted(key, bounds))
+    ends = key[[0, -1]].tolist() if key.size else []
+    return block, (block[sorted_by].size, np.searchsorted(key, bounds), ends)
+
+
+def _nulls_last(key: I64) -> I64:
+    return np.where(key > 0, key, np.iinfo(np.int64).max)
+
+
+def _require_sorted(table: str, column: str, key: NDArray[Any], least: int = 0) -> None:
+    """Raises InputError unless the keys ascend, from `least` on."""
+    if key.size and (key[0] < least or bool((key[1:] < key[:-1]).any())):
+        raise _invalid(table, f"its rows are not in order of {column}")
+
+
+def _invalid(table: str, what: str) -> InputError:
+    return InputError(
+        "6A.S0.BASE_STATE_INVALID",
+        f"{table} is no table a state can build on: {what}",
+        where=table,
+        remedy="the run was changed, or made by another program: make it again",
+    )
 
 
 def _narrow(values: NDArray[Any], codes: Sequence[str] | None) -> NDArray[Any]:
@@ -198,24 +242,29 @@ def _joined(pieces: Pieces) -> Block:
 
 def _party_shard(segments: int, pieces: Pieces) -> tuple[PartyShard, tuple[I64, tuple[int, int]]]:
     of = _joined(pieces)
-    units = [_unit(of[name]) for name in ("household_id", "business_group_id")]
+    units = [_unit(of[name], name) for name in ("household_id", "business_group_id")]
     shard = PartyShard(of["party_type"], of["segment_id"], *(u for u, _ in units))
     return shard, (np.bincount(shard.segment, minlength=segments), (units[0][1], units[1][1]))
 
 
-def _unit(ids: NDArray[np.uint32]) -> tuple[NDArray[np.int32], int]:
+def _unit(ids: NDArray[np.uint32], name: str) -> tuple[NDArray[np.int32], int]:
     """Units counted from 0 in the shard, −1 for none; and how many: they are numbered densely."""
     is_shared = ids > 0
     if not is_shared.any():
         return np.full(ids.size, -1, dtype=np.int32), 0
     least, most = int(ids[is_shared].min()), int(ids.max())
+    if most - least >= np.count_nonzero(is_shared):
+        raise _invalid("s1_party_base_6A", f"{name} is not dense in a shard")
     unit = np.where(is_shared, ids.astype(np.int64) - least, -1).astype(np.int32)
     return unit, most - least + 1
 
 
-def _local(ids: NDArray[np.integer], first: int) -> NDArray[np.uint32]:
-    """Positions counted from `first`, of published ids."""
-    return (ids.astype(np.int64) - (first + 1)).astype(np.uint32)
+def _local(ids: NDArray[np.integer], first: int, n: int, table: str) -> NDArray[np.uint32]:
+    """Positions counted from `first`, of published ids; each below `n`."""
+    at = ids.astype(np.int64) - (first + 1)
+    if at.size and (at.min() < 0 or at.max() >= n):
+        raise _invalid(table, "a row refers to an id of another shard")
+    return at.astype(np.uint32)
 
 
 def _starts(holder: NDArray[np.uint32], holders: int) -> NDArray[np.int32]:
@@ -224,17 +273,17 @@ def _starts(holder: NDArray[np.uint32], holders: int) -> NDArray[np.int32]:
 
 def _account_shard(types: int, shard: Shard, pieces: Pieces) -> tuple[AccountShard, I64]:
     of = _joined(pieces)
-    owner, kind = _local(of["owner_party_id"], shard.first), of["account_type"]
+    owner = _local(of["owner_party_id"], shard.first, shard.n, "s2_account_base_6A")
+    kind = of["account_type"]
     accounts = AccountShard(owner, kind, _starts(owner, shard.n))
     return accounts, np.bincount(kind, minlength=types)
 
 
 def _instrument_shard(bounds: tuple[int, int], pieces: Pieces) -> InstrumentShard:
     of = _joined(pieces)
-    account = _local(of["account_id"], bounds[0])
-    return InstrumentShard(
-        account, of["instrument_type"], of["scheme"], _starts(account, bounds[1] - bounds[0])
-    )
+    accounts = bounds[1] - bounds[0]
+    account = _local(of["account_id"], bounds[0], accounts, "s3_instrument_base_6A")
+    return InstrumentShard(account, of["instrument_type"], of["scheme"], _starts(account, accounts))
 
 
 def _device_shard(shard: Shard, pieces: Pieces) -> DeviceShard:
@@ -244,7 +293,7 @@ def _device_shard(shard: Shard, pieces: Pieces) -> DeviceShard:
         of["device_group"],
         of["os_family"],
         of["ua_family"],
-        _local(of["primary_party_id"], shard.first),
+        _local(of["primary_party_id"], shard.first, shard.n, "s4_device_base_6A"),
     )
 
 
@@ -255,23 +304,34 @@ def _terminals(merchant_id: I64, pieces: Pieces) -> Terminals:
         of["device_group"],
         of["os_family"],
         of["ua_family"],
-        np.searchsorted(merchant_id, of["primary_merchant_id"]).astype(np.int32),
+        _position(merchant_id, of["primary_merchant_id"], "s4_device_base_6A").astype(np.int32),
         of["home_country_iso"],
         of["home_region_id"],
     )
 
 
-def _link_shard(kinds: I64, firsts: I64, pieces: Pieces) -> LinkShard:
-    """firsts: first device, party, account and instrument of the shard."""
-    of = _joined(pieces)
-    # Exactly one of the four is not null (0), so their sum is the one.
-    target = np.sum([of[name] for name in TARGETS], axis=0, dtype=np.int64)
+def _link_shard(kinds: I64, firsts: I64, lasts: I64, pieces: Pieces) -> LinkShard:
+    """firsts, lasts: first device, party, account and instrument of the shard, and of the next."""
+    of, table = _joined(pieces), "s4_device_links_6A"
     role = of["link_role"]
-    return LinkShard(
-        _local(of["device_id"], int(firsts[0])),
-        role,
-        (target - 1 - np.append(firsts[1:], 0)[kinds[role]]).astype(np.uint32),
-    )
+    targets = np.stack([of[name] for name in TARGETS])
+    stated = targets > 0
+    if (stated.sum(axis=0) != 1).any() or not stated[kinds[role], np.arange(role.size)].all():
+        raise _invalid(table, "a link has not exactly the target of its role")
+    target = targets.sum(axis=0, dtype=np.int64) - 1 - np.append(firsts[1:], 0)[kinds[role]]
+    last = np.append(lasts[1:] - firsts[1:], np.iinfo(np.uint32).max)[kinds[role]]
+    if (target < 0).any() or (target >= last).any():
+        raise _invalid(table, "a link has a target of another shard")
+    device = _local(of["device_id"], int(firsts[0]), int(lasts[0] - firsts[0]), table)
+    return LinkShard(device, role, target.astype(np.uint32))
+
+
+def _position(known: I64, ids: NDArray[np.integer], table: str) -> I64:
+    """Positions of ids in the ascending list `known`, which has them all."""
+    at = np.searchsorted(known, ids)
+    if at.size and (known.size == 0 or (known[np.minimum(at, known.size - 1)] != ids).any()):
+        raise _invalid(table, "a row refers to an id that does not exist")
+    return at
 
 
 def _endpoint_country(
@@ -286,12 +346,12 @@ def _endpoint_country(
     of, link = _joined(base), _joined(links)
     ip, device = link["ip_id"].astype(np.int64) - 1, link["device_id"].astype(np.int64) - 1
     of_device = device >= 0
-    own = device[of_device]
-    local = np.where(
-        own < devices[1],
-        own - devices[0],
-        devices[1] - devices[0] + np.searchsorted(terminals, own),
-    )
+    own, parties = device[of_device], devices[1] - devices[0]
+    of_merchant = own >= devices[1]
+    local = own - devices[0]
+    local[of_merchant] = parties + _position(terminals, own[of_merchant], "s4_ip_links_6A")
+    if local.size and local.min() < 0:
+        raise _invalid("s4_ip_links_6A", "a device is seen in another country")
     per_ip = np.bincount(ip[of_device] - ips[0], minlength=ips[1] - ips[0])
     country = EndpointCountry(
         of["ip_type"],
@@ -301,5 +361,5 @@ def _endpoint_country(
         link["link_role"][of_device],
         from_counts(per_ip),
     )
-    merchant = np.searchsorted(merchant_id, link["merchant_id"][~of_device])
+    merchant = _position(merchant_id, link["merchant_id"][~of_device], "s4_ip_links_6A")
     return country, (ip[~of_device], merchant)

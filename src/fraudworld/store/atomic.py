@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from fraudworld.documents import open_regular
 from fraudworld.errors import InputError
 
 _FLUSHERS = 8
@@ -78,6 +79,21 @@ def atomic_directory(dest: Path) -> Iterator[Path]:
         shutil.rmtree(staged, ignore_errors=True)
 
 
+@contextmanager
+def lock_file(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Holds the lock file `path`, which is created where it is missing; its bytes are never used.
+
+    Raises BlockingIOError where it is taken and `wait` is off, `documents.NotRegularError` for a
+    link, pipe or folder in its place, and OSError.
+    """
+    handle = open_regular(path, os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+    finally:
+        os.close(handle)
+
+
 def flush_tree(folder: Path) -> None:
     """Syncs every file and folder below `folder` to disk; files before folders."""
     paths = [folder, *folder.rglob("*")]
@@ -91,7 +107,7 @@ def flush_tree(folder: Path) -> None:
 
 def flush(path: Path) -> None:
     """Syncs a file, or the entries of a folder, to disk."""
-    handle = os.open(path, os.O_RDONLY)
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
         os.fsync(handle)
     finally:
@@ -105,7 +121,7 @@ def _claim(dest: Path, make: Callable[[Path], None], mode: int) -> tuple[Path, i
         make(part)
         # Until the lock is held, another writer may take it for a killed process's and delete it.
         with suppress(FileNotFoundError):
-            handle = os.open(part, mode)
+            handle = os.open(part, mode | os.O_NOFOLLOW)
             fcntl.flock(handle, fcntl.LOCK_EX)
             if part.exists():
                 return part, handle
@@ -119,7 +135,8 @@ def _sweep(dest: Path) -> None:
         if not ours.fullmatch(path.name) or path.is_symlink():
             continue
         with suppress(OSError):
-            handle = os.open(path, os.O_RDONLY)
+            # Any name may stand here: a pipe must not be waited for.
+            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if path.is_dir():

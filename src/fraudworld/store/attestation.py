@@ -26,6 +26,8 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:fraudworld:attestation:realism:v1"
 CERTIFICATE_TYPE = "urn:fraudworld:attestation:certificate:v1"
+NOT_COVERED = ("reports/ except verify.py", "run_index.json", "run_receipt.json")
+"""Files of a run that its attestation says nothing about: they hold times, or may be renewed."""
 LARGEST = 16 << 20
 INVALID = "6A.S5.ATTESTATION_INVALID"
 NO_KEY = "6A.CLI.KEY_INVALID"
@@ -58,7 +60,8 @@ def statement(place: RunPlace) -> JsonObject:
     index = _json(place.bundle_index)
     board = _json(place.gateboard)
     receipt = read_receipt(place)
-    own = [p.relative_to(place.root).as_posix() for p in (place.bundle_index, place.flag)]
+    others = (place.bundle_index, place.flag, place.reports / "verify.py")
+    own = [p.relative_to(place.root).as_posix() for p in others]
     rows = [(str(m["path"]), str(m["sha256_hex"])) for m in index["members"]]
     here = [name for name in own if (place.root / name).is_file()]
     rows += [(m.path, m.sha256_hex) for m in describe(place.root, here)]
@@ -84,6 +87,7 @@ def statement(place: RunPlace) -> JsonObject:
             "rebaseline": board["rebaseline"],
             "gates": [{key: row[key] for key in kept} for row in board["tests"]],
             "guards_broken": [g["guard_id"] for g in board["guards"] if not g["holds"]],
+            "not_covered": list(NOT_COVERED),
         },
     }
 

@@ -9,19 +9,20 @@ follow the same law.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from fraudworld.documents import canonical_json, load_json
+from fraudworld.documents import canonical_json, load_json, open_regular, read_bounded
 from fraudworld.errors import InputError, RefusedError
 
 FLAG = "_passed.flag"
 INDEX = "index.json"
 _OWN = {FLAG, INDEX}
-LARGEST_INDEX = 16 << 20
+LARGEST_FLAG = 100
 UNREADABLE = "6A.S0.IO_READ_FAILED"
 MISSING = "6A.S0.UPSTREAM_HASHGATE_MISSING"
 MISMATCH = "6A.S0.UPSTREAM_HASHGATE_DIGEST_MISMATCH"
@@ -50,8 +51,8 @@ class Bundle:
 
 
 def sha256_file(path: Path) -> str:
-    """SHA-256 of a file's bytes, read in pieces."""
-    with path.open("rb") as handle:
+    """SHA-256 of a regular file's bytes, read in pieces. Raises OSError for anything else."""
+    with os.fdopen(open_regular(path), "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
@@ -119,27 +120,36 @@ def _verify(folder: Path, name: str) -> Bundle:
     document = _read_index(index, name)
     members = _members(document["members"], index, name)
     digest = bundle_digest(document)
-    line = _FLAG_LINE.fullmatch(flag.read_bytes()[:100].decode("ascii", "replace"))
+    line = _FLAG_LINE.fullmatch(_flag_text(flag))
     if line is None or line.group(1) != digest:
         stated = line.group(1) if line else "nothing readable"
         raise _refused(MISMATCH, f"{name}: the flag says {stated}, the index is {digest}", flag)
     _same_files(folder, members, name)
-    with ThreadPoolExecutor(2) as pool:
-        digests = list(pool.map(lambda m: sha256_file(folder / m.path), members))
-    for member, actual in zip(members, digests, strict=True):
+    for member in members:
         path = folder / member.path
-        if actual != member.sha256_hex:
-            what = f"{name}: {member.path} is {actual}, sealed as {member.sha256_hex}"
-            raise _refused(MISMATCH, what, path)
         if (size := path.stat().st_size) != member.bytes:
             what = f"{name}: {member.path} has {size} bytes, the index says {member.bytes}"
             raise _refused(MISMATCH, what, path)
+    with ThreadPoolExecutor(2) as pool:
+        digests = list(pool.map(lambda m: sha256_file(folder / m.path), members))
+    for member, actual in zip(members, digests, strict=True):
+        if actual != member.sha256_hex:
+            what = f"{name}: {member.path} is {actual}, sealed as {member.sha256_hex}"
+            raise _refused(MISMATCH, what, folder / member.path)
     return Bundle(folder, digest, members)
 
 
+def _flag_text(flag: Path) -> str:
+    """The text of a flag; empty where it is too long to be one."""
+    try:
+        return read_bounded(flag, LARGEST_FLAG).decode("ascii", "replace")
+    except OSError:
+        raise
+    except ValueError:
+        return ""
+
+
 def _read_index(index: Path, name: str) -> dict[str, object]:
-    if index.stat().st_size > LARGEST_INDEX:
-        raise _refused(INVALID, f"{name}: index beyond 16 MiB", index)
     try:
         document = load_json(index)
         canonical_json(document)  # raises for lone surrogates
@@ -155,10 +165,10 @@ def _members(rows: object, index: Path, name: str) -> tuple[Member, ...]:
     assert isinstance(rows, list)
     members: list[Member] = []
     for row in rows:
-        member = _member(row)
-        if member is None:
-            what = f"{name}: {str(row)[:120]} is no member (path, bytes, sha256_hex)"
-            raise _refused(INVALID, what, index)
+        try:
+            member = member_of(row)
+        except ValueError as error:
+            raise _refused(INVALID, f"{name}: {error}", index) from error
         pure = PurePosixPath(member.path)
         if pure.is_absolute() or ".." in pure.parts or "\\" in member.path:
             raise _refused(INVALID, f"{name}: {member.path!r} leaves the bundle", index)
@@ -172,13 +182,24 @@ def _members(rows: object, index: Path, name: str) -> tuple[Member, ...]:
     return tuple(members)
 
 
-def _member(row: object) -> Member | None:
-    if not isinstance(row, dict):
-        return None
-    path, size, sha = (row.get(key) for key in ("path", "bytes", "sha256_hex"))
-    if not isinstance(path, str) or not isinstance(sha, str) or type(size) is not int:
-        return None
-    return Member(path, size, sha) if _HEX64.fullmatch(sha) else None
+def member_of(row: object) -> Member:
+    """A line of an index. Raises ValueError for one that is not well-formed.
+
+    Whether the path stays inside its folder is the caller's question.
+    """
+    path, size, sha = (
+        (row.get(key) for key in ("path", "bytes", "sha256_hex"))
+        if isinstance(row, dict)
+        else (None, None, None)
+    )
+    if (
+        isinstance(path, str)
+        and isinstance(sha, str)
+        and type(size) is int
+        and _HEX64.fullmatch(sha)
+    ):
+        return Member(path, size, sha)
+    raise ValueError(f"{str(row)[:120]} is no member (path, bytes, sha256_hex)")
 
 
 def _same_files(folder: Path, members: tuple[Member, ...], name: str) -> None:

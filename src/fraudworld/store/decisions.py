@@ -6,13 +6,14 @@ the findings it follows from, and digests of the evidence.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from fraudworld.documents import JsonObject, pretty_json
+from fraudworld.documents import JsonObject, canonical_json, load_json, pretty_json
 from fraudworld.errors import InputError
 from fraudworld.request import RUN_ID
 from fraudworld.store.atomic import write_atomic
@@ -83,10 +84,10 @@ def read_decision(runs_root: Path, phase: str, *, file: str | None = None) -> De
     Raises InputError `6A.LADDER.DECISION_INVALID` for a malformed file.
     """
     path = place(runs_root, file or phase)
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
     try:
-        decision = _SHAPE.validate_json(path.read_bytes(), strict=True)
+        decision = _SHAPE.validate_json(canonical_json(load_json(path)), strict=True)
         if decision.phase != phase or not all(map(RUN_ID.fullmatch, decision.run_ids)):
             raise ValueError("it belongs to another phase, or names ids that are not runs")
     except (OSError, ValueError) as error:

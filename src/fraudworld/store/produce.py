@@ -7,20 +7,23 @@ where every check passed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from fraudworld.documents import canonical_json, load_json
+from fraudworld.documents import canonical_json, load_json, read_bounded
 from fraudworld.errors import RefusedError
 from fraudworld.store.bundle import (
+    LARGEST_FLAG,
     Member,
     bundle_digest,
     flag_line,
     index_document,
+    member_of,
     sha256_file,
 )
+from fraudworld.store.folder import shown
 from fraudworld.store.tables import DatasetRecord
 
 
@@ -37,14 +40,14 @@ class Sealed:
 class Produce:
     """One folder under such an index.
 
-    covered: relative paths of the files on disk that the index must list. code, what, remedy:
-    of the error for a departure from the index.
+    covered: files on disk that the index must list, relative path → bytes, from
+    `folder.list_files`. code, what, remedy: of the error for a departure from the index.
     """
 
     root: Path
     index: Path
     flag: Path
-    covered: Callable[[], Set[str]]
+    covered: Callable[[], Mapping[str, int]]
     code: str
     what: str
     remedy: str
@@ -61,7 +64,7 @@ class Produce:
             relative = folder.relative_to(self.root).as_posix()
             members += [Member(f"{relative}/{p.name}", p.bytes, p.sha256) for p in record.parts]
             digests[record.table] = record.content_digest
-        for name in sorted(self.covered() - {m.path for m in members}):
+        for name in sorted(self.covered().keys() - {m.path for m in members}):
             path = self.root / name
             members.append(Member(name, path.stat().st_size, sha256_file(path)))
         document = index_document(members, content_digests=digests)
@@ -74,50 +77,71 @@ class Produce:
     def check(self) -> Sealed:
         """Checks every byte against the index.
 
-        Raises RefusedError `code` for the first file that differs, is missing, is not in the
-        index, or lies outside the folder.
+        What the folder holds and the sizes of all files come first, so that nothing is hashed
+        that cannot be right. Raises RefusedError `code` for the first file that differs, is
+        missing, is not in the index, or lies outside the folder.
         """
+        here = self.covered()
         try:
             document = load_json(self.index)
-            rows = [(str(m["path"]), str(m["sha256_hex"])) for m in document["members"]]
             digests = dict(document["content_digests"])
             digest = bundle_digest(document)
+            rows = [_inside(member_of(row)) for row in document["members"]]
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise self._refused(self.index, f"its index cannot be read: {error}") from error
-        for name, _ in rows:
-            if not _inside(self.root, name):
-                raise self._refused(self.root / name, f"{name} leads out of it")
-        strangers = self.covered() - {name for name, _ in rows}
+        names = [row.path for row in rows]
+        if len(set(names)) < len(names):
+            raise self._refused(self.index, "its index lists a file twice")
+        strangers = here.keys() - set(names)
         if strangers:
             name = min(strangers)
             raise self._refused(self.root / name, f"{name} is not in its index")
+        for row in rows:
+            size = here.get(row.path)
+            if size != row.bytes:
+                is_now = "missing" if size is None else f"{size} bytes long"
+                why = f"{row.path} is {is_now}, sealed with {row.bytes} bytes"
+                raise self._refused(self.root / row.path, why)
         with ThreadPoolExecutor(2) as pool:
-            found = list(pool.map(lambda row: _digest_of(self.root / row[0]), rows))
-        for (name, stated), actual in zip(rows, found, strict=True):
-            if actual != stated:
-                is_now = actual or "missing"
-                raise self._refused(self.root / name, f"{name} is {is_now}, sealed as {stated}")
-        passed = self.flag.is_file()
-        if passed and self.flag.read_text("ascii", errors="replace") != flag_line(digest):
-            raise self._refused(self.flag, "the flag does not belong to the index")
+            found = list(pool.map(self._digest_of, names))
+        for row, actual in zip(rows, found, strict=True):
+            if actual != row.sha256_hex:
+                why = f"{row.path} is {actual}, sealed as {row.sha256_hex}"
+                raise self._refused(self.root / row.path, why)
+        passed = self._passed(digest)
         return Sealed(digest, passed, digests)
+
+    def _digest_of(self, name: str) -> str:
+        try:
+            return sha256_file(self.root / name)
+        except OSError as error:
+            why = f"{name} cannot be read: {error.strerror or error}"
+            raise self._refused(self.root / name, why) from error
+
+    def _passed(self, digest: str) -> bool:
+        """Whether there is a flag. Raises RefusedError for one of another index."""
+        try:
+            line = read_bounded(self.flag, LARGEST_FLAG)
+        except FileNotFoundError:
+            return False
+        except (OSError, ValueError) as error:
+            raise self._refused(self.flag, f"its flag cannot be read: {error}") from error
+        if line != flag_line(digest).encode():
+            raise self._refused(self.flag, "the flag does not belong to the index")
+        return True
 
     def _refused(self, path: Path, why: str) -> RefusedError:
         return RefusedError(
             self.code,
-            f"a {self.what} is published here, but {why}",
-            where=str(path),
+            shown(f"a {self.what} is published here, but {why}"),
+            where=shown(str(path)),
             remedy=self.remedy,
         )
 
 
-def _inside(root: Path, name: str) -> bool:
-    path = root / name
-    try:
-        return not path.is_symlink() and path.resolve().is_relative_to(root.resolve())
-    except (OSError, ValueError):  # not a valid file name
-        return False
-
-
-def _digest_of(path: Path) -> str | None:
-    return sha256_file(path) if path.is_file() else None
+def _inside(member: Member) -> Member:
+    """The member. Raises ValueError for a path that leaves the folder."""
+    pure = PurePosixPath(member.path)
+    if pure.is_absolute() or ".." in pure.parts or str(pure) != member.path:
+        raise ValueError(f"{member.path!r} leads out of it")
+    return member

@@ -16,14 +16,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fraudworld.errors import FraudworldError, InputError
+from fraudworld.errors import FraudworldError, InputError, RefusedError
 from fraudworld.request import RUN_ID
 from fraudworld.store.atomic import flush
+from fraudworld.store.folder import shown
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.publish import hold_run
 from fraudworld.store.receipt import Receipt, read_receipt
 from fraudworld.store.retention import ARMS, Kept, Plan, RetentionPolicy, plan, superseded
 from fraudworld.store.roles import Ledger, locked, read_ledger
+from fraudworld.store.seal import files_of
 
 TRASH = ".trash"
 OURS = frozenset({"run_receipt.json", "run_index.json", "data", "logs", "reports"})
@@ -76,7 +78,13 @@ def _of_ours(folder: Path) -> Receipt | str:
     if receipt.run_id != folder.name:
         return "its receipt is another run's"
     strangers = sorted({p.name for p in folder.iterdir()} - OURS)
-    return f"holds {strangers[0]}, which is not ours" if strangers else receipt
+    if strangers:
+        return f"holds {shown(strangers[0])}, which is not ours"
+    try:
+        files_of(RunPlace(folder))
+    except RefusedError as error:
+        return error.what
+    return receipt
 
 
 def plan_of(runs_root: Path, policy: RetentionPolicy, now: datetime) -> Plan:

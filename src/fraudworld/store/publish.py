@@ -9,19 +9,18 @@ so a staging folder whose lock is free was left by a killed process and is delet
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import re
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from fraudworld.documents import canonical_json
+from fraudworld.documents import LARGEST, canonical_json, read_bounded
 from fraudworld.errors import InputError, RefusedError
-from fraudworld.store.atomic import flush, flush_tree
-from fraudworld.store.bundle import FLAG
+from fraudworld.store.atomic import flush, flush_tree, lock_file
+from fraudworld.store.bundle import FLAG, LARGEST_FLAG
 
 AREA = ".staging"
 MARKER = "fraudworld-staging.json"
@@ -47,7 +46,7 @@ def staging(runs_root: Path, run_id: str) -> Iterator[Path]:
     area = runs_root / AREA
     try:
         area.mkdir(parents=True, exist_ok=True)
-        with _lock(area / f"{run_id}.lock"):
+        with lock_file(area / f"{run_id}.lock"):
             sweep(area, own=run_id)
             folder = area / f"{run_id}-{os.getpid()}-{secrets.token_hex(4)}"
             try:
@@ -107,7 +106,7 @@ def sweep(area: Path, *, own: str) -> None:
             shutil.rmtree(folder, ignore_errors=True)
             continue
         try:
-            with _lock(area / f"{named['run']}.lock", wait=False):
+            with lock_file(area / f"{named['run']}.lock", wait=False):
                 shutil.rmtree(folder, ignore_errors=True)
         except BlockingIOError:
             continue  # its process is running
@@ -118,29 +117,23 @@ def hold_run(runs_root: Path, run_id: str) -> Iterator[bool]:
     """Locks run `run_id` against other processes; False where one is making it now."""
     area = runs_root / AREA
     area.mkdir(parents=True, exist_ok=True)
-    with (area / f"{run_id}.lock").open("a") as handle:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            free = True
+            stack.enter_context(lock_file(area / f"{run_id}.lock", wait=False))
         except BlockingIOError:
-            free = False
-        yield free
-
-
-@contextmanager
-def _lock(path: Path, *, wait: bool = True) -> Iterator[None]:
-    """Holds the lock file `path`; BlockingIOError where it is taken and `wait` is off."""
-    with path.open("a") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        yield
+            yield False
+            return
+        yield True
 
 
 def _sealed(index: Path) -> tuple[bytes, bytes | None] | None:
-    """Bundle index and the flag beside it; None where there is no index."""
-    if not index.is_file():
+    """Bundle index and the flag beside it; None where there is no readable index."""
+    try:
+        found = read_bounded(index, LARGEST)
+        flag = index.with_name(FLAG)
+        return found, read_bounded(flag, LARGEST_FLAG) if os.path.lexists(flag) else None
+    except (OSError, ValueError):
         return None
-    flag = index.with_name(FLAG)
-    return index.read_bytes(), flag.read_bytes() if flag.is_file() else None
 
 
 def _within(filename: object, root: Path) -> bool:

@@ -12,9 +12,38 @@ from fraudworld.documents import canonical_json, load_json
 from fraudworld.errors import InputError
 from fraudworld.policy.loader import parameter_hash
 from fraudworld.policy.pack import PolicyPack
-from fraudworld.store.sql import in_memory
+from fraudworld.store.reader import require_bounded
+from fraudworld.store.sql import in_memory, parquet, quoted
 
 RESOLVED_POLICY = "data/layer3/6A/resolved_policy_6A.json"
+
+
+@dataclass(frozen=True)
+class Sql:
+    """SQL over the datasets of one run."""
+
+    run: Path
+    connection: duckdb.DuckDBPyConnection
+
+    def execute(self, query: str, parameters: object = None) -> duckdb.DuckDBPyConnection:
+        """Runs a query to its end.
+
+        Raises InputError `6A.S5.DATASET_SCHEMA_OR_KEY_INVALID` where a dataset cannot be read,
+        lacks a column or holds values of another type.
+        """
+        try:
+            return self.connection.execute(query, parameters)
+        except duckdb.Error as error:
+            raise InputError(
+                "6A.S5.DATASET_SCHEMA_OR_KEY_INVALID",
+                f"a dataset cannot be read: {str(error)[:300]}",
+                where=str(self.run),
+                remedy="read a run as it was published; generate it again",
+            ) from error
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self.connection.close()
 
 
 @dataclass(frozen=True)
@@ -23,7 +52,7 @@ class PublishedWorld:
 
     run: Path
     pack: PolicyPack
-    sql: duckdb.DuckDBPyConnection
+    sql: Sql
 
     def value(self, query: str) -> float:
         """The single number a query returns (0 for NULL)."""
@@ -50,7 +79,7 @@ def sealed_policy(run: Path, segment: str = "6A") -> PolicyPack:
         document = load_json(path)
         stated = document["parameter_hash"]
         pack = PolicyPack.model_validate_json(canonical_json(document["pack"]), strict=True)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             f"{segment}.S0.PRIOR_PACK_SCHEMA_INVALID",
             f"the sealed policy cannot be read: {error}",
@@ -70,12 +99,14 @@ def sealed_policy(run: Path, segment: str = "6A") -> PolicyPack:
 def open_world(run: Path, *, threads: int = 2, memory: str = "4GB") -> PublishedWorld:
     """Opens a published or staged run folder.
 
-    Raises InputError `6A.S5.<TABLE>_SCHEMA_OR_KEY_INVALID` where a dataset is missing.
+    Raises InputError `6A.S5.<TABLE>_SCHEMA_OR_KEY_INVALID` where a dataset is missing or
+    `reader.open_part` refuses a part of it.
     """
     pack = sealed_policy(run)
-    sql = in_memory()
+    sql = Sql(run, in_memory())
     sql.execute(
-        f"SET threads={threads}; SET memory_limit='{memory}'; SET preserve_insertion_order=false"
+        f"SET threads={threads}; SET memory_limit={quoted(memory)};"
+        " SET preserve_insertion_order=false"
     )
     for table in TABLES:
         folder = run / "data/layer3/6A" / table.name
@@ -86,12 +117,10 @@ def open_world(run: Path, *, threads: int = 2, memory: str = "4GB") -> Published
                 where=str(folder),
                 remedy="generate the run again; a published run is never partial",
             )
-        pattern = str(folder / "**" / "part-*.parquet").replace("'", "''")
-        sql.execute(
-            f"CREATE VIEW {table.name.removesuffix('_6A')} AS "
-            f"SELECT * FROM read_parquet('{pattern}', hive_partitioning=false)"
-        )
-    _policy_tables(sql, pack)
+        require_bounded(folder, table)
+        rows = parquet(folder, "**/part-*.parquet")
+        sql.execute(f"CREATE VIEW {table.name.removesuffix('_6A')} AS SELECT * FROM {rows}")
+    _policy_tables(sql.connection, pack)
     return PublishedWorld(run, pack, sql)
 
 

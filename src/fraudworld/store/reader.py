@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -14,8 +15,82 @@ from numpy.typing import NDArray
 from fraudworld.contracts import Column, Kind, Table
 from fraudworld.errors import InputError
 from fraudworld.store.content import DTYPES, PART_ROWS, content_digest, leaf
+from fraudworld.store.folder import LARGEST_FILE, MOST_COLUMNS
 
 Codes = Mapping[str, Sequence[str]]
+MOST_GROUPS = 1024
+"""Row groups of a part. A published part has one; copies that other tools wrote may have more."""
+
+VALUE_BYTES, SLACK_BYTES = 16, 2 << 20
+"""Bytes of a decompressed column chunk: per row, and beyond them. A value has at most eight bytes;
+another tool's writer may add a dictionary of as many values, of 1 MiB by default."""
+
+
+def open_part(
+    path: Path, table: Table, codes: Sequence[str] = (), *, state: str = "S5"
+) -> pq.ParquetFile:
+    """Opens one part of a dataset, without decoding a row.
+
+    A small file may unpack to any size, and a footer may state any number of rows. codes: columns
+    to read as dictionaries. state: of the error code. Raises InputError
+    `6A.<state>.<TABLE>_SCHEMA_OR_KEY_INVALID` for anything but a regular Parquet file of at most
+    `PART_ROWS` rows whose column chunks unpack to what these rows can take.
+    """
+    try:
+        status = path.lstat()
+        if not stat.S_ISREG(status.st_mode):
+            raise _unopened(table, "is not Parquet", f"{path.name} is no regular file", path, state)
+        if status.st_size > LARGEST_FILE:
+            why = f"{path.name} has {status.st_size} bytes, {LARGEST_FILE} at most"
+            raise _unopened(table, "is too large", why, path, state)
+        file = pq.ParquetFile(path, read_dictionary=list(codes))
+    except (OSError, pa.ArrowException) as error:
+        raise _unopened(table, "is not Parquet", f"{path.name}: {error}", path, state) from error
+    why = _beyond(file.metadata)
+    if why:
+        file.close()
+        raise _unopened(table, "is too large", f"{path.name} {why}", path, state)
+    return file
+
+
+def require_bounded(folder: Path, table: Table) -> None:
+    """Raises InputError as `open_part` does for the first part below `folder` that it refuses.
+
+    For readers that open the files themselves, as DuckDB does.
+    """
+    for path in sorted(folder.rglob("*.parquet")):
+        open_part(path, table).close()
+
+
+def _beyond(footer: pq.FileMetaData) -> str:
+    """Which bound of a part a footer exceeds; an empty string where it keeps to all."""
+    if footer.num_columns > MOST_COLUMNS:
+        return f"has {footer.num_columns} columns, {MOST_COLUMNS} at most"
+    if footer.num_row_groups > MOST_GROUPS:
+        return f"has {footer.num_row_groups} row groups, {MOST_GROUPS} at most"
+    groups = [footer.row_group(at) for at in range(footer.num_row_groups)]
+    rows = [group.num_rows for group in groups]
+    if sum(rows) != footer.num_rows or min(rows, default=0) < 0 or footer.num_rows > PART_ROWS:
+        return f"has {footer.num_rows} rows in groups of {rows[:3]}, {PART_ROWS} at most"
+    for group in groups:
+        most = VALUE_BYTES * group.num_rows + SLACK_BYTES
+        for i in range(group.num_columns):
+            chunk = group.column(i)
+            if not 0 <= chunk.total_uncompressed_size <= most or chunk.num_values > group.num_rows:
+                return (
+                    f"unpacks {chunk.path_in_schema} to {chunk.num_values} values in "
+                    f"{chunk.total_uncompressed_size} bytes, {group.num_rows} in {most} at most"
+                )
+    return ""
+
+
+def _unopened(table: Table, what: str, why: str, path: Path, state: str) -> InputError:
+    return InputError(
+        f"6A.{state}.{table.name.removesuffix('_6A').upper()}_SCHEMA_OR_KEY_INVALID",
+        f"{table.name} has a part that {what}: {why}",
+        where=str(path),
+        remedy="read a run as it was published; generate it again",
+    )
 
 
 def parts(folder: Path) -> list[Path]:
@@ -80,25 +155,34 @@ def blocks(
 ) -> Iterator[dict[str, NDArray[np.generic]]]:
     """Canonical values of one part, a row group at a time; an empty part is one empty block."""
     columns = [c for c in table.columns if c.name in set(names)]
-    try:
-        with pq.ParquetFile(
-            path, read_dictionary=[c.name for c in columns if c.kind is Kind.CODE]
-        ) as file:
+    codes_of = [c.name for c in columns if c.kind is Kind.CODE]
+    with open_part(path, table, codes_of) as file:
+        try:
             missing = {c.name for c in columns} - set(file.schema_arrow.names)
             if missing:
                 raise _invalid(table.name, f"column {min(missing)} is missing", path)
             for group in range(file.num_row_groups):
                 data = file.read_row_group(group, columns=[c.name for c in columns])
                 yield {c.name: _canonical(c, data[c.name], codes, table, path) for c in columns}
-            if not file.num_row_groups:
-                yield {c.name: np.empty(0, DTYPES[c.kind]) for c in columns}
-    except pa.ArrowInvalid as error:
-        raise _invalid(table.name, f"not a readable Parquet file: {error}", path) from error
+        except (OSError, pa.ArrowException, IndexError) as error:
+            raise _invalid(table.name, f"not a readable Parquet file: {error}", path) from error
+        if not file.num_row_groups:
+            yield {c.name: np.empty(0, DTYPES[c.kind]) for c in columns}
+
+
+_TYPES = {
+    Kind.INT: pa.types.is_int64,
+    Kind.REAL: pa.types.is_float64,
+    Kind.CODE: lambda kind: pa.types.is_dictionary(kind) and pa.types.is_string(kind.value_type),
+}
+"""The Arrow type a column of each kind is read as."""
 
 
 def _canonical(
     column: Column, values: pa.ChunkedArray, codes: Codes, table: Table, path: Path
 ) -> NDArray[np.generic]:
+    if not _TYPES[column.kind](values.type):
+        raise _invalid(table.name, f"{column.name} is {values.type}, not {column.kind}", path)
     if values.null_count and not column.nullable:
         raise _invalid(table.name, f"{column.name} holds a null", path)
     if column.kind is Kind.CODE:

@@ -17,7 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fraudworld.contracts import Table
+from fraudworld.documents import read_bounded
 from fraudworld.errors import InternalError
+from fraudworld.store.folder import LARGEST_FILE
 from fraudworld.store.identity import Identity
 from fraudworld.store.reader import parts
 from fraudworld.store.tables import DatasetRecord, PartRecord
@@ -62,11 +64,11 @@ class Restamp:
 
 def _link(source: Path, target: Path) -> PartRecord:
     try:
-        os.link(source, target)
+        os.link(source, target, follow_symlinks=False)
     except OSError:  # another file system, or one without links
         shutil.copyfile(source, target)
-    data = target.read_bytes()
-    rows = pq.ParquetFile(target).metadata.num_rows
+    data = read_bounded(target, LARGEST_FILE)
+    rows = pq.ParquetFile(pa.BufferReader(data)).metadata.num_rows
     return PartRecord(target.name, rows, len(data), hashlib.sha256(data).hexdigest(), ())
 
 
@@ -76,7 +78,7 @@ def _restamp(source: Path, target: Path, identities: tuple[Identity, Identity]) 
     They are hexadecimal SHA-256 of equal length in uncompressed dictionaries, so the file keeps
     its layout. Identity and number of rows are read back.
     """
-    data = source.read_bytes()
+    data = read_bounded(source, LARGEST_FILE)
     for name in REPLACED:
         old, new = (getattr(identity, name).encode() for identity in identities)
         data = data.replace(old, new)

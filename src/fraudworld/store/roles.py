@@ -7,10 +7,9 @@ atomically, under a lock that serialises writers.
 
 from __future__ import annotations
 
-import fcntl
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from typing import Any
 from fraudworld.documents import JsonObject, load_json, pretty_json
 from fraudworld.errors import InputError, RefusedError
 from fraudworld.request import ROLE
-from fraudworld.store.atomic import write_atomic
+from fraudworld.store.atomic import lock_file, write_atomic
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.receipt import TOOL, Receipt, now, read_receipt
 from fraudworld.store.retention import NO_ROLE
@@ -96,10 +95,22 @@ def _check(ledger: Ledger) -> None:
 
 @contextmanager
 def locked(runs_root: Path) -> Iterator[Ledger]:
-    """The ledger under its lock; written back if the block succeeds."""
-    runs_root.mkdir(parents=True, exist_ok=True)
-    with (runs_root / LOCK).open("a") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    """The ledger under its lock; written back if the block succeeds.
+
+    Raises InputError `6A.STORE.LEDGER_INVALID` for a lock that cannot be held: a link, a pipe, or
+    a runs root that cannot be written.
+    """
+    with ExitStack() as stack:
+        try:
+            runs_root.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(lock_file(runs_root / LOCK))
+        except OSError as error:
+            raise InputError(
+                "6A.STORE.LEDGER_INVALID",
+                f"the ledger of roles cannot be locked: {error.strerror or error}",
+                where=str(runs_root / LOCK),
+                remedy="make the runs root writable, and remove whatever is no file there",
+            ) from error
         ledger = read_ledger(runs_root)
         before = _bytes(ledger)
         yield ledger

@@ -15,12 +15,15 @@ from pathlib import Path
 from fraudworld.documents import JsonObject, canonical_json, load_json
 from fraudworld.errors import InputError
 from fraudworld.store.atomic import write_atomic
-from fraudworld.store.bundle import Member, describe, index_document
+from fraudworld.store.bundle import Member, describe, index_document, member_of, sha256_file
+from fraudworld.store.folder import list_files
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.produce import Produce, Sealed
 from fraudworld.store.roles import require_run_open
 from fraudworld.store.tables import DatasetRecord
 
+CONFLICT = "6A.S5.OUTPUT_CONFLICT"
+_REMEDY = "move the folder away; a published run is never overwritten"
 OUTSIDE = ("run_receipt.json", "run_index.json", "reports")
 """Files that the bundle does not cover; `run_index.json` does."""
 
@@ -42,11 +45,20 @@ def seal_run(
 
 
 def check_run(place: RunPlace) -> Sealed:
-    """Checks every byte of a published run against its index.
+    """Checks what a published run holds, then every byte against its index.
 
-    Raises RefusedError `6A.S5.OUTPUT_CONFLICT`.
+    Raises RefusedError `6A.S5.OUTPUT_CONFLICT`, for a link, pipe or device anywhere in it too.
     """
     return _produce(place).check()
+
+
+def files_of(place: RunPlace) -> dict[str, int]:
+    """Every file of a run, relative path → bytes; nothing is opened.
+
+    Raises RefusedError `6A.S5.OUTPUT_CONFLICT` as `folder.list_files` does: call it before
+    anything in a published run is read or replaced.
+    """
+    return list_files(place.root, code=CONFLICT, what="run", remedy=_REMEDY)
 
 
 def _produce(place: RunPlace) -> Produce:
@@ -55,24 +67,28 @@ def _produce(place: RunPlace) -> Produce:
         place.bundle_index,
         place.flag,
         lambda: _covered(place),
-        "6A.S5.OUTPUT_CONFLICT",
+        CONFLICT,
         "run",
-        "move the folder away; a published run is never overwritten",
+        _REMEDY,
     )
 
 
-def _covered(place: RunPlace) -> set[str]:
-    """All files except index, flag, OUTSIDE and BESIDE; links are listed, never followed."""
+def _covered(place: RunPlace) -> dict[str, int]:
+    """All files except index, flag, OUTSIDE, BESIDE and what a killed command left."""
     own = {p.relative_to(place.root).as_posix() for p in (place.bundle_index, place.flag)}
-    files = (
-        path.relative_to(place.root).as_posix()
-        for top in place.root.iterdir()
-        if top.name not in OUTSIDE
-        for path in (top, *top.rglob("*"))
-        if path.is_symlink() or not path.is_dir()
-    )
-    kept = (n for n in files if not n.startswith(BESIDE) and not _UNFINISHED.fullmatch(n))
-    return set(kept) - own
+    return {
+        name: size
+        for name, size in files_of(place).items()
+        if name not in own
+        and name.partition("/")[0] not in OUTSIDE
+        and not name.startswith(BESIDE)
+        and not _UNFINISHED.fullmatch(name)
+    }
+
+
+def leftovers(place: RunPlace) -> list[str]:
+    """Files of a run that only a killed command can have left there, by relative path."""
+    return sorted(name for name in files_of(place) if _UNFINISHED.fullmatch(name))
 
 
 def write_verifier(place: RunPlace) -> None:
@@ -97,8 +113,10 @@ def renew_reports(place: RunPlace, files: Mapping[Path, bytes]) -> None:
 
     First the index is written with the new lines, and the old ones under `renewing`; then the
     files; then the index without the old lines. Raises RefusedError
-    `6A.STORE.POSTURE_FROZEN` for a run of a frozen posture.
+    `6A.STORE.POSTURE_FROZEN` for a run of a frozen posture, and `6A.S5.OUTPUT_CONFLICT` for a run
+    that holds a link, which would lead out of it.
     """
+    files_of(place)
     require_run_open(place.root, "its reports cannot be renewed")
     new = {
         path.relative_to(place.root).as_posix(): (len(data), hashlib.sha256(data).hexdigest())
@@ -117,14 +135,19 @@ def renew_reports(place: RunPlace, files: Mapping[Path, bytes]) -> None:
 def check_outside(place: RunPlace) -> tuple[list[str], list[str]]:
     """Differences between `run_index.json` and the files: paths, then sizes and digests.
 
-    Raises InputError `6A.S0.IO_READ_FAILED` where the index cannot be read.
+    Only files whose size is a stated one are hashed. Raises InputError `6A.S0.IO_READ_FAILED`
+    where the index cannot be read, and RefusedError as `files_of` does.
     """
+    sizes = files_of(place)
+    here = {name: sizes[name] for name in _outside(place)}
     try:
         stated = load_json(place.run_index)
-        lines = {
-            kind: {str(m["path"]): m for m in stated.get(kind, [])}
-            for kind in ("members", RENEWING)
-        }
+        if not isinstance(stated, dict):
+            raise ValueError("it is no JSON object")
+        strange_keys = sorted(set(stated) - {"members", RENEWING})
+        if strange_keys:
+            raise ValueError(f"it has the key {strange_keys[0]!r}")
+        lines = {kind: _lines(stated.get(kind, [])) for kind in ("members", RENEWING)}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(
             "6A.S0.IO_READ_FAILED",
@@ -132,17 +155,34 @@ def check_outside(place: RunPlace) -> tuple[list[str], list[str]]:
             where=str(place.run_index),
             remedy="make the run again, or take another copy of it",
         ) from error
-    here = {m["path"]: m for m in run_index(place)["members"]}
-    strange = sorted(lines["members"].keys() ^ here.keys())
-    differs = [
-        f"{name} is {here[name]}"
-        for name in sorted(here.keys() & lines["members"].keys())
-        if here[name] not in (lines["members"][name], lines[RENEWING].get(name))
-    ]
-    return strange, differs
+    members = lines["members"]
+    differs = []
+    for name in sorted(here.keys() & members.keys()):
+        allowed = [m for m in (members[name], lines[RENEWING].get(name)) if m is not None]
+        if here[name] not in {m.bytes for m in allowed}:
+            differs.append(f"{name} has {here[name]} bytes, stated {members[name].bytes}")
+            continue
+        actual = Member(name, here[name], sha256_file(place.root / name))
+        if actual not in allowed:
+            differs.append(f"{name} is {actual.sha256_hex}, stated {members[name].sha256_hex}")
+    return sorted(members.keys() ^ here.keys()), differs
+
+
+def _lines(rows: Iterable[object]) -> dict[str, Member]:
+    """Lines of an index by path. Raises ValueError where a path is listed twice."""
+    found = [member_of(row) for row in rows]
+    by_path = {m.path: m for m in found}
+    if len(by_path) < len(found):
+        raise ValueError("it lists a file twice")
+    return by_path
 
 
 def _outside(place: RunPlace) -> list[str]:
-    files = [place.receipt, *(p for p in place.reports.rglob("*") if p.is_file())]
-    names = (p.relative_to(place.root).as_posix() for p in files)
-    return sorted(name for name in names if not _UNFINISHED.fullmatch(name))
+    """Receipt and reports, by relative path; without what a killed command left."""
+    receipt = place.receipt.name
+    return sorted(
+        name
+        for name in files_of(place)
+        if (name == receipt or name.startswith(f"{place.reports.name}/"))
+        and not _UNFINISHED.fullmatch(name)
+    )

@@ -100,16 +100,8 @@ class Writing:
 
         The file appears complete or not at all; writing a part twice gives the same bytes.
         """
-        rows = len(next(iter(batch.values())))
-        self.check(rows, batch)
-        columns: Columns = {
-            c.name: np.ascontiguousarray(batch[c.name], dtype=DTYPES[c.kind])
-            for c in self.table.columns
-        }
+        rows, arrays, leaves = self._encoded(batch)
         sink = pa.BufferOutputStream()
-        arrays, leaves = zip(
-            *(self._array(c, columns[c.name]) for c in self.table.columns), strict=True
-        )
         write_parquet(self._arrow(rows, arrays), self.table, sink)
         data = sink.getvalue()
         # Hashed in memory, so that sealing reads nothing back.
@@ -120,6 +112,23 @@ class Writing:
         unfinished.write_bytes(data)
         unfinished.replace(path)
         return PartRecord(path.name, rows, data.size, sha, leaves)
+
+    def leaves(self, batch: Columns) -> tuple[str, ...]:
+        """The leaves of one block, in order of the contract."""
+        return self._encoded(batch)[2]
+
+    def _encoded(self, batch: Columns) -> tuple[int, Sequence[pa.Array], tuple[str, ...]]:
+        """Rows, Arrow arrays and leaves of one block."""
+        rows = len(next(iter(batch.values())))
+        self.check(rows, batch)
+        columns: Columns = {
+            c.name: np.ascontiguousarray(batch[c.name], dtype=DTYPES[c.kind])
+            for c in self.table.columns
+        }
+        arrays, leaves = zip(
+            *(self._array(c, columns[c.name]) for c in self.table.columns), strict=True
+        )
+        return rows, arrays, leaves
 
     def record(self, parts: Sequence[PartRecord]) -> DatasetRecord:
         """The record of a complete dataset; deletes files that a killed worker left."""
@@ -177,6 +186,24 @@ def write_part(
     pieces: Sequence[tuple[Sequence[Any], int, int]],
 ) -> PartRecord:
     """Task: writes part `number` from its pieces, `make(*arguments, low, high)` of each."""
+    return writing.write(number, _part(writing, make, pieces))
+
+
+def leaves_of_part(
+    writing: Writing,
+    make: Callable[..., Batch],
+    pieces: Sequence[tuple[Sequence[Any], int, int]],
+) -> tuple[str, ...]:
+    """Task: the leaves that `write_part` records of these pieces; nothing is written."""
+    return writing.leaves(_part(writing, make, pieces))
+
+
+def _part(
+    writing: Writing,
+    make: Callable[..., Batch],
+    pieces: Sequence[tuple[Sequence[Any], int, int]],
+) -> Columns:
+    """The columns of a part, in buffers of this thread."""
     part = _ROOM.columns(writing.table, sum(high - low for _, low, high in pieces))
     at = 0
     for arguments, low, high in pieces:
@@ -184,7 +211,7 @@ def write_part(
         writing.check(high - low, batch)
         lay(batch, {name: column[at : at + high - low] for name, column in part.items()})
         at += high - low
-    return writing.write(number, part)
+    return part
 
 
 def lay(batch: Batch, into: Columns) -> None:

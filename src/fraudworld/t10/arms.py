@@ -14,6 +14,7 @@ one is verified and used again.
 from __future__ import annotations
 
 import math
+import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -94,6 +95,7 @@ def witness(
     upstream_dir: Path | None = None,
     workers: int = 1,
     sections: Sections | None = None,
+    believe: pipeline.Believe | None = None,
 ) -> Verdict:
     """Generates the arms of a published run, measures them, writes and returns the verdict.
 
@@ -105,11 +107,13 @@ def witness(
     flows : number of flows in every arm; by default the policy's
     upstream_dir : the upstream of the candidate; by default the embedded one
     sections : called with the title of each part, returns its progress callback
+    believe : called with a world that is found in its place; streams found there are made again
 
     Raises InputError `6B.S5.WITNESS_INPUT_INVALID` for a baseline of another seed or size, and
     the errors of generating a world or a stream.
     """
-    runner = _ArmRunner(candidate, upstream_dir, flows, workers, sections or (lambda title: None))
+    told = sections or (lambda title: None)
+    runner = _ArmRunner(candidate, upstream_dir, flows, workers, told, believe)
     measures = measure(runner.arms(baseline))
     bounds = runner.pack.downstream_witness
     rows = judge(measures, bounds)
@@ -129,12 +133,13 @@ class _ArmRunner:
         flows: int | None,
         workers: int,
         sections: Sections,
+        believe: pipeline.Believe | None = None,
     ) -> None:
         self.candidate = candidate.resolve()
         self.receipt = read_receipt(RunPlace(candidate))
         self.pack = sealed_policy(candidate)
         self.flows = self.pack.downstream_witness.flows if flows is None else flows
-        self.workers, self.sections = workers, sections
+        self.workers, self.sections, self.believe = workers, sections, believe
         self.home = self.candidate.parent / FOLDER / self.candidate.name
         size = PROFILES[self.receipt.profile] * self.receipt.scale / PROFILES["authority"]
         self.upstream = upstream_dir or upstream.ensure_embedded(
@@ -156,6 +161,8 @@ class _ArmRunner:
 
     def _arm(self, name: str, run: Path, *, sound: bool = False, rewired: bool = False) -> Arm:
         place = self.home / "streams" / f"{run.name}-{self.flows}{'-rewired' if rewired else ''}"
+        # A seal does not say who made a stream, so none that is found is measured.
+        shutil.rmtree(place, ignore_errors=True)
         stream(
             StreamRequest(
                 run=run, flows=self.flows, to=place, allow_unflagged=not sound, rewired=rewired,
@@ -181,7 +188,8 @@ class _ArmRunner:
                 upstream_dir=self.upstream,
                 workers=self.workers,
             )
-            return pipeline.run(request, self.sections(f"{name}: world")).place.root
+            told = self.sections(f"{name}: world")
+            return pipeline.run(request, told, believe=self.believe).place.root
 
     def evidence(self) -> JsonObject:
         """Identity and digests of all arms, by name."""

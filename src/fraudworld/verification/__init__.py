@@ -8,7 +8,7 @@ hold, so that a wrong byte is reported as such and not as the hundred laws it br
 from fraudworld.verification.attest import attested
 from fraudworld.verification.certificate import is_certificate, verify_certificate
 from fraudworld.verification.checks import verify
-from fraudworld.verification.deep import regenerated
+from fraudworld.verification.deep import regenerated, verify_deeply
 from fraudworld.verification.verdict import Check, Verdict
 
 __all__ = [
@@ -19,4 +19,5 @@ __all__ = [
     "regenerated",
     "verify",
     "verify_certificate",
+    "verify_deeply",
 ]

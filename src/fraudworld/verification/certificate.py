@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from fraudworld.certification import SUMMARY, SeedEvidence, read_evidence, summarise
 from fraudworld.certification.chain import REQUIRED_SEEDS
-from fraudworld.documents import Json, JsonObject, load_json, plain_json
+from fraudworld.documents import Json, JsonObject, load_json, plain_json, read_object
 from fraudworld.errors import FraudworldError
 from fraudworld.gates.schema import violations
 from fraudworld.policy.pack import PolicyPack
@@ -15,8 +15,12 @@ from fraudworld.remediation import LADDER, Phase
 from fraudworld.store import attestation, decisions
 from fraudworld.t10 import report
 from fraudworld.t10.arms import identity
-from fraudworld.verification.checks import CALLER, signature, verify
+from fraudworld.verification.checks import CALLER, UNREADABLE, signature, verify
+from fraudworld.verification.deep import verify_deeply
 from fraudworld.verification.verdict import Check, Verdict
+
+CLAIMED = ("the measures of T10: `fraudworld certify`, run again, makes them again",)
+"""What a certificate states beyond its runs and nothing here proves."""
 
 
 def is_certificate(folder: Path) -> bool:
@@ -24,7 +28,14 @@ def is_certificate(folder: Path) -> bool:
     return (folder / SUMMARY).is_file()
 
 
-def verify_certificate(root: Path, *, key: Path | None = None, attested: bool = True) -> Verdict:
+def verify_certificate(
+    root: Path,
+    *,
+    key: Path | None = None,
+    attested: bool = True,
+    upstream: Path | None = None,
+    deep: bool = False,
+) -> Verdict:
     """Verifies the certificate of a runs root: nothing of its summary is believed.
 
     Every run is verified completely, T10's rows are worked out again from its published measures
@@ -32,11 +43,13 @@ def verify_certificate(root: Path, *, key: Path | None = None, attested: bool = 
     Decisions of a ladder in this root must follow from their findings and files.
 
     key: PEM file of the public key that must have signed its attestation; InputError where it is
-    not a key. attested: whether an attestation must exist. Nothing is written.
+    not a key. attested: whether an attestation must exist. upstream: the folder the runs were
+    made from, if not the embedded one. deep: whether every run is made again. Nothing is written.
     """
+    examine = verify_deeply if deep else verify
     checks: list[Check] = []
     try:
-        for check in _checks(root, key, attested):
+        for check in _checks(root, key, attested, lambda run: examine(run, upstream=upstream)):
             checks.append(check)
             if not check.holds:
                 break
@@ -44,13 +57,21 @@ def verify_certificate(root: Path, *, key: Path | None = None, attested: bool = 
         if error.code in CALLER:
             raise
         checks.append(Check("certificate", "readable", False, f"{error.what} [{error.where}]"))
-    return Verdict(root, tuple(checks), ())
+    except UNREADABLE as error:
+        what = f"{type(error).__name__}: {str(error)[:300]}"
+        checks.append(Check("certificate", "readable", False, what))
+    return Verdict(root, tuple(checks), (), CLAIMED)
 
 
-def _checks(root: Path, key: Path | None, attested: bool) -> Iterator[Check]:
-    from fraudworld.api import read_json
-
-    summary = read_json(root / SUMMARY)
+def _checks(
+    root: Path, key: Path | None, attested: bool, examine: Callable[[Path], Verdict]
+) -> Iterator[Check]:
+    summary = read_object(
+        root / SUMMARY,
+        code="6A.CLI.EVIDENCE_UNREADABLE",
+        what="the certificate cannot be read",
+        remedy="take another copy of it, or certify again",
+    )
     broken = violations("realism_gate_summary_6A", summary)
     yield Check("certificate", "is valid under its schema", not broken, "; ".join(broken[:2]))
     runs = {int(seed): str(name) for seed, name in summary["runs"].items()}
@@ -64,7 +85,7 @@ def _checks(root: Path, key: Path | None, attested: bool) -> Iterator[Check]:
     for seed, name in runs.items():
         inside = not (root / name).is_symlink()
         yield Check("certificate", f"seed {seed} is a run beside it", inside, name)
-        failure = verify(root / name).first_failure
+        failure = examine(root / name).first_failure
         what = "" if failure is None else f"{failure.group}: {failure.name}: {failure.what}"
         yield Check("runs", f"seed {seed}: everything run {name} claims", failure is None, what)
     judged = [s for s in runs if _t10_name(runs[s]) in summary["digests"].get(str(s), {})]

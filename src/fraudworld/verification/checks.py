@@ -6,24 +6,35 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow.parquet as pq
+import duckdb
+import pyarrow as pa
 
+from fraudworld import __version__
 from fraudworld.contracts import BY_NAME, CONTRACT_VERSION, TABLES, Kind
-from fraudworld.documents import JsonObject, digest, plain_json
+from fraudworld.documents import (
+    LARGEST,
+    JsonObject,
+    digest,
+    plain_json,
+    read_bounded,
+    read_object,
+)
 from fraudworld.errors import FraudworldError
 from fraudworld.extras import MISSING
+from fraudworld.layers.transactions.layout import accounted
 from fraudworld.policy.bounds import changed_bounds, rebaselined
 from fraudworld.rng import RNG_LAW_VERSION
+from fraudworld.run.base import VERSIONS, state_inputs
 from fraudworld.store import attestation
 from fraudworld.store.bundle import sha256_file
 from fraudworld.store.identity import Identity, manifest_fingerprint
 from fraudworld.store.layout import RunPlace, part_name
 from fraudworld.store.produce import Sealed
-from fraudworld.store.published import open_world, sealed_policy
-from fraudworld.store.reader import recompute_digest
+from fraudworld.store.published import PublishedWorld, open_world, sealed_policy
+from fraudworld.store.reader import open_part, recompute_digest
 from fraudworld.store.receipt import Receipt, read_receipt
 from fraudworld.store.seal import check_outside, check_run
-from fraudworld.verification import invariants
+from fraudworld.verification import footers, invariants, outside, posture
 from fraudworld.verification.randomness import reconcile
 from fraudworld.verification.verdict import Check, Verdict
 
@@ -37,6 +48,8 @@ class Claim:
     key: Path | None = None
     sealed: Sealed | None = None
     receipt: Receipt | None = None
+    opened: PublishedWorld | None = None
+    remade: posture.Remade | None = None
 
     @property
     def known(self) -> tuple[Sealed, Receipt]:
@@ -45,9 +58,20 @@ class Claim:
         assert self.receipt is not None
         return self.sealed, self.receipt
 
+    @property
+    def world(self) -> PublishedWorld:
+        """The tables, opened once; every part has been read against its footer before."""
+        if self.opened is None:
+            self.opened = open_world(self.place.root)
+        return self.opened
+
 
 CALLER = (attestation.NO_KEY, MISSING)
 """Codes of errors that concern the caller, not the run."""
+
+UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError,
+              pa.ArrowException, duckdb.Error)  # fmt: skip
+"""What readers raise over documents and tables that are not what they should be."""
 
 Group = Callable[[Claim], Iterator[Check]]
 
@@ -76,7 +100,17 @@ def verify(
             if error.code in CALLER:
                 raise
             checks.append(Check(name, "readable", False, f"{error.what} [{error.where}]"))
-    return Verdict(run, tuple(checks), tuple(skipped))
+        except UNREADABLE as error:
+            what = f"{type(error).__name__}: {str(error)[:300]}"
+            checks.append(Check(name, "readable", False, what))
+    return Verdict(run, tuple(checks), tuple(skipped), _claimed(claim))
+
+
+def _claimed(claim: Claim) -> tuple[str, ...]:
+    """What the run states and none of the groups that ran proves."""
+    if claim.remade is None or claim.receipt is None:
+        return ()
+    return outside.claimed(claim.place, claim.receipt, upstream_known=claim.remade.whole)
 
 
 def _seal(claim: Claim) -> Iterator[Check]:
@@ -92,12 +126,16 @@ def _seal(claim: Claim) -> Iterator[Check]:
     yield Check("seal", "run_index lists receipt and reports, and only them", not strange,
                 ", ".join(strange[:3]))  # fmt: skip
     yield Check("seal", "run_index sizes and digests", not differs, ", ".join(differs[:1]))
+    for name, holds, what in accounted(claim.place):
+        yield Check("seal", name, holds, what)
 
 
 def _identity(claim: Claim) -> Iterator[Check]:
     """Seed, policy, fingerprint: receipt, documents, folder names and columns all agree."""
     _, receipt = claim.known
     place = claim.place
+    other = other_laws(receipt)
+    yield Check("identity", "laws are those of this version", not other, other)
     policy = sealed_policy(place.root)  # raises where its hash is not the stated one
     stated = _json(place.resolved_policy)["parameter_hash"]
     yield _same("identity", "policy hashes to the receipt's", receipt.parameter_hash, stated)
@@ -118,6 +156,12 @@ def _identity(claim: Claim) -> Iterator[Check]:
         stated, inputs["sealed_inputs_digest"], CONTRACT_VERSION, RNG_LAW_VERSION
     )
     yield _same("identity", "fingerprint", receipt.manifest_fingerprint, fingerprint)
+    yield from _s0_documents(place, receipt, inputs)
+    states = _json(place.state_inputs)["states"]
+    wanted_states = state_inputs(
+        policy, receipt.seed, inputs["sealed_inputs_digest"], receipt.versions
+    )
+    yield _same("identity", "inputs of the states", states, wanted_states)
     identity = receipt.identity
     for table in TABLES:
         folder = place.dataset(table.name, identity)
@@ -131,26 +175,60 @@ def _identity(claim: Claim) -> Iterator[Check]:
     yield Check("identity", "folder names are seed, policy and fingerprint", True)
 
 
+def _s0_documents(place: RunPlace, receipt: Receipt, inputs: JsonObject) -> Iterator[Check]:
+    """The gate receipt states what policy, receipt and sealed inputs state."""
+    gate = _json(place.gate_receipt)
+    files = [row for row in inputs["rows"] if row["role"] == "policy"]
+    wanted = {
+        "parameter_hash": receipt.parameter_hash,
+        "overlays": list(receipt.overlays),
+        "posture": receipt.posture,
+        "files": len(files),
+    }
+    yield _same("identity", "gate receipt: policy", gate["policy_pack"], wanted)
+    stated, sealed = gate["sealed_inputs_digest"], inputs["sealed_inputs_digest"]
+    yield _same("identity", "gate receipt: sealed inputs", stated, sealed)
+
+
+def other_laws(receipt: Receipt) -> str:
+    """The release that a run needs because its laws are not of this version; empty if they are."""
+    differing = [
+        f"{name} {receipt.versions.get(name, 'unstated')}"
+        for name, ours in VERSIONS.items()
+        if not name.startswith(("fraudworld", "library")) and receipt.versions.get(name) != ours
+    ]
+    made_by = receipt.versions.get("fraudworld", "of an unstated version")
+    return f"made by fraudworld {made_by} ({', '.join(differing)}): use it" if differing else ""
+
+
 def _tables(claim: Claim) -> Iterator[Check]:
     """Schemas, row counts, identity columns and content digests of every dataset."""
     sealed, receipt = claim.known
-    lists = _code_lists(claim)
     for table in TABLES:
         folder = claim.place.dataset(table.name, receipt.identity)
         rows = 0
         for part in sorted(folder.glob("part-*.parquet")):
-            file = pq.ParquetFile(part)
-            rows += file.metadata.num_rows
-            plain = [(f.name, str(f.type), f.nullable) for f in file.schema_arrow]
+            with open_part(part, table) as file:
+                rows += file.metadata.num_rows
+                plain = [(f.name, str(f.type), f.nullable) for f in file.schema_arrow]
             wanted = [
                 (f.name, str(getattr(f.type, "value_type", f.type)), f.nullable)
                 for f in table.schema
             ]
             if plain != wanted:
                 yield Check("tables", f"{table.name}: schema", False, str(part))
+                return
+            wrong = next(footers.lies(part, table), "")
+            if wrong:
+                yield Check("tables", f"{table.name}: footer", False, f"{part.name}: {wrong}")
+                return
         yield _same("tables", f"{table.name}: rows", receipt.tables.get(table.name), rows)
         if table.identity:
             yield _identity_columns(table.name, folder, receipt.identity)
+    # Open code lists are queried, and a query believes the footers checked above.
+    lists = _code_lists(claim)
+    for table in TABLES:
+        folder = claim.place.dataset(table.name, receipt.identity)
         digest = recompute_digest(folder, table, lists(table.name))
         yield _same(
             "tables", f"{table.name}: content digest",
@@ -162,7 +240,8 @@ def _identity_columns(name: str, folder: Path, identity: Identity) -> Check:
     wanted = (identity.seed, identity.manifest_fingerprint, identity.parameter_hash)
     columns = ("seed", "manifest_fingerprint", "parameter_hash")
     for part in sorted(folder.glob("part-*.parquet")):
-        data = pq.ParquetFile(part, read_dictionary=list(columns[1:])).read(list(columns))
+        with open_part(part, BY_NAME[name], columns[1:]) as file:
+            data = file.read(list(columns))
         for column, value in zip(columns, wanted, strict=True):
             if data.num_rows and data[column].unique().to_pylist() != [value]:
                 return Check("tables", f"{name}: identity columns", False, f"{part}: {column}")
@@ -174,7 +253,7 @@ def _code_lists(claim: Claim) -> Callable[[str], dict[str, tuple[str, ...]]]:
 
     Every country of the upstream has parties and accounts, so the open lists are complete.
     """
-    world = open_world(claim.place.root)
+    world = claim.world
 
     def held(column: str, view: str) -> tuple[str, ...]:
         rows = world.sql.execute(f"SELECT DISTINCT {column} FROM {view}").fetchall()
@@ -200,10 +279,9 @@ def _code_lists(claim: Claim) -> Callable[[str], dict[str, tuple[str, ...]]]:
 
 def _laws(claim: Claim) -> Iterator[Check]:
     """Keys and references; and every law of the domain, where the run has its flag."""
-    world = open_world(claim.place.root)
     claims_all = claim.known[0].passed
     look = invariants.check if claims_all else invariants.check_structure
-    for outcome in look(world):
+    for outcome in look(claim.world):
         what = "" if outcome.holds else f"{outcome.violations} rows"
         yield Check("laws", outcome.name, outcome.holds, what)
 
@@ -227,8 +305,58 @@ def _inputs(claim: Claim) -> Iterator[Check]:
     yield Check("inputs", "sealed inputs against today's files", True)
 
 
+def _posture(claim: Claim) -> Iterator[Check]:
+    """S5 made again: its tables, checks, diagnostics and draws are those published."""
+    sealed, receipt = claim.known
+    place = claim.place
+    made = posture.remake(place, receipt, sealed, claim.world, claim.upstream)
+    claim.remade = made
+    for name, digest_made in made.digests.items():
+        if made.concerns(name):
+            stated = sealed.content_digests.get(name)
+            yield _same("posture", f"{name} made again", stated, digest_made)
+    report = _json(place.document("s5_validation_report_6A"))
+    stated_checks = {row["check_id"]: row for row in report["checks"]}
+    judged = [c.as_dict() for c in made.checks]
+    for check in judged:
+        name = str(check["check_id"])
+        if made.concerns(name):
+            stated_row = stated_checks.get(name, {})
+            what = f"stated {stated_row.get('observed')}, found {check['observed']}"
+            yield Check("posture", f"{name} worked out again", stated_row == check, what)
+    if made.bundles is not None:
+        gate = _json(place.gate_receipt)
+        segments = [
+            {"segment": name, "status": "PASS", "bundle_digest": sha}
+            for name, sha in made.bundles.items()
+        ]
+        yield _same("posture", "gate receipt: bundles", gate["segments"], segments)
+        failed = [c.check_id for c in made.checks if c.severity == "REQUIRED" and not c.holds]
+        wanted = {"checks": judged, "required_failed": failed}
+        yield Check("posture", "validation report", report == wanted, "other checks than these")
+        differ = posture.issues_differ(place, made.checks)
+        yield Check("posture", "issue table", not differ, "other rows than the failing checks")
+        stated_diagnostics = _json(place.document("s5_propagation_diagnostics_6A"))
+        yield Check("posture", "propagation diagnostics", stated_diagnostics == made.diagnostics)
+    yield from _draws(place, made)
+
+
+def _draws(place: RunPlace, made: posture.Remade) -> Iterator[Check]:
+    """The log lines of S5's streams, byte for byte."""
+    known = made.whole
+    for log, wanted in (("trace", made.rng.trace), ("events", made.rng.events)):
+        path = place.rng_logs / log / f"rng_{log}_6A.jsonl"
+        log_lines = read_bounded(path, LARGEST).splitlines(True)
+        lines = [row for row in log_lines if b'"stream":"s5/' in row]
+        lines, again = (
+            [row for row in rows if known or b'"stream":"s5/merchant' not in row]
+            for rows in (lines, wanted.splitlines(True))
+        )
+        yield Check("posture", f"rng_{log} of S5", lines == again, "other draws than S5 makes")
+
+
 def _gates(claim: Claim) -> Iterator[Check]:
-    """The gateboard, recomputed row by row; the flag must follow from it."""
+    """The gateboard, recomputed row by row; the flag must follow from it and from S5's checks."""
     from fraudworld import gates
     from fraudworld.gates.schema import violations
 
@@ -241,12 +369,19 @@ def _gates(claim: Claim) -> Iterator[Check]:
             if stated != judged:
                 yield Check("gates", f"{stated[name]} recomputed", False,
                             f"stated {stated['value']}, found {judged['value']}")  # fmt: skip
-    same = all(board[k] == anew[k] for k in anew)
-    yield Check("gates", "the recomputed gateboard equals the published one", same)
-    report = _json(claim.place.document("s5_validation_report_6A"))
-    good = not report["required_failed"] and board["grade"] in ("B", "B+")
+    yield Check("gates", "the recomputed gateboard equals the published one", board == anew)
+    assert claim.remade is not None
+    good = claim.remade.passed and anew["grade"] in ("B", "B+")
     yield _same("gates", "flag follows from checks and gates", claim.known[0].passed, good)
     yield _same("gates", "grade of the receipt", claim.known[1].grade, anew["grade"])
+
+
+def _outside(claim: Claim) -> Iterator[Check]:
+    """Files outside the seal: the script of the release, the report of this run."""
+    receipt = claim.known[1]
+    yield from outside.script(claim.place, receipt)
+    if receipt.versions.get("fraudworld") == __version__:
+        yield from outside.page(claim.place)
 
 
 def _attestation(claim: Claim) -> Iterator[Check]:
@@ -273,7 +408,9 @@ CHECKS: tuple[tuple[str, Group], ...] = (
     ("laws", _laws),
     ("randomness", _randomness),
     ("inputs", _inputs),
+    ("posture", _posture),
     ("gates", _gates),
+    ("outside", _outside),
     ("attestation", _attestation),
 )
 
@@ -288,6 +425,9 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _json(path: Path) -> JsonObject:
-    from fraudworld.api import read_json
-
-    return read_json(path)
+    return read_object(
+        path,
+        code="6A.CLI.EVIDENCE_UNREADABLE",
+        what="this file of the run cannot be read",
+        remedy="the run was changed after publishing; take another copy of it",
+    )

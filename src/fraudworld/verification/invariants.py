@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fraudworld.contracts import TABLES, Table
+from fraudworld.contracts import TABLES, Kind, Table, iso
+from fraudworld.contracts.network import METRICS
 from fraudworld.store.published import PublishedWorld
 
 
@@ -92,12 +93,22 @@ def _keys_unique() -> Iterator[Invariant]:
 def _codes_known() -> Iterator[Invariant]:
     for table in TABLES:
         for column in table.columns:
-            if column.codes and column.codes not in ("country", "currency"):
+            if column.kind is Kind.CODE:
                 yield Invariant(
-                    f"{table.name}: every {column.name} is in the taxonomy",
+                    f"{table.name}: every {column.name} is in its list",
                     f"SELECT count(*) FROM (SELECT DISTINCT {column.name} AS c FROM {_view(table)})"
-                    f" WHERE c NOT IN (SELECT code FROM codes WHERE list = '{column.codes}')",
+                    f" WHERE c NOT IN ({_listed(column.codes)})",
                 )
+
+
+def _listed(codes: str | None) -> str:
+    """The closed list of a code column, as SQL: of the policy, ISO, or the contract."""
+    if codes not in ("country", "currency", None):
+        return f"SELECT code FROM codes WHERE list = '{codes}'"
+    listed = (
+        METRICS if codes is None else iso.countries() if codes == "country" else iso.currencies()
+    )
+    return ", ".join(f"'{code}'" for code in sorted(listed))
 
 
 def _no_nulls() -> Iterator[Invariant]:

@@ -20,11 +20,15 @@ class Check:
 
 @dataclass(frozen=True)
 class Verdict:
-    """All checks that ran. Groups that were not reached are in `skipped`."""
+    """All checks that ran.
+
+    skipped: groups that were not reached. claimed: what the run states and no check proves.
+    """
 
     run: Path
     checks: tuple[Check, ...]
     skipped: tuple[str, ...]
+    claimed: tuple[str, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -43,4 +47,5 @@ class Verdict:
             "holds": self.holds,
             "checks": [vars(c) for c in self.checks],
             "skipped": list(self.skipped),
+            "claimed": list(self.claimed),
         }

@@ -62,6 +62,7 @@ def outcome(root: Path, *, passed: bool = True, reused: bool = False) -> SimpleN
         gateboard=BOARD,
         rows={"s1_party_base_6A": 100_000, "s5_party_fraud_roles_6A": 100_000},
         reused=reused,
+        verified=not reused,
         summary=(SummaryTable("Means", ("what", "found", "policy"), (("λ", 1.25, None),), "note"),),
     )
 
@@ -152,7 +153,7 @@ def test_a_world_that_fails_is_shown_and_ends_with_1(
 
 
 def test_a_reused_world_is_reported(fraudworld: Call, requests: list[RunRequest]) -> None:
-    assert "found again, unchanged" in fraudworld("run", "--seed", 7).out
+    assert "found again as sealed, not verified anew" in fraudworld("run", "--seed", 7).out
 
 
 def test_gateboard_shows_every_verdict_as_a_word(capsys: pytest.CaptureFixture[str]) -> None:
@@ -318,6 +319,7 @@ def test_a_certificate_names_seeds_spread_and_decision(
         sections: Callable[[str], Any],
         **options: object,
     ) -> dict[str, Any]:
+        assert callable(options.pop("believe")), "runs that are found get verified"
         assert options == {"downstream": False, "keep_all": True}
         runs = {}
         for seed in seeds:

@@ -19,6 +19,7 @@ from fraudworld.contracts.world import PARTY_SUMMARY
 from fraudworld.errors import InputError, InternalError
 from fraudworld.store.append import DatasetWriter
 from fraudworld.store.identity import Identity
+from fraudworld.store.layout import part_name
 from fraudworld.store.reader import parts, read_columns, recompute_digest
 from fraudworld.store.tables import Columns, DatasetRecord, Writing, write_part
 
@@ -136,13 +137,17 @@ def test_digest_survives_another_encoding_and_other_parts(tmp_path: Path, small_
     record = write(tmp_path / "original", [links(3 * small_parts)])
     table = pa.concat_tables(pq.read_table(p) for p in parts(tmp_path / "original"))
     (tmp_path / "rewritten").mkdir()
-    pq.write_table(
-        table, tmp_path / "rewritten" / "part-00000.parquet", compression="none", row_group_size=50
-    )
+    for number, at in enumerate(range(0, table.num_rows, 40)):
+        path = tmp_path / "rewritten" / part_name(number)
+        pq.write_table(table.slice(at, 40), path, compression="none", row_group_size=25)
     assert recompute_digest(tmp_path / "rewritten", IP_LINKS, ROLES) == record.content_digest
     changed = table.set_column(0, "ip_id", pa.array(np.asarray(table["ip_id"]) + 1))
-    pq.write_table(changed, tmp_path / "rewritten" / "part-00000.parquet")
+    path = tmp_path / "rewritten" / part_name(0)
+    pq.write_table(changed.slice(0, 40), path)
     assert recompute_digest(tmp_path / "rewritten", IP_LINKS, ROLES) != record.content_digest
+    pq.write_table(changed, path)
+    with pytest.raises(InputError, match="192 rows"):
+        recompute_digest(tmp_path / "rewritten", IP_LINKS, ROLES)
 
 
 def test_empty_dataset_is_one_empty_part(tmp_path: Path) -> None:
@@ -323,5 +328,5 @@ def test_reading_no_part_or_an_unreadable_one_is_an_error(tmp_path: Path) -> Non
     with pytest.raises(InputError, match="no part"):
         recompute_digest(tmp_path, IP_LINKS, ROLES)
     (tmp_path / "part-00000.parquet").write_bytes(b"PAR1 not really PAR1")
-    with pytest.raises(InputError, match="not a readable Parquet file"):
+    with pytest.raises(InputError, match="is not Parquet"):
         recompute_digest(tmp_path, IP_LINKS, ROLES)

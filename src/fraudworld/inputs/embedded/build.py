@@ -6,6 +6,8 @@ import json
 import math
 import os
 import shutil
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,32 @@ VERSION = 2
 
 _KEY = 0x66726175_64776F72
 """Philox key of every draw here; all upstreams of one version share it."""
+
+FIXED = {
+    "1A": "00797808e4480b7716e0508c5678910e2bf888fc791cbf7dd04f660ad4b5a1c7",
+    "1B": "1daeeb6cda6ea6adf667aa04342415c70a8b50a064359b006cde150d3b6b38fe",
+    "2A": "ddafdd9436926dc7963d1c2e2773fe4f03e00949f9082874785639b075b18494",
+    "2B": "f78ce73a7108dddb125e9a4de99778c6cd10dd00b8d97954fb4b6f02135da64e",
+    "3A": "5ac32d4de98f4b20be5a174640b1745da15f66e568da709a74e03be5e77aaf6b",
+    "3B": "b77cb48befba35818a068d388ceaed3a9bd07b83d9e02369bfce2c11964222e5",
+}
+"""Bundle digests of the segments that do not depend on the scale."""
+
+SCALED = {
+    "0.02849002849": {  # demo
+        "5A": "a4e462309833ca01c6754b25422bb7f6458940d7482657d52eadd1e977311e7c",
+        "5B": "a7639c34e2627c0aafc16e3c4f50f52158edb591c0de011d8761527bf60c33a5",
+    },
+    "0.0854700854701": {  # small
+        "5A": "f85d980b8dc2b8aa6ecd67a35f5b97763f8271b1c85061460189afadd1d332ca",
+        "5B": "4f770dc1075f6aa2e2de2f70d6b87d4db522efb3ffbde83d307d7fd8b52ea7b8",
+    },
+    "1": {  # authority
+        "5A": "ff4b027b2bc2828d935a64d3cd1cb09550553e3c05bfbb963ee83349f9183341",
+        "5B": "9e45d01deb8b09c6477ef12e46019f22dec30717705fb0aaac8658276bae2e67",
+    },
+}
+"""Bundle digests of the other segments, by scale, of the shipped profiles."""
 
 ARRIVAL_LAW = {
     "peak_hours_local": [11, 16],
@@ -76,33 +104,67 @@ def build(folder: Path, *, volume_scale: float) -> None:
 def ensure_embedded(cache: Path, volume_scale: float) -> Path:
     """The folder of the embedded upstream of one scale, built below `cache` on first use.
 
-    A cached copy that fails verification is deleted and built again.
+    A cached copy is believed only where its digests are those of this version: the ones stated
+    here for the shipped profiles, otherwise those of a build in a temporary folder. Its own seal
+    proves nothing, as whoever can write to the cache can seal again. Any other copy is replaced.
     """
-    place = cache / f"upstream-v{VERSION}-{volume_scale:.12g}"
-    if _verifies(place):
+    place = cache / f"upstream-v{VERSION}-{_key(volume_scale)}"
+    found = _digests(place)
+    if found is not None and found == FIXED | SCALED.get(_key(volume_scale), {}):
         return place
-    if place.exists():
-        # An atomic rename comes first: no reader sees a half-deleted upstream.
-        damaged = cache / f".{place.name}-damaged-{os.getpid()}"
-        os.rename(place, damaged)
-        shutil.rmtree(damaged, ignore_errors=True)
-    try:
-        build(place, volume_scale=volume_scale)
-    except InputError:
-        # Another process may have built it meanwhile.
-        if not _verifies(place):
-            raise
+    if found is None and not os.path.lexists(place):
+        try:
+            build(place, volume_scale=volume_scale)
+        except InputError:
+            # Another process may have built it meanwhile.
+            if not os.path.lexists(place):
+                raise
+        else:
+            return place
+    # Also with other versions of the libraries that the default comes from (docs/upstream.md).
+    with tempfile.TemporaryDirectory(prefix="fraudworld-upstream-") as temporary:
+        fresh = Path(temporary) / "upstream"
+        build(fresh, volume_scale=volume_scale)
+        if _digests(place) != _digests(fresh):
+            _replace(place, volume_scale)
     return place
 
 
-def _verifies(place: Path) -> bool:
-    """Whether the seals of all segments are intact."""
+def _key(volume_scale: float) -> str:
+    return f"{volume_scale:.12g}"
+
+
+def _digests(place: Path) -> dict[str, str] | None:
+    """Bundle digests of all segments; None where a seal is broken."""
     try:
-        for segment in SEGMENTS:
-            bundle.verify(place / segment, segment)
+        return {segment: bundle.verify(place / segment, segment).digest for segment in SEGMENTS}
     except FraudworldError:
-        return False
-    return True
+        return None
+
+
+def _replace(place: Path, volume_scale: float) -> None:
+    """Builds a copy anew; whatever was there is removed. No reader sees half an upstream."""
+    damaged = place.with_name(f".{place.name}-damaged-{os.getpid()}")
+    try:
+        with suppress(FileNotFoundError):
+            os.rename(place, damaged)
+        if damaged.is_dir() and not damaged.is_symlink():
+            shutil.rmtree(damaged)
+        else:
+            damaged.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(
+            "6A.S0.IO_WRITE_FAILED",
+            f"cannot replace the cached upstream: {error.strerror or error}",
+            where=str(place),
+            remedy="make the folder writable, or remove it",
+        ) from error
+    try:
+        build(place, volume_scale=volume_scale)
+    except InputError:
+        # Another process may have repaired it meanwhile.
+        if not os.path.lexists(place):
+            raise
 
 
 def _write(folder: Path, tables: dict[str, pa.Table]) -> None:

@@ -15,7 +15,7 @@ from fraudworld.layers.transactions.inputs import Inputs
 from fraudworld.layers.transactions.layout import StreamPlace
 from fraudworld.store.identity import Identity
 from fraudworld.store.layout import RunPlace
-from fraudworld.store.sql import in_memory
+from fraudworld.store.sql import identifier, in_memory, parquet, quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -210,20 +210,16 @@ def run_checks(
 def connect(inputs: Inputs | Sealed, place: StreamPlace) -> duckdb.DuckDBPyConnection:
     """A connection with a view of every table of the stream and of the world that exists."""
     connection = in_memory()
-    connection.execute(f"set memory_limit = '{MEMORY}'")
+    connection.execute(f"set memory_limit = {quoted(MEMORY)}")
     connection.execute("set preserve_insertion_order = false")
     world, identity = RunPlace(inputs.root), inputs.identity
     folders = {name: world.dataset(name, identity) for name in WORLD}
     folders |= {t.name: place.dataset(t.name, identity) for t in tables.DOWNSTREAM_TABLES}
     for name, folder in folders.items():
         if folder.is_dir():
-            connection.execute(f'create view "{name}" as {_read(folder)}')
+            rows = parquet(folder, "part-*.parquet")
+            connection.execute(f"create view {identifier(name)} as select * from {rows}")
     return connection
-
-
-def _read(folder: Path) -> str:
-    files = str(folder / "part-*.parquet").replace("'", "''")
-    return f"select * from read_parquet('{files}', hive_partitioning = false)"
 
 
 def violations(connection: duckdb.DuckDBPyConnection, check: Check) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudworld.documents import load_json
-from fraudworld.errors import RefusedError
+from fraudworld.errors import InputError, RefusedError
 from fraudworld.inputs import embedded as upstream
 from fraudworld.inputs import intake
 from fraudworld.inputs.arrays import Geography
@@ -110,11 +110,9 @@ def open_inputs(root: Path, upstream_dir: Path | None, *, allow_unflagged: bool)
             remedy="repair the world, or use --allow-unflagged to study a failed one",
         )
     pack = _policy(place, receipt)
-    gate = load_json(place.gate_receipt)
-    segments = {row["segment"]: row["bundle_digest"] for row in gate["segments"]}
+    segments, sealed_digest = _sealed_upstream(place)
     source = upstream_dir or upstream.ensure_embedded(
-        root.resolve().parent / ".upstream",
-        PROFILES[receipt.profile] * receipt.scale / PROFILES["authority"],
+        root.resolve().parent / ".upstream", _volume_scale(place, receipt)
     )
     for segment, expected in segments.items():
         digest = bundle.verify(source / segment, segment).digest
@@ -125,13 +123,42 @@ def open_inputs(root: Path, upstream_dir: Path | None, *, allow_unflagged: bool)
                 where=str(source / segment),
                 remedy="give the run's own upstream with --upstream",
             )
-    sealed_inputs = intake.SealedInputs((), segments, gate["sealed_inputs_digest"])
+    sealed_inputs = intake.SealedInputs((), segments, sealed_digest)
     world = intake.load_upstream(
         source, sealed_inputs, pack.codes("region"), pack.codes("merchant_class")
     )
     return Inputs(
         root, receipt, sealed.digest, pack, source, segments, world.geo, world.merchants.risk_class
     )
+
+
+def _sealed_upstream(place: RunPlace) -> tuple[dict[str, str], str]:
+    """Bundle digest by segment, and the digest of all files, as S0 of the run sealed them."""
+    try:
+        gate = load_json(place.gate_receipt)
+        segments = {str(row["segment"]): str(row["bundle_digest"]) for row in gate["segments"]}
+        if sorted(segments) != sorted(upstream.SEGMENTS):
+            raise ValueError(f"it lists the segments {', '.join(sorted(segments)[:9])}")
+        return segments, str(gate["sealed_inputs_digest"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            "6A.S0.IO_READ_FAILED",
+            f"the gate receipt of the run cannot be read: {type(error).__name__}: {error}",
+            where=str(place.gate_receipt),
+            remedy="the run was changed after publishing; make it again elsewhere",
+        ) from error
+
+
+def _volume_scale(place: RunPlace, receipt: Receipt) -> float:
+    """Scale of the embedded upstream of the run."""
+    if receipt.profile not in PROFILES:
+        raise InputError(
+            "6A.S0.RECEIPT_INVALID",
+            f"the receipt names a profile {receipt.profile!r}",
+            where=str(place.receipt),
+            remedy=f"profiles are {', '.join(PROFILES)}; give the run's own upstream",
+        )
+    return PROFILES[receipt.profile] * receipt.scale / PROFILES["authority"]
 
 
 def _policy(place: RunPlace, receipt: Receipt) -> PolicyPack:

@@ -7,19 +7,25 @@ publishes it and the run's own bundle is not touched. The seal is that of every 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from fraudworld.documents import read_object
+from fraudworld.errors import RefusedError
+from fraudworld.store.folder import list_files
 from fraudworld.store.identity import Identity
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.produce import Produce, Sealed
+from fraudworld.store.receipt import read_receipt
+from fraudworld.store.seal import files_of, leftovers
 from fraudworld.store.tables import DatasetRecord
 
 LAYER = Path("data/layer3/6B")
 INDEX = Path("validation/validation_bundle_index_6B.json")
 FLAG = Path("validation/_passed.flag")
 CONFLICT = "6B.S5.OUTPUT_CONFLICT"
+_REMEDY = "move its data/layer3/6B away, or publish to another folder with --to"
 
 
 @dataclass(frozen=True)
@@ -87,15 +93,38 @@ def _produce(place: StreamPlace) -> Produce:
         lambda: _covered(place),
         CONFLICT,
         "stream",
-        "move its data/layer3/6B away, or publish to another folder with --to",
+        _REMEDY,
     )
 
 
-def _covered(place: StreamPlace) -> set[str]:
-    """Relative paths of all files but index and flag; links are listed, never followed."""
-    files = {
-        path.relative_to(place.layer).as_posix()
-        for path in place.layer.rglob("*")
-        if path.is_symlink() or not path.is_dir()
-    }
-    return files - {INDEX.as_posix(), FLAG.as_posix()}
+def _covered(place: StreamPlace) -> dict[str, int]:
+    """All files but index and flag, relative path → bytes."""
+    files = list_files(place.layer, code=CONFLICT, what="stream", remedy=_REMEDY)
+    own = {INDEX.as_posix(), FLAG.as_posix()}
+    return {name: size for name, size in files.items() if name not in own}
+
+
+def accounted(run: RunPlace) -> Iterator[tuple[str, bool, str]]:
+    """Whether what lies in a run, and neither its seal nor its index cover, is accounted for.
+
+    Yields name, whether it holds, and what was found. Below `data/layer3/6B` there is one stream,
+    every file of it under its own seal, made over this run. What a killed command left is named.
+    Raises RefusedError for a folder that may not be read (`seal.files_of`).
+    """
+    left = leftovers(run)
+    yield "leftovers of killed commands are named as such", True, ", ".join(left[:3])
+    place = StreamPlace.below(run.root)
+    if not any(name.startswith(f"{LAYER.as_posix()}/") for name in files_of(run)):
+        return
+    try:
+        check_stream(place)
+    except RefusedError as error:
+        yield "every file of its stream is sealed", False, error.what
+        return
+    yield "every file of its stream is sealed", True, ""
+    stated = read_object(
+        place.receipt, code=CONFLICT, what="the stream's receipt", remedy=_REMEDY
+    ).get("world_bundle_digest")
+    digest = read_receipt(run).bundle_digest
+    what = "" if stated == digest else f"it states the run's bundle {stated}, this is {digest}"
+    yield "its stream was made over this run", stated == digest, what

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from fraudworld.contracts import Kind, Table, Visibility
 from fraudworld.contracts import transactions as tables
-from fraudworld.documents import load_json, write_json
+from fraudworld.documents import JsonObject, read_object, write_json
 from fraudworld.engine.local import LocalEngine
 from fraudworld.errors import InputError, RefusedError
 from fraudworld.inputs.arrivals import WEEK, Arrivals, load_arrivals
@@ -49,6 +49,7 @@ from fraudworld.rng import RNG_LAW_VERSION, StreamUse
 from fraudworld.store.append import DatasetWriter
 from fraudworld.store.evidence import write_rng_logs
 from fraudworld.store.publish import publish, staging
+from fraudworld.store.reader import open_part
 from fraudworld.store.roles import require_run_open
 from fraudworld.store.tables import DatasetRecord
 
@@ -340,7 +341,7 @@ def _reuse(place: StreamPlace, receipt: dict[str, object], clock: _Clock) -> Str
     """The published stream, if its bytes are intact and its receipt is this one."""
     with clock.step("S5", "verify_published"):
         check_stream(place)
-        published = load_json(place.receipt)
+        published = _document(place.receipt)
     if published != receipt:
         differing = sorted(k for k in receipt if published.get(k) != receipt[k])
         raise RefusedError(
@@ -349,15 +350,24 @@ def _reuse(place: StreamPlace, receipt: dict[str, object], clock: _Clock) -> Str
             where=str(place.layer),
             remedy="publish to another folder with --to, or move this one away",
         )
-    report = load_json(place.report)
+    report = _document(place.report)
     rows = {
-        folder.name: sum(_rows_of(part) for part in folder.rglob("part-*.parquet"))
-        for folder in sorted(place.layer.glob("s*_6B"))
+        table.name: sum(_rows_of(part, table) for part in folder.rglob("part-*.parquet"))
+        for table in sorted(tables.DOWNSTREAM_TABLES, key=lambda t: t.name)
+        if (folder := place.layer / table.name).is_dir()
     }
-    return StreamOutcome(place.layer, report["passed"], True, rows, report, clock.seconds)
+    return StreamOutcome(place.layer, place.flag.is_file(), True, rows, report, clock.seconds)
 
 
-def _rows_of(part: Path) -> int:
-    import pyarrow.parquet as pq
+def _document(path: Path) -> JsonObject:
+    return read_object(
+        path,
+        code="6A.CLI.EVIDENCE_UNREADABLE",
+        what="this file of the stream cannot be read",
+        remedy="the stream was changed after publishing; make it again elsewhere",
+    )
 
-    return int(pq.read_metadata(part).num_rows)
+
+def _rows_of(part: Path, table: Table) -> int:
+    with open_part(part, table) as file:
+        return int(file.metadata.num_rows)

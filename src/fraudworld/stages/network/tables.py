@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fraudworld.contracts.network import METRICS
 from fraudworld.inputs.arrays import Geography, Merchants
 from fraudworld.jit import kernel
 from fraudworld.kernels import offsets
@@ -28,15 +29,6 @@ from fraudworld.stages.pieces import (
     Parties,
     Terminals,
 )
-
-METRICS = (
-    "devices",
-    "linked_devices",
-    "device_ip_links",
-    "ips",
-    "shared_devices",
-)
-"""Metrics of `s4_network_summary_6A`."""
 
 I64 = NDArray[np.int64]
 

@@ -7,6 +7,7 @@ conserve the region's totals exactly.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,7 @@ from fraudworld.inputs.arrays import Geography
 from fraudworld.kernels import normal
 from fraudworld.kernels.apportion import bounded, controlled, fit, largest_remainder
 from fraudworld.policy.pack import PolicyPack
-from fraudworld.rng import StreamUse, registry
+from fraudworld.rng import Stream, StreamUse, registry
 
 
 @dataclass(frozen=True)
@@ -37,25 +38,11 @@ def plan_counts(pack: PolicyPack, seed: int, geo: Geography) -> PopulationPlan:
     population_priors_6A.v1.yaml. Raises InputError `6A.S1.PARTY_TARGETS_INCONSISTENT` where the
     floors of the countries exceed the world.
     """
-    priors = pack.population_priors
     stream = registry.WORLD_SCALE.of(seed)
-    draw = priors.scale_draw
-    z = normal.quantile(float(int(stream.flat(0, 1)[0]) >> 12) * 2.0**-52 + 2.0**-53)
-    scale_draw = min(max(normal.exp(draw.sigma * z), draw.low), draw.high)
-    arrivals = float(geo.weekly_arrivals.sum())
-    active = arrivals / (priors.arrivals_per_active_party * priors.active_share)
-    world = round(active * scale_draw)
-
-    w = priors.country_weight
-    weight = np.array(
-        [
-            (o + w.outlet_offset) ** w.outlet_exponent
-            * (a + w.arrival_offset) ** w.arrival_exponent
-            for o, a in zip(geo.outlets.tolist(), geo.weekly_arrivals.tolist(), strict=True)
-        ]
-    )
-    floor_rule = priors.country_floor
-    floor = max(round(floor_rule.parties_at_authority * geo.profile_scale), floor_rule.minimum)
+    scale_draw = _scale_draw(pack, stream)
+    world = round(_expected_parties(pack, geo) * scale_draw)
+    weight = country_weights(pack, geo)
+    floor = country_floor(pack, geo)
     if floor * len(geo.countries) > world:
         raise InputError(
             "6A.S1.PARTY_TARGETS_INCONSISTENT",
@@ -75,6 +62,43 @@ def plan_counts(pack: PolicyPack, seed: int, geo: Geography) -> PopulationPlan:
         parties = bounded(int(per_region[region]), weight[inside], floor)
         counts[inside] = _region_counts(pack, int(region), parties, tilts[inside])
     return PopulationPlan(counts, scale_draw, (stream.use("world", 0, 1), *tilt_use))
+
+
+def planned_parties(pack: PolicyPack, seed: int, geo: Geography) -> float:
+    """Parties of the world of a seed, not rounded; infinite where the policy divides by zero."""
+    return _expected_parties(pack, geo) * _scale_draw(pack, registry.WORLD_SCALE.of(seed))
+
+
+def country_weights(pack: PolicyPack, geo: Geography) -> NDArray[np.float64]:
+    """Weight of every country by outlets and arrivals, (countries,)."""
+    w = pack.population_priors.country_weight
+    return np.array(
+        [
+            (o + w.outlet_offset) ** w.outlet_exponent
+            * (a + w.arrival_offset) ** w.arrival_exponent
+            for o, a in zip(geo.outlets.tolist(), geo.weekly_arrivals.tolist(), strict=True)
+        ]
+    )
+
+
+def country_floor(pack: PolicyPack, geo: Geography) -> int:
+    """Least parties of a country."""
+    rule = pack.population_priors.country_floor
+    return max(round(rule.parties_at_authority * geo.profile_scale), rule.minimum)
+
+
+def _expected_parties(pack: PolicyPack, geo: Geography) -> float:
+    """Parties before the seed's scale draw."""
+    priors = pack.population_priors
+    per_party = priors.arrivals_per_active_party * priors.active_share
+    return float(geo.weekly_arrivals.sum()) / per_party if per_party else math.inf
+
+
+def _scale_draw(pack: PolicyPack, stream: Stream) -> float:
+    """The seed's factor on the size of the world."""
+    draw = pack.population_priors.scale_draw
+    z = normal.quantile(float(int(stream.flat(0, 1)[0]) >> 12) * 2.0**-52 + 2.0**-53)
+    return min(max(float(normal.exp(draw.sigma * z)), draw.low), draw.high)
 
 
 def _country_tilts(

@@ -14,6 +14,8 @@ import base64
 import hashlib
 import json
 import math
+import os
+import stat
 import sys
 from pathlib import Path
 
@@ -41,6 +43,8 @@ REFERENCES = [
     ("s4_ip_links_6A", "ip_id", "s4_ip_base_6A", "ip_id"),
     ("s4_ip_links_6A", "device_id", "s4_device_base_6A", "device_id"),
 ]
+LARGEST_DOCUMENT, LARGEST_FILE, MOST_FILES = 16 << 20, 256 << 20, 50_000
+"""Bytes of a JSON document, bytes of a file, and files of a run: beyond them nothing is read."""
 failures = []
 
 
@@ -51,49 +55,111 @@ def check(what, holds, detail=""):
         failures.append(what)
 
 
+def refuse(path, why):
+    """End here: a run that holds links, pipes or bombs is not read at all."""
+    sys.exit(f"FAIL  {str(path)!a}: {why}")
+
+
+def opened(path):
+    """A regular file, opened without following a link or waiting for a pipe."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        refuse(path, error.strerror)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        refuse(path, "no regular file")
+    if os.fstat(handle).st_size > LARGEST_FILE:
+        refuse(path, f"more than {LARGEST_FILE >> 20} MiB")
+    return os.fdopen(handle, "rb")
+
+
 def sha256(path):
     """SHA-256 of a file, hex."""
-    with open(path, "rb") as file:
+    with opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def once(pairs):
+    """A JSON object; a key that stands in it twice could be read either way."""
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError("a key twice")
+    return value
+
+
+def no_number(name):
+    """NaN and infinities are no JSON."""
+    raise ValueError(f"{name} is no number")
+
+
+def parse(data, path):
+    """The value of a JSON text."""
+    try:
+        return json.loads(data, object_pairs_hook=once, parse_constant=no_number)
+    except (ValueError, RecursionError) as error:
+        refuse(path, f"not JSON: {error}")
+
+
+def load(path):
+    """The value of a JSON file."""
+    with opened(path) as file:
+        data = file.read(LARGEST_DOCUMENT + 1)
+    if len(data) > LARGEST_DOCUMENT:
+        refuse(path, f"more than {LARGEST_DOCUMENT >> 20} MiB")
+    return parse(data, path)
+
+
+def listed(run):
+    """Every file of a run, path -> bytes; only folders and regular files may be there."""
+    found = {}
+    for parent, folders, names in os.walk(run):
+        for name in (*folders, *names):
+            path = Path(parent, name)
+            status = path.lstat()
+            if stat.S_ISREG(status.st_mode):
+                found[path.relative_to(run).as_posix()] = status.st_size
+            elif not stat.S_ISDIR(status.st_mode):
+                refuse(path, "a link, pipe, socket or device")
+        if len(found) > MOST_FILES:
+            refuse(run, f"more than {MOST_FILES} files")
+    return found
 
 
 def seal(run):
     """Index, flag and every file they cover."""
     validation = run / LAYER / "validation"
-    index = json.loads((validation / "validation_bundle_index_6A.json").read_text("utf-8"))
+    index = load(validation / "validation_bundle_index_6A.json")
     text = json.dumps(index, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     digest = hashlib.sha256(text.encode()).hexdigest()
     flag = validation / "_passed.flag"
+    sizes = listed(run)
     if flag.exists():
-        check("flag belongs to the index", flag.read_text() == f"sha256_hex = {digest}\n", digest)
-    listed = {m["path"]: m["sha256_hex"] for m in index["members"]}
+        with opened(flag) as file:
+            line = file.read(100).decode("ascii", "replace")
+        check("flag belongs to the index", line == f"sha256_hex = {digest}\n", digest)
+    listing = {m["path"]: (m["bytes"], m["sha256_hex"]) for m in index["members"]}
+    check("the index lists no file twice", len(listing) == len(index["members"]))
     own = {f"{LAYER}/validation/{n}" for n in ("validation_bundle_index_6A.json", "_passed.flag")}
-    here = {p.relative_to(run).as_posix() for p in run.rglob("*") if not p.is_dir()}
     # Reports and receipt are in run_index.json; transactions (6B) have a seal of their own.
-    here = {
-        n for n in here if not n.startswith(("reports/", "run_", ".run_index", "data/layer3/6B/"))
-    }
-    check(
-        "no file is missing or added",
-        here - own == set(listed),
-        sorted((here - own) ^ set(listed))[:3],
-    )
-    wrong = [n for n in sorted(here & set(listed)) if sha256(run / n) != listed[n]]
-    check(f"{len(listed)} files have their SHA-256", not wrong, wrong[:3])
+    outside = ("reports/", "run_", ".run_index", "data/layer3/6B/")
+    here = {n for n in sizes if not n.startswith(outside)} - own
+    check("no file is missing or added", here == set(listing), sorted(here ^ set(listing))[:3])
+    both = sorted(here & set(listing))
+    wrong = [n for n in both if sizes[n] != listing[n][0] or sha256(run / n) != listing[n][1]]
+    check(f"{len(listing)} files have their SHA-256", not wrong, wrong[:3])
 
 
 def attestation(run):
     """The in-toto statement in `reports/attestation.json` names these files. No signature is
     checked: that takes a key, and `fraudworld verify --key` or any DSSE tool."""
-    envelope = json.loads((run / "reports" / "attestation.json").read_text("utf-8"))
-    statement = json.loads(base64.b64decode(envelope["payload"], validate=True))
+    envelope = load(run / "reports" / "attestation.json")
+    statement = parse(base64.b64decode(envelope["payload"], validate=True), run)
     kinds = (envelope["payloadType"], statement["_type"])
     wanted = ("application/vnd.in-toto+json", "https://in-toto.io/Statement/v1")
     check("the attestation is an in-toto statement", kinds == wanted, kinds)
     subjects = {s["name"]: s["digest"]["sha256"] for s in statement["subject"]}
-    sealed = [p for p in run.rglob("*") if p.is_file()]
-    here = {p.relative_to(run).as_posix() for p in sealed}
-    here = {n for n in here if n.startswith(("data/layer3/6A/", "logs/layer3/6A/"))}
+    sealed = ("data/layer3/6A/", "logs/layer3/6A/", "reports/verify.py")
+    here = {n for n in listed(run) if n.startswith(sealed)}
     check(
         "its subjects are the files of the run",
         here == set(subjects),
@@ -217,9 +283,9 @@ def statistics(sql, policy):
 
 def gateboard(run, sql):
     """Published values against those worked out here; and that a flag needs them to pass."""
-    policy = json.loads((run / LAYER / "resolved_policy_6A.json").read_text("utf-8"))["pack"]
+    policy = load(run / LAYER / "resolved_policy_6A.json")["pack"]
     path = run / LAYER / "validation" / "realism_gate_6A.json"
-    board = json.loads(path.read_text("utf-8"))
+    board = load(path)
     stated = {row["metric_name"]: row for row in board["tests"]}
     for name, value in statistics(sql, policy).items():
         claimed = stated[name]["value"]
@@ -295,7 +361,7 @@ def sd(values):
 
 def certificate(root, path):
     """Rows, digests, T9, fails, routing, grade and decision, from boards and T10 evidence."""
-    summary = json.loads(path.read_text("utf-8"))
+    summary = load(path)
     seeds = sorted(summary["runs"], key=int)
     check("every required seed has a run", {"7", "42", "101", "202"} <= set(seeds), seeds)
     check("no run serves two seeds", len(set(summary["runs"].values())) == len(seeds))
@@ -307,8 +373,8 @@ def certificate(root, path):
             same = file.is_file() and sha256(file) == digest
             check(f"seed {seed}: {name} has its SHA-256", same)
         validation = run / LAYER / "validation"
-        boards.append(json.loads((validation / "realism_gate_6A.json").read_text("utf-8")))
-        report = json.loads((validation / "s5_validation_report_6A.json").read_text("utf-8"))
+        boards.append(load(validation / "realism_gate_6A.json"))
+        report = load(validation / "s5_validation_report_6A.json")
         flagged = (validation / "_passed.flag").exists()
         failing[int(seed)] = list(report["required_failed"])
         if not flagged and not failing[int(seed)] and boards[-1]["grade"] != "<C":
@@ -348,7 +414,7 @@ def witnessed(root, summary, seeds):
         if name not in summary["digests"][seed]:
             check(f"seed {seed}: no evidence of T10, no pass", not any(r["pass_B"] for r in own))
             continue
-        evidence = json.loads((root / name).read_text("utf-8"))
+        evidence = load(root / name)
         check(f"seed {seed}: T10 has two rows", len(own) == len(evidence["binding"]) == 2)
         for row, stated in zip(evidence["binding"], own, strict=False):
             kept = ("metric_name", "value", "pass_B", "pass_Bplus", "status")
@@ -370,7 +436,7 @@ def witnessed(root, summary, seeds):
 def ladder(root):
     """Decisions of a ladder: the files they rest on, as far as their runs are still there."""
     for path in sorted((root / "reports" / "decisions").glob("P[0-9]*.json")):
-        decision = json.loads(path.read_text("utf-8"))
+        decision = load(path)
         if not isinstance(decision, dict) or "done_when" not in decision:
             continue
         phase, findings = decision["phase"], decision["done_when"]
@@ -391,7 +457,7 @@ def main():
     run = Path(sys.argv[1]) if len(sys.argv) > 1 else here.parent
     summary = run / SUMMARY
     if summary.is_file():
-        for name in sorted(set(json.loads(summary.read_text("utf-8"))["runs"].values())):
+        for name in sorted(set(load(summary)["runs"].values())):
             print(f"\nrun {name}")
             one_run(run / name)
         print("\ncertificate")
@@ -408,7 +474,7 @@ def one_run(run):
     seal(run)
     attestation(run)
     sql = open_tables(run)
-    structure(sql, json.loads((run / "run_receipt.json").read_text("utf-8")))
+    structure(sql, load(run / "run_receipt.json"))
     gateboard(run, sql)
 
 
