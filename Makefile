@@ -18,7 +18,7 @@ test: $(READY)            ## fast tests: laws, units, faults
 	$(BIN)/python -m pytest -n 2
 
 test-full: $(FULL)/.ready  ## everything: statistical, fault, scale tests, exports in their tools
-	$(FULL)/bin/python -m pytest -n 2 -m "full or not full"
+	$(FULL)/bin/python -m pytest -n 2 --dist worksteal -m "full or not full"
 
 lint: $(READY)            ## format, lint, types, import contracts, spelling, links
 	$(BIN)/ruff format --check .

@@ -10,10 +10,12 @@ import sys
 
 import pytest
 
+from fraudworld.inputs import embedded
 from fraudworld.request import RunRequest
 from fraudworld.run import pipeline
-from fraudworld.verification import regenerated, verify
+from fraudworld.verification import regenerated, verify, verify_deeply
 from support import tampering
+from support.forger import Forger
 
 FAST, FULL = 60, 2_000
 
@@ -59,6 +61,41 @@ def test_deep_verification_regenerates_the_run(demo_world):
         if path.is_file()
     }
     assert compared == published
+
+
+def test_a_run_of_an_upstream_of_its_own(tmp_path):
+    """Without the upstream, roles of merchants are a claim; with it they are checked."""
+    upstream = tmp_path / "upstream"
+    embedded.build(upstream, volume_scale=0.012)
+    request = RunRequest(
+        profile="demo", scale=0.4, seed=7, runs_root=tmp_path / "runs", upstream_dir=upstream
+    )
+    run = pipeline.run(request).place.root
+    told = verify(run)
+    assert told.holds, told.first_failure
+    assert any("roles of merchants" in line for line in told.claimed)
+    known = verify_deeply(run, upstream=upstream)
+    assert known.holds, known.first_failure
+    assert not any("roles of merchants" in line for line in known.claimed)
+
+    forger = Forger(tampering.copied(run, tmp_path / "forged"))
+
+    def exchange(tiers):
+        other = next(i for i, tier in enumerate(tiers) if tier != tiers[0])
+        tiers[0], tiers[other] = tiers[other], tiers[0]
+
+    forger.change("s5_merchant_fraud_roles_6A", "risk_tier", exchange)
+    forger.judge()
+    forger.seal()
+    assert verify(forger.root).holds, "this is what the claim is about"
+    failure = verify(forger.root, upstream=upstream).first_failure
+    assert failure is not None
+    assert failure.name == "s5_merchant_fraud_roles_6A made again"
+    forger.edit("s5_validation_report_6A.json", lambda r: r["checks"][0].update(observed=9.0))
+    forger.seal()
+    failure = verify(forger.root).first_failure
+    assert failure is not None, "everything else is checked without the upstream, too"
+    assert failure.group == "posture"
 
 
 OVERLAYS = (
