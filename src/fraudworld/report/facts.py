@@ -48,7 +48,7 @@ def collect(run: Path, near: Beside) -> JsonObject:
     board = read_document(place.gateboard)
     broken = violations("realism_gate_6A", board)
     if broken:
-        raise _unreadable(place.gateboard, ValueError(broken[0]))
+        raise unreadable(place.gateboard, ValueError(broken[0]))
     perf = place.perf(receipt.identity)
     world = open_world(run, memory=MEMORY)
     try:
@@ -90,7 +90,7 @@ def read_document(path: Path) -> Any:
     try:
         return load_json(path)
     except (OSError, ValueError, RecursionError) as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
 
 
 def _from_evidence(board: JsonObject, world: PublishedWorld) -> dict[str, list[Row]]:
@@ -168,10 +168,11 @@ def _lines(path: Path) -> list[JsonObject]:
     try:
         return load_json_lines(path)
     except (OSError, ValueError, RecursionError) as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
 
 
-def _unreadable(path: Path, why: Exception) -> InputError:
+def unreadable(path: Path, why: Exception) -> InputError:
+    """The error for evidence that cannot be read, or lacks what is shown of it."""
     return InputError(
         "6A.REPORT.EVIDENCE_UNREADABLE",
         f"evidence of the run cannot be read: {why}",

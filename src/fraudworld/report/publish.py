@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fraudworld.documents import canonical_json
 from fraudworld.errors import RefusedError
-from fraudworld.report.facts import Beside, beside, collect
+from fraudworld.report.facts import Beside, beside, collect, unreadable
 from fraudworld.report.page import render
 from fraudworld.store.atomic import write_atomic
 from fraudworld.store.layout import RunPlace
@@ -70,6 +70,13 @@ def _files(run: Path, runs_root: Path, page: Path) -> dict[Path, bytes]:
 
 
 def files_of(run: Path, near: Beside, page: Path) -> dict[Path, bytes]:
-    """The bytes of both files of a report that shows `near`."""
-    facts = collect(run, near)
-    return {page.with_name(TWIN): canonical_json(facts) + b"\n", page: render(facts).encode()}
+    """The bytes of both files of a report that shows `near`.
+
+    Raises InputError `6A.REPORT.EVIDENCE_UNREADABLE` for documents that are not as the contract
+    says, and as `facts.collect`.
+    """
+    try:
+        facts = collect(run, near)
+        return {page.with_name(TWIN): canonical_json(facts) + b"\n", page: render(facts).encode()}
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        raise unreadable(run, error) from error

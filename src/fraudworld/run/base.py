@@ -8,7 +8,8 @@ Its tables are read back by `restore`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +42,9 @@ VERSIONS = {
 libraries that may change the bytes of its files."""
 
 Inputs = dict[str, dict[str, str]]
+
+_NOT_AS_STATED = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
+"""What reading raises over documents that are not as the contract says."""
 
 
 def state_inputs(pack: PolicyPack, seed: int, upstream: str, versions: Mapping[str, str]) -> Inputs:
@@ -90,23 +94,36 @@ class Base:
         return dict(load_json(self.place.document(name)))
 
     def plans(self) -> JsonObject:
-        """Integer plans of the reused states."""
-        plans = self.document("integer_plans_6A")
-        return {name: plan for name, plan in plans.items() if self._mine(name)}
+        """Integer plans of the reused states. Raises as `evidence` does."""
+        with self._reading():
+            plans = self.document("integer_plans_6A")
+            return {name: plan for name, plan in plans.items() if self._mine(name)}
 
     def documents(self) -> JsonObject:
-        """Validation documents of the reused states."""
-        names = (p.stem for p in sorted(self.place.validation.glob("*.json")))
-        return {name: self.document(name) for name in names if self._mine(name)}
+        """Validation documents of the reused states. Raises as `evidence` does."""
+        with self._reading():
+            names = (p.stem for p in sorted(self.place.validation.glob("*.json")))
+            return {name: self.document(name) for name in names if self._mine(name)}
 
     def evidence(self, state: str) -> list[StreamUse]:
-        """Stream uses of a reused state, from the RNG logs."""
-        laws = {r["stream"]: (r["family"], r["width"]) for r in self._log("trace")}
-        return [
-            _use(row, *laws[row["stream"]])
-            for row in self._log("events")
-            if row["stream"].partition("/")[0].upper() == state
-        ]
+        """Stream uses of a reused state, from the RNG logs.
+
+        Raises InputError `6A.S0.BASE_UNREADABLE` where they are not as the contract says.
+        """
+        with self._reading():
+            laws = {r["stream"]: (r["family"], r["width"]) for r in self._log("trace")}
+            return [
+                _use(row, *laws[row["stream"]])
+                for row in self._log("events")
+                if row["stream"].partition("/")[0].upper() == state
+            ]
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except _NOT_AS_STATED as error:
+            raise _unreadable(self.place.root, error) from error
 
     def _mine(self, name: str) -> bool:
         return name.partition("_")[0].upper() in self.states
@@ -130,13 +147,8 @@ def open_base(root: Path, from_state: str, wanted: Inputs) -> Base:
     try:
         upstream = load_json(place.sealed_inputs)["sealed_inputs_digest"]
         pack = sealed_policy(root)
-    except (OSError, ValueError, KeyError, InputError) as error:
-        raise InputError(
-            "6A.S0.BASE_UNREADABLE",
-            f"the base's evidence cannot be read by this version: {str(error)[:200]}",
-            where=str(root),
-            remedy="run without --from, or name a base of this version",
-        ) from error
+    except (*_NOT_AS_STATED, InputError) as error:
+        raise _unreadable(root, error) from error
     held = state_inputs(pack, receipt.seed, upstream, receipt.versions)
     for state in states:
         names = sorted(set(held[state]) | set(wanted[state]), key=_blame)
@@ -153,6 +165,15 @@ def open_base(root: Path, from_state: str, wanted: Inputs) -> Base:
                     else "run without --from and --base: everything has to be made again",
                 )
     return Base(place, receipt, states, sealed.content_digests)
+
+
+def _unreadable(root: Path, why: Exception) -> InputError:
+    return InputError(
+        "6A.S0.BASE_UNREADABLE",
+        f"the base's evidence cannot be read by this version: {str(why)[:200]}",
+        where=str(root),
+        remedy="run without --from, or name a base of this version",
+    )
 
 
 def _blame(name: str) -> tuple[bool, str]:
