@@ -79,6 +79,34 @@ def test_a_killed_scheduler_raises_and_the_same_work_succeeds_on_another(tmp_pat
         assert clusters.rounds(engine, range(8), 4, 0) == expected
 
 
+def test_settling_accounts_with_a_killed_scheduler_raises(tmp_path: Path) -> None:
+    with (
+        clusters.Processes(tmp_path, workers=1) as processes,
+        DaskEngine(1, processes.address, tmp_path / "scratch", patience=5) as engine,
+    ):
+        clusters.rounds(engine, range(8), 1, 0)
+        processes.scheduler.kill()
+        processes.scheduler.wait()
+        with pytest.raises(LostError) as caught:
+            engine.settle()
+        assert caught.value.code == "6A.ENGINE.SCHEDULER_LOST"
+
+
+def test_workers_that_start_again_while_they_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dask counts running workers only: none, where all were killed and are starting again."""
+
+    async def nobody(*_: object, **__: object) -> dict[str, int]:
+        return {}
+
+    with clusters.cluster(1, tmp_path / "workers") as started:
+        started.scheduler.handlers["ncores"] = nobody
+        with DaskEngine(1, started.scheduler_address, tmp_path / "scratch") as engine:
+            assert engine.workers == 1
+            assert engine.collect(abs, [-3, -2]) == [3, 2]
+
+
 def test_losing_all_workers_raises(tmp_path: Path) -> None:
     with (
         clusters.Processes(tmp_path, workers=1) as processes,

@@ -302,7 +302,7 @@ def items(root: Path) -> State:
             continue  # not published; `leftovers` checks it after the next run
         item = parts[0]
         if parts[0] == WITNESS:
-            item = "/".join(parts[:3])  # one world or stream
+            item = "/".join(parts[:4])  # one world or stream of a candidate
         elif parts[0].startswith(".") and len(parts) > 1:
             item = "/".join(parts[:2])
         elif parts[0] == "reports":
@@ -327,7 +327,7 @@ def leftovers(root: Path) -> list[str]:
 
 def _content(root: Path, path: Path, parts: tuple[str, ...]) -> str:
     """Digest or text of a file, without times."""
-    depth = 3 if parts[:2] == (WITNESS, "worlds") else 1
+    depth = 4 if parts[0] == WITNESS and parts[2:3] == ("worlds",) else 1
     inner = parts[depth:]
     if inner == ("run_index.json",):
         place = RunPlace(root.joinpath(*parts[:depth]))

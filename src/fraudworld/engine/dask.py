@@ -17,10 +17,10 @@ import secrets
 import time
 import uuid
 import warnings
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from concurrent.futures import wait as wait_for
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv4Network
@@ -250,21 +250,31 @@ class DaskEngine:
         """The values of futures. Raises the exception of a task, or LostError."""
         if self._gone is not None:
             raise self._gone
-        distributed = needs("distributed")
-        try:
+        with self._connected():
             values: list[Any] = self._wait(
                 self._client.gather(list(futures), asynchronous=True), self._patience
             )
-            return values
+        return values
+
+    @contextmanager
+    def _connected(self, *broken: type[Exception]) -> Iterator[None]:
+        """Raises LostError where the body finds that the cluster has gone.
+
+        broken: exceptions that mean a broken connection where no task can have raised them.
+        """
+        distributed = needs("distributed")
+        try:
+            yield
         except distributed.scheduler.KilledWorker as error:
             raise self._lost("WORKERS", "every worker that ran one task died") from error
         except (
             CancelledError,
             distributed.comm.CommClosedError,
             distributed.client.ClosedClientError,
+            *broken,
         ) as error:
             connection = self._client.status != "running" or "connection" in str(error)
-            if connection or isinstance(error, distributed.comm.CommClosedError):
+            if connection or isinstance(error, (distributed.comm.CommClosedError, *broken)):
                 raise self._lost("SCHEDULER", "the connection broke") from error
             raise self._lost("WORKERS", "the cluster dropped their results") from error
 
@@ -391,14 +401,18 @@ class DaskEngine:
                     remedy="choose a --runs-root that this machine and all workers share under "
                     "one name",
                 )
-        return sum(self._wait(self._client.scheduler.ncores(), CONNECT_S).values())
+        with self._connected(OSError, TimeoutError):
+            threads: dict[str, int] = self._wait(self._client.scheduler.ncores(), CONNECT_S)
+        # Workers that are starting again are not counted; the number only sizes futures.
+        return max(sum(threads.values()), 1)
 
     def _everywhere(
         self, function: Callable[..., R], *arguments: object
     ) -> dict[str, R | Exception]:
         """What every worker returns or raises, without workers that left meanwhile."""
-        work = self._client.run(function, *arguments, asynchronous=True, on_error="return")
-        answers = self._wait(work, CONNECT_S)
+        with self._connected(OSError, TimeoutError):
+            work = self._client.run(function, *arguments, asynchronous=True, on_error="return")
+            answers = self._wait(work, CONNECT_S)
         return {w: answers[w] for w in sorted(answers) if not isinstance(answers[w], OSError)}
 
 
