@@ -865,25 +865,23 @@ def test_the_kit_seals_as_the_program_does(fraudworld: Call, sound: Path, tmp_pa
     assert result.status == 0, result.out
 
 
-HARMFUL = ("a_document_is_a_pipe", "the_receipt_is_a_pipe", "the_index_admits_twelve_gibibytes",
-           "a_report_has_twelve_gibibytes", "the_bundle_index_is_deep", "a_document_is_huge",
-           "a_part_is_a_bomb", "the_reports_are_a_link_out")  # fmt: skip
+HARMFUL = ("a_document_is_a_pipe", "the_index_admits_twelve_gibibytes", "a_document_is_huge",
+           "a_part_is_a_bomb")  # fmt: skip
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("name", HARMFUL)
-@pytest.mark.parametrize("command", ["verify", "report", "gates", "export"])
 def test_a_folder_made_to_harm_neither_hangs_nor_fills_the_memory(
-    sound: Path, failed: Path, tmp_path: Path, name: str, command: str
+    sound: Path, failed: Path, tmp_path: Path, name: str
 ) -> None:
+    """`faults/test_folders.py` gives more such folders to every command."""
     copy = forged(name, sound, failed, tmp_path)
-    more = ("--to", "csv", "--out", str(tmp_path / "out")) if command == "export" else ()
     result = subprocess.run(
-        [sys.executable, "-c", MEASURED, command, str(copy), *more],
-        capture_output=True, text=True, timeout=120, check=False,
+        [sys.executable, "-c", MEASURED, "verify", str(copy)],
+        capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     status, peak = result.stdout.splitlines()[-1].split()
-    assert int(status) in (1, 2, 3), result.stdout + result.stderr
+    assert status == "1", result.stdout + result.stderr
     assert int(peak) * 1024 < LIMITED
 
 
