@@ -22,6 +22,9 @@ Json = Any
 """A value of a JSON document. Whoever reads one checks the types it needs."""
 JsonObject = dict[str, Any]
 
+MALFORMED = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
+"""What reading raises over a document that cannot be read, or is not as the contract says."""
+
 LARGEST = 16 << 20
 """Bytes of the largest document that is read; an authority run's largest has some 300 KB. A text
 of this size can parse to half a GiB of values."""

@@ -58,6 +58,16 @@ def test_a_forged_base_is_not_believed(asked: RunRequest) -> None:
     assert not (asked.runs_root / ("0" * 32)).exists()
 
 
+def test_a_run_from_a_base_is_verified_as_its_base_is(small_world: Path, tmp_path: Path) -> None:
+    asked = RunRequest(
+        profile="demo", scale=0.4, seed=7, runs_root=tmp_path, from_state="S5", base=small_world
+    )
+    made = pipeline.run(asked)
+    assert (made.reused, made.verified) == (False, False)
+    again = replace(asked, run_id="0" * 32)
+    assert pipeline.run(again, believe=api.require_verified).verified
+
+
 def test_a_certificate_does_not_rest_on_a_forged_run(asked: RunRequest) -> None:
     with pytest.raises(RefusedError, match="RUN_NOT_BELIEVED"):
         certification.certify(asked, (7, 42, 101, 202), believe=api.require_verified)

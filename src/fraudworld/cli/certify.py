@@ -52,8 +52,8 @@ def certify(
 
     PASS_B, PASS_BPLUS or HOLD_REMEDIATE; with HOLD_REMEDIATE the exit status is 1. T10 makes
     five streams of transactions a seed, and none where T1–T9 or a check of S5 fails. After an
-    interruption finished runs and streams are reused. Runs of the certificate before this one
-    that hold no role are removed once the new one is written.
+    interruption finished runs are verified and reused; streams are made again. Runs of the
+    certificate before this one that hold no role are removed once the new one is written.
 
     Examples:
 

@@ -144,7 +144,7 @@ def _plain(outcome: RunOutcome) -> JsonObject:
 
 def _how(outcome: RunOutcome) -> str:
     if not outcome.reused:
-        return "made"
+        return "made" if outcome.verified else "made from a base that was not verified anew"
     return f"found again as sealed, {'' if outcome.verified else 'not '}verified anew"
 
 

@@ -38,8 +38,8 @@ def witness(
 
     Five streams share arrivals and draws: over the baseline, the candidate, the candidate
     without propagation and with half of it, and with its endpoints rewired. Their worlds and
-    streams lie in .witness of the candidate's runs root and are used again. BASE has CAND's
-    seed and size.
+    streams lie in .witness of the candidate's runs root; worlds found there are verified and
+    used again, streams are made again. BASE has CAND's seed and size.
 
     Examples:
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from fraudworld.documents import canonical_json
+from fraudworld.documents import MALFORMED, canonical_json
 from fraudworld.errors import RefusedError
 from fraudworld.report.facts import Beside, beside, collect, unreadable
 from fraudworld.report.page import render
@@ -78,5 +78,5 @@ def files_of(run: Path, near: Beside, page: Path) -> dict[Path, bytes]:
     try:
         facts = collect(run, near)
         return {page.with_name(TWIN): canonical_json(facts) + b"\n", page: render(facts).encode()}
-    except (LookupError, TypeError, AttributeError, ValueError) as error:
+    except MALFORMED as error:
         raise unreadable(run, error) from error

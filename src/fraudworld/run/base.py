@@ -18,7 +18,14 @@ import pyarrow as pa
 
 from fraudworld import __version__
 from fraudworld.contracts import CONTRACT_VERSION, TABLES, Table
-from fraudworld.documents import Json, JsonObject, digest, load_json, load_json_lines
+from fraudworld.documents import (
+    MALFORMED,
+    Json,
+    JsonObject,
+    digest,
+    load_json,
+    load_json_lines,
+)
 from fraudworld.errors import InputError, RefusedError
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.policy.reads import READS, read_digests
@@ -42,9 +49,6 @@ VERSIONS = {
 libraries that may change the bytes of its files."""
 
 Inputs = dict[str, dict[str, str]]
-
-_NOT_AS_STATED = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
-"""What reading raises over documents that are not as the contract says."""
 
 
 def state_inputs(pack: PolicyPack, seed: int, upstream: str, versions: Mapping[str, str]) -> Inputs:
@@ -122,7 +126,7 @@ class Base:
     def _reading(self) -> Iterator[None]:
         try:
             yield
-        except _NOT_AS_STATED as error:
+        except MALFORMED as error:
             raise _unreadable(self.place.root, error) from error
 
     def _mine(self, name: str) -> bool:
@@ -147,7 +151,7 @@ def open_base(root: Path, from_state: str, wanted: Inputs) -> Base:
     try:
         upstream = load_json(place.sealed_inputs)["sealed_inputs_digest"]
         pack = sealed_policy(root)
-    except (*_NOT_AS_STATED, InputError) as error:
+    except (*MALFORMED, InputError) as error:
         raise _unreadable(root, error) from error
     held = state_inputs(pack, receipt.seed, upstream, receipt.versions)
     for state in states:

@@ -83,7 +83,7 @@ class RunOutcome:
     gateboard: JsonObject
     rows: dict[str, int]
     reused: bool
-    verified: bool  # made now, or found and verified completely: a seal can be forged
+    verified: bool  # nothing was taken from a run that was not verified completely
     summary: tuple[SummaryTable, ...]
 
 
@@ -138,7 +138,7 @@ def run(
         board,
         rows,
         False,
-        True,
+        request.base is None or believe is not None,
         _summary(rows, recorder),
     )
 

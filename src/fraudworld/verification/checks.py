@@ -13,6 +13,7 @@ from fraudworld import __version__
 from fraudworld.contracts import BY_NAME, CONTRACT_VERSION, TABLES, Kind
 from fraudworld.documents import (
     LARGEST,
+    MALFORMED,
     JsonObject,
     digest,
     plain_json,
@@ -69,8 +70,7 @@ class Claim:
 CALLER = (attestation.NO_KEY, MISSING)
 """Codes of errors that concern the caller, not the run."""
 
-UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError,
-              pa.ArrowException, duckdb.Error)  # fmt: skip
+UNREADABLE = (*MALFORMED, pa.ArrowException, duckdb.Error)
 """What readers raise over documents and tables that are not what they should be."""
 
 Group = Callable[[Claim], Iterator[Check]]

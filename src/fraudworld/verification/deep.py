@@ -23,13 +23,14 @@ from fraudworld.store.bundle import sha256_file
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.published import sealed_policy
 from fraudworld.store.receipt import Receipt, read_receipt
+from fraudworld.store.seal import files_of
 from fraudworld.verification.checks import other_laws, verify
 from fraudworld.verification.outside import NEEDS_DEEP
 from fraudworld.verification.verdict import Check, Verdict
 
 NOT_WRITTEN = "6A.S0.IO_WRITE_FAILED"
 """Code of the error for a disk that is full: it concerns the caller, not the run."""
-COMPARED = ("data/layer3/6A", "logs")
+COMPARED = ("data/layer3/6A/", "logs/")
 """Folders of a run whose every file follows from seed, policy and inputs."""
 CLAIMED_FIELDS = ("role", "run_id", "created_at", "versions", "overlays", "bundle_digest")
 """Fields of a receipt that are not a function of seed, policy and inputs, or compared apart."""
@@ -113,7 +114,7 @@ def _files(
     place: RunPlace, again: RunPlace, receipt: Receipt, *, same_files: bool
 ) -> Iterator[Check]:
     """Every published file against the one made again."""
-    published, made = _listed(place.root), _listed(again.root)
+    published, made = _listed(place), _listed(again)
     strange = sorted(set(published) ^ set(made))
     yield Check("deep", "the same files", not strange, ", ".join(strange[:3]))
     library = {k: v for k, v in VERSIONS.items() if k.startswith("library")}
@@ -162,11 +163,6 @@ def _receipts(published: Receipt, made: Receipt) -> Iterator[Check]:
             yield Check("deep", f"receipt: {field.name}", stated == found, what)
 
 
-def _listed(root: Path) -> list[str]:
+def _listed(place: RunPlace) -> list[str]:
     """Files below the compared folders, relative to the run."""
-    return [
-        path.relative_to(root).as_posix()
-        for folder in COMPARED
-        for path in (root / folder).rglob("*")
-        if not path.is_dir()
-    ]
+    return [name for name in files_of(place) if name.startswith(COMPARED)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -92,8 +92,7 @@ class _Sink:
         )
         return rows.n
 
-    def draw(self, uses: object) -> None:
-        assert isinstance(uses, tuple)
+    def draw(self, uses: Sequence[StreamUse]) -> None:
         self.uses += [use for use in uses if use.label.startswith("s5/")]
 
     def digests(self) -> dict[str, str]:
