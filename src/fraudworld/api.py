@@ -23,6 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
+from fraudworld.arguments import LARGEST_SEED, place, whole, wholes, word, words
 from fraudworld.contracts import BY_NAME, TABLES
 from fraudworld.documents import JsonObject, load_json
 from fraudworld.errors import InputError, RefusedError
@@ -51,6 +52,9 @@ class World:
 
     root: Path
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "root", place(self.root, "root"))
+
     @property
     def receipt(self) -> JsonObject:
         """`run_receipt.json`: identity, versions, grade and rows of this run."""
@@ -68,11 +72,13 @@ class World:
         `6A.CLI.COLUMN_NOT_FOUND` for a column the dataset does not have.
         """
         import pyarrow.parquet as pq
+        from pyarrow.fs import LocalFileSystem
 
-        from fraudworld.store.reader import require_bounded
+        from fraudworld.store.reader import bounded_parts
 
         folder = self._folder(name)
         if columns is not None:
+            columns = words(columns, "columns")
             known = [c.name for c in BY_NAME[name].all_columns]
             strange = sorted(set(columns) - set(known))
             if strange:
@@ -82,8 +88,13 @@ class World:
                     where=name,
                     remedy=f"it has {', '.join(known)}",
                 )
-        require_bounded(folder, BY_NAME[name])
-        return pq.read_table(folder, columns=columns and list(columns), partitioning=None)
+        files = [str(path) for path in bounded_parts(folder, BY_NAME[name])]
+        return pq.read_table(
+            files,
+            columns=columns and list(columns),
+            filesystem=LocalFileSystem(),
+            partitioning=None,
+        )
 
     def polars(self, name: str, columns: Sequence[str] | None = None) -> polars.DataFrame:
         """`table` as a Polars frame; needs `pip install 'fraudworld[frames]'`."""
@@ -104,13 +115,12 @@ class World:
         Raises InputError `6A.S5.<TABLE>_SCHEMA_OR_KEY_INVALID` for a part that is not Parquet or
         unpacks to more than a part can hold; so does `table`.
         """
-        from fraudworld.store.reader import require_bounded
+        from fraudworld.store.reader import bounded_parts
         from fraudworld.store.sql import identifier, in_memory, parquet
 
         connection = in_memory()
         for name in self.tables:
-            require_bounded(self._folder(name), BY_NAME[name])
-            rows = parquet(RunPlace(self.root).layer / name)
+            rows = parquet(bounded_parts(self._folder(name), BY_NAME[name]))
             connection.execute(f"CREATE VIEW {identifier(name)} AS SELECT * FROM {rows}")
         return connection
 
@@ -152,17 +162,12 @@ def generate(
     from fraudworld.run import pipeline
 
     fields = tuple(RunRequest.__dataclass_fields__)
-    options = _options("generate", fields, request, ("runs_root", "policy_dir", "upstream_dir",
-                                                     "base"))  # fmt: skip
-    if isinstance(options.get("overlays"), list):
-        options["overlays"] = tuple(options["overlays"])
+    options = _known("generate", fields, request)
     return World(pipeline.run(RunRequest(**options), progress).place.root)
 
 
-def _options(
-    function: str, fields: Sequence[str], request: Mapping[str, object], paths: Sequence[str]
-) -> JsonObject:
-    """The keywords of a call, paths as Path. Raises InputError for one that does not exist."""
+def _known(function: str, fields: Sequence[str], request: Mapping[str, object]) -> JsonObject:
+    """The keywords of a call. Raises InputError for one that does not exist."""
     unknown = sorted(set(request) - set(fields))
     if unknown:
         raise InputError(
@@ -171,10 +176,7 @@ def _options(
             where=f"fraudworld.{function}",
             remedy=f"it takes {', '.join(fields)}",
         )
-    return {
-        name: Path(value) if name in paths and isinstance(value, str) else value
-        for name, value in request.items()
-    }
+    return dict(request)
 
 
 def certify(
@@ -200,7 +202,7 @@ def certify(
 
     return certification.certify(
         request,
-        seeds,
+        wholes(seeds, "seeds", least=0, most=LARGEST_SEED),
         progress,
         downstream=witness,
         keep_all=keep_all,
@@ -228,8 +230,8 @@ def ladder(
 
     return climb(
         request,
-        seeds,
-        tuple(phases) or NAMES,
+        wholes(seeds, "seeds", least=0, most=LARGEST_SEED),
+        words(phases, "phases") or NAMES,
         progress,
         keep_all=keep_all,
         believe=partial(require_verified, upstream=request.upstream_dir),
@@ -262,6 +264,9 @@ def witness(
     """
     from fraudworld.t10.arms import witness as judge_candidate
 
+    flows = None if flows is None else whole(flows, "--flows", least=1)
+    workers = whole(workers, "--workers", least=1)
+    upstream_dir = None if upstream_dir is None else place(upstream_dir, "--upstream")
     believe = partial(require_verified, upstream=upstream_dir)
     for world in (candidate, baseline):
         believe(world.root)
@@ -292,7 +297,7 @@ def transactions(
     from fraudworld.layers.transactions.stream import stream
 
     fields = tuple(name for name in StreamRequest.__dataclass_fields__ if name != "run")
-    options = _options("transactions", fields, request, ("to", "upstream_dir"))
+    options = _known("transactions", fields, request)
     return stream(StreamRequest(run=world.root, **options), progress)
 
 
@@ -316,7 +321,7 @@ def require_verified(root: Path, upstream: Path | None = None) -> None:
 
 def open_run(path: str | Path) -> World:
     """The world published at `path`; InputError `6A.CLI.RUN_NOT_FOUND` where there is none."""
-    root = Path(path)
+    root = place(path, "path")
     if not RunPlace(root).receipt.is_file():
         raise InputError(
             NOT_A_RUN,
@@ -327,12 +332,14 @@ def open_run(path: str | Path) -> World:
     return World(root)
 
 
-def find_run(run: str, runs_root: Path = RUNS_ROOT) -> World:
+def find_run(run: str | Path, runs_root: str | Path = RUNS_ROOT) -> World:
     """A run by folder, by id, or by the first digits of its id below `runs_root`."""
-    if RunPlace(Path(run)).receipt.is_file():
-        return World(Path(run))
+    run = word(str(run) if isinstance(run, Path) else run, "RUN")
+    folder, root = place(run or ".", "RUN"), place(runs_root, "--runs-root")
+    if run and RunPlace(folder).receipt.is_file():
+        return World(folder)
     prefix = run if len(run) >= SHORTEST_PREFIX else None
-    matches = [w for w in list_runs(runs_root) if prefix and w.root.name.startswith(prefix)]
+    matches = [w for w in list_runs(root) if prefix and w.root.name.startswith(prefix)]
     if len(matches) == 1:
         return matches[0]
     what = (
@@ -343,14 +350,15 @@ def find_run(run: str, runs_root: Path = RUNS_ROOT) -> World:
     raise InputError(
         NOT_A_RUN,
         what,
-        where=str(runs_root),
+        where=str(root),
         remedy="name a run's folder, or at least four digits of the id of one in `runs list`",
     )
 
 
-def list_runs(runs_root: Path = RUNS_ROOT) -> tuple[World, ...]:
+def list_runs(runs_root: str | Path = RUNS_ROOT) -> tuple[World, ...]:
     """Every published run below `runs_root`, by id; none where the folder does not exist."""
-    return tuple(World(folder) for folder in sorted(_folders(runs_root)))
+    root = place(runs_root, "--runs-root")
+    return tuple(World(folder) for folder in sorted(_folders(root)))
 
 
 def read_json(path: Path) -> JsonObject:

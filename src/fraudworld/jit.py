@@ -17,6 +17,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -69,6 +71,36 @@ class _CheckedFile(IndexDataCacheFile):
         if hashlib.sha256(code).digest() != stated:
             raise ValueError("compiled code is damaged")
         return pickle.loads(code)
+
+
+_CACHES: list[_Cache] = []
+"""Caches of the kernels that have one."""
+
+
+@dataclass(frozen=True)
+class CacheState:
+    """What lies on disk for the kernels imported so far."""
+
+    folder: Path
+    entries: int
+    damaged: int
+
+
+def cache_state() -> CacheState | None:
+    """The state of the cache; None where kernels have none: no place for it, or no compiler."""
+    if not _CACHES:
+        return None
+    folder = Path(_CACHES[0].cache_path)
+    entries = list(folder.glob("*.nbc"))
+    return CacheState(folder, len(entries), sum(not _whole(path) for path in entries))
+
+
+def _whole(path: Path) -> bool:
+    try:
+        stated, code = (data := path.read_bytes())[:32], data[32:]
+    except OSError:
+        return False
+    return hashlib.sha256(code).digest() == stated
 
 
 class _Cache(FunctionCache):
@@ -137,6 +169,7 @@ def kernel(law: Law) -> Law:
     with suppress(RuntimeError):
         if hasattr(compiled, "_cache"):
             compiled._cache = _Cache(law)
+            _CACHES.append(compiled._cache)
             _NOT_LOADED.append(compiled)
     return compiled
 

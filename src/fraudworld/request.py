@@ -1,8 +1,7 @@
-"""The request of a run, and what it reports while it works. Plain data, no I/O."""
+"""The request of a run, and what it reports while it works. Plain data."""
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict
 
-from fraudworld.errors import InputError
+from fraudworld.arguments import LARGEST_SEED, invalid, place, positive, whole, word, words
 
 PROFILES = {"demo": 100_000, "small": 300_000, "authority": 3_510_000}
 """Nominal parties of each profile; the seed's own scale draw multiplies them."""
@@ -33,7 +32,10 @@ ROLE = re.compile(r"none|baseline|candidate|last_good|witness:[0-9]+")
 
 @dataclass(frozen=True, kw_only=True)
 class RunRequest:
-    """The request of one run. Raises InputError `6A.CLI.ARGUMENT_INVALID` for a bad value.
+    """The request of one run.
+
+    Numbers may be numpy's and paths may be texts; afterwards they are int, float and absolute
+    Path. Raises InputError `6A.CLI.ARGUMENT_INVALID` for a bad value and `6A.CLI.PATH_INVALID`.
 
     Parameters
     ----------
@@ -87,17 +89,12 @@ class RunRequest:
     base: Path | None = None
 
     def __post_init__(self) -> None:
+        self._take_exact_kinds()
         _require(
             self.profile in PROFILES,
             "--profile",
             f"there is no profile {self.profile!r}",
             f"choose one of {', '.join(PROFILES)}",
-        )
-        _require(
-            math.isfinite(self.scale) and self.scale > 0,
-            "--scale",
-            f"{self.scale} is not a size",
-            "give a number above 0; 1 is the profile's own size",
         )
         _require(
             self.nominal_parties <= MOST_ENTITIES,
@@ -112,7 +109,6 @@ class RunRequest:
             f"{self.shard_parties} is not a number of parties",
             "give a number of parties, or 0 for one shard per country",
         )
-        require_workers(self.workers)
         _require(
             self.engine in ENGINES,
             "--engine",
@@ -130,12 +126,6 @@ class RunRequest:
             "--scheduler",
             f"{self.scheduler!r} is not the address of a scheduler",
             "give tcp://HOST:PORT as the scheduler prints it, or leave it out",
-        )
-        _require(
-            self.memory is None or (math.isfinite(self.memory) and self.memory > 0),
-            "--memory",
-            f"{self.memory} GiB is not a limit",
-            "give a number above 0, or leave it out",
         )
         _require(
             self.memory is None or self.engine == "local",
@@ -167,6 +157,30 @@ class RunRequest:
             f"{self.run_id!r} is not the id of a run",
             "give 32 digits of 0-9 a-f, or leave it out",
         )
+
+    def _take_exact_kinds(self) -> None:
+        """Replaces numbers and paths of other kinds by int, float and absolute Path."""
+        size = "give a number above 0; 1 is the profile's own size"
+        limit = "give a number above 0, or leave it out"
+        exact: dict[str, object] = {
+            "seed": whole(self.seed, "--seed", least=0, most=LARGEST_SEED),
+            "scale": positive(self.scale, "--scale", size),
+            "shard_parties": whole(self.shard_parties, "--shard-parties"),
+            "workers": whole(self.workers, "--workers", least=1),
+            "memory": None if self.memory is None else positive(self.memory, "--memory", limit),
+            "runs_root": place(self.runs_root, "--runs-root"),
+            "overlays": tuple(map(_overlay, words(self.overlays, "--overlay"))),
+        }
+        for name in ("profile", "role", "engine"):
+            exact[name] = word(getattr(self, name), _option(name))
+        for name in ("run_id", "scheduler", "from_state"):
+            given = getattr(self, name)
+            exact[name] = None if given is None else word(given, _option(name))
+        for name in ("policy_dir", "upstream_dir", "base"):
+            given = getattr(self, name)
+            exact[name] = None if given is None else place(given, _option(name))
+        for name, value in exact.items():
+            object.__setattr__(self, name, value)
 
     @property
     def nominal_parties(self) -> float:
@@ -239,11 +253,17 @@ class RunOptions(TypedDict, total=False):
     base: Path | str | None
 
 
-def require_workers(workers: int) -> None:
-    """Raises InputError `6A.CLI.ARGUMENT_INVALID` unless `workers` is at least 1."""
-    _require(workers >= 1, "--workers", f"--workers is {workers}", "give at least 1")
+def _option(name: str) -> str:
+    """The option of the command line that sets a field."""
+    return "--from" if name == "from_state" else "--" + name.removesuffix("_dir").replace("_", "-")
+
+
+def _overlay(item: str) -> str:
+    """An overlay as the loader of a pack takes it: a name, or the absolute path of a file."""
+    own_file = os.sep in item or item.endswith((".yaml", ".yml"))
+    return str(place(item, "--overlay")) if own_file else item
 
 
 def _require(holds: bool, where: str, what: str, remedy: str) -> None:
     if not holds:
-        raise InputError("6A.CLI.ARGUMENT_INVALID", what, where=where, remedy=remedy)
+        raise invalid(where, what, remedy)

@@ -6,13 +6,13 @@ run. Nothing is believed because it is sealed: the hostile owner seals again.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import socket
 import subprocess
 import sys
-import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -38,7 +38,7 @@ from fraudworld.store.receipt import read_receipt
 from fraudworld.store.roles import LOCK, locked
 from fraudworld.store.seal import check_outside, check_run, renew_reports
 from support import tampering
-from support.calling import CallResult
+from support.calling import CallResult, program
 
 Call = Callable[..., CallResult]
 HUGE = 12 << 30
@@ -187,36 +187,6 @@ HOSTILE: dict[str, Callable[[Path, Path], object]] = {
 
 WHOLE = ("a file more beside 6B",)
 """Runs whose folders hold nothing unsafe: `prune` may remove them."""
-
-
-def program(*calls: tuple[object, ...], seconds: int = 120) -> tuple[list[int], int, str]:
-    """Statuses, peak memory in bytes and all output of some commands, in one process of their own.
-
-    A process, as a command that waits for a pipe can only be killed.
-    """
-    code = """
-        import json, re, sys
-        from pathlib import Path
-        from fraudworld.cli import app
-        statuses = []
-        for words in json.loads(sys.argv[1]):
-            sys.argv = ["fraudworld", *words]
-            try:
-                app.main()
-            except SystemExit as stop:
-                statuses.append(0 if stop.code is None else stop.code)
-        # Not ru_maxrss, which starts at the peak of the parent process.
-        status = Path("/proc/self/status").read_text()
-        peak = int(re.search("VmHWM:[^0-9]*([0-9]+)", status).group(1))
-        print("\\n" + json.dumps([statuses, peak]))
-    """
-    words = json.dumps([[str(w) for w in call] for call in calls])
-    result = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code), words],
-        capture_output=True, text=True, errors="surrogateescape", timeout=seconds, check=True,
-    )  # fmt: skip
-    statuses, peak = json.loads(result.stdout.splitlines()[-1])
-    return statuses, peak * 1024, result.stdout + result.stderr
 
 
 def every_command(run: Path, tmp_path: Path) -> list[tuple[object, ...]]:
@@ -552,6 +522,72 @@ def test_leftovers_of_killed_commands_are_named(run: Path) -> None:
     assert check_run(RunPlace(run)).passed
     rows = {row[0]: row for row in accounted(RunPlace(run))}
     assert rows["leftovers of killed commands are named as such"][1:] == (True, name)
+
+
+LITTER = (".DS_Store", "Thumbs.db", "desktop.ini", "._part-00000.parquet", "._run_receipt.json")
+
+
+def strew(root: Path) -> list[str]:
+    """Puts what desktops leave into every folder below `root`; returns the paths."""
+    folders = [root, *(p for p in root.rglob("*") if p.is_dir())]
+    files = [folder / name for folder in folders for name in LITTER]
+    for path in files:
+        path.write_bytes(b"\0\0\0\1Bud1 of a desktop")
+    return [path.relative_to(root).as_posix() for path in files]
+
+
+def test_what_desktops_leave_in_a_run_is_ignored_and_listed(
+    fraudworld: Call, run: Path, tmp_path: Path
+) -> None:
+    strewn = strew(run)
+    for words in (("gates", run), ("runs", "show", run), ("report", run, "--out", tmp_path / "p")):
+        assert fraudworld(*words).status == 0
+    verdict = json.loads(fraudworld("verify", run, "--json").out)
+    assert verdict["holds"] is True
+    listed = [c["what"] for c in verdict["checks"] if "desktops leave" in c["name"]]
+    assert len(listed) == 1
+    assert set(listed[0].split(", ")) <= set(strewn)
+    script = subprocess.run(
+        [sys.executable, "-I", run / "reports/verify.py", run],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert script.returncode == 0, script.stdout
+    assert script.stdout.count("ignored  ") == len(strewn)
+
+
+@pytest.mark.parametrize("name", ["x.DS_Store", "thumbs.txt", "._", "_.x", ".x"])
+def test_other_files_are_not_ignored(run: Path, name: str) -> None:
+    (run / PART / name).write_bytes(b"x")
+    with pytest.raises(RefusedError, match="OUTPUT_CONFLICT"):
+        check_run(RunPlace(run))
+
+
+def test_a_link_named_like_litter_is_refused(run: Path, outside: Path) -> None:
+    (run / PART / ".DS_Store").symlink_to(outside / "precious")
+    with pytest.raises(RefusedError, match="a link"):
+        check_run(RunPlace(run))
+
+
+def test_litter_that_an_index_lists_is_refused(run: Path) -> None:
+    """A sealed file is never ignored: what is sealed is what is read."""
+    data = b"sealed"
+    (run / PART / ".DS_Store").write_bytes(data)
+    index = load_json(run / INDEX)
+    row = {"path": f"{PART}/.DS_Store", "bytes": len(data)}
+    row["sha256_hex"] = hashlib.sha256(data).hexdigest()
+    index["members"] = sorted([*index["members"], row], key=lambda m: m["path"])
+    tampering.replace(run / INDEX, canonical_json(index))
+    digest = hashlib.sha256(canonical_json(index)).hexdigest()
+    flag = run / INDEX.replace("validation_bundle_index_6A.json", "_passed.flag")
+    tampering.replace(flag, f"sha256_hex = {digest}\n".encode())
+    with pytest.raises(RefusedError, match="OUTPUT_CONFLICT"):
+        check_run(RunPlace(run))
+
+
+def test_what_desktops_leave_in_an_upstream_is_ignored(fraudworld: Call, tmp_path: Path) -> None:
+    embedded.build(tmp_path / "up", volume_scale=0.02)
+    strew(tmp_path / "up")
+    assert fraudworld("upstream", "check", tmp_path / "up").status == 0
 
 
 def test_the_pinned_digests_are_those_of_a_build(tmp_path: Path) -> None:

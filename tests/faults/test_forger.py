@@ -10,8 +10,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +23,7 @@ import pytest
 from fraudworld.request import RunRequest
 from fraudworld.run import pipeline
 from support import tampering
-from support.calling import CallResult
+from support.calling import CallResult, program
 from support.forger import LAYER, Forger, canonical, patch_footer, pretty
 
 Call = Callable[..., CallResult]
@@ -876,26 +874,8 @@ def test_a_folder_made_to_harm_neither_hangs_nor_fills_the_memory(
 ) -> None:
     """`faults/test_folders.py` gives more such folders to every command."""
     copy = forged(name, sound, failed, tmp_path)
-    result = subprocess.run(
-        [sys.executable, "-c", MEASURED, "verify", str(copy)],
-        capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    status, peak = result.stdout.splitlines()[-1].split()
-    assert status == "1", result.stdout + result.stderr
-    assert int(peak) * 1024 < LIMITED
-
-
-MEASURED = """
-import resource, sys
-from fraudworld.cli import app
-sys.argv[0] = "fraudworld"
-try:
-    app.main()
-except SystemExit as stop:
-    status = stop.code
-print()
-print(status, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-"""
+    (status,), peak, said = program(("verify", copy), seconds=300)
+    assert (status, peak < LIMITED) == (1, True), said
 
 
 def test_a_statement_of_a_forger_is_not_signed_by_the_key(

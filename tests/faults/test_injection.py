@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 import fraudworld as fw
@@ -28,7 +26,7 @@ from fraudworld.export import checked, files, graphs
 from fraudworld.policy.loader import SHIPPED, load_pack
 from fraudworld.report import html
 from fraudworld.request import Progress, SummaryTable
-from fraudworld.store.sql import identifier, parquet, quoted
+from fraudworld.store.sql import identifier, quoted
 from fraudworld.text import KEPT
 from support import tampering
 from support.calling import CallResult
@@ -173,15 +171,6 @@ def test_sql_reads_text_as_text(name: str) -> None:
         column = identifier(HOSTILE[name])
         sql.execute(f"CREATE TABLE t AS SELECT {quoted(HOSTILE[name])} AS {column}")
         assert sql.execute("FROM t").fetchall() == [(HOSTILE[name],)]
-
-
-@pytest.mark.parametrize("name", ["runs'; --", "a[b]c", "*?", "[", '"x" $(y) `z`'])
-def test_sql_reads_the_files_of_any_folder_and_of_no_other(tmp_path: Path, name: str) -> None:
-    for folder, value in ((tmp_path / name, 1), (tmp_path / "abc", 2), (tmp_path / "xy", 3)):
-        folder.mkdir()
-        pq.write_table(pa.table({"a": [value]}), folder / "part-0.parquet")
-    with duckdb.connect() as sql:
-        assert sql.execute(f"FROM {parquet(tmp_path / name)}").fetchall() == [(1,)]
 
 
 # --- from a run's tables to every export ------------------------------------------------------

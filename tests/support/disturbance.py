@@ -91,6 +91,7 @@ COMMANDS = (
     Command("upstream build", "upstream build {root}/own --scale 0.01", (), 0, 2),
     Command("prune", "runs prune --yes --runs-root {root}", (RUN, f"run {WORLD} --seed 7", PIN)),
     Command("attest", "attest {run} --runs-root {root}", (RUN,)),
+    Command("pin", PIN, (RUN,)),
     Command("ladder", f"{LADDER} --phases P1", (f"{LADDER} --phases P0",)),
     Command(
         "witness",  # so small a world has insufficient evidence

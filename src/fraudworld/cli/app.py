@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
 from fraudworld.cli import (
     attest,
@@ -30,12 +33,33 @@ from fraudworld.cli import (
     witness,
 )
 from fraudworld.cli import output as show
-from fraudworld.errors import FraudworldError, InternalError
+from fraudworld.cli.failures import DEBUG, typed
+from fraudworld.cli.streams import ABANDONED, outputs
+from fraudworld.errors import FraudworldError, InputError, InternalError
 
-DEBUG = "FRAUDWORLD_DEBUG"
+
+class Program(TyperGroup):
+    """The commands; whatever leaves one is an error of the contract."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs a command. With `FRAUDWORLD_DEBUG=1` an unexpected error keeps its traceback."""
+        try:
+            return super().invoke(ctx)
+        except (typer.Exit, typer.Abort, TyperException):
+            raise
+        except KeyboardInterrupt:
+            show.warn("interrupted; nothing was published")
+            raise typer.Exit(130) from None
+        except Exception as error:
+            failure = typed(error)
+            if isinstance(failure, InternalError) and os.environ.get(DEBUG) == "1":
+                raise
+            raise failure from error
+
 
 app = typer.Typer(
     name="fraudworld",
+    cls=Program,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
@@ -72,37 +96,43 @@ def _root() -> None:
 def main() -> None:
     """Run the program and exit with the status of the contract; no traceback escapes.
 
-    With `FRAUDWORLD_DEBUG=1` in the environment an unexpected error keeps its traceback.
+    A stdout that cannot be written ends with status 2, unless the command says more; one that is
+    closed, or whose reader has ended, changes no status.
     """
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
-    try:
-        app(prog_name="fraudworld")
-    except FraudworldError as error:
-        _fail(error)
-    except KeyboardInterrupt:
-        show.warn("interrupted; nothing was published")
-        sys.exit(130)
-    except Exception as error:
-        if os.environ.get(DEBUG) == "1":
-            raise
-        _fail(
-            InternalError(
-                "6A.CLI.INTERNAL",
-                f"{type(error).__name__}: {error}",
-                where="fraudworld " + " ".join(sys.argv[1:]),
-                remedy="; ".join(
-                    [
-                        f"report this; {DEBUG}=1 shows the traceback",
-                        *getattr(error, "__notes__", ()),
-                    ]
-                ),
+    with outputs() as stdout:
+        status = _status()
+        sys.stdout.flush()
+        lost = [s.failure for s in stdout if s.failure and s.failure.errno not in ABANDONED]
+        if lost and status == 0:
+            show.error_block(
+                InputError(
+                    "6A.CLI.OUTPUT_LOST",
+                    f"stdout cannot be written: {lost[0].strerror}",
+                    where="stdout",
+                    remedy="what the command made is kept; send its output elsewhere",
+                )
             )
-        )
+            status = InputError.exit_code
+    sys.exit(status)
 
 
-def _fail(error: FraudworldError) -> None:
+def _status() -> int:
+    """Runs the command and returns its exit status."""
+    try:
+        return int(app(prog_name="fraudworld", standalone_mode=False) or 0)
+    except TyperException as error:
+        what = error.format_message()
+        if not what.strip():  # a group without a command has printed its help
+            return InputError.exit_code
+        usage = getattr(error, "ctx", None)
+        called = usage.command_path if usage else "fraudworld"
+        return _failed(InputError("6A.CLI.USAGE", what, where=called, remedy=f"{called} --help"))
+    except FraudworldError as error:
+        return _failed(error)
+
+
+def _failed(error: FraudworldError) -> int:
     show.error_block(error)
     if "--json" in sys.argv[1:]:
         show.json_document({"error": error.as_dict()})
-    sys.exit(error.exit_code)
+    return error.exit_code

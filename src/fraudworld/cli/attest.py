@@ -16,12 +16,18 @@ def attest(
     run: opt.Run,
     key: Annotated[
         Path | None,
-        typer.Option(metavar="PEM", help="Your private key: Ed25519, ECDSA P-256 or RSA."),
+        typer.Option(
+            metavar="PEM",
+            help="Your private key: Ed25519, ECDSA P-256 or RSA.",
+            callback=opt.absolute,
+        ),
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="File to write; by default the run's own attestation is replaced."
+            metavar="FILE",
+            help="File to write; by default the run's own attestation is replaced.",
+            callback=opt.absolute,
         ),
     ] = None,
     runs_root: opt.RunsRoot = RUNS_ROOT,
@@ -39,11 +45,10 @@ def attest(
 
         fraudworld attest 3f2a --key me.pem --out 3f2a.attestation.json
     """
-    from fraudworld import api
     from fraudworld.verification import attested, is_certificate, verify_certificate
     from fraudworld.verification import verify as examine
 
-    place = Path(run) if Path(run).is_dir() else api.find_run(run, runs_root).root
+    place = opt.folder_of(run, runs_root)
     verdict = (
         verify_certificate(place, attested=False)
         if is_certificate(place)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from fraudworld.arguments import LARGEST_SEED
 from fraudworld.cli import options as opt
 from fraudworld.cli import output as show
 from fraudworld.documents import Json
@@ -96,12 +97,7 @@ def seed_list(text: str) -> tuple[int, ...]:
         seeds = tuple(int(part) for part in text.split(","))
     except ValueError:
         seeds = ()
-    if (
-        not seeds
-        or len(set(seeds)) != len(seeds)
-        or min(seeds) < 0
-        or max(seeds) > opt.LARGEST_SEED
-    ):
+    if not seeds or len(set(seeds)) != len(seeds) or min(seeds) < 0 or max(seeds) > LARGEST_SEED:
         raise InputError(
             "6A.CLI.ARGUMENT_INVALID",
             f"{text!r} is not a list of distinct seeds",

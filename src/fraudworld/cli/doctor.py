@@ -23,6 +23,6 @@ def doctor(runs_root: opt.RunsRoot = RUNS_ROOT, as_json: opt.AsJson = False) -> 
         words = {True: "ok", False: "NO", None: ""}
         rows = tuple((f.what, f.found, words[f.holds]) for f in findings)
         show.table(SummaryTable("This machine", ("check", "found", ""), rows))
-        show.lines(("", *(f"{f.what}: {f.remedy}" for f in findings if f.holds is False)))
+        show.lines(("", *(f"{f.what}: {f.remedy}" for f in findings if f.remedy and not f.holds)))
     if any(f.holds is False for f in findings):
         raise typer.Exit(1)

@@ -22,9 +22,12 @@ MEMORY_PER_PARTY = 700
 MEMORY_BASE = 500 * 2**20
 
 
+Check = Callable[[Path], Iterator["Finding"]]
+
+
 @dataclass(frozen=True)
 class Finding:
-    """The result of one check. `holds=None`: information that no run depends on."""
+    """The result of one check. `holds=None`: no run depends on it, though it may be slower."""
 
     what: str
     found: str
@@ -34,7 +37,16 @@ class Finding:
 
 def examine(runs_root: Path) -> tuple[Finding, ...]:
     """Checks Python, libraries, cores, memory, disk, caches and extras."""
-    return tuple(finding for check in CHECKS for finding in check(runs_root))
+    return tuple(finding for check in CHECKS for finding in _guarded(check, runs_root))
+
+
+def _guarded(check: Check, runs_root: Path) -> Iterator[Finding]:
+    """The findings of a check; one that fails itself is a finding, too."""
+    try:
+        yield from check(runs_root)
+    except Exception as error:  # whatever a broken machine or installation raises
+        name = check.__name__.strip("_")
+        yield Finding(name, f"{type(error).__name__}: {error}", False, "repair what it names")
 
 
 def _python(runs_root: Path) -> Iterator[Finding]:
@@ -59,17 +71,28 @@ def _libraries(runs_root: Path) -> Iterator[Finding]:
 
 
 def _kernels(runs_root: Path) -> Iterator[Finding]:
-    from fraudworld.kernels import normal
-
-    folder = Path(normal.__file__).parent
-    written = any((folder / "__pycache__").glob("*.nbi"))
-    holds = written or os.access(folder, os.W_OK) or "NUMBA_CACHE_DIR" in os.environ
-    yield Finding(
-        "compiled kernels",
-        "cached" if written else "compiled at the first run",
-        holds,
-        "set NUMBA_CACHE_DIR to a writable folder, or every run compiles its kernels",
-    )
+    """The cache of compiled code, without which every run compiles for a minute."""
+    try:
+        from fraudworld import jit
+        from fraudworld.kernels import normal
+    except ImportError as error:
+        yield Finding("compiled kernels", str(error), False, "install the package again")
+        return
+    if not hasattr(normal.exp, "signatures"):
+        remedy = "unset NUMBA_DISABLE_JIT, or runs take hours"
+        yield Finding("compiled kernels", "the compiler is switched off", None, remedy)
+        return
+    state, place = jit.cache_state(), "set NUMBA_CACHE_DIR to a folder that can be written"
+    if state is None:
+        yield Finding("compiled kernels", "compiled in every run: no place to keep", None, place)
+        return
+    found = f"{state.entries} kept" if state.entries else "compiled at the first run"
+    yield Finding("compiled kernels", found, None)
+    if not os.access(state.folder, os.W_OK):
+        yield Finding("place of compiled kernels", "cannot be written", None, place)
+    if state.damaged:
+        found, remedy = f"{state.damaged}: compiled again", f"delete {state.folder}"
+        yield Finding("damaged kernels", found, None, remedy)
 
 
 def _machine(runs_root: Path) -> Iterator[Finding]:
@@ -114,7 +137,7 @@ def _extras(runs_root: Path) -> Iterator[Finding]:
         yield Finding(f"extra {extra}", state, None, remedy)
 
 
-CHECKS: tuple[Callable[[Path], Iterator[Finding]], ...] = (
+CHECKS: tuple[Check, ...] = (
     _python,
     _libraries,
     _kernels,

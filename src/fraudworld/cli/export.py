@@ -19,7 +19,12 @@ def export(
     ],
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="New folder; by default <run>-<format> here."),
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="New folder; by default <run>-<format> here.",
+            callback=opt.absolute,
+        ),
     ] = None,
     observable: Annotated[
         bool,
@@ -53,4 +58,6 @@ def export(
         if facts["bytes"] < 1e9
         else f"{facts['bytes'] / 1e9:.2f} GB"
     )
-    show.lines((f"{exports.BY_FORMAT[to].holds}", f"  {folder}  {facts['files']} files, {size}"))
+    show.lines(
+        (f"{exports.BY_FORMAT[to].holds}", f"  {show.near(folder)}  {facts['files']} files, {size}")
+    )

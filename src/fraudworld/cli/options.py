@@ -8,11 +8,17 @@ from typing import Annotated
 
 import typer
 
+from fraudworld.arguments import place
 from fraudworld.request import ENGINES, PROFILES
 
-LARGEST_SEED = 2**63 - 1
 SIZES = ", ".join(f"{name} {count:,}".replace(",", " ") for name, count in PROFILES.items())
 WHAT, WHERE, HOW = "What to build", "Where", "How"
+
+
+def absolute(parameter: typer.CallbackParam, value: Path | None) -> Path | None:
+    """The callback of every option that is a path: absolute before any command reads it."""
+    return None if value is None else place(value, parameter.opts[0])
+
 
 Profile = Annotated[
     str,
@@ -24,7 +30,13 @@ Profile = Annotated[
 Scale = Annotated[float, typer.Option(help="Multiplies the profile's size.", rich_help_panel=WHAT)]
 PolicyDir = Annotated[
     Path | None,
-    typer.Option("--policy", metavar="DIR", help="Your own policy pack.", rich_help_panel=WHAT),
+    typer.Option(
+        "--policy",
+        metavar="DIR",
+        help="Your own policy pack.",
+        rich_help_panel=WHAT,
+        callback=absolute,
+    ),
 ]
 Overlays = Annotated[
     list[str] | None,
@@ -42,10 +54,17 @@ UpstreamDir = Annotated[
         metavar="DIR",
         help="Your own frozen upstream 1A–5B; by default the embedded one.",
         rich_help_panel=WHAT,
+        callback=absolute,
     ),
 ]
 RunsRoot = Annotated[
-    Path, typer.Option(metavar="DIR", help="Folder that holds runs.", rich_help_panel=WHERE)
+    Path,
+    typer.Option(
+        metavar="DIR",
+        help="Folder that holds runs.",
+        rich_help_panel=WHERE,
+        callback=absolute,
+    ),
 ]
 Workers = Annotated[
     int | None,
@@ -95,6 +114,14 @@ Run = Annotated[
     str,
     typer.Argument(metavar="RUN", help="A run's folder, its id, or the first digits of its id."),
 ]
+
+
+def folder_of(run: str, runs_root: Path) -> Path:
+    """The folder named, whatever it holds, else that of the run named."""
+    from fraudworld import api
+
+    folder = place(run or ".", "RUN")
+    return folder if run and folder.is_dir() else api.find_run(run, runs_root).root
 
 
 def threads(workers: int | None) -> int:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +22,7 @@ from rich.text import Text
 from fraudworld.documents import Json
 from fraudworld.errors import FraudworldError
 from fraudworld.request import Cell, Progress, SummaryTable
-from fraudworld.text import one_line, printable, printable_json
+from fraudworld.text import one_line, printable
 
 WIDTH = 80
 STATE_NAMES = {
@@ -53,9 +52,8 @@ def err() -> Console:
 
 
 def json_document(value: object) -> None:
-    """Prints one JSON document on stdout, unprintable characters as escapes."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
-    sys.stdout.write(printable_json(text) + "\n")
+    """Prints one JSON document on stdout, in ASCII: no locale and no terminal changes it."""
+    sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
 def program() -> str:
@@ -63,7 +61,16 @@ def program() -> str:
     if shutil.which("fraudworld"):
         return "fraudworld"
     called = Path(sys.argv[0])
-    return os.path.relpath(called) if called.name == "fraudworld" else "python -m fraudworld"
+    return str(near(called)) if called.name == "fraudworld" else "python -m fraudworld"
+
+
+def near(path: Path) -> Path:
+    """A path as it is shown: relative where it lies below the working folder."""
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:  # the working folder was deleted
+        return path
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def lines(texts: Iterable[str]) -> None:

@@ -84,12 +84,12 @@ def show_(run: opt.Run, runs_root: opt.RunsRoot = RUNS_ROOT, as_json: opt.AsJson
 Python = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Its interpreter; by default this one.",
-                 rich_help_panel=SIDES),
+                 rich_help_panel=SIDES, callback=opt.absolute),
 ]  # fmt: skip
 Source = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="Folder of its package: `src` of another checkout.",
-                 rich_help_panel=SIDES),
+                 rich_help_panel=SIDES, callback=opt.absolute),
 ]  # fmt: skip
 
 
@@ -196,7 +196,7 @@ def _comparison(comparison: Comparison, path: Path) -> None:
     decision = comparison.decision
     conditions = tuple((f.what, f.holds) for f in decision.done_when)
     show.table(SummaryTable(f"Lane {decision.phase}", ("condition", "holds"), conditions))
-    show.lines(("", f"Decision {decision.decision}", f"  {path}"))
+    show.lines(("", f"Decision {decision.decision}", f"  {show.near(path)}"))
 
 
 def _percent(share: float | None) -> float | None:

@@ -20,6 +20,7 @@ def report(
             "--out",
             metavar="DIR",
             help="Folder to write to; by default the run's own report is replaced.",
+            callback=opt.absolute,
         ),
     ] = None,
     runs_root: opt.RunsRoot = RUNS_ROOT,
@@ -46,4 +47,5 @@ def report(
         facts = {"page": str(written.page), "data": str(written.twin), "bytes": size}
         show.json_document(facts)
         return
-    show.lines((f"{written.page}  {size / 1e6:.1f} MB", f"{written.twin}  the same numbers"))
+    page, twin = show.near(written.page), show.near(written.twin)
+    show.lines((f"{page}  {size / 1e6:.1f} MB", f"{twin}  the same numbers"))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fraudworld.arguments import LARGEST_SEED, place
 from fraudworld.cli import options as opt
 from fraudworld.cli import output as show
 from fraudworld.documents import JsonObject
@@ -22,7 +23,7 @@ def run(
         int,
         typer.Option(
             min=0,
-            max=opt.LARGEST_SEED,
+            max=LARGEST_SEED,
             metavar="INT",
             help="The realisation: another seed, another world under the same policy.",
             rich_help_panel=opt.WHAT,
@@ -170,12 +171,13 @@ def _summary(outcome: RunOutcome) -> None:
     )
     # An id is enough in the default root; elsewhere only the folder says which run.
     call = show.program()
-    run = outcome.run_id[:8] if root.parent == RUNS_ROOT else str(root)
+    in_default = root.parent == place(RUNS_ROOT, "--runs-root")
+    run = outcome.run_id[:8] if in_default else str(show.near(root))
     show.lines(
         (
             "",
             f"World {outcome.run_id[:8]} {_how(outcome)}; {verdict}.",
-            f"  folder    {root}",
+            f"  folder    {show.near(root)}",
             f"  tables    {outcome.place.layer.relative_to(root)}",
             f"  evidence  {outcome.place.validation.relative_to(root)}",
             "",

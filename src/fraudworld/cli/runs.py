@@ -39,11 +39,11 @@ def list_(runs_root: opt.RunsRoot = RUNS_ROOT, as_json: opt.AsJson = False) -> N
         show.json_document(receipts)
         return
     if not receipts:
-        show.lines((f"No runs in {runs_root}. Make one: fraudworld run",))
+        show.lines((f"No runs in {show.near(runs_root)}. Make one: fraudworld run",))
         return
     listed = (*LISTED, "frozen") if any(r["frozen"] for r in receipts) else LISTED
     rows = tuple(tuple(_cell(receipt[key]) for key in listed) for receipt in receipts)
-    show.table(SummaryTable(f"Runs in {runs_root}", listed, rows))
+    show.table(SummaryTable(f"Runs in {show.near(runs_root)}", listed, rows))
 
 
 @runs.command("show")
@@ -60,7 +60,7 @@ def show_(run: opt.Run, runs_root: opt.RunsRoot = RUNS_ROOT, as_json: opt.AsJson
     facts = tuple(
         (key, _cell(value)) for key, value in receipt.items() if not isinstance(value, dict | list)
     )
-    show.table(SummaryTable(f"Run {world.root}", ("fact", "value"), facts))
+    show.table(SummaryTable(f"Run {show.near(world.root)}", ("fact", "value"), facts))
     counts = tuple((name, rows) for name, rows in receipt["tables"].items())
     show.table(SummaryTable("Tables", ("dataset", "rows"), counts))
 
@@ -149,7 +149,7 @@ def prune_(
         *((name, "leave alone", 0, why) for name, why in untouched),
     )
     if not as_json:
-        show.table(SummaryTable(f"Plan for {runs_root}", columns, rows))
+        show.table(SummaryTable(f"Plan for {show.near(runs_root)}", columns, rows))
     freed = sum(row[2] for row in rows if row[1] == "remove") / 1e9
     removed = prune(runs_root, plan, policy, now) if yes else []
     if as_json:

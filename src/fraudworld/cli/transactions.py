@@ -53,6 +53,7 @@ def transactions(
             metavar="DIR",
             help="Publish below this folder instead of the run's own.",
             rich_help_panel=opt.WHERE,
+            callback=opt.absolute,
         ),
     ] = None,
     runs_root: opt.RunsRoot = RUNS_ROOT,
@@ -126,4 +127,4 @@ def _summary(outcome: StreamOutcome) -> None:
         "and every check holds" if outcome.passed else "without flag: see the broken checks above"
     )
     done = "was there already" if outcome.reused else "is published"
-    show.lines(("", f"The stream {done}, {verdict}: {outcome.layer}"))
+    show.lines(("", f"The stream {done}, {verdict}: {show.near(outcome.layer)}"))

@@ -16,7 +16,10 @@ app = typer.Typer(no_args_is_help=True, help="The frozen upstream 1A–5B: build
 
 @app.command("build")
 def build(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="New folder to build into.")],
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="DIR", help="New folder to build into.", callback=opt.absolute),
+    ],
     profile: opt.Profile = "authority",
     scale: opt.Scale = 1.0,
     as_json: opt.AsJson = False,
@@ -52,15 +55,17 @@ def build(
             }
         )
         return
-    show.lines(
-        (f"Eight sealed segments in {folder}. Use them: fraudworld run --upstream {folder}",)
-    )
+    there = show.near(folder)
+    show.lines((f"Eight sealed segments in {there}. Use them: fraudworld run --upstream {there}",))
 
 
 @app.command("check")
 def check(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Folder with the segments 1A … 5B.")
+        Path,
+        typer.Argument(
+            metavar="DIR", help="Folder with the segments 1A … 5B.", callback=opt.absolute
+        ),
     ],
     policy: opt.PolicyDir = None,
     as_json: opt.AsJson = False,

@@ -20,7 +20,11 @@ def verify(
     ] = False,
     key: Annotated[
         Path | None,
-        typer.Option(metavar="PEM", help="Public key that must have signed the run's attestation."),
+        typer.Option(
+            metavar="PEM",
+            help="Public key that must have signed the run's attestation.",
+            callback=opt.absolute,
+        ),
     ] = None,
     upstream: opt.UpstreamDir = None,
     runs_root: opt.RunsRoot = RUNS_ROOT,
@@ -47,11 +51,10 @@ def verify(
 
         fraudworld verify 3f2a --key reviewer.pub.pem
     """
-    from fraudworld import api
     from fraudworld.verification import is_certificate, verify_certificate, verify_deeply
     from fraudworld.verification import verify as examine
 
-    place = Path(run) if Path(run).is_dir() else api.find_run(run, runs_root).root
+    place = opt.folder_of(run, runs_root)
     if is_certificate(place):
         verdict = verify_certificate(place, key=key, upstream=upstream, deep=deep)
     elif deep:

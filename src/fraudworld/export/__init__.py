@@ -15,6 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from fraudworld.api import World
+from fraudworld.arguments import place
 from fraudworld.documents import JsonObject
 from fraudworld.errors import InputError, RefusedError
 from fraudworld.export import files, graphs
@@ -60,6 +61,7 @@ def export(world: World, to: str, dest: Path, *, observable: bool = False) -> Pa
             where="--to",
             remedy=f"choose one of {', '.join(BY_FORMAT)}",
         )
+    dest = place(dest, "--out")
     if os.path.lexists(dest):
         raise RefusedError(
             "6A.CLI.EXPORT_EXISTS",

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fraudworld.api import World
+from fraudworld.arguments import whole, word
 from fraudworld.contracts import BY_NAME, Kind
 from fraudworld.errors import InputError
 from fraudworld.export import checked
 from fraudworld.export.graph import EDGES, NODE, NODES, Edge, Node
 from fraudworld.extras import needs
+from fraudworld.request import MOST_ENTITIES
 from fraudworld.store.sql import quoted
 
 if TYPE_CHECKING:
@@ -163,6 +165,8 @@ def neighbourhood(world: World, party_id: int, *, hops: int = 3) -> tuple[list[A
 
     Raises InputError `6A.CLI.PARTY_NOT_FOUND` for an unknown party.
     """
+    party_id = whole(party_id, "party_id", least=1, most=MOST_ENTITIES)
+    hops = whole(hops, "hops", least=0)
     source = checked.source(world)
     row = source.execute(
         "SELECT count(*) FROM s1_party_base_6A WHERE party_id = ?", [party_id]
@@ -217,7 +221,7 @@ def igraph_graph(world: World, edge: Edge | str = "SEEN_ON") -> Any:
     """
     igraph = needs("igraph")
     known = {e.type: e for e in EDGES}
-    chosen = edge if isinstance(edge, Edge) else known.get(edge)
+    chosen = edge if isinstance(edge, Edge) else known.get(word(edge, "edge"))
     if chosen is None:
         raise InputError(
             "6A.CLI.ARGUMENT_INVALID",

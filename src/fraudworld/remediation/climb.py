@@ -28,8 +28,9 @@ from fraudworld.store.decisions import (
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.promotion import promote, vetoes
 from fraudworld.store.published import sealed_policy
+from fraudworld.store.reader import parts
 from fraudworld.store.receipt import read_receipt
-from fraudworld.store.sql import in_memory
+from fraudworld.store.sql import in_memory, parquet
 
 Report = Callable[[Progress], None]
 Sections = Callable[[str], Report | None]
@@ -356,17 +357,16 @@ def _without_evidence(run: Path, board: Board) -> list[JsonObject]:
 
 def _mix_moved(before: Path, after: Path) -> int:
     """Sum of absolute differences of (region, segment) counts of parties between two runs."""
-    files = (str(RunPlace(r).layer / PARTIES / "**" / "*.parquet") for r in (before, after))
-    count = (
+    a, b = (
         "SELECT region_id, segment_id, count(*) AS n "
-        "FROM read_parquet($file{}, hive_partitioning = false) GROUP BY ALL"
+        f"FROM {parquet(parts(RunPlace(run).layer / PARTIES))} GROUP BY ALL"
+        for run in (before, after)
     )
     sql = (
-        f"WITH a AS ({count.format(1)}), b AS ({count.format(2)}) "
+        f"WITH a AS ({a}), b AS ({b}) "
         "SELECT sum(abs(coalesce(a.n, 0) - coalesce(b.n, 0))) "
         "FROM a FULL JOIN b USING (region_id, segment_id)"
     )
     with in_memory() as connection:
-        result = connection.execute(sql, dict(zip(("file1", "file2"), files, strict=True)))
-        (moved,) = result.fetchone() or (0,)
+        (moved,) = connection.execute(sql).fetchone() or (0,)
     return int(moved)

@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from fraudworld.documents import canonical_json, load_json, open_regular, read_bounded
 from fraudworld.errors import InputError, RefusedError
+from fraudworld.store.folder import is_litter
 
 FLAG = "_passed.flag"
 INDEX = "index.json"
@@ -209,7 +210,7 @@ def _same_files(folder: Path, members: tuple[Member, ...], name: str) -> None:
         relative = path.relative_to(folder).as_posix()
         if path.is_symlink():
             raise _refused(INVALID, f"{name}: {relative} is a link", path)
-        if not path.is_dir() and relative not in listed:
+        if not path.is_dir() and relative not in listed and not is_litter(path.name):
             raise _refused(MISMATCH, f"{name}: {relative} is not in the index", path)
     for member in members:
         if not (folder / member.path).is_file():

@@ -7,6 +7,7 @@ outside; a pipe would be waited for. So a published folder holds directories and
 from __future__ import annotations
 
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -25,9 +26,22 @@ MOST_COLUMNS = 32
 LARGEST_FILE = 8 * PART_ROWS * MOST_COLUMNS
 """Bytes of the largest file: a part holds at most `PART_ROWS` values of 8 bytes a column."""
 
+LITTER = re.compile(r"\.DS_Store|Thumbs\.db|desktop\.ini|\._.+")
+"""Names of the files that desktops leave in any folder they show."""
+
+
+def is_litter(name: str) -> bool:
+    """Whether a file of this name is ignored wherever it lies."""
+    return LITTER.fullmatch(name) is not None
+
+
+def litter(root: Path) -> list[str]:
+    """Ignored files below a folder that `list_files` has read, by relative POSIX path."""
+    return sorted(p.relative_to(root).as_posix() for p in root.rglob("*") if is_litter(p.name))
+
 
 def list_files(root: Path, *, code: str, what: str, remedy: str) -> dict[str, int]:
-    """Every file below `root`: relative POSIX path → bytes. Nothing is opened or followed.
+    """Every file below `root` but litter: relative POSIX path → bytes. Nothing is opened.
 
     `root` itself may be a link, as the user named it. code, what, remedy: of the error, "a `what`
     is published here, but …". Raises RefusedError `code` for a link, pipe, socket or device, for
@@ -66,7 +80,7 @@ def list_files(root: Path, *, code: str, what: str, remedy: str) -> dict[str, in
             elif status.st_size > LARGEST_FILE:
                 size = f"{status.st_size} bytes, {LARGEST_FILE} at most"
                 raise refused(path, f"{relative} has {size}")
-            else:
+            elif not is_litter(name):
                 found[relative] = status.st_size
     return found
 

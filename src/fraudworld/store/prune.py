@@ -19,7 +19,7 @@ from pathlib import Path
 from fraudworld.errors import FraudworldError, InputError, RefusedError
 from fraudworld.request import RUN_ID
 from fraudworld.store.atomic import flush
-from fraudworld.store.folder import shown
+from fraudworld.store.folder import is_litter, shown
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.publish import hold_run
 from fraudworld.store.receipt import Receipt, read_receipt
@@ -77,7 +77,7 @@ def _of_ours(folder: Path) -> Receipt | str:
         return "no receipt of ours"
     if receipt.run_id != folder.name:
         return "its receipt is another run's"
-    strangers = sorted({p.name for p in folder.iterdir()} - OURS)
+    strangers = sorted({p.name for p in folder.iterdir() if not is_litter(p.name)} - OURS)
     if strangers:
         return f"holds {shown(strangers[0])}, which is not ours"
     try:

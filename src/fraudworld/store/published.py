@@ -12,7 +12,7 @@ from fraudworld.documents import canonical_json, load_json
 from fraudworld.errors import InputError
 from fraudworld.policy.loader import parameter_hash
 from fraudworld.policy.pack import PolicyPack
-from fraudworld.store.reader import require_bounded
+from fraudworld.store.reader import bounded_parts
 from fraudworld.store.sql import in_memory, parquet, quoted
 
 RESOLVED_POLICY = "data/layer3/6A/resolved_policy_6A.json"
@@ -110,15 +110,7 @@ def open_world(run: Path, *, threads: int = 2, memory: str = "4GB") -> Published
     )
     for table in TABLES:
         folder = run / "data/layer3/6A" / table.name
-        if not any(folder.rglob("part-*.parquet")):
-            raise InputError(
-                f"6A.S5.{table.name.removesuffix('_6A').upper()}_SCHEMA_OR_KEY_INVALID",
-                f"dataset {table.name} is missing",
-                where=str(folder),
-                remedy="generate the run again; a published run is never partial",
-            )
-        require_bounded(folder, table)
-        rows = parquet(folder, "**/part-*.parquet")
+        rows = parquet(bounded_parts(folder, table))
         sql.execute(f"CREATE VIEW {table.name.removesuffix('_6A')} AS SELECT * FROM {rows}")
     _policy_tables(sql.connection, pack)
     return PublishedWorld(run, pack, sql)

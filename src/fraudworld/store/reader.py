@@ -18,6 +18,7 @@ from fraudworld.store.content import DTYPES, PART_ROWS, content_digest, leaf
 from fraudworld.store.folder import LARGEST_FILE, MOST_COLUMNS
 
 Codes = Mapping[str, Sequence[str]]
+PARTS = "part-*.parquet"
 MOST_GROUPS = 1024
 """Row groups of a part. A published part has one; copies that other tools wrote may have more."""
 
@@ -53,13 +54,18 @@ def open_part(
     return file
 
 
-def require_bounded(folder: Path, table: Table) -> None:
-    """Raises InputError as `open_part` does for the first part below `folder` that it refuses.
+def bounded_parts(folder: Path, table: Table) -> list[Path]:
+    """The parts of a dataset below `folder`, in order, each of them opened once.
 
-    For readers that open the files themselves, as DuckDB does.
+    For readers that open the files themselves, as DuckDB does. Raises InputError
+    `6A.S5.<TABLE>_SCHEMA_OR_KEY_INVALID` where there is none, or where `open_part` refuses one.
     """
-    for path in sorted(folder.rglob("*.parquet")):
+    files = sorted(folder.rglob(PARTS))
+    if not files:
+        raise _invalid(table.name, "it is missing", folder)
+    for path in files:
         open_part(path, table).close()
+    return files
 
 
 def _beyond(footer: pq.FileMetaData) -> str:
@@ -98,7 +104,7 @@ def parts(folder: Path) -> list[Path]:
 
     Raises InputError `6A.S5.DATASET_SCHEMA_OR_KEY_INVALID` where there is none.
     """
-    files = sorted(folder.rglob("part-*.parquet"))
+    files = sorted(folder.rglob(PARTS))
     if not files:
         raise _invalid("dataset", "it has no part", folder)
     return files

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fraudworld.errors import InputError
+
 if TYPE_CHECKING:
     import duckdb
+
+WILDCARD = re.compile(r"[*?\[]")
+"""Characters that make DuckDB read a path as a pattern."""
 
 
 def in_memory() -> duckdb.DuckDBPyConnection:
@@ -32,10 +38,24 @@ def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def parquet(folder: Path, pattern: str = "**/*.parquet") -> str:
-    """The table of all files below a folder that match a pattern, for FROM.
+def parquet(files: Sequence[Path]) -> str:
+    """The table of Parquet files, for FROM; every path means itself, whatever its characters.
 
-    Characters of the folder's path that have a meaning in patterns match themselves.
+    Raises InputError `6A.CLI.PATH_INVALID` for the one kind of path DuckDB cannot take literally.
     """
-    literal = re.sub(r"[*?\[]", lambda found: f"[{found.group()}]", str(folder))
-    return f"read_parquet({quoted(f'{literal}/{pattern}')}, hive_partitioning = false)"
+    listed = ", ".join(quoted(_literal(path)) for path in files)
+    return f"read_parquet([{listed}], hive_partitioning = false)"
+
+
+def _literal(path: Path) -> str:
+    """A pattern that matches this path alone."""
+    text = str(path)
+    # In a pattern a backslash separates folders; in a path without wildcards it is a character.
+    if "\\" in text and WILDCARD.search(text):
+        raise InputError(
+            "6A.CLI.PATH_INVALID",
+            "a path with a backslash and one of * ? [ cannot be read by DuckDB",
+            where=text,
+            remedy="move or rename the folder",
+        )
+    return WILDCARD.sub(r"[\g<0>]", text)

@@ -28,6 +28,7 @@ from fraudworld.rng import RNG_LAW_VERSION
 from fraudworld.run.base import VERSIONS, state_inputs
 from fraudworld.store import attestation
 from fraudworld.store.bundle import sha256_file
+from fraudworld.store.folder import is_litter
 from fraudworld.store.identity import Identity, manifest_fingerprint
 from fraudworld.store.layout import RunPlace, part_name
 from fraudworld.store.produce import Sealed
@@ -421,7 +422,8 @@ def _same(group: str, name: str, stated: object, actual: object) -> Check:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.rglob("*") if p.is_symlink() or not p.is_dir())
+    here = (p for p in folder.rglob("*") if not is_litter(p.name))
+    return sorted(p for p in here if p.is_symlink() or not p.is_dir())
 
 
 def _json(path: Path) -> JsonObject:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections import namedtuple
 from pathlib import Path
+from types import SimpleNamespace
 
+from fraudworld import jit
 from fraudworld.cli import environment as doctor
 from fraudworld.cli.environment import examine
 
@@ -57,3 +62,45 @@ def test_the_command_ends_with_1_if_a_check_fails(fraudworld, tmp_path, monkeypa
     assert "memory for demo: use a smaller --profile or --scale" in result.out
     rows = json.loads(fraudworld("doctor", "--runs-root", tmp_path, "--json").out)
     assert {r["holds"] for r in rows} == {True, False, None}
+
+
+def kernels(root: Path) -> list[tuple[str, str, bool | None]]:
+    return [(f.what, f.found, f.holds) for f in examine(root) if f.what.endswith("kernels")]
+
+
+def test_a_cache_of_kernels_is_an_accelerator_and_no_need(tmp_path, monkeypatch):
+    monkeypatch.setattr(jit, "_CACHES", [])
+    none = ("compiled kernels", "compiled in every run: no place to keep", None)
+    assert kernels(tmp_path) == [none]
+    monkeypatch.setattr(jit, "_CACHES", [SimpleNamespace(cache_path=str(tmp_path))])
+    assert kernels(tmp_path) == [("compiled kernels", "compiled at the first run", None)]
+    (tmp_path / "a.1.nbc").write_bytes(b"too short")
+    assert kernels(tmp_path) == [
+        ("compiled kernels", "1 kept", None),
+        ("damaged kernels", "1: compiled again", None),
+    ]
+    monkeypatch.setattr(doctor.os, "access", lambda *_: False)
+    assert ("place of compiled kernels", "cannot be written", None) in kernels(tmp_path)
+
+
+def test_a_compiler_that_is_switched_off_is_named():
+    done = subprocess.run(
+        [sys.executable, "-m", "fraudworld", "doctor", "--json"],
+        capture_output=True, text=True, env=os.environ | {"NUMBA_DISABLE_JIT": "1"}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = {row["what"]: row["found"] for row in json.loads(done.stdout)}
+    assert found["compiled kernels"] == "the compiler is switched off"
+
+
+def test_doctor_does_not_depend_on_what_it_examines(tmp_path, monkeypatch, fraudworld):
+    monkeypatch.setitem(sys.modules, "fraudworld.kernels", None)
+    assert ("compiled kernels", False) in [(w, holds) for w, _, holds in kernels(tmp_path)]
+
+    def broken(name: str) -> int:
+        raise OSError(22, "no such figure")
+
+    monkeypatch.setattr(doctor.os, "sysconf", broken)
+    result = fraudworld("doctor", "--runs-root", tmp_path)
+    assert result.status == 1
+    assert "no such figure" in result.out

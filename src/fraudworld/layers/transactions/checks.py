@@ -15,6 +15,7 @@ from fraudworld.layers.transactions.inputs import Inputs
 from fraudworld.layers.transactions.layout import StreamPlace
 from fraudworld.store.identity import Identity
 from fraudworld.store.layout import RunPlace
+from fraudworld.store.reader import parts
 from fraudworld.store.sql import identifier, in_memory, parquet, quoted
 
 if TYPE_CHECKING:
@@ -217,7 +218,7 @@ def connect(inputs: Inputs | Sealed, place: StreamPlace) -> duckdb.DuckDBPyConne
     folders |= {t.name: place.dataset(t.name, identity) for t in tables.DOWNSTREAM_TABLES}
     for name, folder in folders.items():
         if folder.is_dir():
-            rows = parquet(folder, "part-*.parquet")
+            rows = parquet(parts(folder))
             connection.execute(f"create view {identifier(name)} as select * from {rows}")
     return connection
 

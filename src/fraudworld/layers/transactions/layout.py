@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fraudworld.documents import read_object
 from fraudworld.errors import RefusedError
-from fraudworld.store.folder import list_files
+from fraudworld.store.folder import list_files, litter
 from fraudworld.store.identity import Identity
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.produce import Produce, Sealed
@@ -113,6 +113,7 @@ def accounted(run: RunPlace) -> Iterator[tuple[str, bool, str]]:
     """
     left = leftovers(run)
     yield "leftovers of killed commands are named as such", True, ", ".join(left[:3])
+    yield "files that desktops leave are ignored", True, ", ".join(litter(run.root)[:3])
     place = StreamPlace.below(run.root)
     if not any(name.startswith(f"{LAYER.as_posix()}/") for name in files_of(run)):
         return

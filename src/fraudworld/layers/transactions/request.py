@@ -1,4 +1,4 @@
-"""What a stream is asked for, and its outcome. Plain data, no I/O."""
+"""What a stream is asked for, and its outcome. Plain data."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict
 
+from fraudworld.arguments import place, truth, whole
 from fraudworld.documents import JsonObject
 from fraudworld.errors import InputError
-from fraudworld.request import require_workers
 
 WINDOW_INVALID = "6B.S0.WINDOW_INVALID"
 
@@ -18,7 +18,9 @@ WINDOW_INVALID = "6B.S0.WINDOW_INVALID"
 class StreamRequest:
     """A stream over a published run: `days` whole days from `from_day`, or `flows` flows.
 
-    Exactly one of `days` and `flows` is given. Raises InputError `6B.S0.WINDOW_INVALID`.
+    Exactly one of `days` and `flows` is given. Numbers and paths are made exact as those of
+    `RunRequest`. Raises InputError `6B.S0.WINDOW_INVALID`, `6A.CLI.ARGUMENT_INVALID` for another
+    bad value and `6A.CLI.PATH_INVALID`.
     """
 
     run: Path
@@ -37,15 +39,28 @@ class StreamRequest:
         if (self.days is None) == (self.flows is None):
             raise _invalid("--days, --flows", "give exactly one of --days and --flows",
                            "use --days N or --flows N")  # fmt: skip
-        for name, value in (
-            ("--days", self.days),
-            ("--flows", self.flows),
-            ("--from-day", self.from_day),
-            ("block_flows", self.block_flows),
+        exact: dict[str, object] = {
+            "run": place(self.run, "run"),
+            "workers": whole(self.workers, "--workers", least=1),
+        }
+        for name in ("observable", "rewired", "allow_unflagged"):
+            exact[name] = truth(getattr(self, name), name)
+        for name, where in (("to", "--to"), ("upstream_dir", "--upstream")):
+            given = getattr(self, name)
+            exact[name] = None if given is None else place(given, where)
+        for name, where in (
+            ("days", "--days"),
+            ("flows", "--flows"),
+            ("from_day", "--from-day"),
+            ("block_flows", "block_flows"),
         ):
-            if value is not None and value < 1:
-                raise _invalid(name, f"{name} must be at least 1, it is {value}", "give 1 or more")
-        require_workers(self.workers)
+            given = getattr(self, name)
+            exact[name] = None if given is None else whole(given, where)
+            if given is not None and given < 1:
+                raise _invalid(where, f"{where} must be at least 1, it is {given}",
+                               "give 1 or more")  # fmt: skip
+        for name, value in exact.items():
+            object.__setattr__(self, name, value)
 
 
 class StreamOptions(TypedDict, total=False):

@@ -15,6 +15,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import stat
 import sys
 from pathlib import Path
@@ -45,6 +46,8 @@ REFERENCES = [
 ]
 LARGEST_DOCUMENT, LARGEST_FILE, MOST_FILES = 16 << 20, 256 << 20, 50_000
 """Bytes of a JSON document, bytes of a file, and files of a run: beyond them nothing is read."""
+LITTER = re.compile(r"\.DS_Store|Thumbs\.db|desktop\.ini|\._.+")
+"""Names of the files that desktops leave in any folder they show."""
 failures = []
 
 
@@ -116,9 +119,9 @@ def listed(run):
         for name in (*folders, *names):
             path = Path(parent, name)
             status = path.lstat()
-            if stat.S_ISREG(status.st_mode):
+            if stat.S_ISREG(status.st_mode) and not LITTER.fullmatch(name):
                 found[path.relative_to(run).as_posix()] = status.st_size
-            elif not stat.S_ISDIR(status.st_mode):
+            elif not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
                 refuse(path, "a link, pipe, socket or device")
         if len(found) > MOST_FILES:
             refuse(run, f"more than {MOST_FILES} files")
@@ -133,6 +136,8 @@ def seal(run):
     digest = hashlib.sha256(text.encode()).hexdigest()
     flag = validation / "_passed.flag"
     sizes = listed(run)
+    for path in sorted(p for p in run.rglob("*") if LITTER.fullmatch(p.name)):
+        print(f"ignored  {path.relative_to(run).as_posix()!a}")
     if flag.exists():
         with opened(flag) as file:
             line = file.read(100).decode("ascii", "replace")
@@ -174,10 +179,19 @@ def open_tables(run):
     sql = duckdb.connect()
     for folder in sorted((run / LAYER).glob("s?_*")):
         if folder.is_dir():
-            files = str(folder / "**" / "*.parquet").replace("'", "''")
-            source = f"read_parquet('{files}', hive_partitioning=false)"
+            files = ", ".join(literal(path) for path in sorted(folder.rglob("part-*.parquet")))
+            source = f"read_parquet([{files}], hive_partitioning=false)"
             sql.execute(f"CREATE VIEW {folder.name} AS FROM {source}")
     return sql
+
+
+def literal(path):
+    """A path for SQL: DuckDB takes * ? [ for patterns, and then a backslash for a slash."""
+    text = str(path)
+    if "\\" in text and re.search(r"[*?\[]", text):
+        refuse(path, "DuckDB cannot read a path with a backslash and one of * ? [; rename it")
+    text = re.sub(r"[*?\[]", r"[\g<0>]", text)
+    return "'" + text.replace("'", "''") + "'"
 
 
 def structure(sql, receipt):
