@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         ladder,
         list_runs,
         open_run,
+        scan,
         transactions,
         witness,
     )
@@ -39,6 +40,7 @@ __all__ = [
     "ladder",
     "list_runs",
     "open_run",
+    "scan",
     "transactions",
     "witness",
 ]

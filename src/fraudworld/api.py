@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import pandas
     import polars
     import pyarrow as pa
+    import pyarrow.dataset as ds
 
     from fraudworld.layers.transactions.request import StreamOptions, StreamOutcome
     from fraudworld.remediation import Ablation
@@ -71,13 +72,8 @@ class World:
         Raises InputError `6A.CLI.DATASET_NOT_FOUND` for a name the run does not have and
         `6A.CLI.COLUMN_NOT_FOUND` for a column the dataset does not have.
         """
-        import pyarrow.parquet as pq
-        from pyarrow.fs import LocalFileSystem
-
-        from fraudworld.store.reader import bounded_parts
-
-        folder = self._folder(name)
         if columns is not None:
+            self._folder(name)
             columns = words(columns, "columns")
             known = [c.name for c in BY_NAME[name].all_columns]
             strange = sorted(set(columns) - set(known))
@@ -88,13 +84,20 @@ class World:
                     where=name,
                     remedy=f"it has {', '.join(known)}",
                 )
-        files = [str(path) for path in bounded_parts(folder, BY_NAME[name])]
-        return pq.read_table(
-            files,
-            columns=columns and list(columns),
-            filesystem=LocalFileSystem(),
-            partitioning=None,
-        )
+        return self.scan(name).to_table(columns=columns and list(columns))
+
+    def scan(self, name: str) -> ds.Dataset:
+        """A dataset that is read as it is used: by DuckDB, Polars, Dask or PyArrow's own scanner.
+
+        Raises InputError as `table` does.
+        """
+        from pyarrow.dataset import dataset
+        from pyarrow.fs import LocalFileSystem
+
+        from fraudworld.store.reader import bounded_parts
+
+        files = [str(path) for path in bounded_parts(self._folder(name), BY_NAME[name])]
+        return dataset(files, format="parquet", filesystem=LocalFileSystem(), partitioning=None)
 
     def polars(self, name: str, columns: Sequence[str] | None = None) -> polars.DataFrame:
         """`table` as a Polars frame; needs `pip install 'fraudworld[frames]'`."""
@@ -330,6 +333,11 @@ def open_run(path: str | Path) -> World:
             remedy="name the folder of a run; `fraudworld runs list` shows those there are",
         )
     return World(root)
+
+
+def scan(run: str | Path, name: str) -> ds.Dataset:
+    """`World.scan` of a run by folder or id: `fraudworld.scan("3f2a", "s1_party_base_6A")`."""
+    return find_run(run).scan(name)
 
 
 def find_run(run: str | Path, runs_root: str | Path = RUNS_ROOT) -> World:

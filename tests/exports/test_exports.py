@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +18,8 @@ from fraudworld.contracts import BY_NAME
 from fraudworld.errors import InputError, RefusedError
 from fraudworld.export import FORMATS, export, metadata
 from fraudworld.export.graph import EDGES, NODES
+from fraudworld.verification import verify
+from support.upstreams import of_one_country
 
 TRUTH = {"raw_role", "canonical_role_family", "risk_tier"}
 
@@ -87,6 +91,59 @@ def test_csv_files_hold_the_world_and_follow_rfc_4180(exported, rows):
                 assert sum(1 for _ in reader) == n
 
 
+@pytest.fixture(scope="module")
+def namibia(tmp_path_factory) -> fw.World:
+    """The smallest world in countries: all of it in Namibia, whose code is NA."""
+    root = tmp_path_factory.mktemp("namibia")
+    upstream = of_one_country(root / "up", "NA", "REGION_EMEA", "NAD", 0.005)
+    return fw.generate(upstream_dir=upstream, runs_root=root / "runs", workers=1)
+
+
+def test_a_world_of_one_country_is_made_and_verified(namibia):
+    assert verify(namibia.root, upstream=namibia.root.parents[1] / "up").holds
+    countries = namibia.duckdb().sql("SELECT DISTINCT country_iso FROM s1_party_base_6A")
+    assert countries.fetchall() == [("NA",)]
+
+
+def test_namibia_is_no_missing_value(namibia, tmp_path):
+    """pandas takes NA for missing, also in quotes, unless it is told what the metadata declares."""
+    folder = export(namibia, "csv", tmp_path / "csv")
+    described = json.loads((folder / "datapackage.json").read_text())
+    (resource,) = [r for r in described["resources"] if r["name"] == "s1_party_base_6a"]
+    path = folder / resource["path"]
+    assert all(',"NA",' in line for line in path.read_text("utf-8").splitlines()[1:])
+    here = duckdb.sql(f"SELECT count(*) FROM '{path}' WHERE country_iso = 'NA'").fetchall()
+    pandas = pytest.importorskip("pandas")
+    missing = resource["schema"]["missingValues"]
+    frame = pandas.read_csv(path, keep_default_na=False, na_values=missing)
+    assert [((frame["country_iso"] == "NA").sum(),)] == here
+    assert here[0][0] > 0
+    polars = pytest.importorskip("polars")
+    assert (polars.read_csv(path)["country_iso"] == "NA").sum() == here[0][0]
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("version", ["1.1.3", "1.2.2", "1.3.2", "1.4.4"])
+def test_earlier_releases_of_duckdb_open_the_database(exported, rows, tmp_path, version):
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target"]
+    done = subprocess.run([*install, tmp_path, f"duckdb=={version}"], check=False)
+    if done.returncode:
+        pytest.skip(f"DuckDB {version} cannot be installed here")
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import duckdb\n"
+        "db = duckdb.connect(sys.argv[2], read_only=True)\n"
+        "n = db.execute('SELECT count(*) FROM s1_party_base_6A').fetchone()[0]\n"
+        "edges = db.execute('SELECT count(*) FROM edge_party_owns_account').fetchone()[0]\n"
+        "seed = db.execute('SELECT receipt->>\\'seed\\' FROM run').fetchone()[0]\n"
+        "print(duckdb.__version__, n, edges, seed)"
+    )
+    place = str(exported("duckdb") / "world.duckdb")
+    words = [sys.executable, "-I", "-c", code, str(tmp_path), place]
+    read = subprocess.run(words, capture_output=True, text=True, check=False)
+    parties, accounts = rows["s1_party_base_6A"], rows["s2_account_base_6A"]
+    assert read.stdout == f"{version} {parties} {accounts} 42\n", read.stderr
+
+
 def header(path: Path) -> list[str]:
     with path.open(newline="") as file:
         return next(csv.reader(file))
@@ -101,7 +158,7 @@ def test_neo4j_headers_and_ids_suit_its_importer(exported):
     for node in NODES:
         path = folder / f"nodes_{node.entity}.csv"
         first, *others = header(path)
-        assert first == f"{node.key}:ID({node.label})"
+        assert first == f"{node.key}:ID({node.label}){{id-type:long}}"
         assert all(field.fullmatch(name) for name in others)
         assert f"--nodes={node.label}={path.name}" in command
         spaces[node.label] = f"(SELECT \"{first}\" AS id FROM read_csv('{path}', header=true))"

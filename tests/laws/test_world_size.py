@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import yaml
 
 from fraudworld.errors import InputError
+from fraudworld.inputs import embedded
 from fraudworld.policy.loader import load_pack
 from fraudworld.request import MOST_ENTITIES, PROFILES, RunRequest
 from fraudworld.run import pipeline, size
@@ -101,3 +103,40 @@ def test_a_scale_beyond_its_ids_is_refused(
         result = fraudworld(*command, "--profile", profile, "--scale", "1e300")
         assert (result.status, "6A.CLI.ARGUMENT_INVALID" in result.err) == (2, True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_world_too_small_is_refused_with_the_smallest_scale_that_does(
+    fraudworld: Callable[..., CallResult], tmp_path: Path
+) -> None:
+    refused = fraudworld("run", "--scale", 0.05, "--runs-root", tmp_path, "--quiet")
+    assert (refused.status, "6A.S1.PARTY_TARGETS_INCONSISTENT" in refused.err) == (2, True)
+    named = re.search(r"give --scale ([0-9.]+) or more", refused.err)
+    assert named is not None
+    smallest = float(named[1])
+    below = fraudworld("run", "--scale", smallest * 0.999, "--runs-root", tmp_path, "--quiet")
+    assert below.status == 2
+    assert f"give --scale {smallest:g} or more" in below.err
+    made = pipeline.run(RunRequest(scale=smallest, runs_root=tmp_path, workers=1))
+    per_country = pq.read_table(
+        next(made.place.layer.glob("s1_party_base_6A/**/*.parquet")).parent, columns=["country_iso"]
+    )["country_iso"]
+    counted = per_country.combine_chunks().value_counts().to_pylist()
+    assert min(row["counts"] for row in counted) == 400
+    assert max(row["counts"] for row in counted) < 420
+
+
+def test_an_own_upstream_too_small_is_told_its_factor(tmp_path: Path) -> None:
+    embedded.build(tmp_path / "up", volume_scale=0.002)
+    with pytest.raises(InputError, match=r"an upstream with 4\.[0-9]+ times its weekly arrivals"):
+        pipeline.run(RunRequest(upstream_dir=tmp_path / "up", runs_root=tmp_path / "runs"))
+
+
+def test_floors_that_no_size_can_hold_say_so() -> None:
+    pack = load_pack().pack
+    floors = pack.population_priors.country_floor.model_copy(
+        update={"parties_at_authority": 10**6, "minimum": 1}
+    )
+    priors = pack.population_priors.model_copy(update={"country_floor": floors})
+    greedy = pack.model_copy(update={"population_priors": priors})
+    with pytest.raises(InputError, match="which no size of a world can hold"):
+        size.require_floors(greedy, 7, worlds.geography(pack, 3_000_000), 1.0)

@@ -12,6 +12,9 @@ from fraudworld.export import checked, metadata
 from fraudworld.export.graph import EDGES, NODES
 from fraudworld.store.sql import quoted
 
+OLDEST_DUCKDB = "v1.0.0"
+"""Storage format of the database: the newest one cannot be opened by DuckDB before 2.0."""
+
 _SQL = {Kind.INT: "BIGINT", Kind.CODE: "VARCHAR", Kind.REAL: "DOUBLE"}
 
 
@@ -19,11 +22,13 @@ def to_duckdb(world: World, folder: Path, *, observable: bool) -> None:
     """`world.duckdb`: tables with keys and foreign keys, comments, and views of the graph.
 
     Keys are declared before the rows are inserted, so DuckDB rejects orphans and duplicates.
-    The identity columns, constant over all rows, become the single row of the table `run`.
+    The identity columns, constant over all rows, become the single row of the table `run`. DuckDB
+    1.0 and later can open the file.
     """
     tables = metadata.published(observable=observable)
     source = checked.source(world, tables)
-    source.execute(f"ATTACH {quoted(folder / 'world.duckdb')} AS out")
+    place = quoted(folder / "world.duckdb")
+    source.execute(f"ATTACH {place} AS out (STORAGE_VERSION {quoted(OLDEST_DUCKDB)})")
     here = {t.name for t in tables}
     for table in tables:
         source.execute(f"CREATE TABLE out.{table.name} ({', '.join(_declared(table, here))})")
@@ -69,7 +74,8 @@ def _declared(table: Table, here: set[str]) -> list[str]:
 def to_csv(world: World, folder: Path, *, observable: bool) -> None:
     """One CSV a dataset, with `datapackage.json`, `croissant.json` and `sdv_metadata.json`.
 
-    The identity columns, constant over all rows, are in `run_receipt.json`.
+    Strings are quoted and an empty cell is a null, so that the country NA is a text to readers
+    that tell them apart. The identity columns, constant over all rows, are in `run_receipt.json`.
     """
     tables = metadata.published(observable=observable)
     source = checked.source(world, tables)
@@ -77,7 +83,9 @@ def to_csv(world: World, folder: Path, *, observable: bool) -> None:
         path = quoted(folder / f"{table.name}.csv")
         order = ", ".join(table.sort)
         rows = f"SELECT {_columns(table)} FROM {table.name} ORDER BY {order}"
-        source.execute(f"COPY ({rows}) TO {path} (HEADER, DELIMITER ',')")
+        texts = ", ".join(c.name for c in table.columns if c.kind is Kind.CODE)
+        force = f", FORCE_QUOTE ({texts})" if texts else ""
+        source.execute(f"COPY ({rows}) TO {path} (HEADER, DELIMITER ','{force})")
     receipt = world.receipt
     name = f"fraudworld-{str(receipt['run_id'])[:12]}"
     documents: dict[str, JsonObject] = {

@@ -28,13 +28,15 @@ ROLE_COLUMNS = ("raw_role", "canonical_role_family", "risk_tier")
 def to_neo4j(world: World, folder: Path, *, observable: bool) -> None:
     """Node and relationship CSV for `neo4j-admin database import full`, and a script with it.
 
-    Every label has an id space of its own in the headers, since ids repeat between labels.
+    Every label has an id space of its own in the headers, since ids repeat between labels, and ids
+    are declared as numbers: queries compare them with numbers.
     """
     source = checked.source(world)
     arguments = []
     for node in NODES:
         columns = node.columns(truth=not observable)
-        header = [f"{node.key}:ID({node.label})", *(f"{c}{_neo4j_type(c)}" for c in columns)]
+        key = f"{node.key}:ID({node.label}){{id-type:long}}"
+        header = [key, *(f"{c}{_neo4j_type(c)}" for c in columns)]
         path = folder / f"nodes_{node.entity}.csv"
         _copy(source, node.query(truth=not observable), path, header)
         arguments.append(f"--nodes={node.label}={path.name}")

@@ -67,6 +67,7 @@ def frictionless(tables: Sequence[Table], name: str) -> JsonObject:
                 }
                 for c in table.columns
             ],
+            "missingValues": [""],  # NA is a country
             # Frictionless forbids nulls in a primary key.
             **({} if nullable else {"primaryKey": list(table.key)}),
             "foreignKeys": keys,

@@ -47,7 +47,7 @@ from fraudworld.run.base import (
     state_inputs,
 )
 from fraudworld.run.refused import forget, keeping_events
-from fraudworld.run.size import require_size
+from fraudworld.run.size import require_floors, require_size
 from fraudworld.run.states import run_states
 from fraudworld.stages.batches import Rows
 from fraudworld.stages.context import Context
@@ -61,7 +61,7 @@ from fraudworld.store.layout import RunPlace
 from fraudworld.store.publish import publish, staging
 from fraudworld.store.receipt import Receipt, now, read_receipt, write_receipt
 from fraudworld.store.restamp import Restamp
-from fraudworld.store.seal import check_run, seal_run, write_run_index, write_verifier
+from fraudworld.store.seal import check_run, seal_run, write_run_index, write_standalone
 from fraudworld.store.tables import DatasetRecord, PartRecord, Writing, write_part
 
 Report = Callable[[Progress], None]
@@ -179,7 +179,7 @@ def _make(
         write_json(staged.state_inputs, reuse_document(ready.inputs, base))
         with step("report", "render", alone=True):
             report.write(staged.root, request.runs_root)
-        write_verifier(staged)
+        write_standalone(staged)
         write_attestation(staged)
         write_run_index(staged)
         index = staged.bundle_index.relative_to(staged.root).as_posix()
@@ -208,7 +208,8 @@ def _frozen_garbage() -> Iterator[None]:
 def prepare(request: RunRequest) -> Prepared:
     """S0: verify the upstream, lint and load the policy, seal both, name the run.
 
-    A world too large for its ids is refused here, before any of it is made.
+    A world too large for its ids, or too small for its countries, is refused here, before any of
+    it is made.
     """
     loaded = load_pack(request.policy_dir, request.overlays)
     require_lint(loaded.pack)
@@ -218,6 +219,7 @@ def prepare(request: RunRequest) -> Prepared:
     sealed = intake.seal_inputs(root, loaded)
     pack = loaded.pack
     world = intake.load_upstream(root, sealed, pack.codes("region"), pack.codes("merchant_class"))
+    require_floors(pack, request.seed, world.geo, None if request.upstream_dir else request.scale)
     require_size(pack, request.seed, world.geo, world.merchants)
     fingerprint = manifest_fingerprint(
         loaded.parameter_hash, sealed.digest, CONTRACT_VERSION, RNG_LAW_VERSION

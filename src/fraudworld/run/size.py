@@ -11,7 +11,40 @@ from fraudworld.inputs.arrays import Geography, Merchants
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.policy.rules import counts, devices, endpoints
 from fraudworld.request import MOST_ENTITIES
-from fraudworld.stages.parties.plan import country_floor, country_weights, planned_parties
+from fraudworld.stages.parties.plan import (
+    country_floor,
+    country_weights,
+    planned_parties,
+    too_small,
+)
+
+
+def require_floors(pack: PolicyPack, seed: int, geo: Geography, scale: float | None) -> None:
+    """Raises InputError `6A.S1.PARTY_TARGETS_INCONSISTENT` unless every country has its floor.
+
+    scale: that of the embedded upstream, and the error names the smallest that would do; None for
+    an upstream of the user's own, whose arrivals decide the size.
+    """
+    countries, floor = len(geo.countries), country_floor(pack, geo)
+    planned = planned_parties(pack, seed, geo)
+    if not planned < math.inf or round(planned) >= countries * floor:
+        return
+    # Parties grow with the scale, and so does the part of a floor that is not its minimum.
+    factor = countries * floor / planned
+    grown = pack.population_priors.country_floor.parties_at_authority * geo.profile_scale * factor
+    if round(grown) > floor:
+        larger = "lower country_floor.parties_at_authority, which no size of a world can hold"
+    elif scale is None:
+        larger = f"use an upstream with {_rounded_up(factor):g} times its weekly arrivals"
+    else:
+        larger = f"give --scale {_rounded_up(scale * factor):g} or more with this policy and seed"
+    raise too_small(floor, countries, round(planned), larger)
+
+
+def _rounded_up(value: float) -> float:
+    """At least `value`, of four significant digits."""
+    unit: float = 10.0 ** (math.floor(math.log10(value)) - 3)
+    return round(math.ceil(value / unit) * unit, 12)
 
 
 def require_size(pack: PolicyPack, seed: int, geo: Geography, merchants: Merchants) -> None:

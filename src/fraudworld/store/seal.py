@@ -91,11 +91,21 @@ def leftovers(place: RunPlace) -> list[str]:
     return sorted(name for name in files_of(place) if _UNFINISHED.fullmatch(name))
 
 
-def write_verifier(place: RunPlace) -> None:
-    """Writes `reports/verify.py`, a check of the run that needs DuckDB and not this package."""
-    script = files("fraudworld.store") / "standalone" / "verify.py"
+STANDALONE = ("verify.py", "reading.md")
+"""Files that every run carries: a check of it that needs DuckDB and not this package, and how other
+tools read its tables."""
+
+
+def standalone(name: str) -> bytes:
+    """The bytes of a file that this release puts into its runs."""
+    return (files("fraudworld.store") / "standalone" / name).read_bytes()
+
+
+def write_standalone(place: RunPlace) -> None:
+    """Writes the files of `STANDALONE` into `reports/`."""
     place.reports.mkdir(parents=True, exist_ok=True)
-    (place.reports / "verify.py").write_bytes(script.read_bytes())
+    for name in STANDALONE:
+        (place.reports / name).write_bytes(standalone(name))
 
 
 def write_run_index(place: RunPlace) -> None:

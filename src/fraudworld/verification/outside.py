@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from importlib.resources import files
 
 from fraudworld import __version__, report
 from fraudworld.documents import LARGEST, JsonObject, load_json, read_bounded
@@ -12,6 +11,7 @@ from fraudworld.report.facts import Beside
 from fraudworld.store.bundle import sha256_file
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.receipt import Receipt
+from fraudworld.store.seal import standalone
 from fraudworld.verification.verdict import Check
 
 EARLIER_SCRIPTS: Mapping[str, str] = {}
@@ -30,16 +30,19 @@ def script_digest(version: str) -> str | None:
     """SHA-256 of the `verify.py` of a release; None for a release this one does not know."""
     if version != __version__:
         return EARLIER_SCRIPTS.get(version)
-    script = files("fraudworld.store") / "standalone" / "verify.py"
-    return hashlib.sha256(script.read_bytes()).hexdigest()
+    return hashlib.sha256(standalone("verify.py")).hexdigest()
 
 
 def script(place: RunPlace, receipt: Receipt) -> Iterator[Check]:
-    """The script a run carries is the one of the release that made it."""
+    """Script and note that a run carries are those of the release that made it."""
     version = receipt.versions.get("fraudworld", "")
     wanted, found = script_digest(version), sha256_file(place.reports / "verify.py")
     what = "" if wanted == found else f"it has SHA-256 {found}; take your own copy of the script"
     yield Check("outside", f"verify.py is that of release {version}", wanted == found, what)
+    if version == __version__:
+        same = read_bounded(place.reports / "reading.md", LARGEST) == standalone("reading.md")
+        what = "" if same else "another text"
+        yield Check("outside", f"reading.md is that of release {version}", same, what)
 
 
 def page(place: RunPlace) -> Iterator[Check]:
