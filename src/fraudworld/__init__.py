@@ -58,6 +58,10 @@ def __getattr__(name: str) -> object:
     """Loads a public name from its module."""
     if name not in __all__:
         raise AttributeError(f"module 'fraudworld' has no attribute {name!r}")
+    import os
+
+    if os.name != "posix":
+        raise ImportError("fraudworld runs on Linux and macOS; on Windows, use it inside WSL")
     from importlib import import_module
 
     return getattr(import_module(f"fraudworld.{_MODULES.get(name, 'api')}"), name)

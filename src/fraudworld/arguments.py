@@ -120,5 +120,8 @@ def _wrong_kind(value: object, where: str, wanted: str) -> InputError:
 def _no_path(text: str, where: str, why: str, remedy: str) -> InputError:
     shown = text if len(text) <= 200 else f"{text[:200]}…"
     return InputError(
-        "6A.CLI.PATH_INVALID", f"{where} is no path: {why}", where=repr(shown)[1:-1], remedy=remedy
+        "6A.CLI.PATH_INVALID",
+        f"{where} cannot be used: {why}",
+        where=repr(shown)[1:-1],
+        remedy=remedy,
     )

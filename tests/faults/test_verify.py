@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import random
 import shutil
@@ -14,7 +15,7 @@ from fraudworld.inputs import embedded
 from fraudworld.request import RunRequest
 from fraudworld.run import pipeline
 from fraudworld.verification import regenerated, verify, verify_deeply
-from support import tampering
+from support import interpreters, tampering
 from support.forger import Forger
 
 FAST, FULL = 60, 2_000
@@ -242,6 +243,28 @@ def test_the_script_inside_a_run_verifies_it_without_fraudworld(demo_world):
     }
     assert {"or_account", "or_device", "jsd_ip_type", "p99_devices_per_ip"} <= metrics
     assert metrics <= {row["metric_name"] for row in board["tests"]}
+
+
+def test_the_script_is_written_for_python_3_9(demo_world):
+    source = (demo_world / "reports" / "verify.py").read_text("utf-8")
+    ast.parse(source, feature_version=(3, 9))
+    assert "Python 3.9" in source.splitlines()[0]
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("version", ["3.9", "3.10", "3.12", "3.13", "3.14"])
+def test_the_script_runs_on_every_interpreter(demo_world, tmp_path, version):
+    interpreter = interpreters.find(version)
+    if interpreter is None:
+        pytest.skip(f"no Python {version} here")
+    python = tmp_path / "venv/bin/python"
+    subprocess.run([interpreter, "-m", "venv", tmp_path / "venv"], check=True)
+    install = [python, "-m", "pip", "install", "--quiet", "duckdb"]
+    if subprocess.run(install, check=False).returncode:
+        pytest.skip(f"DuckDB cannot be installed for Python {version} here")
+    words = [python, "-I", demo_world / "reports/verify.py", demo_world]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_script_inside_a_run_detects_a_forgery_with_a_valid_seal(demo_world, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import namedtuple
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -140,3 +141,27 @@ def test_floors_that_no_size_can_hold_say_so() -> None:
     greedy = pack.model_copy(update={"population_priors": priors})
     with pytest.raises(InputError, match="which no size of a world can hold"):
         size.require_floors(greedy, 7, worlds.geography(pack, 3_000_000), 1.0)
+
+
+@pytest.mark.parametrize("scale", [1e4, 8_000])
+def test_a_world_beyond_this_machine_is_refused_before_any_work(
+    tmp_path: Path, scale: float
+) -> None:
+    with pytest.raises(InputError, match="WORLD_TOO_LARGE") as caught:
+        pipeline.run(RunRequest(scale=scale, runs_root=tmp_path))
+    assert "give a smaller --scale" in caught.value.remedy
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_disk_and_memory_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = RunRequest(runs_root=tmp_path / "not" / "yet")
+    size.require_room(100_000, request)
+    free = namedtuple("free", "total used free")
+    monkeypatch.setattr(size.shutil, "disk_usage", lambda _: free(10**10, 10**10, 5 * 10**9))
+    with pytest.raises(InputError, match=r"8\.0 GB of disk, and there are 5\.0 GB below"):
+        size.require_room(100_000_000, request)
+    monkeypatch.undo()
+    monkeypatch.setattr(size.os, "sysconf", lambda _: 2**14)
+    with pytest.raises(InputError, match=r"0\.3 GB of memory, and there are 0\.3 GB in this"):
+        size.require_room(100_000, request)
+    size.require_room(100_000, replace(request, engine="dask"))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import errno
 import sys
-from typing import Any
 
 from fraudworld.errors import FraudworldError, InputError, InternalError
+from fraudworld.machine import memory_ran_out
 
 DEBUG = "FRAUDWORLD_DEBUG"
 
@@ -30,10 +30,7 @@ def typed(error: Exception) -> FraudworldError:
     """The error of the contract for any exception that left a command."""
     if isinstance(error, FraudworldError):
         return error
-    duckdb: Any = sys.modules.get("duckdb")
-    if isinstance(error, MemoryError) or (
-        duckdb and isinstance(error, duckdb.OutOfMemoryException)
-    ):
+    if memory_ran_out(error):
         return InputError(
             "6A.CLI.OUT_OF_MEMORY",
             "memory ran out; nothing was published",
@@ -47,7 +44,7 @@ def typed(error: Exception) -> FraudworldError:
             where=str(error.filename or _command()),
             remedy=REMEDIES.get(error.errno or 0, "look at the place named, and try again"),
         )
-    if duckdb and isinstance(error, duckdb.IOException):
+    if type(error).__name__ == "IOException":  # DuckDB's
         return InputError(
             "6A.CLI.IO_FAILED",
             f"DuckDB could not read or write: {str(error)[:300]}",

@@ -6,6 +6,7 @@ writes only what a bank could observe: no role table and no role column.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from fraudworld.arguments import place
 from fraudworld.documents import JsonObject
 from fraudworld.errors import InputError, RefusedError
 from fraudworld.export import files, graphs
+from fraudworld.machine import let_through
 from fraudworld.store.atomic import atomic_directory
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.seal import check_run
@@ -43,6 +45,10 @@ FORMATS = (
     ),
     Format("pyg", "a PyTorch Geometric HeteroData", graphs.to_pyg, "pyg"),
 )
+_FULL = os.strerror(errno.ENOSPC)
+_NOT_WRITTEN = (duckdb.IOException, duckdb.TransactionException, duckdb.FatalException)
+"""What DuckDB raises where a disk fails: at once, when it commits, or when it closes a database."""
+
 BY_FORMAT = {f.name: f for f in FORMATS}
 
 
@@ -73,14 +79,17 @@ def export(world: World, to: str, dest: Path, *, observable: bool = False) -> Pa
     try:
         with atomic_directory(dest) as staged:
             BY_FORMAT[to].write(world, staged, observable=observable)
-    except (OSError, duckdb.IOException) as error:
+    except (OSError, *_NOT_WRITTEN) as error:
+        let_through(error)
+        why = getattr(error, "strerror", None) or str(error)[:300]
         raise InputError(
             "6A.CLI.EXPORT_FAILED",
-            f"writing failed: {getattr(error, 'strerror', None) or error}",
+            f"writing failed: {_FULL if _FULL in str(error) else why}",
             where=str(getattr(error, "filename", None) or dest),
             remedy="free space or choose a writable folder; no partial export was kept",
         ) from error
     except (duckdb.Error, pa.ArrowException) as error:
+        let_through(error)
         raise InputError(
             "6A.CLI.EXPORT_FAILED",
             f"a dataset of the run cannot be read: {str(error)[:300]}",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from fraudworld.api import World
 from fraudworld.contracts import TABLES, Kind, Table
 from fraudworld.errors import InputError
+from fraudworld.machine import let_through
 from fraudworld.store.sql import identifier, quoted
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def source(world: World, tables: Sequence[Table] = TABLES) -> duckdb.DuckDBPyCon
         for table in tables:
             _check(connection, table)
     except duckdb.Error as error:
+        let_through(error)
         raise _invalid(str(world.root), f"it cannot be read: {error}") from error
     return connection
 

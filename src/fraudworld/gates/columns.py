@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from fraudworld.contracts import Column, Kind, Table
 from fraudworld.errors import InputError
 from fraudworld.gates.tally import Array
+from fraudworld.machine import let_through
 
 
 def values_of(
@@ -34,6 +35,7 @@ def values_of(
             pc.fill_null(c, zero) if c.null_count else c for c in (x.cast(kind) for x in chunks)
         ]
     except pa.ArrowException as error:
+        let_through(error)
         raise invalid(table, f"holds {chunks[0].type} in {column.name}: {error}") from error
     values = _joined([c.to_numpy() for c in plain], kind.to_pandas_dtype())
     if column.kind is Kind.REAL and not np.isfinite(values).all():

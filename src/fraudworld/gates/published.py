@@ -25,6 +25,7 @@ from fraudworld.errors import InputError
 from fraudworld.gates.columns import invalid, needs_check, values_of
 from fraudworld.gates.prefetch import prefetch
 from fraudworld.gates.tally import Array
+from fraudworld.machine import let_through
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.store.reader import open_part
 
@@ -285,6 +286,7 @@ def _read(path: Path, group: int, table: Table, columns: Sequence[Column]) -> pa
         try:
             data = file.read_row_group(group, [c.name for c in columns], use_threads=False)
         except (OSError, pa.ArrowException) as error:
+            let_through(error)
             raise invalid(table, f"cannot be read: {path.name}: {error}") from error
     for name in codes:
         kind = data.schema.field(name).type

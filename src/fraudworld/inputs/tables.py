@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fraudworld.errors import RefusedError
+from fraudworld.machine import let_through
 from fraudworld.store.bundle import INVALID
 
 KINDS = {
@@ -110,6 +111,7 @@ def check_columns(root: Path, segment: str, table: str) -> None:
         _require_bounded(path, needed, pq.read_metadata(path))
         schema = pq.read_schema(path)
     except (OSError, pa.ArrowException) as error:
+        let_through(error)
         raise refused(path, f"is not Parquet: {error}", "write the table as Parquet") from error
     missing = [name for name in needed if name not in schema.names]
     if missing:
@@ -134,6 +136,7 @@ def read(root: Path, segment: str, table: str) -> dict[str, np.ndarray]:
         text = [name for name, kind in needed.items() if kind == "text"]
         data = pq.read_table(path, columns=list(needed), read_dictionary=text)
     except (OSError, pa.ArrowException) as error:
+        let_through(error)
         raise refused(path, f"cannot be read: {error}", "write the table again") from error
     if data.num_rows == 0:
         raise RefusedError(
@@ -150,6 +153,7 @@ def read(root: Path, segment: str, table: str) -> dict[str, np.ndarray]:
         try:
             columns[name] = _plain(column, kind)
         except pa.ArrowException as error:
+            let_through(error)
             raise refused(
                 path, f"has {name} beyond its range: {error}", "keep values in range"
             ) from error

@@ -47,10 +47,11 @@ from fraudworld.run.base import (
     state_inputs,
 )
 from fraudworld.run.refused import forget, keeping_events
-from fraudworld.run.size import require_floors, require_size
+from fraudworld.run.size import require_floors, require_room, require_size
 from fraudworld.run.states import run_states
 from fraudworld.stages.batches import Rows
 from fraudworld.stages.context import Context
+from fraudworld.stages.parties.plan import planned_parties
 from fraudworld.stages.posture.validate.checks import Check, passed
 from fraudworld.store.atomic import flush_tree
 from fraudworld.store.attestation import write_attestation
@@ -213,12 +214,16 @@ def prepare(request: RunRequest) -> Prepared:
     """
     loaded = load_pack(request.policy_dir, request.overlays)
     require_lint(loaded.pack)
+    if request.upstream_dir is None:  # before an upstream of that size is made
+        require_room(request.nominal_parties, request)
     root = request.upstream_dir or upstream.ensure_embedded(
         request.runs_root / ".upstream", request.volume_scale
     )
     sealed = intake.seal_inputs(root, loaded)
     pack = loaded.pack
     world = intake.load_upstream(root, sealed, pack.codes("region"), pack.codes("merchant_class"))
+    if request.upstream_dir is not None:
+        require_room(planned_parties(pack, request.seed, world.geo), request)
     require_floors(pack, request.seed, world.geo, None if request.upstream_dir else request.scale)
     require_size(pack, request.seed, world.geo, world.merchants)
     fingerprint = manifest_fingerprint(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import shutil
 
 import numpy as np
 
@@ -10,13 +12,44 @@ from fraudworld.errors import InputError
 from fraudworld.inputs.arrays import Geography, Merchants
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.policy.rules import counts, devices, endpoints
-from fraudworld.request import MOST_ENTITIES
+from fraudworld.request import (
+    BYTES_PER_PARTY,
+    LEAST_MEMORY,
+    LEAST_MEMORY_PER_PARTY,
+    MOST_ENTITIES,
+    RunRequest,
+)
 from fraudworld.stages.parties.plan import (
     country_floor,
     country_weights,
     planned_parties,
     too_small,
 )
+
+
+def require_room(parties: float, request: RunRequest) -> None:
+    """Raises InputError `6A.S0.WORLD_TOO_LARGE` where this machine surely cannot hold the world.
+
+    parties: as planned. Looks at the disk of the runs root, and at the memory unless workers of a
+    cluster have their own.
+    """
+    place = request.runs_root
+    while not place.exists():
+        place = place.parent
+    holds = [("disk", shutil.disk_usage(place).free, BYTES_PER_PARTY * parties, f"below {place}")]
+    if request.engine == "local":
+        here = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        least = LEAST_MEMORY + LEAST_MEMORY_PER_PARTY * parties
+        holds.append(("memory", here, least, "in this machine"))
+    for what, there, needed, where in holds:
+        if needed > there:
+            raise InputError(
+                "6A.S0.WORLD_TOO_LARGE",
+                f"a world of about {parties:.3g} parties needs at least {needed / 1e9:.1f} GB of "
+                f"{what}, and there are {there / 1e9:.1f} GB {where}",
+                where="--scale",
+                remedy=f"give a smaller --scale, or more {what}",
+            )
 
 
 def require_floors(pack: PolicyPack, seed: int, geo: Geography, scale: float | None) -> None:

@@ -10,6 +10,7 @@ import duckdb
 from fraudworld.contracts import TABLES
 from fraudworld.documents import canonical_json, load_json
 from fraudworld.errors import InputError
+from fraudworld.machine import let_through
 from fraudworld.policy.loader import parameter_hash
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.store.reader import bounded_parts
@@ -34,6 +35,7 @@ class Sql:
         try:
             return self.connection.execute(query, parameters)
         except duckdb.Error as error:
+            let_through(error)
             raise InputError(
                 "6A.S5.DATASET_SCHEMA_OR_KEY_INVALID",
                 f"a dataset cannot be read: {str(error)[:300]}",

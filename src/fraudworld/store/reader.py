@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fraudworld.contracts import Column, Kind, Table
 from fraudworld.errors import InputError
+from fraudworld.machine import let_through
 from fraudworld.store.content import DTYPES, PART_ROWS, content_digest, leaf
 from fraudworld.store.folder import LARGEST_FILE, MOST_COLUMNS
 
@@ -46,6 +47,7 @@ def open_part(
             raise _unopened(table, "is too large", why, path, state)
         file = pq.ParquetFile(path, read_dictionary=list(codes))
     except (OSError, pa.ArrowException) as error:
+        let_through(error)
         raise _unopened(table, "is not Parquet", f"{path.name}: {error}", path, state) from error
     why = _beyond(file.metadata)
     if why:
@@ -171,6 +173,7 @@ def blocks(
                 data = file.read_row_group(group, columns=[c.name for c in columns])
                 yield {c.name: _canonical(c, data[c.name], codes, table, path) for c in columns}
         except (OSError, pa.ArrowException, IndexError) as error:
+            let_through(error)
             raise _invalid(table.name, f"not a readable Parquet file: {error}", path) from error
         if not file.num_row_groups:
             yield {c.name: np.empty(0, DTYPES[c.kind]) for c in columns}

@@ -10,6 +10,7 @@ from fraudworld.certification.chain import REQUIRED_SEEDS
 from fraudworld.documents import Json, JsonObject, load_json, plain_json, read_object
 from fraudworld.errors import FraudworldError
 from fraudworld.gates.schema import violations
+from fraudworld.machine import let_through
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.remediation import LADDER, Phase
 from fraudworld.store import attestation, decisions
@@ -58,6 +59,7 @@ def verify_certificate(
             raise
         checks.append(Check("certificate", "readable", False, f"{error.what} [{error.where}]"))
     except UNREADABLE as error:
+        let_through(error)
         what = f"{type(error).__name__}: {str(error)[:300]}"
         checks.append(Check("certificate", "readable", False, what))
     return Verdict(root, tuple(checks), (), CLAIMED)

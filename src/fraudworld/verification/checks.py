@@ -23,6 +23,7 @@ from fraudworld.documents import (
 from fraudworld.errors import FraudworldError
 from fraudworld.extras import MISSING
 from fraudworld.layers.transactions.layout import accounted
+from fraudworld.machine import let_through
 from fraudworld.policy.bounds import changed_bounds, rebaselined
 from fraudworld.rng import RNG_LAW_VERSION
 from fraudworld.run.base import VERSIONS, state_inputs
@@ -102,6 +103,7 @@ def verify(
                 raise
             checks.append(Check(name, "readable", False, f"{error.what} [{error.where}]"))
         except UNREADABLE as error:
+            let_through(error)
             what = f"{type(error).__name__}: {str(error)[:300]}"
             checks.append(Check(name, "readable", False, what))
     return Verdict(run, tuple(checks), tuple(skipped), _claimed(claim))
