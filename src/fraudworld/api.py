@@ -267,7 +267,7 @@ def witness(
     """
     from fraudworld.t10.arms import witness as judge_candidate
 
-    flows = None if flows is None else whole(flows, "--flows", least=1)
+    flows = None if flows is None else whole(flows, "--flows")
     workers = whole(workers, "--workers", least=1)
     upstream_dir = None if upstream_dir is None else place(upstream_dir, "--upstream")
     believe = partial(require_verified, upstream=upstream_dir)
