@@ -143,25 +143,25 @@ def test_floors_that_no_size_can_hold_say_so() -> None:
         size.require_floors(greedy, 7, worlds.geography(pack, 3_000_000), 1.0)
 
 
-@pytest.mark.parametrize("scale", [1e4, 8_000])
-def test_a_world_beyond_this_machine_is_refused_before_any_work(
-    tmp_path: Path, scale: float
+def test_a_world_beyond_this_memory_is_refused_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(InputError, match="WORLD_TOO_LARGE") as caught:
-        pipeline.run(RunRequest(scale=scale, runs_root=tmp_path))
+    monkeypatch.setattr(size.os, "sysconf", lambda _: 2**14)  # 256 MiB
+    with pytest.raises(InputError, match=r"0\.3 GB of memory, and there are 0\.3 GB in") as caught:
+        pipeline.run(RunRequest(runs_root=tmp_path))
+    assert caught.value.code == "6A.S0.WORLD_TOO_LARGE"
     assert "give a smaller --scale" in caught.value.remedy
     assert list(tmp_path.iterdir()) == []
+    size.require_memory(1e9, "dask")
 
 
-def test_disk_and_memory_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    request = RunRequest(runs_root=tmp_path / "not" / "yet")
-    size.require_room(100_000, request)
+def test_a_world_beyond_this_disk_is_refused_unless_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = RunRequest(scale=0.4, runs_root=tmp_path / "there", workers=1)
+    made = pipeline.run(request)
     free = namedtuple("free", "total used free")
-    monkeypatch.setattr(size.shutil, "disk_usage", lambda _: free(10**10, 10**10, 5 * 10**9))
-    with pytest.raises(InputError, match=r"8\.0 GB of disk, and there are 5\.0 GB below"):
-        size.require_room(100_000_000, request)
-    monkeypatch.undo()
-    monkeypatch.setattr(size.os, "sysconf", lambda _: 2**14)
-    with pytest.raises(InputError, match=r"0\.3 GB of memory, and there are 0\.3 GB in this"):
-        size.require_room(100_000, request)
-    size.require_room(100_000, replace(request, engine="dask"))
+    monkeypatch.setattr(size.shutil, "disk_usage", lambda _: free(10**9, 10**9, 10**6))
+    with pytest.raises(InputError, match=r"GB of disk, and there are 0\.0 GB below"):
+        pipeline.run(replace(request, runs_root=tmp_path / "not" / "yet"))
+    assert pipeline.run(request).place == made.place

@@ -47,7 +47,7 @@ from fraudworld.run.base import (
     state_inputs,
 )
 from fraudworld.run.refused import forget, keeping_events
-from fraudworld.run.size import require_floors, require_room, require_size
+from fraudworld.run.size import require_disk, require_floors, require_memory, require_size
 from fraudworld.run.states import run_states
 from fraudworld.stages.batches import Rows
 from fraudworld.stages.context import Context
@@ -126,6 +126,7 @@ def run(
         outcome = _reuse(place, name, ready.identity, believe)
         forget(request.runs_root, name)
         return outcome
+    require_disk(ready.loaded.pack, request.seed, ready.world.geo, request.runs_root)
     with keeping_events(request.runs_root, name, ready.identity, recorder):
         if believe is not None and request.base is not None:
             believe(request.base)
@@ -215,17 +216,16 @@ def prepare(request: RunRequest) -> Prepared:
     loaded = load_pack(request.policy_dir, request.overlays)
     require_lint(loaded.pack)
     if request.upstream_dir is None:  # before an upstream of that size is made
-        require_room(request.nominal_parties, request)
+        require_memory(request.nominal_parties, request.engine)
     root = request.upstream_dir or upstream.ensure_embedded(
         request.runs_root / ".upstream", request.volume_scale
     )
     sealed = intake.seal_inputs(root, loaded)
     pack = loaded.pack
     world = intake.load_upstream(root, sealed, pack.codes("region"), pack.codes("merchant_class"))
-    if request.upstream_dir is not None:
-        require_room(planned_parties(pack, request.seed, world.geo), request)
     require_floors(pack, request.seed, world.geo, None if request.upstream_dir else request.scale)
     require_size(pack, request.seed, world.geo, world.merchants)
+    require_memory(planned_parties(pack, request.seed, world.geo), request.engine)
     fingerprint = manifest_fingerprint(
         loaded.parameter_hash, sealed.digest, CONTRACT_VERSION, RNG_LAW_VERSION
     )

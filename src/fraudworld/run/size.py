@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 
@@ -17,7 +18,6 @@ from fraudworld.request import (
     LEAST_MEMORY,
     LEAST_MEMORY_PER_PARTY,
     MOST_ENTITIES,
-    RunRequest,
 )
 from fraudworld.stages.parties.plan import (
     country_floor,
@@ -27,29 +27,36 @@ from fraudworld.stages.parties.plan import (
 )
 
 
-def require_room(parties: float, request: RunRequest) -> None:
-    """Raises InputError `6A.S0.WORLD_TOO_LARGE` where this machine surely cannot hold the world.
+def require_memory(parties: float, engine: str) -> None:
+    """Raises InputError `6A.S0.WORLD_TOO_LARGE` where this machine's memory surely is too small.
 
-    parties: as planned. Looks at the disk of the runs root, and at the memory unless workers of a
-    cluster have their own.
+    Workers of a cluster have memory of their own, which is not looked at.
     """
-    place = request.runs_root
-    while not place.exists():
-        place = place.parent
-    holds = [("disk", shutil.disk_usage(place).free, BYTES_PER_PARTY * parties, f"below {place}")]
-    if request.engine == "local":
+    if engine == "local":
         here = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         least = LEAST_MEMORY + LEAST_MEMORY_PER_PARTY * parties
-        holds.append(("memory", here, least, "in this machine"))
-    for what, there, needed, where in holds:
-        if needed > there:
-            raise InputError(
-                "6A.S0.WORLD_TOO_LARGE",
-                f"a world of about {parties:.3g} parties needs at least {needed / 1e9:.1f} GB of "
-                f"{what}, and there are {there / 1e9:.1f} GB {where}",
-                where="--scale",
-                remedy=f"give a smaller --scale, or more {what}",
-            )
+        _require_room(parties, "memory", least, here, "in this machine")
+
+
+def require_disk(pack: PolicyPack, seed: int, geo: Geography, runs_root: Path) -> None:
+    """Raises InputError `6A.S0.WORLD_TOO_LARGE` where the world does not fit below its root."""
+    place = runs_root
+    while not place.exists():
+        place = place.parent
+    parties = planned_parties(pack, seed, geo)
+    free = shutil.disk_usage(place).free
+    _require_room(parties, "disk", BYTES_PER_PARTY * parties, free, f"below {place}")
+
+
+def _require_room(parties: float, what: str, needed: float, here: int, where: str) -> None:
+    if needed > here:
+        raise InputError(
+            "6A.S0.WORLD_TOO_LARGE",
+            f"a world of about {parties:.3g} parties needs at least {needed / 1e9:.1f} GB of "
+            f"{what}, and there are {here / 1e9:.1f} GB {where}",
+            where="--scale",
+            remedy=f"give a smaller --scale, or more {what}",
+        )
 
 
 def require_floors(pack: PolicyPack, seed: int, geo: Geography, scale: float | None) -> None:
@@ -60,7 +67,7 @@ def require_floors(pack: PolicyPack, seed: int, geo: Geography, scale: float | N
     """
     countries, floor = len(geo.countries), country_floor(pack, geo)
     planned = planned_parties(pack, seed, geo)
-    if not planned < math.inf or round(planned) >= countries * floor:
+    if not 0.0 < planned < math.inf or round(planned) >= countries * floor:
         return
     # Parties grow with the scale, and so does the part of a floor that is not its minimum.
     factor = countries * floor / planned
