@@ -296,7 +296,7 @@ def items(root: Path) -> State:
     for path in sorted(p for p in root.rglob("*") if p.is_symlink() or p.is_file()):
         parts = path.relative_to(root).parts
         if (
-            path.is_relative_to(root / REFUSED)
+            _refused(path, root)
             or parts[0] == ".store_6A.lock"
             or any(part in (AREA, TRASH) or HIDDEN.fullmatch(part) for part in parts)
         ):
@@ -314,13 +314,18 @@ def items(root: Path) -> State:
     return by_item
 
 
+def _refused(path: Path, root: Path) -> bool:
+    """Whether a path lies in the timings of refused runs, of this root or of a witness's worlds."""
+    return f"/{REFUSED.as_posix()}/" in f"/{path.relative_to(root).as_posix()}/"
+
+
 def leftovers(root: Path) -> list[str]:
     """Staging folders, unfinished files and timings of failed runs; locks may stay."""
     return sorted(
         p.relative_to(root).as_posix()
         for p in root.rglob("*")
         if (p.parent.name in (AREA, TRASH) and p.is_dir())
-        or p.is_relative_to(root / REFUSED)
+        or _refused(p, root)
         or p.suffix in (".tmp", ".part")
         or (p.name.startswith(".") and p.name not in ALLOWED)
     )
