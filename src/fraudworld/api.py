@@ -84,7 +84,7 @@ class World:
                     where=name,
                     remedy=f"it has {', '.join(known)}",
                 )
-        return self.scan(name).to_table(columns=columns and list(columns))
+        return self.scan(name).to_table(columns=None if columns is None else list(columns))
 
     def scan(self, name: str) -> ds.Dataset:
         """A dataset that is read as it is used: by DuckDB, Polars, Dask or PyArrow's own scanner.

@@ -20,7 +20,7 @@ LARGEST_SEED = 2**63 - 1
 def whole(value: object, where: str, *, least: int | None = None, most: int | None = None) -> int:
     """An integer, from `least` to `most`. Raises InputError `6A.CLI.ARGUMENT_INVALID`."""
     try:
-        if isinstance(value, bool) or type(value).__name__ == "bool":  # numpy's, too
+        if _is_truth(value):
             raise TypeError
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
@@ -34,7 +34,7 @@ def whole(value: object, where: str, *, least: int | None = None, most: int | No
 def positive(value: object, where: str, remedy: str) -> float:
     """A finite number above 0. Raises InputError `6A.CLI.ARGUMENT_INVALID` with the remedy."""
     try:
-        if isinstance(value, str | bytes | bool) or type(value).__name__ == "bool":
+        if isinstance(value, str | bytes) or _is_truth(value):
             raise TypeError
         number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
@@ -46,7 +46,7 @@ def positive(value: object, where: str, remedy: str) -> float:
 
 def truth(value: object, where: str) -> bool:
     """True or False. Raises InputError `6A.CLI.ARGUMENT_INVALID`."""
-    if isinstance(value, bool) or type(value).__name__ == "bool":
+    if _is_truth(value):
         return bool(value)
     raise _wrong_kind(value, where, "True or False")
 
@@ -110,6 +110,10 @@ def place(value: object, where: str) -> Path:
 def invalid(where: str, what: str, remedy: str) -> InputError:
     """The error for an argument of the right kind with a wrong value."""
     return InputError("6A.CLI.ARGUMENT_INVALID", what, where=where, remedy=remedy)
+
+
+def _is_truth(value: object) -> bool:
+    return type(value).__name__ in ("bool", "bool_")  # Python's or numpy's
 
 
 def _wrong_kind(value: object, where: str, wanted: str) -> InputError:

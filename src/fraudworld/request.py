@@ -14,13 +14,13 @@ from fraudworld.arguments import LARGEST_SEED, invalid, place, positive, whole, 
 PROFILES = {"demo": 100_000, "small": 300_000, "authority": 3_510_000}
 """Nominal parties of each profile; the seed's own scale draw multiplies them."""
 
-BYTES_PER_PARTY = 80
-"""Bytes on disk per party, all tables and evidence, rounded up: an authority world has 46, one ten
-times its size 50 (docs/trust.md)."""
+LEAST_DISK_PER_PARTY = 40
+"""Bytes on disk without which no run is published: a world of 32.5 million parties takes 50 a party
+(docs/trust.md), smaller ones more."""
 
 LEAST_MEMORY, LEAST_MEMORY_PER_PARTY = 256 << 20, 50
-"""Bytes without which no run on this machine ends: a world of 32.5 million parties, with 2 GiB of
-results kept, peaks at 4.5 GiB (docs/trust.md)."""
+"""Bytes without which no run of this machine ends: the same world peaks at 4.5 GiB, 2 GiB of them
+results kept, which is 80 a party without these."""
 
 ENGINES = ("local", "dask")
 SCHEDULER = re.compile(r"(tcp|tls)://[^\s/]+:[0-9]+")

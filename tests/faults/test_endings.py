@@ -103,8 +103,9 @@ def problems(name: str, disturbed: str, given: Mapping[str, object], tmp: Path) 
     """What is wrong with the ending of a command: nothing, or one line each."""
 
     def called(case: str) -> tuple[int, bytes, bytes]:
-        (tmp / case).mkdir(parents=True)
-        return start(WORDS[name].format(**given, tmp=tmp / case).split(), case)
+        place = tmp / case.replace(" ", "-")  # words are split at spaces
+        place.mkdir(parents=True)
+        return start(WORDS[name].format(**given, tmp=place).split(), case)
 
     own, said, _ = called("undisturbed")
     status, out, err = called(disturbed)

@@ -139,7 +139,7 @@ def test_floors_that_no_size_can_hold_say_so() -> None:
     )
     priors = pack.population_priors.model_copy(update={"country_floor": floors})
     greedy = pack.model_copy(update={"population_priors": priors})
-    with pytest.raises(InputError, match="which no size of a world can hold"):
+    with pytest.raises(InputError, match="a larger world has larger floors, too"):
         size.require_floors(greedy, 7, worlds.geography(pack, 3_000_000), 1.0)
 
 

@@ -14,7 +14,7 @@ from fraudworld.inputs.arrays import Geography, Merchants
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.policy.rules import counts, devices, endpoints
 from fraudworld.request import (
-    BYTES_PER_PARTY,
+    LEAST_DISK_PER_PARTY,
     LEAST_MEMORY,
     LEAST_MEMORY_PER_PARTY,
     MOST_ENTITIES,
@@ -45,7 +45,7 @@ def require_disk(pack: PolicyPack, seed: int, geo: Geography, runs_root: Path) -
         place = place.parent
     parties = planned_parties(pack, seed, geo)
     free = shutil.disk_usage(place).free
-    _require_room(parties, "disk", BYTES_PER_PARTY * parties, free, f"below {place}")
+    _require_room(parties, "disk", LEAST_DISK_PER_PARTY * parties, free, f"below {place}")
 
 
 def _require_room(parties: float, what: str, needed: float, here: int, where: str) -> None:
@@ -73,12 +73,12 @@ def require_floors(pack: PolicyPack, seed: int, geo: Geography, scale: float | N
     factor = countries * floor / planned
     grown = pack.population_priors.country_floor.parties_at_authority * geo.profile_scale * factor
     if round(grown) > floor:
-        larger = "lower country_floor.parties_at_authority, which no size of a world can hold"
+        remedy = "lower country_floor.parties_at_authority: a larger world has larger floors, too"
     elif scale is None:
-        larger = f"use an upstream with {_rounded_up(factor):g} times its weekly arrivals"
+        remedy = f"use an upstream with {_rounded_up(factor):g} times its weekly arrivals"
     else:
-        larger = f"give --scale {_rounded_up(scale * factor):g} or more with this policy and seed"
-    raise too_small(floor, countries, round(planned), larger)
+        remedy = f"give --scale {_rounded_up(scale * factor):g} or more with this policy and seed"
+    raise too_small(floor, countries, round(planned), remedy)
 
 
 def _rounded_up(value: float) -> float:

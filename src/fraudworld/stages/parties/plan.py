@@ -44,7 +44,9 @@ def plan_counts(pack: PolicyPack, seed: int, geo: Geography) -> PopulationPlan:
     weight = country_weights(pack, geo)
     floor = country_floor(pack, geo)
     if floor * len(geo.countries) > world:
-        raise too_small(floor, len(geo.countries), world, "generate a larger world")
+        raise too_small(
+            floor, len(geo.countries), world, "generate a larger world, or lower country_floor"
+        )
     n_regions = len(pack.codes("region"))
     region_weight = np.bincount(geo.region, weight, n_regions)
     region_floor = np.bincount(geo.region, minlength=n_regions) * floor
@@ -59,16 +61,13 @@ def plan_counts(pack: PolicyPack, seed: int, geo: Geography) -> PopulationPlan:
     return PopulationPlan(counts, scale_draw, (stream.use("world", 0, 1), *tilt_use))
 
 
-def too_small(floor: int, countries: int, world: int, larger: str) -> InputError:
-    """The error for a world that cannot hold the floors of its countries.
-
-    larger: the first remedy, how the world could be larger.
-    """
+def too_small(floor: int, countries: int, world: int, remedy: str) -> InputError:
+    """The error for a world that cannot hold the floors of its countries."""
     return InputError(
         "6A.S1.PARTY_TARGETS_INCONSISTENT",
         f"{countries} countries of at least {floor} parties exceed a world of {world}",
         where="population_priors_6A.v1.yaml: country_floor",
-        remedy=f"{larger}, or lower country_floor.minimum in your own policy or an overlay",
+        remedy=remedy,
     )
 
 
