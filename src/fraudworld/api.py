@@ -5,7 +5,7 @@
     >>> world.table("s1_party_base_6A", ["party_id", "party_type"]).num_rows
     92709
     >>> world.duckdb().sql("select count(*) from s2_account_base_6A").fetchall()
-    [(247158,)]
+    [(247262,)]
     >>> board = world.gates()
     >>> board["grade"], [g["guard_id"] for g in board["guards"] if not g["holds"]]
     ('B+', [])

@@ -26,7 +26,7 @@ from support import worlds
 BASELINE = "published_baseline"
 LADDER = (
     "delta_a_kmax", "delta_b_ip", "delta_c_propagation", "delta_d_mapping", "delta_e_validation",
-    "p6_1_floors", "p6_2_country", "p6_3_bplus",
+    "p6_1_floors", "p6_2_country", "p6_3_bplus", "p6_4_joints",
 )  # fmt: skip
 RUNGS = ((), *((BASELINE, *LADDER[:n]) for n in range(len(LADDER))))
 """Overlays of the shipped pack and of every rung of the ladder."""
@@ -93,6 +93,16 @@ def typical_moved(draw: st.DrawFn, old: Any) -> Any:
     return {**shrunk, new: shrunk.get(new, 0.0) + share}
 
 
+def moved_home(draw: st.DrawFn, old: Any) -> Any:
+    """Moves a share of a segment's heads to dependants of another kind, or to another kind."""
+    kinds = ["COUPLE", "FAMILY", "SINGLE", "STUDENT_HOME", "THREE_GENERATIONS"]
+    kind, role = draw(st.sampled_from(kinds)), draw(st.sampled_from(["heads", "dependants"]))
+    share = draw(st.sampled_from([0.1, 0.5, 1.0]))
+    new = {r: {k: part * (1.0 - share) for k, part in old[r].items()} for r in old}
+    new[role][kind] = new[role].get(kind, 0.0) + share
+    return new
+
+
 def sublist(draw: st.DrawFn, old: Any) -> Any:
     """A sublist."""
     return draw(st.lists(st.sampled_from(old), unique=True, min_size=1))
@@ -135,18 +145,32 @@ COUNT = {"cap": whole(1, 6), "zero_share": real(0.0, 0.7), "sigma": real(0.0, 1.
 POISSON = {"zero_share": real(0.0, 1.0), "mean": real(0.2, 4.0), "maximum": whole(1, 8)}
 
 KNOBS: tuple[tuple[str, Change], ...] = (
-    ("population_priors.households.*", remixed),
+    ("population_priors.households.composition", one_of("independent", "by_kind")),
+    ("population_priors.households.size_shares", remixed),
+    ("population_priors.households.business_group_size_shares", remixed),
+    ("population_priors.households.max_members", whole(2, 8)),
+    ("population_priors.households.kinds.*.heads", remixed),
+    ("population_priors.households.kinds.*.same_segment", real(0.0, 1.0)),
+    ("population_priors.households.living.*.*", moved_home),
     ("population_priors.party_type_mix.*", remixed),
     ("population_priors.scale_draw.sigma", real(0.01, 0.5)),
     ("population_priors.country_weight.outlet_exponent", real(0.1, 1.2)),
     ("segmentation_priors.segment_mix.*.*", remixed),
     ("segmentation_priors.profiles.*.*", real(0.0, 1.0)),
+    ("segmentation_priors.seed_overdispersion", real(0.0, 20.0)),
+    ("product_mix_priors.seed_overdispersion", real(0.0, 20.0)),
+    ("device_count_priors.seed_overdispersion", real(0.0, 20.0)),
+    ("device_count_priors.party_factor_correlation", real(0.0, 0.8)),
     ("segmentation_priors.country_modulation.enabled", one_of(True, False)),
     ("segmentation_priors.country_modulation.sigma", real(0.05, 1.0)),
     ("segmentation_priors.country_modulation.clip", real(0.05, 2.0)),
     ("segmentation_priors.country_modulation.max_tv", real(0.1, 0.6)),
     ("product_mix_priors.lambda_per_party.*", scaled(0.1, 2.0)),
     ("product_mix_priors.tilt.clip", real(0.01, 1.5)),
+    ("product_mix_priors.country_rates.market", one_of("world", "country")),
+    ("product_mix_priors.country_rates.card_ownership.*.*", real(0.01, 1.0)),
+    ("product_mix_priors.country_rates.strength.*", real(-1.0, 1.0)),
+    ("product_mix_priors.country_rates.clip", real(0.01, 0.4)),
     ("account_per_party_priors.party_factor_correlation", real(0.0, 0.8)),
     *((f"account_per_party_priors.counts.*.{key}", law) for key, law in COUNT.items()),
     ("account_per_party_priors.constraints.cap_enforcement_mode", one_of("warn")),
@@ -165,6 +189,10 @@ KNOBS: tuple[tuple[str, Change], ...] = (
     ("device_count_priors.terminal_mix", remixed),
     ("device_count_priors.os_mix.*", remixed),
     ("device_count_priors.ua_mix.*", remixed),
+    ("device_count_priors.mobile_platform.market", one_of("world", "country")),
+    ("device_count_priors.mobile_platform.ios_share.*.*", real(0.0, 1.0)),
+    ("device_count_priors.mobile_platform.income_log_odds", real(-4.0, 4.0)),
+    ("device_count_priors.mobile_platform.follow.*", real(0.0, 1.0)),
     ("device_linkage_rules.legacy_device_groups", one_of(True)),
     ("device_linkage_rules.sharing.*.share", real(0.0, 0.4)),
     ("device_linkage_rules.sharing.*.max_users", whole(2, 6)),
@@ -188,6 +216,7 @@ KNOBS: tuple[tuple[str, Change], ...] = (
     ("graph_linkage_rules.eligible_ip_types.*", sublist),
     ("graph_linkage_rules.typical_ip_shares.*.*", remixed),
     ("graph_linkage_rules.typical_ip_shares.*.*", typical_moved),
+    ("graph_linkage_rules.segment_weights.*.*", real(0.1, 8.0)),
     ("graph_linkage_rules.prone_party_share", real(0.035, 1.0)),
     ("graph_linkage_rules.public_access_share.*", real(0.0, 1.0)),
     ("graph_linkage_rules.merchant_endpoint_types", remixed),
@@ -208,11 +237,23 @@ KNOBS: tuple[tuple[str, Change], ...] = (
     ("risk_propagation_coeffs.max_abs_log_odds", real(0.5, 3.0)),
     ("risk_propagation_coeffs.owner_to_account.target_odds_ratio", real(0.3, 6.0)),
     ("risk_propagation_coeffs.owner_to_device.target_odds_ratio", real(0.3, 6.0)),
+    ("risk_propagation_coeffs.propagation_by", one_of("risk", "role_pair")),
+    ("risk_propagation_coeffs.max_odds_factor", real(1.0, 100.0)),
+    ("risk_propagation_coeffs.role_pairs.account.factors.*.*", real(0.02, 80.0)),
+    ("risk_propagation_coeffs.role_pairs.device.factors.*.*", real(0.02, 20.0)),
+    ("risk_propagation_coeffs.role_pairs.device.users.*.*", real(0.02, 20.0)),
     ("risk_propagation_coeffs.device_to_ip.risky_device_log_odds", real(-1.0, 1.5)),
     ("risk_propagation_coeffs.device_to_ip.high_sharing_log_odds", real(-1.0, 1.5)),
     ("risk_propagation_coeffs.device_to_ip.high_sharing_min_devices", whole(1, 40)),
 )
 """Dotted keys (`*` matches any name) and how they may change."""
+
+HOME_KNOBS = tuple(
+    knob
+    for knob in KNOBS
+    if knob[0].startswith(("population_priors.households", "segmentation_priors.segment_mix"))
+)
+"""Those that change who lives with whom."""
 
 WIDE: dict[str, object] = {
     "product_mix_priors.max_total_lambda.*": 100.0,
@@ -224,12 +265,19 @@ WIDE: dict[str, object] = {
     "validation_policy.linkage_checks.max_instruments_per_account": 60,
     "validation_policy.role_distribution_checks.non_clean_fraction.*": {"low": 0.0, "high": 1.0},
     "validation_policy.role_distribution_checks.ip_roles.max_risky_fraction": 1.0,
+    "validation_policy.gates.T3_*": {"B": 100.0, "Bplus": 100.0},
     "validation_policy.gates.T4_linked_device_fraction": {"B": 0.0, "Bplus": 0.0},
     "validation_policy.gates.T5_*": {"B": 1e6, "Bplus": 1e6},
     "validation_policy.gates.T7_odds_ratio": {"B": 0.01, "Bplus": 0.01},
     "validation_policy.guards.separability_max_odds_ratio": 100.0,
     "validation_policy.guards.min_tail_ratio": 0.01,
     "validation_policy.guards.max_coverage": 1.0,
+    "validation_policy.guards.household_max_*": 1.0,
+    "validation_policy.guards.household_min_student_company": 0.0,
+    "validation_policy.guards.household_min_retired_company": 0.0,
+    "validation_policy.guards.household_min_partner_lift": 0.01,
+    "validation_policy.guards.role_coherence_min_*": 0.0,
+    "validation_policy.guards.role_coherence_max_non_clean": 1.0,
 }
 """Bounds of lint, gates and guards that do not change the generated world."""
 
@@ -304,10 +352,13 @@ def _changed(old: Any, new: Any) -> str:
 
 @st.composite
 def packs(
-    draw: st.DrawFn, most_changes: int = 25, knobs: Sequence[tuple[str, Change]] = KNOBS
+    draw: st.DrawFn,
+    most_changes: int = 25,
+    knobs: Sequence[tuple[str, Change]] = KNOBS,
+    rungs: Sequence[tuple[str, ...]] = RUNGS,
 ) -> tuple[PolicyPack, list[str]]:
     """A pack that lint accepts, and descriptions of its changes."""
-    rung = draw(st.sampled_from(RUNGS))
+    rung = draw(st.sampled_from(rungs))
     document, descriptions, pack = json.loads(start(rung)), [*rung], changed(rung, {})
     for number in draw(st.lists(st.integers(0, len(knobs) - 1), max_size=most_changes)):
         key, change = knobs[number]
@@ -371,9 +422,13 @@ def _numbers(draw: st.DrawFn, n: int, low: int, high: int) -> Sequence[int]:
 
 
 @st.composite
-def cases(draw: st.DrawFn, sizes: tuple[int, int]) -> Case:
+def cases(
+    draw: st.DrawFn,
+    sizes: tuple[int, int],
+    policies: st.SearchStrategy[tuple[PolicyPack, list[str]]] | None = None,
+) -> Case:
     """A policy, a seed and an upstream, with country floors that the world can hold."""
-    pack, descriptions = draw(packs())
+    pack, descriptions = draw(packs() if policies is None else policies)
     geo = draw(geographies(pack, sizes))
     floor = draw(st.integers(1, max(int(0.6 * sizes[0] / len(geo.countries)), 1)))
     rule = pack.population_priors.country_floor.model_copy(update={"minimum": floor})

@@ -7,12 +7,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from differential.compare import first_difference
-from differential.policies import BASELINE, Case, cases, changed
+from differential.policies import BASELINE, HOME_KNOBS, Case, cases, changed, packs
 from differential.published import published
 from fraudworld.contracts import TABLES
+from fraudworld.engine.local import LocalEngine
 from fraudworld.policy.loader import load_pack
+from fraudworld.stages.parties.draw import PartyLaws, draw_parties
+from fraudworld.stages.parties.plan import plan_counts
+from reference.parties import make
 from reference.world import generate
-from support import worlds
+from support import gathered, worlds
 
 SEED = 42
 FEW = {"population_priors.country_floor.minimum": 40}
@@ -20,6 +24,9 @@ FEW = {"population_priors.country_floor.minimum": 40}
 
 TIGHT: dict[str, object] = {
     **FEW,
+    # Homes so small that dependants often find theirs full.
+    "population_priors.households.max_members": 3,
+    "population_priors.households.kinds.STUDENT_HOME.heads": [0.0, 0.6, 0.4],
     "segmentation_priors.country_modulation.sigma": 0.8,
     "segmentation_priors.country_modulation.clip": 2.0,
     "segmentation_priors.country_modulation.max_tv": 0.1,
@@ -27,6 +34,7 @@ TIGHT: dict[str, object] = {
     "account_per_party_priors.counts.*.sigma": 1.5,
     "account_per_party_priors.party_factor_correlation": 0.7,
     "device_count_priors.lambda_per_party.*": 1.1,
+    "device_count_priors.lambda_per_party.BUSINESS": 2.2,
     "device_count_priors.counts.*": {"cap": 1, "zero_share": 0.0, "sigma": 1.2},
     "device_count_priors.max_owned_per_party": 5,
     "device_count_priors.max_used_per_party": 5,
@@ -40,7 +48,8 @@ TIGHT: dict[str, object] = {
     # Nodes hardly larger than a home, so that few swaps are possible.
     "ip_count_priors.degree_laws.*": {"minimum": 3, "alpha": 1.2},
     "ip_count_priors.degree_cap": 4,
-    "ip_count_priors.homes": {"max_devices_per_lease": 3, "mean_devices": 2.7},
+    "ip_count_priors.homes.max_devices_per_lease": 3,
+    "ip_count_priors.homes.mean_devices.*": 2.7,
     "graph_linkage_rules.typical_ip_shares.BUSINESS.CONSUMER_SHARED": {
         "RESIDENTIAL": 0.5,
         "CORPORATE": 0.5,
@@ -82,6 +91,20 @@ def test_stages_and_twins_agree_on_extreme_worlds(
 @settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=QUIET)
 def test_stages_and_twins_agree_on_some_random_policies(case: Case) -> None:
     agree(case)
+
+
+@given(case=cases((300, 3_000), packs(12, HOME_KNOBS, ((),))))
+@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=QUIET)
+def test_homes_and_their_twin_agree_on_random_laws_of_homes(case: Case) -> None:
+    plan = plan_counts(case.pack, case.seed, case.geo)
+    laws = PartyLaws.of(case.pack, case.seed)
+    with LocalEngine(1) as engine:
+        parties, _ = draw_parties(laws, case.geo, plan, case.parties_per_shard, engine)
+        homes = gathered.parties(engine, parties, case.geo).household
+    twin = [
+        -1 if p.household is None else p.household for p in make(case.pack, case.seed, case.geo)
+    ]
+    assert homes.tolist() == twin, case
 
 
 @pytest.mark.full

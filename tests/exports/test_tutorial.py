@@ -23,5 +23,5 @@ def test_the_tutorial_runs_from_top_to_bottom():
         if cell.cell_type == "code"
         for output in cell.outputs
     )
-    assert "grade B+ · 15 guards hold" in printed
+    assert "grade B+ · 18 guards hold" in printed
     assert "with the graph: AUC" in printed

@@ -14,8 +14,14 @@ from fraudworld.stages.accounts import stage as accounts_stage
 from fraudworld.stages.context import Context
 from fraudworld.stages.instruments import stage as instruments_stage
 from fraudworld.stages.network import links
-from fraudworld.stages.network.devices import draw_devices, expected_types, plan_devices
+from fraudworld.stages.network.devices import (
+    draw_devices,
+    expected_types,
+    plan_devices,
+    raise_to_holders,
+)
 from fraudworld.stages.network.links import draw_links
+from fraudworld.stages.network.token_holders import token_holders
 from fraudworld.stages.parties import stage as parties_stage
 from support import gathered, worlds
 
@@ -43,8 +49,10 @@ def build(shard=5_000, workers=1):
         accounts = accounts_stage.run(context, parties)
         instruments = instruments_stage.run(context, parties, accounts)
         population = parties.population(len(PACK.codes("region")))
-        plan = plan_devices(PACK, expected_types(PACK), population, merchants, 0.1)
-        device_result = draw_devices(PACK, 42, parties, merchants, geo, plan, engine)
+        plan = plan_devices(PACK, 42, expected_types(PACK), population, merchants, 0.1)
+        holders = token_holders(PACK, parties, accounts, instruments, engine)
+        assert raise_to_holders(PACK, plan, parties, holders) == 0
+        device_result = draw_devices(PACK, 42, parties, merchants, geo, plan, holders, engine)
         link_result = draw_links(
             PACK, 42, parties, accounts, instruments, device_result.devices, engine
         )
@@ -175,8 +183,8 @@ def test_systems_follow_the_device_type_and_browsers_the_system(world):
     systems, agents = PACK.codes("os_family"), PACK.codes("ua_family")
     for t, name in enumerate(TYPES):
         of_type = devices.os[devices.type == t]
-        if of_type.size == 0:
-            continue
+        if of_type.size == 0 or name in PACK.device_count_priors.mobile_platform.follow:
+            continue  # the market of a country decides: test_platforms.py
         mix = PACK.device_count_priors.os_mix[name]
         share = np.bincount(of_type, minlength=len(systems)) / of_type.size
         expected = np.array([mix.get(o, 0.0) for o in systems])

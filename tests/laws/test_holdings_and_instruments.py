@@ -13,7 +13,9 @@ from fraudworld.stages.accounts.draw import (
     account_rates,
     allocate_accounts,
     cell_lambda,
+    country_factors,
     enforce_kmax_per_party_account_type,
+    places_of,
     plan_accounts,
 )
 from fraudworld.stages.instruments.draw import (
@@ -37,12 +39,15 @@ def build(pack=PACK, seed=42, shard=5_000, workers=1):
         plan = plan_counts(PACK, 42, geo)
         people, _ = draw_parties(PartyLaws.of(pack, 42), geo, plan, shard, engine)
         regions = len(pack.codes("region"))
-        plans = plan_accounts(account_rates(pack), people.population(regions))
-        draft, _ = allocate_accounts(pack, seed, people, plans, engine)
+        by_region, _ = plan_accounts(pack, seed, account_rates(pack), people.population(regions))
+        places, plans = places_of(pack, geo, people, by_region)
+        draft, _ = allocate_accounts(pack, seed, people, places, plans, engine)
         held, _ = enforce_kmax_per_party_account_type(pack, seed, people, draft, engine)
         pairs = plan_instruments(pack, accounts_by_region(held.accounts, people.region, regions))
         wallets = allocate_instruments(pack, seed, people, held.accounts, pairs, engine)
-        carried, _ = instruments_of(scheme_table(pack, geo), seed, wallets, people, engine)
+        carried, _ = instruments_of(
+            pack, seed, geo, scheme_table(pack, geo), wallets, people, held.accounts, engine
+        )
         parties = gathered.parties(engine, people, geo)
         accounts = gathered.accounts(engine, held.accounts, people)
         counts = np.zeros((len(pack.codes("account_type")), parties.n), dtype=np.int64)
@@ -51,6 +56,7 @@ def build(pack=PACK, seed=42, shard=5_000, workers=1):
             geo=geo,
             parties=parties,
             plans=plans,
+            by_region=by_region,
             held=held,
             counts=counts,
             accounts=accounts,
@@ -69,21 +75,66 @@ def test_account_plans_are_conserved_cell_by_cell(world):
     segments = len(PACK.codes("segment"))
     assert held.counters.kmax_dropped_rows == 0
     cells = (
-        parties.region[accounts.holder].astype(int) * segments + parties.segment[accounts.holder]
+        parties.country[accounts.holder].astype(int) * segments + parties.segment[accounts.holder]
     )
     for plan in plans:
         rows = np.bincount(cells[accounts.type == plan.product], minlength=plan.cells.size)
         assert (rows == plan.cells.ravel()).all()
 
 
+def test_countries_conserve_the_plans_of_their_region(world):
+    region = world.geo.region
+    for plan, of_region in zip(world.plans, world.by_region, strict=True):
+        sums = np.zeros_like(of_region.cells)
+        np.add.at(sums, region, plan.cells)
+        assert (sums == of_region.cells).all()
+
+
+def test_more_people_hold_a_card_where_more_adults_do(world):
+    """Inside a region, holders per party follow the countries' factors; of current accounts not."""
+    parties, accounts, geo = world.parties, world.accounts, world.geo
+    population = np.zeros((len(geo.countries), len(PACK.codes("segment"))), dtype=np.int64)
+    np.add.at(population, (parties.country, parties.segment), 1)
+    factors = country_factors(PACK, geo, population)
+    retail = parties.type == PACK.codes("party_type").index("RETAIL")
+
+    def holders(code: str) -> np.ndarray:
+        product = PACK.codes("account_type").index(code)
+        holds = np.zeros(parties.n, dtype=bool)
+        holds[accounts.holder[accounts.type == product]] = True
+        return np.array(
+            [holds[retail & (parties.country == c)].mean() for c in range(len(geo.countries))]
+        )
+
+    product = PACK.codes("account_type").index("RETAIL_CREDIT_CARD_STANDARD")
+    cards, current = holders("RETAIL_CREDIT_CARD_STANDARD"), holders("RETAIL_CURRENT_BASIC")
+    judged = 0
+    for r in np.unique(geo.region):
+        inside = np.flatnonzero(geo.region == r)
+        low, high = (inside[f(factors[inside, product])] for f in (np.argmin, np.argmax))
+        wanted = factors[high, product] / factors[low, product]
+        if wanted > 1.2:
+            judged += 1
+            assert cards[high] / cards[low] == pytest.approx(wanted, rel=0.2)
+            assert current[high] == pytest.approx(current[low], abs=0.03)
+    assert judged >= 1
+
+
 def test_means_are_the_lambdas_of_the_policy(world):
-    parties = world.parties
+    """Per product within the scatter of a seed, per party type exactly."""
+    parties, codes = world.parties, PACK.codes("account_type")
+    scatter = PACK.product_mix_priors.seed_overdispersion
+    wanted, made = {}, {}
     for plan in world.plans:
-        code = PACK.codes("account_type")[plan.product]
+        code = codes[plan.product]
         lam = np.array([cell_lambda(PACK, code, s) for s in PACK.codes("segment")])
         owner = PACK.account_taxonomy.account_types[code].party_type
         inside = parties.type == PACK.codes("party_type").index(owner)
-        assert plan.cells.sum() == pytest.approx(lam[parties.segment[inside]].sum(), abs=0.51)
+        mean = lam[parties.segment[inside]].sum()
+        assert plan.cells.sum() == pytest.approx(mean, abs=4 * np.sqrt(scatter * mean) + 0.51)
+        wanted[owner] = wanted.get(owner, 0.0) + mean
+        made[owner] = made.get(owner, 0) + plan.cells.sum()
+    assert made == pytest.approx(wanted, abs=len(codes) / 2)
 
 
 def test_no_holding_is_above_its_cap_after_redistribution(world):

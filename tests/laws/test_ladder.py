@@ -178,3 +178,6 @@ def test_each_control_moves_only_its_own_tests(copy: Path, fraudworld: Call) -> 
     assert moved["delta_d_mapping"] == {"T6", "T8"}
     assert moved["delta_e_validation"] == set()
     assert moved["p6_3_bplus"] == set(), "an aim without propagation moves nothing"
+    assert {"household_composition", "market_heterogeneity", "wallet_devices"} <= set(
+        rows["p6_4_joints"]["mended"]
+    )

@@ -1,4 +1,4 @@
-"""S5: exact tiers, roles at their prior, propagation along ownership at constant expected risk."""
+"""S5: exact tiers, roles at their prior, propagation by risk at constant expected risk."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from fraudworld.policy.loader import load_pack
 from fraudworld.stages.posture.role.roles import role_table
 from support import chain
 
-PACK = load_pack().pack
+PACK = chain.with_coefficients(load_pack().pack, propagation_by="risk")
+"""The shipped pack propagates by role pair: tests/laws/test_role_pairs.py."""
+
 ENTITIES = chain.ENTITIES
 
 

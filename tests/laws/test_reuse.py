@@ -25,6 +25,7 @@ FIRST_READER = {
     "delta_e_validation": "S5",
     "more_cards": "S3",
     "p6_2_country": "S1",
+    "p6_4_joints": "S1",
 }
 """Overlay → the first state that must run again (docs/ladder.md, decision 0009)."""
 
@@ -108,9 +109,9 @@ def test_a_base_of_another_law_version_is_refused_and_of_another_program_version
 ) -> None:
     monkeypatch.setattr(pipeline, "VERSIONS", pipeline.VERSIONS | {"fraudworld": "9.9.9"})
     assert run(tmp_path / "a", "published_baseline", from_state="S5", base=base).grade == "<C"
-    monkeypatch.setattr(pipeline, "VERSIONS", pipeline.VERSIONS | {"law S3": "2"})
+    monkeypatch.setattr(pipeline, "VERSIONS", pipeline.VERSIONS | {"law S3": "next"})
     assert run(tmp_path / "b", "published_baseline", from_state="S3", base=base).grade == "<C"
-    with pytest.raises(RefusedError, match=r"S3 would not equal .* its version law S3 is 2 now"):
+    with pytest.raises(RefusedError, match=r"S3 would not equal .* its version law S3 is next now"):
         run(tmp_path / "c", "published_baseline", from_state="S4", base=base)
 
 

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from fraudworld.inputs.arrays import Geography
-from fraudworld.kernels import normal
+from fraudworld.kernels import gamma, normal
 from fraudworld.kernels.apportion import largest_remainder
 from fraudworld.policy.pack import PolicyPack
 from reference.allocation import Common, Law, allocate
 from reference.draws import Draws, deviate, nearest
 from reference.parties import Party, Row
 
-Cell = tuple[str, str]
-"""Region and segment."""
+Cell = tuple[str | int, str]
+"""Region (or the number of a country, where countries have rates of their own) and segment."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Account:
     type: str
 
 
-def make(pack: PolicyPack, seed: int, parties: list[Party]) -> list[Account]:
+def make(pack: PolicyPack, seed: int, geo: Geography, parties: list[Party]) -> list[Account]:
     """All accounts, in order of owner, then product."""
-    held = {product: holdings(pack, seed, product, parties) for product in products(pack)}
+    held = {product: holdings(pack, seed, geo, product, parties) for product in products(pack)}
     return [
         Account(party, product)
         for party in range(len(parties))
@@ -43,11 +43,14 @@ def products(pack: PolicyPack) -> tuple[str, ...]:
     return pack.codes("account_type")
 
 
-def holdings(pack: PolicyPack, seed: int, product: str, parties: list[Party]) -> dict[int, int]:
+def holdings(
+    pack: PolicyPack, seed: int, geo: Geography, product: str, parties: list[Party]
+) -> dict[int, int]:
     """Accounts of one product per party of its type.
 
-    Cells are (region, segment). All hurdle deviates of a party share one factor, all its weights
-    another. Caps are not enforced where the policy only warns.
+    Cells are (region, segment), or (country, segment) with a share of holders of their own. All
+    hurdle deviates of a party share one factor, all its weights another. Caps are not enforced
+    where the policy only warns.
     """
     priors = pack.account_per_party_priors
     rule = priors.counts[product]
@@ -56,6 +59,13 @@ def holdings(pack: PolicyPack, seed: int, product: str, parties: list[Party]) ->
     for p, party in enumerate(parties):
         if party.type == party_type:
             cells[party.region, party.segment].append(p)
+    plans, openness = plan(pack, seed, product, parties), dict[Cell, float]()
+    if pack.product_mix_priors.country_rates.market == "country":
+        plans, openness = over_countries(pack, geo, product, parties, plans)
+        cells.clear()
+        for p, party in enumerate(parties):
+            if party.type == party_type:
+                cells[party.country, party.segment].append(p)
     family = "account_allocation_sampling"
     law = Law(
         rule.zero_share,
@@ -71,26 +81,94 @@ def holdings(pack: PolicyPack, seed: int, product: str, parties: list[Party]) ->
     )
     return allocate(
         cells,
-        plan(pack, product, parties),
+        plans,
         law,
         {p: rule.cap for members in cells.values() for p in members},
         common,
         capped=priors.constraints.cap_enforcement_mode == "hard_global_postmerge",
+        openness=openness,
     )
 
 
-def plan(pack: PolicyPack, product: str, parties: list[Party]) -> dict[Cell, int]:
-    """Accounts of one product per cell: Σ parties · λ rounded, split by largest remainder."""
-    population = Counter((p.region, p.segment) for p in parties)
+def over_countries(
+    pack: PolicyPack,
+    geo: Geography,
+    product: str,
+    parties: list[Party],
+    plans: dict[Cell, int],
+) -> tuple[dict[Cell, int], dict[Cell, float]]:
+    """Plans of regions split over their countries, and factors on the share that may hold.
+
+    A country's weight is its parties times its factor; the factors of a cell's countries are
+    divided by their mean over its parties.
+    """
+    factors = country_factors(pack, geo, product, parties)
+    people = Counter((p.country, p.segment) for p in parties)
+    split, openness = dict[Cell, int](), dict[Cell, float]()
+    regions = pack.codes("region")
+    for (region, segment), total in plans.items():
+        inside = [
+            c for c in range(len(geo.countries))
+            if regions[geo.region[c]] == region and people[c, segment]
+        ]  # fmt: skip
+        if not inside:
+            continue
+        weights = [people[c, segment] * factors[c] for c in inside]
+        mean = sum(weights) / sum(people[c, segment] for c in inside)
+        for c, n in zip(inside, largest_remainder(total, weights), strict=True):
+            split[c, segment], openness[c, segment] = int(n), factors[c] / mean
+    return split, openness
+
+
+def country_factors(
+    pack: PolicyPack, geo: Geography, product: str, parties: list[Party]
+) -> dict[int, float]:
+    """Factor of every country: its card ownership over the region's geometric mean, dampened."""
+    rule, regions = pack.product_mix_priors.country_rates, pack.codes("region")
+    strength = rule.strength.get(product, 0.0)
+    people, out = Counter(p.country for p in parties), dict[int, float]()
+    for r, region in enumerate(regions):
+        inside = [c for c in range(len(geo.countries)) if geo.region[c] == r]
+        if not sum(people[c] for c in inside):
+            continue
+        ownership, typical = rule.card_ownership.countries, rule.card_ownership.regions[region]
+        log = {c: normal.log(ownership.get(geo.countries[c], typical)) for c in inside}
+        mean = sum(people[c] * log[c] for c in inside) / sum(people[c] for c in inside)
+        for c in inside:
+            away = min(max(strength * (log[c] - mean), -rule.clip), rule.clip)
+            out[c] = normal.exp(away) if strength else 1.0
+    return out
+
+
+def plan(pack: PolicyPack, seed: int, product: str, parties: list[Party]) -> dict[Cell, int]:
+    """Accounts of one product per cell: the world's total, split by largest remainder.
+
+    The total is Σ parties · λ rounded; or, among all products of the party type, drawn around it.
+    """
     cells = [(r, s) for r in pack.codes("region") for s in pack.codes("segment")]
-    party_type = pack.account_taxonomy.account_types[product].party_type
-    expected = np.array(
-        [
-            population[r, s] * (mean(pack, product, s) if _type_of(pack, s) == party_type else 0.0)
-            for r, s in cells
-        ]
-    )
-    counts = largest_remainder(nearest(expected.sum()), expected)
+    of = pack.account_taxonomy.account_types
+    party_type = of[product].party_type
+    own = [p for p in products(pack) if of[p].party_type == party_type]
+    population = Counter((p.region, p.segment) for p in parties)
+    expected = {
+        p: np.array(
+            [
+                population[r, s] * (mean(pack, p, s) if _type_of(pack, s) == party_type else 0.0)
+                for r, s in cells
+            ]
+        )
+        for p in own
+    }
+    totals = {p: nearest(expected[p].sum()) for p in own}
+    whole = sum(totals.values())
+    if (scatter := pack.product_mix_priors.seed_overdispersion) and whole:
+        draws = Draws(seed, "s2/product_totals", "account_count_realisation", gamma.WIDTH)
+        tries = [draws.all_of(products(pack).index(p)) for p in own]
+        weights = gamma.scattered(
+            whole, [expected[p].sum() for p in own], scatter, np.array(tries, dtype=np.uint64)
+        )
+        totals = dict(zip(own, largest_remainder(whole, weights).tolist(), strict=True))
+    counts = largest_remainder(totals[product], expected[product])
     return dict(zip(cells, counts.tolist(), strict=True))
 
 

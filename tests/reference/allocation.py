@@ -46,18 +46,20 @@ def allocate(
     common: Common | None = None,
     *,
     capped: bool = True,
+    openness: Mapping[Cell, float] | None = None,
 ) -> dict[int, int]:
     """Holdings of every entity.
 
     Eligible are the round((1 − zero_share) · n) entities of a cell with the smallest hurdle keys,
     or more if the plan needs more. They share the plan by weight, by largest remainder. Holdings
     above an entity's room go to the free slots of the cell with the smallest draws; those without a
-    slot are dropped.
+    slot are dropped. openness: factor on 1 − zero_share of a cell; 1 where it has none.
     """
     widest = max([1, *room.values()])
     out: dict[int, int] = {}
     for cell, entities in cells.items():
-        quota = max(nearest((1.0 - law.zero_share) * len(entities)), -(-plan[cell] // widest))
+        share = min((1.0 - law.zero_share) * (openness or {}).get(cell, 1.0), 1.0)
+        quota = max(nearest(share * len(entities)), -(-plan[cell] // widest))
         eligible = first(quota, entities, lambda e: hurdle_key(e, law, common))
         counts = _shared(plan[cell], {e: _weight(e, law, common) for e in eligible})
         if capped:

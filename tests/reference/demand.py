@@ -63,7 +63,7 @@ def make(pack: PolicyPack, seed: int, parties: list[Party], devices: list[Device
             demand,
             quota_left,
         )
-        _rest(pack, seed, r, active, devices, demand, quota_left)
+        _rest(pack, seed, r, active, devices, parties, demand, quota_left)
     return demand
 
 
@@ -176,44 +176,76 @@ def _rest(
     region: int,
     active: list[int],
     devices: list[Device],
+    parties: list[Party],
     demand: list[Demand],
     quota_left: Counter[str],
 ) -> None:
-    """Types of all other links: an integer plan per (group, type) with given row and column sums.
+    """Types of all other links: an integer plan per (row, type) with given row and column sums.
 
-    Links of a group get exactly the planned number of each type, at places of a permutation.
+    A row is a class of segments and a device group; terminals are in the first class, as are
+    segments whose weights are all 1. Links of a row get exactly the planned number of each type, at
+    places of a permutation.
     """
     groups, types = pack.codes("device_group"), pack.codes("ip_type")
-    spare: Counter[str] = Counter()
-    for d in active:
-        spare[devices[d].group] += demand[d].spare
+    classes = _classes(pack)
+    number = {segment: i for i, members in enumerate(classes) for segment in members}
+
+    def row_of(d: int) -> int:
+        owner = devices[d].owner
+        of_segment = 0 if owner is None else number.get(parties[owner].segment, 0)
+        return of_segment * len(groups) + groups.index(devices[d].group)
+
     open_to = pack.graph_linkage_rules.eligible_ip_types
-    allowed = np.array(
-        [[t in open_to[g] and t not in (HOME, PROXY) for t in types] for g in groups]
+    of_type = pack.graph_linkage_rules.segment_weights
+    weights = np.array(
+        [
+            [
+                (of_type.get(t, {}).get(members[0], 1.0) if members else 1.0)
+                if t in open_to[g] and t not in (HOME, PROXY)
+                else 0.0
+                for t in types
+            ]
+            for members in classes
+            for g in groups
+        ]
     )
-    quota = np.array([max(quota_left[t], 0) for t in types]) * allowed.any(axis=0)
-    plans = _transport(np.array([spare[g] for g in groups]), quota, allowed)
-    draws = Draws(seed, "s4/ip_type_place", FAMILY, ROUNDS)
-    placed: Counter[str] = Counter()
+    spare: Counter[int] = Counter()
     for d in active:
-        links, group = demand[d], devices[d].group
-        g = groups.index(group)
-        keys = draws.all_of(region * len(groups) + g)
+        spare[row_of(d)] += demand[d].spare
+    quota = np.array([max(quota_left[t], 0) for t in types]) * weights.any(axis=0)
+    plans = _transport(np.array([spare[r] for r in range(len(weights))]), quota, weights)
+    draws = Draws(seed, "s4/ip_type_place", FAMILY, ROUNDS)
+    placed: Counter[int] = Counter()
+    for d in active:
+        links, row = demand[d], row_of(d)
+        keys = draws.all_of(region * len(weights) + row)
         for _ in range(links.spare):
-            links.others.append(types[quota_category(placed[group], keys, plans[g].tolist())])
-            placed[group] += 1
+            links.others.append(types[quota_category(placed[row], keys, plans[row].tolist())])
+            placed[row] += 1
 
 
-def _transport(rows: np.ndarray, column_targets: np.ndarray, allowed: np.ndarray) -> np.ndarray:
-    """Integers with these row sums, column sums close to the targets, zero where not allowed.
+def _classes(pack: PolicyPack) -> list[list[str]]:
+    """Nobody in particular, then every segment that has weights of its own."""
+    of_type = pack.graph_linkage_rules.segment_weights
+    own = [
+        s
+        for s in pack.codes("segment")
+        if any(weights.get(s, 1.0) != 1.0 for weights in of_type.values())
+    ]
+    return [[], *([s] for s in own)]
+
+
+def _transport(rows: np.ndarray, column_targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Integers with these row sums, column sums close to the targets, zero where weights are.
 
     Row sums win where both cannot hold. A proportional fit is rounded down; a maximum flow over the
     allowed cells adds the missing units; what exceeds all columns is shared over the allowed cells.
     """
+    allowed = weights > 0
     columns = largest_remainder(
         int(rows.sum()), column_targets if column_targets.any() else allowed.any(axis=0)
     )
-    expected = fit(allowed * (columns > 0), rows, columns)
+    expected = fit(weights * (columns > 0), rows, columns)
     out = np.where(allowed, np.floor(expected + 1e-9), 0).astype(np.int64)
     for row, n in zip(out, rows, strict=True):
         for c in np.argsort(-row, kind="stable")[: max(row.sum() - n, 0)]:

@@ -13,13 +13,24 @@ from dataclasses import dataclass
 import numpy as np
 
 from fraudworld.inputs.arrays import Geography, Merchants
-from fraudworld.kernels import normal
+from fraudworld.kernels import gamma, normal
 from fraudworld.kernels.apportion import largest_remainder
 from fraudworld.policy.models import ZeroInflatedPoisson
 from fraudworld.policy.pack import PolicyPack
+from reference import platforms
 from reference.accounts import Account
-from reference.allocation import Law, allocate
-from reference.draws import ROUNDS, Draws, below, category, first, nearest, pick, quota_category
+from reference.allocation import Common, Law, allocate
+from reference.draws import (
+    ROUNDS,
+    Draws,
+    below,
+    category,
+    deviate,
+    first,
+    nearest,
+    pick,
+    quota_category,
+)
 from reference.instruments import Instrument
 from reference.parties import Party, Row
 
@@ -56,7 +67,13 @@ class Link:
 
 
 def make(
-    pack: PolicyPack, seed: int, geo: Geography, merchants: Merchants, parties: list[Party]
+    pack: PolicyPack,
+    seed: int,
+    geo: Geography,
+    merchants: Merchants,
+    parties: list[Party],
+    accounts: list[Account],
+    instruments: list[Instrument],
 ) -> list[Device]:
     """Party devices in order of owner and group, then terminals in order of merchant.
 
@@ -65,8 +82,11 @@ def make(
     """
     priors, types = pack.device_count_priors, pack.codes("device_type")
     groups, regions, segments = (pack.codes(c) for c in ("device_group", "region", "segment"))
-    plans = plan(pack, parties)
-    owned_by_group = {group: owned(pack, seed, group, plans, parties) for group in priors.counts}
+    holders = platforms.of_holders(pack, accounts, instruments)
+    plans = raised(pack, plan(pack, seed, parties), parties, holders)
+    owned_by_group = {
+        group: owned(pack, seed, group, plans, parties, holders) for group in priors.counts
+    }
     slots = [
         (p, group)
         for p in range(len(parties))
@@ -103,10 +123,16 @@ def make(
 
     draws = Draws(seed, "s4/device_attributes", "device_attribute_sampling", 2)
     systems, browsers, out = pack.codes("os_family"), pack.codes("ua_family"), []
+    follows = platforms.follows_country(pack)
+    owners = platforms.Owners(pack, seed, geo, parties, holders) if follows else None
     for d, (device_type, (owner, merchant, country, place)) in enumerate(
         zip(device_types, positions, strict=True)
     ):
-        os = pick(draws(d, 0), priors.os_mix[device_type], systems)
+        mix, draw = priors.os_mix[device_type], draws(d, 0)
+        if owners and owner is not None:
+            mix = owners.mix(device_type, owner)
+            draw = owners.draw(d, device_type, owner, draw)
+        os = pick(draw, mix, systems)
         ua = pick(draws(d, 1), priors.ua_mix[os], browsers)
         region = regions[geo.region[country]]
         group = group_of(pack, device_type)
@@ -119,16 +145,45 @@ def group_of(pack: PolicyPack, device_type: str) -> str:
     return pack.device_taxonomy.device_types[device_type].group
 
 
-def plan(pack: PolicyPack, parties: list[Party]) -> dict[Cell, int]:
-    """Devices per (region, segment, type): Σ parties · λ rounded per type, then split."""
+def plan(pack: PolicyPack, seed: int, parties: list[Party]) -> dict[Cell, int]:
+    """Devices per (region, segment, type): the world's total of a type, then split.
+
+    Totals are Σ parties · λ rounded, or drawn around that.
+    """
     population = Counter((p.region, p.segment) for p in parties)
     cells = [(r, s) for r in pack.codes("region") for s in pack.codes("segment")]
     mean = {s: means(pack, s) for s in pack.codes("segment")}
-    out: dict[Cell, int] = {}
-    for device_type in pack.codes("device_type"):
-        expected = np.array([population[r, s] * mean[s][device_type] for r, s in cells])
-        counts = largest_remainder(nearest(expected.sum()), expected)
-        out |= {(r, s, device_type): int(n) for (r, s), n in zip(cells, counts, strict=True)}
+    types, out = pack.codes("device_type"), dict[Cell, int]()
+    expected = {t: np.array([population[r, s] * mean[s][t] for r, s in cells]) for t in types}
+    totals = [nearest(expected[t].sum()) for t in types]
+    if scatter := pack.device_count_priors.seed_overdispersion:
+        draws = Draws(seed, "s4/device_totals", "device_count_realisation", gamma.WIDTH)
+        tries = np.array([draws.all_of(i) for i in range(len(types))], dtype=np.uint64)
+        weights = gamma.scattered(sum(totals), [expected[t].sum() for t in types], scatter, tries)
+        totals = largest_remainder(sum(totals), weights).tolist()
+    for device_type, total in zip(types, totals, strict=True):
+        counts = [0] * len(cells)
+        if total:
+            counts = largest_remainder(total, expected[device_type]).tolist()
+        out |= {(r, s, device_type): n for (r, s), n in zip(cells, counts, strict=True)}
+    return out
+
+
+def raised(
+    pack: PolicyPack, plans: dict[Cell, int], parties: list[Party], holders: dict[int, str]
+) -> dict[Cell, int]:
+    """Plans of the wallet group are at least the holders of tokens of a (region, segment)."""
+    out, wallet_group = dict(plans), pack.device_count_priors.mobile_platform.wallet_group
+    inside = [t for t in pack.codes("device_type") if group_of(pack, t) == wallet_group]
+    for (region, segment), n in Counter(
+        (parties[p].region, parties[p].segment) for p in holders
+    ).items():
+        short = n - sum(plans[region, segment, t] for t in inside)
+        if short > 0:
+            expected = means(pack, segment)
+            more = largest_remainder(short, [expected[t] for t in inside])
+            for t, k in zip(inside, more, strict=True):
+                out[region, segment, t] += int(k)
     return out
 
 
@@ -157,10 +212,13 @@ def owned(
     group: str,
     plans: dict[Cell, int],
     parties: list[Party],
+    holders: dict[int, str],
 ) -> dict[int, int]:
     """Devices of one group per party, by capped allocation in cells (region, segment).
 
-    Cells without a plan are left out.
+    Cells without a plan are left out. Hurdles and weights share the factor of the party's accounts.
+    Holders of tokens have one device of the wallet group first,
+    and the rest of the plan is shared.
     """
     rule = pack.device_count_priors.counts[group]
     total: Counter[tuple[str, str]] = Counter()
@@ -178,7 +236,17 @@ def owned(
         Draws(seed, f"s4/device_allocation/{group}", family, 2),
         Draws(seed, f"s4/cap_redistribution/{group}", family, rule.cap),
     )
-    return allocate(cells, total, law, {p: rule.cap for ps in cells.values() for p in ps})
+    first = holders if group == pack.device_count_priors.mobile_platform.wallet_group else {}
+    rest = {cell: max(total[cell] - sum(p in first for p in ps), 0) for cell, ps in cells.items()}
+    room = {p: rule.cap - (p in first) for ps in cells.values() for p in ps}
+    factor = Draws(seed, "s2/party_factor", "account_count_realisation", 2)
+    common = Common(
+        lambda p: deviate(factor(p, 0)),
+        lambda p: deviate(factor(p, 1)),
+        pack.device_count_priors.party_factor_correlation,
+    )
+    more = allocate(cells, rest, law, room, common if common.correlation else None)
+    return {p: n + (p in first) for p, n in more.items()}
 
 
 def terminals(pack: PolicyPack, geo: Geography, merchants: Merchants) -> list[int]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fraudworld.inputs.arrays import Geography
 from fraudworld.kernels.apportion import largest_remainder
 from fraudworld.policy.pack import PolicyPack
+from reference import platforms
 from reference.accounts import Account, products
 from reference.allocation import Law, allocate
 from reference.draws import Draws, nearest, pick
@@ -33,11 +34,15 @@ def make(
     draws = Draws(seed, "s3/scheme", "instrument_attribute_sampling")
     names = pack.codes("scheme")
     out: list[Instrument] = []
+    follows = platforms.follows_country(pack)
+    wallet_of = platforms.wallets(pack, seed, geo, parties) if follows else []
     for a, account in enumerate(accounts):
         country = parties[account.owner].country
         for instrument_type, count in sorted(wallets_of[a].items()):
             for _ in range(count):
                 scheme = pick(draws(len(out)), schemes(pack, geo, instrument_type, country), names)
+                if follows and family_of(pack, instrument_type) == "WALLET":
+                    scheme = wallet_of[account.owner]
                 out.append(Instrument(a, instrument_type, scheme))
     return out
 
@@ -118,11 +123,24 @@ def floor(pack: PolicyPack, seed: int, product: str, members: list[int]) -> dict
 def schemes(
     pack: PolicyPack, geo: Geography, instrument_type: str, country: int
 ) -> dict[str, float]:
-    """Scheme mix of an instrument: that of its country if given, else that of its region."""
+    """Scheme mix of an instrument: that of its country if given, else that of its region.
+
+    Schemes that do not issue it are left out, and the others share the whole.
+    """
     mix = pack.instrument_mix_priors
-    family = pack.instrument_taxonomy.instrument_types[instrument_type].family
+    family = family_of(pack, instrument_type)
     of_country = mix.scheme_country_overrides.get(family, {}).get(geo.countries[country])
-    return of_country or mix.scheme_mix[family][pack.codes("region")[geo.region[country]]]
+    shares = of_country or mix.scheme_mix[family][pack.codes("region")[geo.region[country]]]
+    excluded = mix.scheme_exclusions.get(instrument_type, ())
+    if not excluded:
+        return shares
+    issued = {scheme: share for scheme, share in shares.items() if scheme not in excluded}
+    return {scheme: share / sum(issued.values()) for scheme, share in issued.items()}
+
+
+def family_of(pack: PolicyPack, instrument_type: str) -> str:
+    """Family of an instrument type."""
+    return pack.instrument_taxonomy.instrument_types[instrument_type].family
 
 
 def instrument_base(accounts: list[Account], instruments: list[Instrument]) -> list[Row]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudworld.inputs.arrays import Geography
-from fraudworld.kernels import normal
+from fraudworld.kernels import gamma, normal
 from fraudworld.kernels.apportion import bounded, controlled, fit, largest_remainder
 from fraudworld.policy.pack import PolicyPack
 from reference.draws import ROUNDS, Draws, below, category, deviate, quota_category
@@ -47,12 +47,16 @@ def make(pack: PolicyPack, seed: int, geo: Geography) -> list[Party]:
             segment = segments[quota_category(i, keys.all_of(country), counts)]
             party_type = pack.party_taxonomy.segments[segment]
             parties.append(Party(party_type, segment, country, regions[geo.region[country]]))
-    homes = pack.population_priors.households
-    for unit, members in enumerate(_units(parties, seed, "RETAIL", homes.size_shares)):
+    rule = pack.population_priors.households
+    if rule.composition == "by_kind":
+        homes = _homes_by_kind(pack, seed, parties)
+    else:
+        homes = _units(parties, seed, "RETAIL", rule.size_shares)
+    for unit, members in enumerate(homes):
         for p in members:
             parties[p].household = unit
-    firms = homes.business_group_size_shares
-    for unit, members in enumerate(_units(parties, seed, "BUSINESS", firms)):
+    firms = _units(parties, seed, "BUSINESS", rule.business_group_size_shares)
+    for unit, members in enumerate(firms):
         for p in members:
             parties[p].firm = unit
     return parties
@@ -61,24 +65,82 @@ def make(pack: PolicyPack, seed: int, geo: Geography) -> list[Party]:
 def _units(
     parties: list[Party], seed: int, party_type: str, size_shares: tuple[float, ...]
 ) -> list[list[int]]:
-    """Homes (retail) or firms (business): the members of every atom, shuffled and cut.
-
-    Fisher–Yates from the last member down: the member at position k swaps with a position ≤ k by
-    its own draw. Then the next member draws the size of a unit, which takes the following members.
-    """
+    """Homes (retail) or firms (business): the members of every atom, shuffled and cut."""
     label = "s1/household" if party_type == "RETAIL" else "s1/business_group"
     draws = Draws(seed, label, "party_attribute_sampling", 2)
     units = []
     for atom in _atoms(parties):
         in_atom = [p for p in atom if parties[p].type == party_type]
-        for k in range(len(in_atom) - 1, 0, -1):
-            j = below(draws(in_atom[k], 0), k + 1)
-            in_atom[k], in_atom[j] = in_atom[j], in_atom[k]
-        members = iter(in_atom)
-        for p in members:
-            size = 1 + category(draws(p, 1), size_shares)
-            units.append([p, *islice(members, size - 1)])
+        units += _cut(_shuffled(in_atom, draws), draws, size_shares)
     return units
+
+
+def _shuffled(members: list[int], draws: Draws) -> list[int]:
+    """Fisher–Yates from the last member down.
+
+    The member at position k swaps with a position ≤ k by its own draw.
+    """
+    out = list(members)
+    for k in range(len(out) - 1, 0, -1):
+        j = below(draws(out[k], 0), k + 1)
+        out[k], out[j] = out[j], out[k]
+    return out
+
+
+def _cut(members: list[int], draws: Draws, size_shares: tuple[float, ...]) -> list[list[int]]:
+    """The next member draws the size of a unit, which takes the following members."""
+    units, remaining = [], iter(members)
+    for p in remaining:
+        size = 1 + category(draws(p, 1), size_shares)
+        units.append([p, *islice(remaining, size - 1)])
+    return units
+
+
+def _homes_by_kind(pack: PolicyPack, seed: int, parties: list[Party]) -> list[list[int]]:
+    """Homes of retail parties, in order of their first party.
+
+    Every party draws its place, head or dependant in a kind of home. Heads of a kind are cut into
+    homes: first those who look for their own segment, segment by segment, then all others. A
+    dependant draws a home of its kind; if that is full, the next one with room takes it; if there
+    is none, it lives alone.
+    """
+    rule, segments = pack.population_priors.households, pack.codes("segment")
+    draws = Draws(seed, "s1/household", "party_attribute_sampling", 2)
+    places = Draws(seed, "s1/household_place", "party_attribute_sampling", 2)
+    kinds = sorted(rule.kinds)
+    homes: list[list[int]] = []
+    for atom in _atoms(parties):
+        heads: dict[str, list[tuple[int, int]]] = {kind: [] for kind in kinds}
+        dependants: dict[str, list[int]] = {kind: [] for kind in kinds}
+        for p in _shuffled([p for p in atom if parties[p].type == "RETAIL"], draws):
+            living = rule.living[parties[p].region][parties[p].segment]
+            shares = [living.heads.get(k, 0.0) for k in kinds]
+            shares += [living.dependants.get(k, 0.0) for k in kinds]
+            role, kind = divmod(category(places(p, 0), tuple(shares)), len(kinds))
+            name = kinds[kind]
+            if role:
+                dependants[name].append(p)
+                continue
+            alike = rule.kinds[name].same_segment
+            anyone = category(places(p, 1), (alike, 1.0 - alike))
+            group = len(segments) if anyone else segments.index(parties[p].segment)
+            heads[name].append((group, p))
+        in_atom: list[list[int]] = []
+        for kind in kinds:
+            ordered = [p for _, p in sorted(heads[kind], key=lambda member: member[0])]
+            of_kind = _cut(ordered, draws, rule.kinds[kind].heads)
+            for p in dependants[kind]:
+                drawn = below(draws(p, 1), len(of_kind))
+                around = of_kind[drawn:] + of_kind[:drawn]
+                room = (home for home in around if len(home) < rule.max_members)
+                home = next(room, None)
+                if home is None:
+                    in_atom.append([p])
+                else:
+                    home.append(p)
+            in_atom += of_kind
+        homes += sorted(in_atom, key=min)
+    return homes
 
 
 def _atoms(parties: list[Party]) -> list[list[int]]:
@@ -121,7 +183,7 @@ def plan(pack: PolicyPack, seed: int, geo: Geography) -> NDArray[np.int64]:
     for r in regions:
         if per_region[r]:
             parties = bounded(int(per_region[r]), weight[inside[r]], floor)
-            out[inside[r]] = _region_plan(pack, pack.codes("region")[r], parties, tilts[inside[r]])
+            out[inside[r]] = _region_plan(pack, seed, r, parties, tilts[inside[r]])
     return out
 
 
@@ -150,18 +212,36 @@ def _tilts(pack: PolicyPack, seed: int, countries: int) -> NDArray[np.float64]:
 
 
 def _region_plan(
-    pack: PolicyPack, region: str, parties: NDArray[np.int64], tilts: NDArray[np.float64]
+    pack: PolicyPack,
+    seed: int,
+    region: int,
+    parties: NDArray[np.int64],
+    tilts: NDArray[np.float64],
 ) -> NDArray[np.int64]:
-    """Parties per (country, segment) of one region; its types and segments are exact shares."""
-    types, segments = pack.codes("party_type"), pack.codes("segment")
-    mix = pack.population_priors.party_type_mix[region]
+    """Parties per (country, segment) of one region.
+
+    Its types are exact shares, its segments too, or shares that a seed draws around them.
+    """
+    types, segments, name = (
+        pack.codes("party_type"), pack.codes("segment"), pack.codes("region")[region],
+    )  # fmt: skip
+    mix, scatter = (
+        pack.population_priors.party_type_mix[name],
+        pack.segmentation_priors.seed_overdispersion,
+    )
+    draws = Draws(seed, "s1/segment_totals", "party_count_realisation", gamma.WIDTH)
     by_type = largest_remainder(int(parties.sum()), [mix[t] for t in types])
     by_country = controlled(np.outer(parties, by_type) / parties.sum(), parties, by_type)
     out = np.zeros(tilts.shape, dtype=np.int64)
     for t, party_type in enumerate(types):
-        inside = [s for s, name in enumerate(segments) if _type_of(pack, name) == party_type]
-        shares = pack.segmentation_priors.segment_mix[region][party_type]
-        columns = largest_remainder(int(by_type[t]), [shares[segments[s]] for s in inside])
+        inside = [s for s, code in enumerate(segments) if _type_of(pack, code) == party_type]
+        shares = pack.segmentation_priors.segment_mix[name][party_type]
+        tries = [draws.all_of(region * len(segments) + s) for s in inside]
+        drawn = gamma.scattered(
+            int(by_type[t]), [shares[segments[s]] for s in inside], scatter,
+            np.array(tries, dtype=np.uint64),
+        )  # fmt: skip
+        columns = largest_remainder(int(by_type[t]), drawn)
         rows = by_country[:, t]
         out[:, inside] = controlled(_tilted(pack, rows, columns, tilts[:, inside]), rows, columns)
     return out

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -20,7 +19,7 @@ from reference.draws import Draws, category, deviate
 from reference.endpoints import Ip
 from reference.instruments import Instrument
 from reference.parties import Party, Row
-from reference.propagation import Stratum, kept_prior, solve_uplift
+from reference.propagation import Stratum, fitted, kept_prior, solve_uplift
 
 HIGH_RISK_IP = "HIGH_RISK_IP"
 
@@ -88,14 +87,15 @@ def draw_roles(
     entity: str,
     groups: Sequence[str],
     tier_of: Sequence[str],
-    raised: Callable[[int], float | None] = lambda e: None,
+    raised: Callable[[int], float | Mapping[str, float] | None] = lambda e: None,
     focus: str | None = None,
 ) -> list[Posture]:
     """A role per entity, by the shares of its group and tier.
 
     `raised(e)`: the probability that e gets a role in focus (by default any but the group's
-    remainder role); None leaves the shares. Roles in focus keep their proportions, and so do the
-    others. Roles in focus come first in cumulative order: raising them only adds entities to them.
+    remainder role), or that of every role; None leaves the shares. Roles in focus keep their
+    proportions, and so do the others. Roles in focus come first in cumulative order: raising them
+    only adds entities to them.
     """
     draws = Draws(seed, f"s5/{entity}/role", f"fraud_role_sampling_{entity}")
     remainder, out = _priors(pack, entity).remainder, []
@@ -106,7 +106,9 @@ def draw_roles(
         chosen = [r for r in table if (r == focus if focus else r != remainder[group])]
         others = [r for r in table if r not in chosen]
         p, inside = raised(e), sum(table[r] for r in chosen)
-        if p is not None and inside > 0:
+        if isinstance(p, Mapping):
+            table = dict(p)
+        elif p is not None and inside > 0:
             outside = sum(table[r] for r in others)
             for r in chosen:
                 table[r] *= p / inside
@@ -170,6 +172,54 @@ def owned_roles(
         return p[cell][exposed[e]] if cell else None
 
     return draw_roles(pack, seed, entity, groups, tier_of, raised)
+
+
+def paired_roles(
+    pack: PolicyPack,
+    seed: int,
+    entity: str,
+    groups: Sequence[str],
+    tier_of: Sequence[str],
+    owners: Sequence[int | None],
+    parties: list[Party],
+    of_party: list[Posture],
+    users: Sequence[int],
+) -> list[Posture]:
+    """Roles of assets, whose odds follow from the role of the owner and the number of users.
+
+    In each (group, tier, type of owner) the expected number of every role stays at the prior.
+    Assets without owner keep their shares. users: of every asset; 1 where they do not count.
+    """
+    rules = pack.risk_propagation_coeffs
+    pairs = rules.role_pairs.account if entity == "account" else rules.role_pairs.device
+    of_users = {} if entity == "account" else rules.role_pairs.device.users
+    if rules.propagation == "off":
+        return draw_roles(pack, seed, entity, groups, tier_of)
+
+    def factor(row: tuple[str, bool], role: str) -> float:
+        owner, several = row
+        product = pairs.factors.get(owner, {}).get(role, 1.0)
+        if role in of_users:
+            product *= of_users[role].several if several else of_users[role].one
+        return min(max(product, 1.0 / rules.max_odds_factor), rules.max_odds_factor)
+
+    rows = [
+        ("" if o is None else of_party[o].role, n > 1) for o, n in zip(owners, users, strict=True)
+    ]
+    sizes: dict[tuple[str, str, str], Counter[tuple[str, bool]]] = defaultdict(Counter)
+    for group, tier, o, row in zip(groups, tier_of, owners, rows, strict=True):
+        if o is not None:
+            sizes[group, tier, parties[o].type][row] += 1
+    p = {
+        cell: fitted(shares(pack, entity, *cell[:2]), by_row, factor)
+        for cell, by_row in sizes.items()
+    }
+
+    def paired(e: int) -> Mapping[str, float] | None:
+        o = owners[e]
+        return None if o is None else p[groups[e], tier_of[e], parties[o].type][rows[e]]
+
+    return draw_roles(pack, seed, entity, groups, tier_of, paired)
 
 
 def ip_roles(
@@ -337,17 +387,23 @@ def make(
 
     rules = pack.risk_propagation_coeffs
     party = draw_roles(pack, seed, *of("party"))
-    owned = partial(owned_roles, pack, seed)
-    device = owned(
-        *of("device"), [d.owner for d in devices], parties, party,
-        rules.owner_to_device.target_odds_ratio,
-    )  # fmt: skip
+    owners = {"account": [a.owner for a in accounts], "device": [d.owner for d in devices]}
+    users = {"account": [1] * len(accounts), "device": [d.users for d in devices]}
+    target = {
+        "account": rules.owner_to_account.target_odds_ratio,
+        "device": rules.owner_to_device.target_odds_ratio,
+    }
+
+    def owned(entity: str) -> list[Posture]:
+        given = (pack, seed, *of(entity), owners[entity], parties, party)
+        if rules.propagation_by == "role_pair":
+            return paired_roles(*given, users[entity])
+        return owned_roles(*given, target[entity])
+
+    device = owned("device")
     return {
         "party": party,
-        "account": owned(
-            *of("account"), [a.owner for a in accounts], parties, party,
-            rules.owner_to_account.target_odds_ratio,
-        ),
+        "account": owned("account"),
         "merchant": draw_roles(pack, seed, *of("merchant")),
         "device": device,
         "ip": ip_roles(pack, seed, *of("ip")[1:], ips, device),

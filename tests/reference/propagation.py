@@ -1,10 +1,16 @@
-"""Plain twin of `kernels/propagate.py`: odds rise with exposure, the expected number stays."""
+"""Plain twin of `kernels/propagate.py` and `kernels/proportional.py`.
+
+Odds rise with exposure, or by a factor for every pair of roles; expected numbers of roles stay.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+Row = TypeVar("Row")
 
 
 def _sigmoid(x: float) -> float:
@@ -70,3 +76,33 @@ def solve_uplift(strata: Sequence[Stratum], target: float, limit: float) -> floa
         else:
             high = middle
     return round(high, 6)
+
+
+def fitted(
+    shares: Mapping[str, float], sizes: Mapping[Row, int], factor: Callable[[Row, str], float]
+) -> dict[Row, dict[str, float]]:
+    """P(role) by row, ∝ intercept · factor, such that Σ size · P = share · Σ size for every role.
+
+    Intercepts start at the shares and are scaled until every role has its number within 1e-12.
+    Without entities, P is the shares.
+    """
+    total = sum(sizes.values())
+    if total == 0:
+        return {row: dict(shares) for row in sizes}
+    intercepts = {role: max(share, 0.0) for role, share in shares.items()}
+    for _ in range(100_000):
+        table = {}
+        for row in sizes:
+            odds = {role: b * factor(row, role) for role, b in intercepts.items()}
+            whole = sum(odds.values())
+            table[row] = {role: odd / whole for role, odd in odds.items()}
+        error = 0.0
+        for role, b in intercepts.items():
+            if b > 0.0:
+                expected = sum(n * table[row][role] for row, n in sizes.items())
+                ratio = shares[role] * total / expected
+                intercepts[role] = b * ratio
+                error = max(error, abs(ratio - 1.0))
+        if error <= 1e-12:
+            break
+    return table

@@ -30,9 +30,9 @@ def generate(
     clock: called with a state and the function that makes its entities, to time it.
     """
     people = clock("S1", lambda: parties.make(pack, seed, geo))
-    held = clock("S2", lambda: accounts.make(pack, seed, people))
+    held = clock("S2", lambda: accounts.make(pack, seed, geo, people))
     carried = clock("S3", lambda: instruments.make(pack, seed, geo, people, held))
-    owned = clock("S4", lambda: devices.make(pack, seed, geo, merchants, people))
+    owned = clock("S4", lambda: devices.make(pack, seed, geo, merchants, people, held, carried))
     links = clock("S4", lambda: devices.link(pack, seed, people, held, carried, owned))
     links_of_devices = clock("S4", lambda: demand.make(pack, seed, people, owned))
     ips = clock("S4", lambda: endpoints.make(pack, seed, geo, merchants, owned, links_of_devices))

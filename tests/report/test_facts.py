@@ -18,6 +18,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from fraudworld import report
 from fraudworld.errors import InputError, RefusedError
+from fraudworld.gates import statistics
 from fraudworld.report import evidence, facts, page
 from fraudworld.report.figures import FIGURES
 from fraudworld.report.html import Safe, el
@@ -214,7 +215,7 @@ def test_the_odds_ratio_is_missing_where_too_few_are_expected() -> None:
 
 @pytest.mark.parametrize(("hits", "n"), [(0, 10), (3, 10), (10, 10), (812, 31_615)])
 def test_wilson_is_statsmodels(hits: int, n: int) -> None:
-    assert evidence.wilson(hits, n) == pytest.approx(proportion_confint(hits, n, method="wilson"))
+    assert statistics.wilson(hits, n) == pytest.approx(proportion_confint(hits, n, method="wilson"))
 
 
 def test_text_is_escaped(collected: dict[str, Any]) -> None:

@@ -216,3 +216,20 @@ def graph(chain: Chain) -> Graph:
         ip.append(first + np.repeat(np.arange(degree[-1].size), degree[-1]))
         device.append(in_country[of.device])
     return Graph(accounts.holder, devices.owner, *map(np.concatenate, (ip, device, degree)))
+
+
+def owners(chain: Chain) -> dict[str, Array]:
+    """Party of every account, and of every device (−1 for terminals), 0-based in the world."""
+    of = graph(chain)
+    return {"account": of.account_owner, "device": of.device_owner}
+
+
+def users(pack: PolicyPack, chain: Chain) -> Array:
+    """Parties linked to every device, terminals included."""
+    parties = [pack.codes("device_link_role").index(r) for r in ("PRIMARY_OWNER", "SECONDARY_USER")]
+    network = chain.states.network
+    of_shards = [
+        np.bincount(links.device[np.isin(links.role, parties)], minlength=devices.type.size)
+        for links, devices in zip(network.links.items, network.devices.items, strict=True)
+    ]
+    return np.concatenate([*of_shards, np.zeros(network.devices.terminals.n, dtype=np.int64)])

@@ -42,10 +42,35 @@ def permuted(entity: str, within: str = "1", join: str = "") -> str:
     )
 
 
+def exchanged(pairs: int) -> str:
+    """Query that exchanges the roles of high-risk accounts of clean owners and of clean accounts of
+    risky owners, as many of each.
+    """
+    side = (
+        "CASE WHEN raw_role = 'HIGH_RISK_ACCOUNT' AND NOT risky THEN 1"
+        " WHEN raw_role = 'CLEAN_ACCOUNT' AND risky THEN 2 END"
+    )
+    role = (
+        f"CASE WHEN n <= {pairs} AND side = 1 THEN 'CLEAN_ACCOUNT'"
+        f" WHEN n <= {pairs} AND side = 2 THEN 'HIGH_RISK_ACCOUNT' ELSE raw_role END"
+    )
+    return (
+        "SELECT * EXCLUDE (owner, risky, side, n)"
+        f" REPLACE ({role} AS raw_role, {role} AS canonical_role_family)"
+        " FROM (SELECT *, row_number() OVER (PARTITION BY side ORDER BY hash(account_id)) AS n"
+        f" FROM (SELECT *, {side} AS side FROM t JOIN {OWNER_RISKY} USING (account_id)))"
+        " ORDER BY account_id"
+    )
+
+
 DEGREE = "(SELECT ip_id, count(device_id) AS k FROM s4_ip_links_6A GROUP BY ip_id)"
 OWNER_RISKY = (
     "(SELECT account_id, owner_party_id AS owner, r.canonical_role_family <> 'CLEAN' AS risky"
     " FROM s2_account_base_6A JOIN s5_party_fraud_roles_6A r ON r.party_id = owner_party_id)"
+)
+OWNER_ROLE = (
+    "(SELECT account_id, raw_role AS owner_role FROM s2_account_base_6A"
+    " JOIN s5_party_fraud_roles_6A ON party_id = owner_party_id)"
 )
 FRAUD_FREE = (
     ("party", "CLEAN", "CLEAN"),
@@ -54,6 +79,8 @@ FRAUD_FREE = (
     ("device", "NORMAL_DEVICE", "CLEAN_DEVICE"),
     ("ip", "NORMAL_IP", "CLEAN_IP"),
 )
+MOVED = "(SELECT *, hash(party_id + 1) % 4 = 0 AS moved FROM t)"
+NUMBERED = "SELECT *, row_number() OVER (PARTITION BY country_iso, party_type, moved ORDER BY"
 
 MUTANTS = (
     Mutant(
@@ -98,7 +125,7 @@ MUTANTS = (
         "one IP type short by nine points of endpoints in one region",
         {
             "s4_ip_base_6A": "SELECT t.* REPLACE (CASE WHEN ip_type = 'RESIDENTIAL' AND region_id"
-            " = 'REGION_AMER' AND k = 1 AND hash(ip_id) % 100 < 38 THEN 'EDUCATION' ELSE ip_type"
+            " = 'REGION_AMER' AND k = 1 AND hash(ip_id) % 100 < 50 THEN 'EDUCATION' ELSE ip_type"
             f" END AS ip_type) FROM t JOIN {DEGREE} USING (ip_id) ORDER BY ip_id"
         },
         ("max_abs_error_pp_ips",),
@@ -139,12 +166,13 @@ MUTANTS = (
         "account roles permuted over owners",
         {"s5_account_fraud_roles_6A": permuted("account")},
         ("or_account",),
+        also=("role_coherence_mule_accounts",),
     ),
     Mutant(
         "device roles permuted over owners",
         {"s5_device_fraud_roles_6A": permuted("device")},
         ("or_device",),
-        also=("or_ip",),
+        also=("or_ip", "role_coherence_shared_devices"),
     ),
     Mutant(
         "links of one type thinned everywhere",
@@ -169,7 +197,7 @@ MUTANTS = (
         "one party in seven is a mule",
         {"s5_party_fraud_roles_6A": roles("party", "MULE", "MULE", "party_id % 7 = 0")},
         ("jsd_role_party", "jsd_role_party_worst_region"),
-        also=("or_account", "or_device", "role_rate_ratio"),
+        also=("or_device", "role_rate_ratio"),
     ),
     Mutant(
         "one party in seven is a mule in one region",
@@ -190,7 +218,7 @@ MUTANTS = (
             )
         },
         ("jsd_role_account", "jsd_role_account_worst_region"),
-        also=("or_account", "role_rate_ratio"),
+        also=("or_account", "role_coherence_mule_accounts", "role_rate_ratio"),
     ),
     Mutant(
         "one account in eight is a mule account in one region",
@@ -201,7 +229,7 @@ MUTANTS = (
             )
         },
         ("jsd_role_account_worst_region",),
-        also=("or_account", "role_rate_ratio"),
+        also=("role_coherence_mule_accounts", "role_rate_ratio"),
     ),
     Mutant(
         "one device in seven is a bot",
@@ -229,7 +257,7 @@ MUTANTS = (
             "s5_ip_fraud_roles_6A": roles("ip", "HIGH_RISK_IP", "HIGH_RISK_IP", "ip_id % 5 = 0")
         },
         ("jsd_role_ip", "jsd_role_ip_worst_region"),
-        also=("enrichment", "or_ip", "role_rate_ratio"),
+        also=("or_ip", "role_rate_ratio"),
     ),
     Mutant(
         "one endpoint in five is high risk in one region",
@@ -257,8 +285,9 @@ MUTANTS = (
         ("role_rate_ratio", "or_account", "or_device"),
         also=(
             "enrichment", "jsd_role_ip", "jsd_role_ip_worst_region", "leakage_account",
-            "leakage_device", "leakage_ip", "leakage_party", "or_ip", "separability_odds_ratio",
-            "separability_single_feature",
+            "leakage_device", "leakage_ip", "leakage_party", "or_ip",
+            "role_coherence_mule_accounts", "role_coherence_shared_devices",
+            "separability_odds_ratio", "separability_single_feature",
         ),
     ),
     Mutant(
@@ -272,13 +301,8 @@ MUTANTS = (
         ("role_rate_ratio",),
     ),
     Mutant(
-        "every account of one risky owner in forty is risky",
-        {
-            "s5_account_fraud_roles_6A": roles(
-                "account", "MULE_ACCOUNT", "MULE_ACCOUNT", "b.risky AND b.owner % 40 = 0",
-                OWNER_RISKY,
-            )
-        },
+        "four hundred risky accounts exchanged with clean ones of risky owners",
+        {"s5_account_fraud_roles_6A": exchanged(400)},
         ("separability_odds_ratio",),
     ),
     Mutant(
@@ -289,7 +313,7 @@ MUTANTS = (
             )
         },
         ("separability_single_feature", "separability_odds_ratio"),
-        also=("role_rate_ratio",),
+        also=("role_coherence_non_clean", "role_rate_ratio"),
     ),
     Mutant(
         "endpoint roles permuted inside their group",
@@ -328,7 +352,7 @@ MUTANTS = (
             " ELSE account_type END AS account_type) FROM t"
         },
         ("product_coverage",),
-        also=("conservation", "instrument_means", "max_overflow"),
+        also=("conservation", "instrument_means", "market_heterogeneity", "max_overflow"),
     ),
     Mutant(
         "one kind of instrument relabelled on one account in a hundred",
@@ -350,6 +374,7 @@ MUTANTS = (
             " USING (region_id, party_type, n) ORDER BY party_id"
         },
         ("country_heterogeneity",),
+        also=("household_composition", "market_heterogeneity"),
     ),
     Mutant(
         "most of the busiest endpoints made clean",
@@ -374,7 +399,7 @@ MUTANTS = (
             )
         },
         ("leakage_party",),
-        also=("or_account", "or_device", "role_rate_ratio"),
+        also=("role_rate_ratio",),
     ),
     Mutant(
         "risk determined by the currency",
@@ -385,7 +410,10 @@ MUTANTS = (
             )
         },
         ("leakage_account",),
-        also=("jsd_role_account", "jsd_role_account_worst_region", "or_account", "role_rate_ratio"),
+        also=(
+            "jsd_role_account", "jsd_role_account_worst_region", "or_account",
+            "role_coherence_mule_accounts", "role_rate_ratio",
+        ),
     ),
     Mutant(
         "risk determined by the browser",
@@ -397,7 +425,6 @@ MUTANTS = (
             )
         },
         ("leakage_device",),
-        also=("or_device",),
     ),
     Mutant(
         "risk determined by the IP version",
@@ -408,5 +435,97 @@ MUTANTS = (
         },
         ("leakage_ip",),
         also=("jsd_role_ip", "jsd_role_ip_worst_region", "or_ip", "role_rate_ratio"),
+    ),
+    Mutant(
+        "a sixth of the iPhones of one country on Android",
+        {
+            "s4_device_base_6A": "SELECT * REPLACE (CASE WHEN home_country_iso = 'US' AND"
+            " os_family = 'IOS' AND device_type = 'MOBILE_PHONE' AND hash(device_id) % 6 = 0"
+            " THEN 'ANDROID' ELSE os_family END AS os_family) FROM t"
+        },
+        ("market_heterogeneity",),
+    ),
+    Mutant(
+        "accounts of one country dealt to another",
+        {
+            "s2_account_base_6A": "SELECT * REPLACE (CASE WHEN country_iso = 'JP' AND"
+            " hash(account_id) % 12 = 0 THEN 'IN' ELSE country_iso END AS country_iso) FROM t"
+        },
+        ("market_heterogeneity",),
+    ),
+    Mutant(
+        "mobile systems permuted inside countries",
+        {
+            "s4_device_base_6A": "SELECT a.* EXCLUDE (n) REPLACE (b.os_family AS os_family) FROM"
+            " (SELECT *, row_number() OVER (PARTITION BY home_country_iso, device_type ORDER BY"
+            " device_id) AS n FROM t) a JOIN (SELECT home_country_iso, device_type, os_family,"
+            " row_number() OVER (PARTITION BY home_country_iso, device_type ORDER BY"
+            " hash(device_id)) AS n FROM t) b USING (home_country_iso, device_type, n)"
+            " ORDER BY device_id"
+        },
+        ("wallet_devices",),
+        also=("market_heterogeneity",),
+    ),
+    Mutant(
+        "one debit card of American Express",
+        {
+            "s3_instrument_base_6A": "SELECT * REPLACE (CASE WHEN instrument_id = (SELECT"
+            " min(instrument_id) FROM t WHERE instrument_type = 'RETAIL_DEBIT_CARD_PHYSICAL')"
+            " THEN 'AMEX' ELSE scheme END AS scheme) FROM t"
+        },
+        ("wallet_devices",),
+    ),
+    Mutant(
+        "owners of devices permuted inside countries and segments",
+        {
+            "s4_device_base_6A": "WITH p AS (SELECT party_id, row_number() OVER (PARTITION BY"
+            " country_iso, segment_id ORDER BY party_id) AS n, row_number() OVER (PARTITION BY"
+            " country_iso, segment_id ORDER BY hash(party_id)) AS m, country_iso, segment_id FROM"
+            " s1_party_base_6A), q AS (SELECT a.party_id AS was, b.party_id AS is_now FROM p a JOIN"
+            " p b ON a.country_iso = b.country_iso AND a.segment_id = b.segment_id AND a.n = b.m)"
+            " SELECT t.* REPLACE (is_now AS primary_party_id) FROM t LEFT JOIN q ON"
+            " was = primary_party_id ORDER BY device_id"
+        },
+        ("engagement_factor",),
+        also=("or_device", "wallet_devices"),
+    ),
+    Mutant(
+        "homes of one party in four shuffled inside its country",
+        {
+            "s1_party_base_6A": "SELECT a.* EXCLUDE (n, moved) REPLACE (b.household_id AS"
+            f" household_id) FROM ({NUMBERED} party_id) AS n FROM {MOVED}) a JOIN"
+            f" ({NUMBERED} if(moved, hash(party_id), 0), party_id) AS n FROM {MOVED}) b"
+            " USING (country_iso, party_type, moved, n) ORDER BY party_id"
+        },
+        ("household_composition",),
+    ),
+    Mutant(
+        "a quarter of mule accounts given to other owners",
+        {
+            "s5_account_fraud_roles_6A": permuted(
+                "account", "CASE WHEN (raw_role = 'MULE_ACCOUNT' AND hash(account_id) % 4 = 0) OR"
+                " hash(account_id) % 400 = 1 THEN 0 ELSE account_id END",
+            )
+        },
+        ("role_coherence_mule_accounts",),
+    ),
+    Mutant(
+        "co-users of one in ten shared suspicious devices removed",
+        {
+            "s4_device_links_6A": "SELECT * FROM t WHERE NOT (link_role = 'SECONDARY_USER' AND"
+            " hash(device_id) % 10 = 0 AND device_id IN (SELECT device_id FROM"
+            " s5_device_fraud_roles_6A WHERE raw_role = 'SHARED_SUSPICIOUS_DEVICE'))"
+        },
+        ("role_coherence_shared_devices",),
+    ),
+    Mutant(
+        "two in five accounts of organisers are risky",
+        {
+            "s5_account_fraud_roles_6A": roles(
+                "account", "HIGH_RISK_ACCOUNT", "HIGH_RISK_ACCOUNT",
+                "b.owner_role = 'ORGANISER' AND hash(account_id) % 5 < 2", OWNER_ROLE,
+            )
+        },
+        ("role_coherence_non_clean",),
     ),
 )  # fmt: skip

@@ -3,7 +3,7 @@
 from fraudworld.contracts import network, posture, world
 from fraudworld.contracts.table import Column, Kind, Table, Visibility
 
-CONTRACT_VERSION = "6A.1"
+CONTRACT_VERSION = "6A.2"
 
 TABLES: tuple[Table, ...] = (
     world.PARTY_BASE,

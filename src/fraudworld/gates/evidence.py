@@ -16,6 +16,7 @@ from fraudworld.gates.census import Census
 from fraudworld.gates.counts import Counts, Sample
 from fraudworld.gates.entities import SOURCES, Kind
 from fraudworld.gates.holdings import Holdings, count_holdings, stated_holdings
+from fraudworld.gates.markets import Markets, count_markets
 from fraudworld.gates.owners import ASSETS, Owned, Owners
 from fraudworld.gates.published import Published
 from fraudworld.gates.sharing import Network, count_network
@@ -50,6 +51,11 @@ class Evidence:
         return count_network(
             self.published, self.pack, self._kind("device"), self._kind("ip"), self.owners
         )
+
+    @cached_property
+    def markets(self) -> Markets:
+        """Mobile systems and wallets."""
+        return count_markets(self.published, self.pack, self.owners)
 
     def census(self, kind: str) -> Census:
         """Entities of a kind, `party`, `account`, `device` or `ip`, by their codes."""

@@ -12,11 +12,15 @@ from numpy.typing import NDArray
 from fraudworld.errors import InputError
 from fraudworld.gates.evidence import Evidence
 from fraudworld.gates.gate import Guard, Row, number_or_null
+from fraudworld.gates.homes import household_composition
+from fraudworld.gates.joints import engagement_factor, market_heterogeneity, wallet_devices
 from fraudworld.gates.network import degrees, quantile
+from fraudworld.gates.owners import ASSETS
 from fraudworld.gates.prefetch import prefetch
 from fraudworld.gates.roles import ENTITIES, role_counts
-from fraudworld.gates.statistics import auc, mantel_haenszel, poisson_interval
+from fraudworld.gates.statistics import auc, mantel_haenszel, poisson_interval, wilson
 from fraudworld.gates.tally import I64
+from fraudworld.policy.pairs import MULE_ACCOUNT, MULE_OWNERS, SHARED_DEVICE
 from fraudworld.policy.validation import GuardBounds
 
 GuardCheck = Callable[[Evidence, tuple[Row, ...]], Iterator[Guard]]
@@ -244,6 +248,61 @@ def _planned(document: Any) -> dict[str, int]:
     }
 
 
+def role_coherence(evidence: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
+    """Role words of owners and assets belong together, and no owner role decides its assets."""
+    bounds = _bounds(evidence)
+    support = evidence.pack.validation_policy.support
+    least_mules, least_users, most = (
+        bounds.role_coherence_min_mule_owners,
+        bounds.role_coherence_min_several_users,
+        bounds.role_coherence_max_non_clean,
+    )
+    stated = {
+        "role_coherence_mule_accounts": f">= {least_mules:g}",
+        "role_coherence_shared_devices": f">= {least_users:g}",
+        "role_coherence_non_clean": f"<= {most:g} where >= {support.min_risky_owners:g} assets",
+    }
+    owners, account, device = (
+        evidence.pack.codes(f"{e}_raw_role") for e in ("party", "account", "device")
+    )
+    mules = evidence.owned("account").role_pairs[:, account.index(MULE_ACCOUNT)]
+    run_by = np.array([owner in MULE_OWNERS for owner in owners])
+    shared = evidence.network.users[device.index(SHARED_DEVICE)]
+    for (name, bound), hits, of, least in zip(
+        stated.items(),
+        (int(mules[run_by].sum()), int(shared[1])),
+        (int(mules.sum()), int(shared.sum())),
+        (least_mules, least_users),
+        strict=False,
+    ):
+        value = hits / of if of else float("nan")
+        yield Guard(
+            name,
+            of >= support.min_for_share and value >= least,
+            number_or_null(value),
+            bound,
+            {
+                "interval": list(wilson(hits, of)),
+                "support": of,
+                "minimum_support": support.min_for_share,
+            },
+        )
+    shares = {
+        f"{asset} of {owner}": float(risky / (clean + risky))
+        for asset in ASSETS
+        for owner, (clean, risky) in zip(owners, evidence.owned(asset).owner_risk, strict=True)
+        if clean + risky >= support.min_risky_owners
+    }
+    worst = max(shares, key=lambda name: shares[name], default="")
+    yield Guard(
+        "role_coherence_non_clean",
+        bool(shares) and shares[worst] <= most,
+        shares.get(worst),
+        stated["role_coherence_non_clean"],
+        {"worst": worst, "shares": shares},
+    )
+
+
 LEAKAGE_KINDS = ("party", "account", "device", "ip")
 
 
@@ -295,4 +354,9 @@ GUARDS: tuple[GuardCheck, ...] = (
     enrichment,
     conservation,
     leakage,
+    market_heterogeneity,
+    wallet_devices,
+    engagement_factor,
+    household_composition,
+    role_coherence,
 )

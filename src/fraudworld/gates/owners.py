@@ -130,6 +130,11 @@ class Owned:
         return np.asarray(self.joint.sum(axis=(0, 1, 3, 4, 6)))
 
     @property
+    def owner_risk(self) -> I64:
+        """(owner's raw role, risky?)."""
+        return np.asarray(self.joint.sum(axis=(0, 1, 3, 4, 5)))
+
+    @property
     def n(self) -> int:
         """Assets with an owner."""
         return int(self.joint.sum())

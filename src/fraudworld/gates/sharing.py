@@ -32,7 +32,8 @@ class Network:
     """Devices and IPs of a world, and their links.
 
     link_types: links by (region of the device, IP type); node_types: linked IPs by (region,
-    type); sharing: linked IPs by (group, devices, any of them risky?, HIGH_RISK_IP?).
+    type); sharing: linked IPs by (group, devices, any of them risky?, HIGH_RISK_IP?); users:
+    devices with an owner by (raw role, several parties linked?).
     """
 
     devices: Census
@@ -42,6 +43,7 @@ class Network:
     link_types: I64
     node_types: I64
     sharing: I64
+    users: I64
 
     @property
     def degrees(self) -> I64:
@@ -97,24 +99,53 @@ class _Endpoints:
 
 
 class _Devices:
-    """Every device: its region, whether it is risky, and whether it has an IP link."""
+    """Every device: its region, whether it is risky, its raw role, and whether it has an IP link.
+
+    `role` is the raw role, or the number of raw roles for a device without an owner.
+    """
 
     def __init__(self, kind: Kind, pack: PolicyPack, owners: Owners) -> None:
         self.ids, self.census, self.owned = kind.ids, Census(kind, pack), Owned(kind, owners)
         self.shape = (len(pack.codes("region")), 2)
         self.cells = int(np.prod(self.shape))
         self.linked = np.zeros(self.ids.n, dtype=np.bool_)
+        self.roles = len(kind.raw_roles)
         kept = ColumnBuffer(self.ids.n, narrow(self.cells))
-        for counts, assets, traits in kind.map(
-            lambda rows: (self.census.of(rows), self.owned.of(rows), self._traits(rows))
-        ):
+        role = ColumnBuffer(self.ids.n, np.uint8)
+        for counts, assets, traits, roles in kind.map(
+            lambda rows: (
+                self.census.of(rows), self.owned.of(rows), self._traits(rows), self._role(rows)
+            )
+        ):  # fmt: skip
             self.census.add(counts)
             self.owned.add(assets)
             kept.append(traits)
-        self.traits = kept.values
+            role.append(roles)
+        self.traits, self.role = kept.values, role.values
 
     def _traits(self, rows: Rows) -> Array:
         return ravel_codes(*zip((rows.region, rows.risky), self.shape, strict=True))
+
+    def _role(self, rows: Rows) -> Array:
+        assert rows.owner is not None
+        return np.where(rows.owner > 0, rows.raw, np.uint8(self.roles))
+
+    def users(self, published: Published) -> I64:
+        """Devices with an owner by (raw role, several parties linked?)."""
+        table, parties = BY_NAME["s4_device_links_6A"], CountPerEntity(self.ids.n)
+
+        def count(block: Columns) -> Occurrences:
+            return occurrences(
+                self.ids.rows_of(block["device_id"][block["party_id"] > 0], table, "device")
+            )
+
+        for per_device in published.map(count, table, ("device_id", "party_id")):
+            parties.add(per_device)
+
+        def of_slice(part: slice) -> I64:
+            return crosstab((self.role[part], self.roles + 1), (parties.counts[part] > 1, 2))
+
+        return sum_over_slices(of_slice, self.ids.n)[:-1]
 
 
 def count_network(
@@ -150,4 +181,5 @@ def count_network(
         link_types=by.sum(axis=(1, 2, 4, 5)),
         node_types=ips.node_types(),
         sharing=ips.sharing(),
+        users=devices.users(published),
     )

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Z95 = 1.959963984540054
+"""97.5 % quantile of the standard normal."""
 
 
 def generator(seed: int | None, metric: str) -> np.random.Generator:
@@ -47,7 +49,7 @@ def mantel_haenszel(strata: Floats) -> tuple[float, float, float]:
         + (o * q).sum() / (2 * Q**2)
     )
     ratio = R / Q
-    wide = 1.959963984540054 * np.sqrt(variance)
+    wide = Z95 * np.sqrt(variance)
     return float(ratio), float(ratio * np.exp(-wide)), float(ratio * np.exp(wide))
 
 
@@ -83,6 +85,16 @@ def poisson_interval(count: float, confidence: float = 0.95) -> tuple[float, flo
     tail = (1 - confidence) / 2
     low = float(gammaincinv(count, tail)) if count else 0.0
     return low, float(gammaincinv(count + 1, 1 - tail))
+
+
+def wilson(hits: int, n: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share; (0, 1) where n is 0."""
+    if n == 0:
+        return 0.0, 1.0
+    share, z2 = hits / n, Z95**2
+    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = Z95 * ((share * (1 - share) + z2 / (4 * n)) / n) ** 0.5 / (1 + z2 / n)
+    return max(centre - half, 0.0), min(centre + half, 1.0)
 
 
 def redrawn(counts: NDArray[np.integer], resamples: int, random: np.random.Generator) -> Floats:

@@ -59,6 +59,9 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Hurdle = Annotated[float, Field(ge=0.0, lt=1.0)]
 """A share of holders at zero; not all of them."""
 
+Ownership = Annotated[float, Field(gt=0.0, le=1.0)]
+"""A share whose logarithm is taken."""
+
 Spread = Annotated[float, Field(ge=0.0, le=WIDEST_SPREAD)]
 Noise = Annotated[float, Field(gt=0.0, le=10.0)]
 """Standard deviation of a score or a log factor, of which the result is clipped."""
@@ -66,8 +69,15 @@ Noise = Annotated[float, Field(gt=0.0, le=10.0)]
 Mean = Annotated[float, Field(gt=0.0, le=1_000.0)]
 """An expected number per holder, or a factor on one."""
 
+Dispersion = Annotated[float, Field(ge=0.0, le=1_000.0)]
+"""Variance of a count over that of a multinomial; 0 for no variance at all."""
+
 Exponent = Annotated[float, Field(gt=0.0, le=10.0)]
 """An exponent, or the clip of one: exp(10) is a factor of 22 000."""
+
+Factor = Annotated[float, Field(ge=0.01, le=100.0)]
+"""A factor on odds: role tables of factors between these bounds are fitted in a bounded number of
+steps (kernels/proportional.py)."""
 
 Slope = Annotated[float, Field(ge=-100.0, le=100.0)]
 """A weight of a score, or log-odds: exp(100) is still a real."""

@@ -13,6 +13,9 @@ from fraudworld.policy.rules import (
     bounds,
     devices,
     endpoints,
+    home_lines,
+    homes,
+    pairs,
     roles,
     shares,
     transactions,
@@ -42,6 +45,7 @@ FIGURE_RULES: tuple[Rule, ...] = (
 VOCABULARY_RULES: tuple[Rule, ...] = (
     vocabulary.lists_are_sets,
     vocabulary.words,
+    pairs.pairs_complete,
     shares.shares_add_up,
 )
 
@@ -58,6 +62,8 @@ RULES: tuple[Rule, ...] = (
     devices.ownership_caps_fit,
     devices.sharing_reachable,
     devices.browsers_fit_systems,
+    devices.platforms_fit,
+    devices.schemes_remain,
     devices.linked_share_matches,
     endpoints.endpoint_counts_fit,
     endpoints.typical_within_quota,
@@ -68,7 +74,12 @@ RULES: tuple[Rule, ...] = (
     roles.role_figures_fit,
     roles.fractions_within_bands,
     roles.propagation_reachable,
+    pairs.factors_within_limit,
+    pairs.pairs_coherent,
     roles.country_modulation_bounded,
+    homes.homes_can_form,
+    homes.homes_within_guard,
+    home_lines.home_lines_match,
     transactions.transaction_words,
     transactions.transaction_figures,
 )

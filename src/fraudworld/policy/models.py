@@ -17,12 +17,14 @@ from fraudworld.policy.limits import (
     ByCode,
     Codes,
     Crowd,
+    Dispersion,
     Exponent,
     Held,
     Hurdle,
     Lanes,
     Mean,
     Noise,
+    Ownership,
     Ratio,
     Rows,
     RowsOrNone,
@@ -155,9 +157,33 @@ class CountryFloor(Model):
 Sizes = Annotated[tuple[Share, ...], Field(max_length=MOST_SIZES)]
 
 
+class HomeKind(Model):
+    """Homes of one kind: how many heads they have, and how alike these are."""
+
+    heads: Sizes  # of homes, 1, 2, … heads
+    same_segment: Share  # of heads, those who share a home with heads of their own segment
+
+
+class Living(Model):
+    """In which kinds of homes the parties of a segment live; both together are the whole."""
+
+    heads: Shares  # kind of home → share
+    dependants: Shares  # the same
+
+
 class Households(Model):
+    """Homes of retail parties and firms of business parties.
+
+    composition: `by_kind` reads `kinds`, `living` and `max_members`; `independent` cuts the
+    shuffled parties into homes of `size_shares`.
+    """
+
+    composition: Literal["independent", "by_kind"]
     size_shares: Sizes  # of homes, sizes 1, 2, …
     business_group_size_shares: Sizes  # of firms, sizes 1, 2, …
+    max_members: Annotated[int, Field(ge=1, le=MOST_SIZES)]  # of a home
+    kinds: ByCode[HomeKind]
+    living: ByCode[ByCode[Living]]  # region → retail segment
 
 
 class PopulationPriors(Model):
@@ -198,6 +224,7 @@ class SegmentationPriors(Model):
 
     segment_mix: ByCode[ByCode[Shares]]  # region → party type → segment → share
     profiles: ByCode[SegmentProfile]
+    seed_overdispersion: Dispersion  # of a region's segments between seeds
     country_modulation: CountryModulation
 
 
@@ -208,6 +235,22 @@ class Tilt(Model):
     weights: ByCode[ByCode[Slope]]  # account type → profile score → weight
 
 
+class CardOwnership(Model):
+    """Share of adults with a credit card."""
+
+    regions: ByCode[Ownership]  # of countries without a figure of their own
+    countries: Table[Ownership]
+
+
+class CountryRates(Model):
+    """Rates of products by country around those of the region, whose totals are kept."""
+
+    market: Literal["world", "country"]  # world: countries of a region are alike
+    card_ownership: CardOwnership
+    strength: ByCode[Slope]  # account type → exponent of a country's relative ownership
+    clip: Exponent  # of the log factor
+
+
 class ProductMixPriors(Model):
     """`product_mix_priors_6A.v1`: accounts expected per party, tilted by profile."""
 
@@ -215,6 +258,8 @@ class ProductMixPriors(Model):
     tilt: Tilt
     max_total_lambda: ByCode[Mean]  # party type → Σλ cap
     required_coverage: Shares  # account type → share of parties holding one
+    country_rates: CountryRates
+    seed_overdispersion: Dispersion  # of a party type's products between seeds
 
 
 class HurdleCount(Model):
@@ -250,6 +295,7 @@ class InstrumentMixPriors(Model):
     floors: ByCode[Shares]  # account type → floor instrument type → share; absent: none
     scheme_mix: ByCode[ByCode[Shares]]  # instrument family → region → scheme → share
     scheme_country_overrides: ByCode[Table[Shares]]  # family → country → scheme → share
+    scheme_exclusions: ByCode[Codes]  # instrument type → schemes that do not issue it
 
 
 class InstrumentPerAccountPriors(Model):
@@ -264,6 +310,24 @@ class DeviceTilt(Model):
     weights: ByCode[Slope]  # profile score → weight
 
 
+class IosShares(Model):
+    """Share of iOS among phones."""
+
+    regions: Shares
+    countries: Table[Share]  # those that differ from their region
+
+
+class MobilePlatform(Model):
+    """Which of the two mobile systems a party is on, and what goes with it."""
+
+    market: Literal["world", "country"]  # world: `os_mix` alone decides, device by device
+    ios_share: IosShares
+    income_log_odds: Slope  # of iOS, per unit of the segment's income score
+    follow: Shares  # device type → share of devices that are on their owner's system
+    wallet_group: str  # device group of which every holder of a wallet token has a device
+    wallets: ByCode[str]  # system → scheme of tokens
+
+
 class DeviceCountPriors(Model):
     """`device_count_priors_6A.v1`: how many devices, of which type, group and system."""
 
@@ -273,11 +337,14 @@ class DeviceCountPriors(Model):
     type_mix: ByCode[Shares]  # party type → device type → share
     type_tilt: ByCode[ByCode[Slope]]  # profile score → device type → weight
     counts: ByCode[HurdleCount]  # device group, per party
+    party_factor_correlation: Share  # ρ with the factor of the party's accounts
+    seed_overdispersion: Dispersion  # of device types between seeds
     max_owned_per_party: Held
     max_used_per_party: Held
     terminals_per_outlet: Ratio
     terminal_mix: Shares
     os_mix: ByCode[Shares]  # device type → os family → share
+    mobile_platform: MobilePlatform
     ua_mix: ByCode[Shares]  # os family → ua family → share
 
 
@@ -295,7 +362,7 @@ class DeviceIps(Model):
 
 class Homes(Model):
     max_devices_per_lease: Held
-    mean_devices: Mean  # nominal mean, used for the node prior of T3
+    mean_devices: ByCode[Mean]  # region → nominal mean, used for the node prior of T3
 
 
 class IpCountPriors(Model):
@@ -390,33 +457,11 @@ class GraphLinkageRules(Model):
     eligible_ip_types: ByCode[Codes]  # device group → ip types
     typical_ip_shares: ByCode[ByCode[Shares]]  # party type or MERCHANT → group → ip type
     prone_party_share: Share  # parties that use proxies
+    segment_weights: ByCode[ByCode[Ratio]]  # ip type → segment → weight of its links; absent: 1
     public_access_share: Shares  # ip type → share of SHARED_PUBLIC_WIFI links
     merchant_endpoint_types: Shares
     merchant_endpoints: MerchantEndpoints
     repair_attempts: Held
-
-
-class Coupling(Model):
-    """Odds ratio aimed at along one edge; solved for, clamped at `max_abs_log_odds`."""
-
-    target_odds_ratio: Ratio
-
-
-class IpCoupling(Model):
-    risky_device_log_odds: Slope
-    high_sharing_log_odds: Slope
-    high_sharing_min_devices: Crowd
-
-
-class RiskPropagationCoeffs(Model):
-    """`risk_propagation_coeffs_6A.v1`: log-odds uplift along ownership and links."""
-
-    propagation: Literal["on", "off"]
-    max_abs_log_odds: Exponent
-    owner_to_account: Coupling
-    owner_to_device: Coupling
-    device_to_ip: IpCoupling
-    role_mapping: Literal["total", "none"]
 
 
 RolePriors.model_rebuild()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Literal
 
 from fraudworld.policy import models as m
+from fraudworld.policy import propagation as p
 from fraudworld.policy import transactions as d
 from fraudworld.policy import validation as v
 
@@ -43,7 +44,7 @@ class PolicyPack(m.Model):
     device_linkage_rules: m.DeviceLinkageRules
     graph_linkage_rules: m.GraphLinkageRules
     validation_policy: v.ValidationPolicy
-    risk_propagation_coeffs: m.RiskPropagationCoeffs
+    risk_propagation_coeffs: p.RiskPropagationCoeffs
 
     attachment: d.Attachment
     flow_amounts: d.FlowAmounts

@@ -22,10 +22,14 @@ READS: Mapping[str, tuple[str, ...]] = {
         "party_taxonomy", "account_taxonomy", "segmentation_priors", "product_mix_priors",
         "account_per_party_priors",
     ),
-    "S3": (*_CODES, "instrument_mix_priors", "instrument_per_account_priors"),
+    "S3": (
+        *_CODES, "device_taxonomy", "segmentation_priors", "instrument_mix_priors",
+        "instrument_per_account_priors", "device_count_priors",
+    ),
     "S4": (
-        "party_taxonomy", "device_taxonomy", "ip_taxonomy", "segmentation_priors",
-        "device_count_priors", "ip_count_priors", "device_linkage_rules", "graph_linkage_rules",
+        "party_taxonomy", "instrument_taxonomy", "device_taxonomy", "ip_taxonomy",
+        "segmentation_priors", "device_count_priors", "ip_count_priors", "device_linkage_rules",
+        "graph_linkage_rules",
     ),
     # S5 validates the whole world, so it reads all but 6B's files; it is never reused.
     "S5": tuple(name for name in PolicyPack.model_fields if name not in DOWNSTREAM),

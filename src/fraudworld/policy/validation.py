@@ -118,6 +118,21 @@ class GuardBounds(Model):
     instrument_mean_tolerance: Share
     min_enrichment: Ratio
     max_leakage_auc: Share
+    market_min_phones: Rows
+    market_tolerance: Share
+    market_rate_tolerance: Share
+    min_income_odds_ratio: Ratio
+    min_wallet_device_share: Share
+    engagement_low: Share
+    engagement_high: Share
+    household_max_family_alone: Share
+    household_min_student_company: Share
+    household_min_retired_company: Share
+    household_min_partner_lift: Ratio
+    household_size_tolerance: Share
+    role_coherence_min_mule_owners: Share
+    role_coherence_min_several_users: Share
+    role_coherence_max_non_clean: Share
 
 
 class Rebaseline(Model):

@@ -55,7 +55,7 @@ LADDER = (
           "UNLOCK_P6_2", "HOLD_P6_1", base="P4", from_state="S3"),
     Phase("P6_2", "countries", ("p6_2_country",), law.countries_differ,
           "UNLOCK_P6_3", "HOLD_P6_2", base="P6_1"),
-    Phase("P6_3", "B+", ("p6_3_bplus",), law.certified_b_plus,
+    Phase("P6_3", "B+", ("p6_3_bplus", "p6_4_joints"), law.certified_b_plus,
           "PASS_BPLUS", "RETAIN_PASS_B", base="P6_2", certifies=True, grade="B+"),
 )  # fmt: skip
 NAMES = tuple(phase.name for phase in LADDER)

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from fraudworld.documents import Json, JsonObject
 from fraudworld.gates.counts import Counts
+from fraudworld.gates.statistics import Z95, wilson
 from fraudworld.policy.pack import PolicyPack
 
 Row = JsonObject
 I64 = NDArray[np.int64]
-Z95 = 1.959963984540054
 BASIS_POINTS = 10_000
 LEAST_EXPECTED = 5.0
 """Cells with fewer expected pairs get no odds ratio: it would be noise."""
@@ -253,14 +253,6 @@ def risk_by_degree(counts: Counts) -> list[Row]:
         counted = {"ips": clean + risky, "risky": risky, "share": risky / (clean + risky)}
         rows.append({"devices": label, "least": least, **counted, "low": low, "high": high})
     return rows
-
-
-def wilson(hits: int, n: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share; n > 0."""
-    share, z2 = hits / n, Z95**2
-    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = Z95 * ((share * (1 - share) + z2 / (4 * n)) / n) ** 0.5 / (1 + z2 / n)
-    return max(centre - half, 0.0), min(centre + half, 1.0)
 
 
 def effects(tests: Iterable[Mapping[str, Json]], guards: Iterable[Mapping[str, Json]]) -> list[Row]:

@@ -69,13 +69,21 @@ COUNTRY_TILT = StreamLaw(
     "s1/country_tilt", "party_count_realisation", ANY,
     "tilt of every segment in a country; width: segments of the policy",
 )  # fmt: skip
+SEGMENT_TOTALS = StreamLaw(
+    "s1/segment_totals", "party_count_realisation", 25,
+    "size of a segment in a region around the policy: tries of a gamma variate",
+)  # fmt: skip
 SEGMENT_PLACE = StreamLaw(
     "s1/segment_place", "party_attribute_sampling", 8,
     "round keys of the permutation that places segments inside a country",
 )  # fmt: skip
 HOUSEHOLD = StreamLaw(
     "s1/household", "party_attribute_sampling", 2,
-    "order and size of homes inside an atom of parties",
+    "order of parties in an atom; then size of a home, or home of a dependant",
+)  # fmt: skip
+HOUSEHOLD_PLACE = StreamLaw(
+    "s1/household_place", "party_attribute_sampling", 2,
+    "kind of home of a party, and whether it looks for its own segment",
 )  # fmt: skip
 BUSINESS_GROUP = StreamLaw(
     "s1/business_group", "party_attribute_sampling", 2,
@@ -83,7 +91,11 @@ BUSINESS_GROUP = StreamLaw(
 )  # fmt: skip
 PARTY_FACTOR = StreamLaw(
     "s2/party_factor", "account_count_realisation", 2,
-    "engagement of a party: common factor of its products",
+    "engagement of a party: common factor of its products and devices",
+)  # fmt: skip
+PRODUCT_TOTALS = StreamLaw(
+    "s2/product_totals", "account_count_realisation", 25,
+    "accounts of a product around the policy: tries of a gamma variate",
 )  # fmt: skip
 ACCOUNT_ALLOCATION = StreamLaw(
     "s2/account_allocation/{code}", "account_allocation_sampling", 2,
@@ -109,6 +121,14 @@ SCHEME = StreamLaw(
     "s3/scheme", "instrument_attribute_sampling", 1,
     "scheme of an instrument",
 )  # fmt: skip
+WALLET_PLATFORM = StreamLaw(
+    "s3/wallet_platform", "instrument_attribute_sampling", 1,
+    "mobile system, and so the wallet, of a party that holds tokens",
+)  # fmt: skip
+DEVICE_TOTALS = StreamLaw(
+    "s4/device_totals", "device_count_realisation", 25,
+    "devices of a type around the policy: tries of a gamma variate",
+)  # fmt: skip
 DEVICE_ALLOCATION = StreamLaw(
     "s4/device_allocation/{code}", "device_allocation_sampling", 2,
     "hurdle, then deviate of a party for its devices",
@@ -120,6 +140,14 @@ DEVICE_REDISTRIBUTION = StreamLaw(
 DEVICE_ATTRIBUTES = StreamLaw(
     "s4/device_attributes", "device_attribute_sampling", 2,
     "operating system, then browser of a device",
+)  # fmt: skip
+PLATFORM = StreamLaw(
+    "s4/platform", "device_attribute_sampling", 1,
+    "mobile system of a party, within that of its tokens",
+)  # fmt: skip
+DEVICE_PLATFORM = StreamLaw(
+    "s4/device_platform", "device_attribute_sampling", 1,
+    "whether a device is on its owner's mobile system",
 )  # fmt: skip
 DEVICE_TYPE_PLACE = StreamLaw(
     "s4/device_type_place", "device_count_realisation", 8,
@@ -281,19 +309,26 @@ BANK_VIEW = StreamLaw(
 REGISTRY = (
     WORLD_SCALE,
     COUNTRY_TILT,
+    SEGMENT_TOTALS,
     SEGMENT_PLACE,
     HOUSEHOLD,
+    HOUSEHOLD_PLACE,
     BUSINESS_GROUP,
     PARTY_FACTOR,
+    PRODUCT_TOTALS,
     ACCOUNT_ALLOCATION,
     KMAX_REDISTRIBUTION,
     FLOOR,
     INSTRUMENT_ALLOCATION,
     INSTRUMENT_REDISTRIBUTION,
     SCHEME,
+    WALLET_PLATFORM,
+    DEVICE_TOTALS,
     DEVICE_ALLOCATION,
     DEVICE_REDISTRIBUTION,
     DEVICE_ATTRIBUTES,
+    PLATFORM,
+    DEVICE_PLATFORM,
     DEVICE_TYPE_PLACE,
     TERMINAL_TYPE,
     DEVICE_SHARING_RANK,

@@ -174,9 +174,9 @@ def _terminals(pack: PolicyPack, geo: Geography, merchants: Merchants) -> float:
 def _endpoints(pack: PolicyPack, by_region: dict[str, float], terminals: float) -> float:
     """Endpoints: links of a type over its mean degree. terminals: per party."""
     priors, types = pack.ip_count_priors, pack.device_taxonomy.device_types
-    degrees = endpoints.mean_degrees(pack)
     total = 0.0
     for region, n in by_region.items():
+        degrees = endpoints.mean_degrees(pack, region)
         mixes = priors.edge_shares
         shares = mixes[region] if region in mixes else next(iter(mixes.values()))
         per_party = math.fsum(endpoints.edge_numbers(pack, region).values())

@@ -64,6 +64,12 @@ class Parties:
         np.add.at(out, self.region, self.segments)
         return out
 
+    def by_country(self, countries: int) -> I64:
+        """Parties per country and segment."""
+        out = np.zeros((countries, self.segments.shape[1]), dtype=np.int64)
+        np.add.at(out, [s.country for s in self.shards], self.segments)
+        return out
+
 
 @dataclass(frozen=True)
 class AccountShard:

@@ -9,4 +9,4 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-LAW_VERSIONS: Mapping[str, str] = {"S1": "1", "S2": "1", "S3": "1", "S4": "1", "S5": "1"}
+LAW_VERSIONS: Mapping[str, str] = dict.fromkeys(("S1", "S2", "S3", "S4", "S5"), "2")

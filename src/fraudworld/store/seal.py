@@ -33,8 +33,8 @@ _UNFINISHED = re.compile(
 )
 """Files that a killed `fraudworld report` may leave; the next one deletes them."""
 
-BESIDE = "data/layer3/6B/"
-"""A stream made over the run later; it has its own bundle."""
+BESIDE = ("data/layer3/6B/", "data/layer3/6P/")
+"""Layers made over the run later, transactions and profiles; each has its own bundle."""
 
 
 def seal_run(

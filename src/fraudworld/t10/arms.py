@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from fraudworld.layers.transactions.request import StreamRequest
 from fraudworld.layers.transactions.stream import stream
 from fraudworld.policy.loader import SHIPPED, write_pack
 from fraudworld.policy.pack import PolicyPack
+from fraudworld.policy.propagation import RolePairTables
 from fraudworld.request import PROFILES, Progress, RunRequest
 from fraudworld.run import pipeline
 from fraudworld.store.atomic import write_atomic
@@ -216,12 +217,19 @@ def without_propagation() -> JsonObject:
 
 
 def half_dose(pack: PolicyPack) -> JsonObject:
-    """Overlay of dose ½: halves every log-odds of the propagation."""
+    """Overlay of dose ½: halves every log-odds of the propagation.
+
+    By role pair these are the logarithms of all factors. What they imply is weaker than the guard
+    of the candidate asks for, so the arm has the posture of a replay, as that of dose 0.
+    """
     law = pack.risk_propagation_coeffs
-    owner = {
+    by_pair = law.propagation_by == "role_pair"
+    owner: JsonObject = {
         name: {"target_odds_ratio": round(math.sqrt(getattr(law, name).target_odds_ratio), 6)}
         for name in ("owner_to_account", "owner_to_device")
     }
+    if by_pair:
+        owner = {"role_pairs": _half_factors(law.role_pairs)}
     device = {
         name: round(getattr(law.device_to_ip, name) / 2, 6)
         for name in ("risky_device_log_odds", "high_sharing_log_odds")
@@ -229,8 +237,24 @@ def half_dose(pack: PolicyPack) -> JsonObject:
     return {
         "name": "dose_half",
         "why": "T10's dose ½: every propagated log-odds halved.",
-        "posture": pack.posture,
+        "posture": "baseline_replay" if by_pair else pack.posture,
         "set": {"risk_propagation_coeffs": {**owner, "device_to_ip": device}},
+    }
+
+
+def _half_factors(pairs: RolePairTables) -> JsonObject:
+    """The square root of every factor."""
+
+    def halved(factors: Mapping[str, Mapping[str, float]]) -> JsonObject:
+        return {
+            row: {name: math.sqrt(factor) for name, factor in line.items()}
+            for row, line in factors.items()
+        }
+
+    users = {role: users.model_dump() for role, users in pairs.device.users.items()}
+    return {
+        "account": {"factors": halved(pairs.account.factors)},
+        "device": {"factors": halved(pairs.device.factors), "users": halved(users)},
     }
 
 

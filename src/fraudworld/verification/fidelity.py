@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from statistics import fmean
 
+from fraudworld.policy.pack import PolicyPack
+from fraudworld.policy.rules.pairs import implied
 from fraudworld.store.published import PublishedWorld
 
 
@@ -165,10 +168,9 @@ def _roles(world: PublishedWorld) -> Iterator[Line]:
 
 def _odds(world: PublishedWorld) -> Iterator[Line]:
     clean = {e: v.clean_family for e, v in world.pack.fraud_role_taxonomy.entities.items()}
-    coupling = world.pack.risk_propagation_coeffs
-    for entity, base, key, owner, target in (
-        ("account", "s2_account_base", "account_id", "owner_party_id", coupling.owner_to_account),
-        ("device", "s4_device_base", "device_id", "primary_party_id", coupling.owner_to_device),
+    for entity, base, key, owner in (
+        ("account", "s2_account_base", "account_id", "owner_party_id"),
+        ("device", "s4_device_base", "device_id", "primary_party_id"),
     ):
         row = world.sql.execute(
             f"SELECT count(*) FILTER (o AND a), count(*) FILTER (o AND NOT a),"
@@ -179,4 +181,16 @@ def _odds(world: PublishedWorld) -> Iterator[Line]:
             f" JOIN s5_party_fraud_roles p ON p.party_id = b.{owner})"
         ).fetchone()
         a, b, c, d = (float(v) + 0.5 for v in row or (0, 0, 0, 0))
-        yield Line(f"{entity} given owner", target.target_odds_ratio, (a * d) / (b * c))
+        yield Line(f"{entity} given owner", _nominal_odds(world.pack, entity), (a * d) / (b * c))
+
+
+def _nominal_odds(pack: PolicyPack, asset: str) -> float:
+    """Odds ratio that the policy aims at, or by role pair implies, as a mean over its regions."""
+    rules = pack.risk_propagation_coeffs
+    if rules.propagation == "off":
+        return 1.0
+    if rules.propagation_by == "role_pair":
+        regions = pack.party_taxonomy.regions
+        return fmean(implied(pack, asset, region).odds_ratio for region in regions)
+    coupling = rules.owner_to_account if asset == "account" else rules.owner_to_device
+    return coupling.target_odds_ratio

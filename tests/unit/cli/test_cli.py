@@ -327,7 +327,7 @@ def test_a_certificate_names_seeds_spread_and_decision(
             runs[seed] = place.root.name
         return {
             "decision": "HOLD_REMEDIATE",
-            "statement": "HOLD_REMEDIATE under the bounds of contract 6A.1",
+            "statement": "HOLD_REMEDIATE under the bounds of contract 6A.2",
             "eligible_grade": "<C",
             "runs": {str(s): run for s, run in runs.items()},
             "seeds": {str(s): {"grade": "B", "guards_broken": ["or_ip"]} for s in runs},

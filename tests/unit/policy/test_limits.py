@@ -76,6 +76,7 @@ def test_the_walk_finds_what_has_no_bound() -> None:
         ("ip_count_priors", "max_ips_per_device", 10**6, 255),
         ("population_priors", "scale_draw.high", 1e12, 1000),
         ("population_priors", "country_floor.minimum", 10**12, 2**30),
+        ("population_priors", "households.max_members", 65, 64),
         ("downstream_witness", "flows", 10**15, 10**9),
         ("campaigns", "types.CARD_TESTING.max_days", 10**9, 366),
         ("attachment", "activity_sigma", 40.0, 3),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,6 +32,23 @@ def errors(overlay: Path) -> list[Finding]:
     return [f for f in lint(load_pack(overlays=[overlay]).pack) if f.severity is Severity.ERROR]
 
 
+LIVING = "population_priors.households.living"
+
+
+def coefficients(**keys: object) -> dict[str, Any]:
+    """Sections of an overlay that sets keys of `risk_propagation_coeffs`."""
+    return {"set": {"risk_propagation_coeffs": keys}}
+
+
+def pairs(asset: str, table: str, **rows: object) -> dict[str, Any]:
+    """Sections of an overlay that sets rows of a table of role pairs."""
+    return coefficients(role_pairs={asset: {table: rows}})
+
+
+PAIRS = "risk_propagation_coeffs.role_pairs"
+FACTORS = PACK.risk_propagation_coeffs.role_pairs.account.factors
+OWNERS = ("ASSOCIATE", "MULE", "ORGANISER", "SYNTHETIC_ID")
+WEAK = {"RISKY_DEVICE": 1.2, "BOT_LIKE_DEVICE": 1.2, "SHARED_SUSPICIOUS_DEVICE": 1.2}
 BANK = "PARTY_BANK_ACCOUNT_DOMESTIC"
 CASES = {
     "shares sum to .99": (
@@ -47,6 +65,60 @@ CASES = {
         {"replace": {"product_mix_priors.required_coverage": {"RETAIL_CURRENT_GOLD": 0.5}}},
         "required_coverage.RETAIL_CURRENT_GOLD",
         "unknown word",
+    ),
+    "a required product that differs by country": (
+        {"replace": {"product_mix_priors.country_rates.strength": {"RETAIL_CURRENT_BASIC": 0.2}}},
+        "country_rates.strength.RETAIL_CURRENT_BASIC",
+        "unknown word",
+    ),
+    "countries that differ beyond their caps": (
+        {"set": {"product_mix_priors": {"country_rates": {"clip": 2.0}}}},
+        "counts.RETAIL_CREDIT_CARD_STANDARD",
+        "per party than caps and hurdle allow",
+    ),
+    "a region without a share of iOS": (
+        {"replace": {"device_count_priors.mobile_platform.ios_share.regions": {}}},
+        "mobile_platform.ios_share.regions.REGION_AMER",
+        "a case without a rule",
+    ),
+    "a laptop on its owner's phone system": (
+        {
+            "replace": {
+                "device_count_priors.mobile_platform.follow": {
+                    "MOBILE_PHONE": 0.9,
+                    "WEARABLE": 1.0,
+                    "LAPTOP": 0.5,
+                }
+            }
+        },
+        "mobile_platform.follow.LAPTOP",
+        "also runs on systems that are not mobile",
+    ),
+    "a watch without a share of following": (
+        {"replace": {"device_count_priors.mobile_platform.follow": {"MOBILE_PHONE": 0.9}}},
+        "mobile_platform.follow.WEARABLE",
+        "a type of the wallet group without a share",
+    ),
+    "more holders of tokens than phones": (
+        {"set": {"instrument_mix_priors": {"lambda_per_account": {"BUSINESS_CREDIT_CARD": 5.0}}}},
+        "mobile_platform.wallet_group",
+        "more holders of tokens than devices",
+    ),
+    "a wallet that no scheme is": (
+        {"set": {"device_count_priors": {"mobile_platform": {"wallets": {"IOS": "PAY"}}}}},
+        "mobile_platform.wallets.IOS.PAY",
+        "unknown word",
+    ),
+    "a card that nobody issues": (
+        {
+            "replace": {
+                "instrument_mix_priors.scheme_exclusions": {
+                    "RETAIL_DEBIT_CARD_PHYSICAL": ["AMEX", "MASTERCARD", "VISA"]
+                }
+            }
+        },
+        "scheme_exclusions.RETAIL_DEBIT_CARD_PHYSICAL",
+        "issues it",
     ),
     "missing region mix": (
         {"replace": {"ip_count_priors.edge_shares": {}}},
@@ -109,7 +181,7 @@ CASES = {
         "caps of the groups a BUSINESS party can own",
     ),
     "more sharing than company": (
-        {"set": {"device_linkage_rules": {"sharing": {"CONSUMER_SHARED": {"share": 0.5}}}}},
+        {"set": {"device_linkage_rules": {"sharing": {"CONSUMER_SHARED": {"share": 0.8}}}}},
         "sharing.CONSUMER_SHARED.share",
         "live or work with another party",
     ),
@@ -249,14 +321,74 @@ CASES = {
         "unknown word",
     ),
     "an odds ratio beyond the clamp": (
-        {"set": {"risk_propagation_coeffs": {"owner_to_device": {"target_odds_ratio": 3.9}}}},
+        coefficients(propagation_by="risk", owner_to_device={"target_odds_ratio": 3.99}),
         "owner_to_device.target_odds_ratio",
         "beyond the clamp",
     ),
     "an odds ratio below the gate": (
-        {"set": {"risk_propagation_coeffs": {"owner_to_account": {"target_odds_ratio": 1.4}}}},
+        coefficients(propagation_by="risk", owner_to_account={"target_odds_ratio": 1.4}),
         "owner_to_account.target_odds_ratio",
         "below T7",
+    ),
+    "a pair without a factor": (
+        {"replace": {f"{PAIRS}.account.factors.MULE": {"MULE_ACCOUNT": 60.0}}},
+        "role_pairs.account.factors.MULE.DORMANT_RISKY",
+        "without a factor",
+    ),
+    "a factor of a clean role": (
+        {"replace": {f"{PAIRS}.account.factors": {**FACTORS, "CLEAN": {**WEAK}}}},
+        "role_pairs.account.factors.CLEAN",
+        "no role that is not clean",
+    ),
+    "a factor beyond the limit": (
+        pairs("account", "factors", MULE={"MULE_ACCOUNT": 91.0}),
+        "role_pairs.account.factors.MULE.MULE_ACCOUNT",
+        "beyond max_odds_factor",
+    ),
+    "no factor within the limit": (
+        coefficients(max_odds_factor=0.5),
+        "max_odds_factor",
+        "no factor lies within it",
+    ),
+    "a band of odds ratios out of order": (
+        pairs("device", "nominal_odds_ratio", low=9.0),
+        "role_pairs.device.nominal_odds_ratio",
+        "not in order",
+    ),
+    "mule accounts of clean owners": (
+        pairs("account", "factors", MULE={"MULE_ACCOUNT": 30.0}),
+        "role_pairs.account.factors",
+        "too few accounts with the role MULE_ACCOUNT",
+    ),
+    "shared devices of one user": (
+        pairs("device", "users", SHARED_SUSPICIOUS_DEVICE={"several": 1.0}),
+        "role_pairs.device.users.SHARED_SUSPICIOUS_DEVICE",
+        "too few devices with the role SHARED_SUSPICIOUS_DEVICE",
+    ),
+    "shared devices where none is shared": (
+        {"replace": {"device_linkage_rules.sharing": {}}},
+        "role_pairs.device.users.SHARED_SUSPICIOUS_DEVICE",
+        "too few devices with the role SHARED_SUSPICIOUS_DEVICE",
+    ),
+    "an owner role that decides its assets": (
+        pairs("account", "factors", ORGANISER=dict.fromkeys(FACTORS["MULE"], 90.0)),
+        "role_pairs.account.factors.ORGANISER",
+        "too many accounts",
+    ),
+    "pairs below the gate": (
+        pairs("device", "factors", **{o: {**WEAK} for o in OWNERS}),
+        "role_pairs.device",
+        "below T7 at B+",
+    ),
+    "pairs beyond the guard": (
+        pairs("account", "factors", **{o: {"HIGH_RISK_ACCOUNT": 40.0} for o in OWNERS}),
+        "role_pairs.account",
+        "beyond the separability guard",
+    ),
+    "pairs of a role that does not exist": (
+        {"replace": {"fraud_role_taxonomy.entities.account.mapping": {"CLEAN_ACCOUNT": "CLEAN"}}},
+        "entities.account.mapping.MULE_ACCOUNT",
+        "need this role",
     ),
     "a role without a family": (
         {
@@ -276,6 +408,86 @@ CASES = {
         {"set": {"segmentation_priors": {"country_modulation": {"max_tv": 0.05}}}},
         "country_modulation",
         "not in order",
+    ),
+    "a segment that lives nowhere": (
+        {"replace": {f"{LIVING}.REGION_AMER": {}}},
+        "living.REGION_AMER.RETAIL_AFFLUENT",
+        "a case without a rule",
+    ),
+    "an unknown kind of home": (
+        {"replace": {f"{LIVING}.REGION_AMER.RETAIL_VALUE.heads": {"CASTLE": 1.0}}},
+        "living.REGION_AMER.RETAIL_VALUE.heads.CASTLE",
+        "unknown word",
+    ),
+    "places that are no whole": (
+        {"replace": {f"{LIVING}.REGION_AMER.RETAIL_VALUE.heads": {"SINGLE": 0.9}}},
+        "living.REGION_AMER.RETAIL_VALUE",
+        "shares do not sum to one",
+    ),
+    "sizes that are no whole": (
+        {"set": {"population_priors": {"households": {"kinds": {"COUPLE": {"heads": [0.5]}}}}}},
+        "kinds.COUPLE.heads",
+        "shares do not sum to one",
+    ),
+    "more flatmates than members": (
+        {"set": {"population_priors": {"households": {"max_members": 4}}}},
+        "kinds.STUDENT_HOME.heads",
+        "more heads than members",
+    ),
+    "dependants of nobody": (
+        {
+            "replace": {
+                f"{LIVING}.REGION_EMEA.RETAIL_RETIRED.heads": {"SINGLE": 0.44, "COUPLE": 0.5},
+                f"{LIVING}.REGION_EMEA.RETAIL_STUDENT.dependants": {"RETIRED_COUPLE": 0.46},
+            }
+        },
+        "living.REGION_EMEA",
+        "live in RETIRED_COUPLE, which has no heads",
+    ),
+    "more members than room": (
+        {
+            "set": {
+                "population_priors": {
+                    "households": {
+                        "max_members": 2,
+                        "kinds": {"STUDENT_HOME": {"heads": [0.0, 1.0]}},
+                    }
+                }
+            }
+        },
+        "living.REGION_AFRICA",
+        "more members than max_members",
+    ),
+    "families who live alone": (
+        {"replace": {f"{LIVING}.REGION_APAC.RETAIL_FAMILY.heads": {"SINGLE": 0.4, "FAMILY": 0.6}}},
+        "living.REGION_APAC",
+        "RETAIL_FAMILY alone",
+    ),
+    "retired parties who live alone": (
+        {"replace": {f"{LIVING}.REGION_LATAM.RETAIL_RETIRED.heads": {"SINGLE": 0.76}}},
+        "living.REGION_LATAM",
+        "RETAIL_RETIRED with RETAIL_RETIRED",
+    ),
+    "partners who do not look for each other": (
+        {
+            "set": {
+                "population_priors": {
+                    "households": {
+                        "kinds": {
+                            "COUPLE": {"same_segment": 0.0},
+                            "FAMILY": {"same_segment": 0.0},
+                        }
+                    }
+                }
+            }
+        },
+        "living.REGION_",
+        "lift of partners",
+    ),
+    "home lines of another mean": (
+        {"set": {"ip_count_priors": {"homes": {"mean_devices": {"REGION_APAC": 1.2}}}}},
+        "homes.mean_devices.REGION_APAC",
+        "give another mean",
     ),
 }
 
@@ -391,7 +603,7 @@ def test_coverage_agrees_with_a_simulated_allocation() -> None:
 
 
 def test_mean_degrees_of_the_shipped_pack() -> None:
-    means = endpoints.mean_degrees(PACK)
+    means = endpoints.mean_degrees(PACK, "REGION_AMER")
     expected = {
         "MOBILE": 24.9,
         "CORPORATE": 12.7,
@@ -422,3 +634,28 @@ def test_accounts_devices_and_links_per_party_of_the_shipped_pack() -> None:
         assert accounts == pytest.approx(2.66, rel=0.05)
         assert devices == pytest.approx(2.21, rel=0.01)
         assert edges == pytest.approx(8.3, rel=0.03)
+
+
+def test_role_pairs_outside_their_nominal_band_are_noted(
+    write_overlay: Callable[..., Path],
+) -> None:
+    path = write_overlay(**pairs("device", "nominal_odds_ratio", low=7.9))
+    findings = lint(load_pack(overlays=[path]).pack)
+    assert {f.key for f in findings} == {"role_pairs.device.nominal_odds_ratio"}
+    assert {f.severity for f in findings} == {Severity.NOTE}
+
+
+def test_a_replay_may_have_weak_pairs(write_overlay: Callable[..., Path]) -> None:
+    sections = pairs("account", "factors", MULE={"MULE_ACCOUNT": 5.0})
+    path = write_overlay(posture="baseline_replay", **sections)
+    findings = lint(load_pack(overlays=[path]).pack)
+    assert {f.severity for f in findings if "factors" in f.key} == {Severity.KNOWN_DEFECT}
+
+
+@pytest.mark.parametrize("changes", [{"propagation_by": "risk"}, {"propagation": "off"}])
+def test_pairs_that_are_not_used_are_not_judged(
+    changes: dict[str, object], write_overlay: Callable[..., Path]
+) -> None:
+    weak = {"account": {"factors": {"MULE": {"MULE_ACCOUNT": 1.0}}}}
+    path = write_overlay(posture="baseline_replay", **coefficients(role_pairs=weak, **changes))
+    assert not [f for f in lint(load_pack(overlays=[path]).pack) if "role_pairs" in f.key]

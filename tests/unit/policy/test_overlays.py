@@ -22,6 +22,7 @@ LADDER = (
     "p6_1_floors",
     "p6_2_country",
     "p6_3_bplus",
+    "p6_4_joints",
 )
 
 
@@ -72,6 +73,14 @@ def test_the_target_odds_ratio_is_set_for_b_and_then_for_b_plus() -> None:
         for rung in (LADDER.index("delta_c_propagation") + 1, len(LADDER))
     ]
     assert aims == [1.9, 2.8]
+
+
+def test_only_the_last_rung_propagates_by_role_pair() -> None:
+    by = [
+        load_pack(overlays=LADDER[:rung]).pack.risk_propagation_coeffs.propagation_by
+        for rung in range(1, len(LADDER) + 1)
+    ]
+    assert by == ["risk"] * (len(LADDER) - 1) + ["role_pair"]
 
 
 def test_set_merges_keys_and_replace_drops_the_old_ones(write_overlay: Callable[..., Path]) -> None:

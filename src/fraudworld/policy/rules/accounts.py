@@ -12,9 +12,15 @@ from fraudworld.policy.rules.finding import Findings, Severity, fault
 
 
 def account_means_fit(pack: PolicyPack) -> Findings:
-    """λ of every segment and product is at most K_max times the share that may hold one."""
+    """λ of every segment and product is at most K_max times the share that may hold one.
+
+    A country's factor is divided by its region's mean, so it lies within exp(±2 · clip).
+    """
+    rates = pack.product_mix_priors.country_rates
     for product, law in pack.account_per_party_priors.counts.items():
-        room = law.cap * (1.0 - law.zero_share)
+        by_country = rates.market == "country" and rates.strength.get(product, 0.0) != 0.0
+        most = math.exp(2.0 * rates.clip) if by_country else 1.0
+        room = law.cap * min(1.0 - law.zero_share, 1.0 / most)
         owner = pack.account_taxonomy.account_types[product].party_type
         means = {s: counts.account_lambda(pack, product, s) for s in _segments(pack, owner)}
         worst = max(means, key=lambda s: means[s])

@@ -28,9 +28,37 @@ def coverage(mean: float, law: m.HurdleCount, correlation: float) -> float:
     excess above the cap is handed to the free slots of the eligible.
     """
     open_share = 1.0 - law.zero_share
-    per_eligible = mean / open_share
-    if per_eligible >= law.cap:
+    if mean / open_share >= law.cap:
         return open_share
+    counts, parts, hit = _eligible(mean / open_share, law, correlation)
+    free = np.maximum(law.cap - counts, 0)
+    held = np.where(counts >= 1, 1.0, 1.0 - (1.0 - hit) ** free)
+    return open_share * float((held * parts).sum())
+
+
+@lru_cache(maxsize=4096)
+def held(mean: float, law: m.HurdleCount, correlation: float) -> tuple[float, ...]:
+    """Share of entities that hold 0, 1, … cap; arguments and law as in `coverage`."""
+    open_share = 1.0 - law.zero_share
+    out = [0.0] * (law.cap + 1)
+    out[0] = law.zero_share
+    if mean / open_share >= law.cap:
+        out[law.cap] += open_share
+        return tuple(out)
+    counts, parts, hit = _eligible(mean / open_share, law, correlation)
+    for before in range(law.cap + 1):
+        mass = open_share * float(parts[np.minimum(counts, law.cap) == before].sum())
+        free = law.cap - before
+        for more in range(free + 1):
+            chance = math.comb(free, more) * hit**more * (1.0 - hit) ** (free - more)
+            out[before + more] += mass * chance
+    return tuple(out)
+
+
+def _eligible(
+    per_eligible: float, law: m.HurdleCount, correlation: float
+) -> tuple[Reals, Reals, float]:
+    """Counts of the eligible before the cap, the share of each, and how full free slots get."""
     z = np.array(_quantiles())
     mass = _selected(z, law.zero_share, correlation)
     weight = np.exp(law.sigma * z)
@@ -47,11 +75,8 @@ def coverage(mean: float, law: m.HurdleCount, correlation: float) -> float:
     counts = np.concatenate([whole, whole + 1])
     parts = np.concatenate([mass * (1 - more), mass * more])
     excess = float((np.maximum(counts - law.cap, 0) * parts).sum())
-    free = np.maximum(law.cap - counts, 0)
-    slots = float((free * parts).sum())
-    hit = min(excess / slots, 1.0) if slots > 0 else 0.0
-    held = np.where(counts >= 1, 1.0, 1.0 - (1.0 - hit) ** free)
-    return open_share * float((held * parts).sum())
+    slots = float((np.maximum(law.cap - counts, 0) * parts).sum())
+    return counts, parts, min(excess / slots, 1.0) if slots > 0 else 0.0
 
 
 @lru_cache(maxsize=1)

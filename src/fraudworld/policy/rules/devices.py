@@ -6,9 +6,9 @@ import math
 from collections import defaultdict
 
 from fraudworld.policy.pack import PolicyPack
-from fraudworld.policy.rules import counts
+from fraudworld.policy.rules import counts, homes
 from fraudworld.policy.rules.finding import Findings, fault
-from fraudworld.policy.rules.vocabulary import owned_groups
+from fraudworld.policy.rules.vocabulary import MOBILE_SYSTEMS, owned_groups
 
 COVERAGE_TOLERANCE = 0.005
 
@@ -80,32 +80,24 @@ def ownership_caps_fit(pack: PolicyPack) -> Findings:
 
 def sharing_reachable(pack: PolicyPack) -> Findings:
     """Shared devices do not exceed those whose owner lives or works with another party."""
-    homes = pack.population_priors.households
-    company = {
-        "RETAIL": _with_company(homes.size_shares),
-        "BUSINESS": _with_company(homes.business_group_size_shares),
-    }
+    largest = homes.largest_home(pack)
+    firms = pack.population_priors.households.business_group_size_shares
     limit = pack.validation_policy.linkage_checks.max_parties_per_device
+    regions = pack.party_taxonomy.regions
+    reach = {region: _with_company(pack, region) for region in regions}
     for group, rule in pack.device_linkage_rules.sharing.items():
-        reach = {}
-        for region in pack.party_taxonomy.regions:
-            number = {o: n for (o, g), n in device_numbers(pack, region).items() if g == group}
-            whole = math.fsum(number.values())
-            if whole > 0:
-                reach[region] = (
-                    math.fsum(n * company.get(o, 0.0) for o, n in number.items()) / whole
-                )
-        if reach and rule.share > min(reach.values()):
-            worst = min(reach, key=lambda r: reach[r])
+        shares = {region: of[group] for region, of in reach.items() if group in of}
+        if shares and rule.share > min(shares.values()):
+            worst = min(shares, key=lambda r: shares[r])
             yield fault(
                 "device_linkage_rules",
                 f"sharing.{group}.share",
                 f"too few owners in {worst} live or work with another party",
                 figure=rule.share,
-                bound=reach[worst],
+                bound=shares[worst],
                 remedy="lower the share or raise household and firm sizes in population_priors",
             )
-        most = min(limit, max(len(homes.size_shares), len(homes.business_group_size_shares)))
+        most = min(limit, max(largest, len(firms)))
         if rule.max_users > most:
             yield fault(
                 "device_linkage_rules",
@@ -117,10 +109,21 @@ def sharing_reachable(pack: PolicyPack) -> Findings:
             )
 
 
-def _with_company(size_shares: tuple[float, ...]) -> float:
-    """Share of members (not of homes) whose home has another member."""
-    members = [share * size for size, share in enumerate(size_shares, start=1)]
-    return 1.0 - members[0] / math.fsum(members)
+def _with_company(pack: PolicyPack, region: str) -> dict[str, float]:
+    """Device group → share of its devices whose owner's home or firm has another party."""
+    firms = pack.population_priors.households.business_group_size_shares
+    of_firms = 1.0 - firms[0] / math.fsum(n * share for n, share in enumerate(firms, start=1))
+    of_homes = homes.company(pack, region)
+    owned: dict[str, float] = defaultdict(float)
+    shared: dict[str, float] = defaultdict(float)
+    for segment, share in counts.segments_of(pack, region).items():
+        owner = pack.party_taxonomy.segments[segment]
+        company = of_homes[segment] if owner == homes.RETAIL else of_firms * (owner == "BUSINESS")
+        for kind, mean in counts.device_lambdas(pack, segment).items():
+            group = pack.device_taxonomy.device_types[kind].group
+            owned[group] += share * mean
+            shared[group] += share * mean * company
+    return {group: shared[group] / number for group, number in owned.items() if number > 0}
 
 
 def browsers_fit_systems(pack: PolicyPack) -> Findings:
@@ -135,6 +138,79 @@ def browsers_fit_systems(pack: PolicyPack) -> Findings:
                 bound=0.0,
                 remedy="move the share to another browser",
             )
+
+
+def platforms_fit(pack: PolicyPack) -> Findings:
+    """Types that follow their owner's mobile system run on one; wallets have devices that pay."""
+    priors, types = pack.device_count_priors, pack.device_taxonomy.device_types
+    rule, stem = priors.mobile_platform, "device_count_priors"
+    for kind in rule.follow:
+        other = math.fsum(v for o, v in priors.os_mix[kind].items() if o not in MOBILE_SYSTEMS)
+        if other > 0:
+            yield fault(
+                stem,
+                f"mobile_platform.follow.{kind}",
+                "this type also runs on systems that are not mobile",
+                figure=other,
+                bound=0.0,
+                remedy="take it out of follow, or change its os_mix",
+            )
+    pays = {t for t, d in types.items() if d.group == rule.wallet_group and d.owner == "PARTY"}
+    for kind in sorted(pays - set(rule.follow)):
+        yield fault(
+            stem,
+            f"mobile_platform.follow.{kind}",
+            "a type of the wallet group without a share",
+            figure=None,
+            bound=f"a share for {kind}",
+            remedy="add it; a holder's first device of the group is on the wallet's system",
+        )
+    if rule.market == "world":
+        return
+    for segment, owner in pack.party_taxonomy.segments.items():
+        holders = math.fsum(
+            counts.account_lambda(pack, product, segment) * _tokens(pack, product)
+            for product, declared in pack.account_taxonomy.account_types.items()
+            if declared.party_type == owner
+        )
+        devices = math.fsum(
+            mean for t, mean in counts.device_lambdas(pack, segment).items() if t in pays
+        )
+        if holders > devices:
+            yield fault(
+                stem,
+                "mobile_platform.wallet_group",
+                f"{segment} may have more holders of tokens than devices that pay",
+                figure=devices,
+                bound=holders,
+                remedy="raise the group's share of type_mix, or lower the shares of tokens",
+            )
+
+
+def _tokens(pack: PolicyPack, product: str) -> float:
+    """Wallet tokens per account of a product."""
+    mix, taxonomy = pack.instrument_mix_priors, pack.instrument_taxonomy.instrument_types
+    shares = mix.shares[product].items()
+    share = math.fsum(s for name, s in shares if taxonomy[name].family == "WALLET")
+    return mix.lambda_per_account[product] * share
+
+
+def schemes_remain(pack: PolicyPack) -> Findings:
+    """Every instrument is issued by some scheme of every region and country."""
+    mix = pack.instrument_mix_priors
+    for kind, excluded in mix.scheme_exclusions.items():
+        family = pack.instrument_taxonomy.instrument_types[kind].family
+        places = mix.scheme_mix[family] | mix.scheme_country_overrides.get(family, {})
+        for place, shares in places.items():
+            if not any(share > 0 for name, share in shares.items() if name not in excluded):
+                yield fault(
+                    "instrument_mix_priors",
+                    f"scheme_exclusions.{kind}",
+                    f"no scheme of {place} issues it",
+                    figure=", ".join(excluded),
+                    bound=f"one of {', '.join(shares)} left",
+                    remedy="exclude fewer schemes",
+                )
 
 
 def linked_share_matches(pack: PolicyPack) -> Findings:

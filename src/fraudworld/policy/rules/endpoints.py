@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Mapping
 from functools import lru_cache
 from itertools import combinations
 
@@ -13,9 +14,8 @@ from numpy.typing import NDArray
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.policy.rules.devices import device_numbers
 from fraudworld.policy.rules.finding import Findings, fault
-from fraudworld.policy.rules.vocabulary import HOME
+from fraudworld.policy.rules.vocabulary import HOME, PROXY
 
-PROXY = "VPN_PROXY"
 MAX_HOME_EDGES = 2  # leases of a home, hence residential edges of one device
 
 
@@ -42,10 +42,10 @@ def degree_law(
     return k, mass / mass.sum()
 
 
-def mean_degrees(pack: PolicyPack) -> dict[str, float]:
-    """Mean devices per endpoint by type; homes at their nominal mean."""
+def mean_degrees(pack: PolicyPack, region: str) -> dict[str, float]:
+    """Mean devices per endpoint of a region by type; home lines at their nominal mean."""
     priors = pack.ip_count_priors
-    out = {HOME: priors.homes.mean_devices}
+    out = {HOME: priors.homes.mean_devices[region]}
     for name, law in priors.degree_laws.items():
         k, mass = degree_law(law.minimum, law.alpha, priors.degree_cap)
         out[name] = float((k * mass).sum())
@@ -54,7 +54,11 @@ def mean_degrees(pack: PolicyPack) -> dict[str, float]:
 
 def node_shares(pack: PolicyPack, region: str) -> dict[str, float]:
     """Share of the region's endpoints by type: edge share over mean degree, normalised."""
-    means = mean_degrees(pack)
+    return shares_of_nodes(pack, region, mean_degrees(pack, region))
+
+
+def shares_of_nodes(pack: PolicyPack, region: str, means: Mapping[str, float]) -> dict[str, float]:
+    """`node_shares` for mean degrees of any kind."""
     nodes = {t: s / means[t] for t, s in pack.ip_count_priors.edge_shares[region].items()}
     whole = math.fsum(nodes.values())
     return {t: n / whole for t, n in nodes.items()}
@@ -72,7 +76,8 @@ def edge_numbers(pack: PolicyPack, region: str) -> dict[tuple[str, str], float]:
     return out
 
 
-def _at_least(pack: PolicyPack, group: str, k: int) -> float:
+def at_least(pack: PolicyPack, group: str, k: int) -> float:
+    """Share of the linked devices of a group that have at least k endpoints."""
     priors = pack.ip_count_priors
     law = endpoint_numbers(
         priors.device_ips[group].mean, priors.dispersion, priors.max_ips_per_device
@@ -150,7 +155,7 @@ def homes_reachable(pack: PolicyPack) -> Findings:
                 continue
             linked = number * (1.0 - pack.ip_count_priors.device_ips[group].dormant_share)
             home = pack.graph_linkage_rules.typical_ip_shares[owner].get(group, {}).get(HOME, 0.0)
-            second, third = _at_least(pack, group, 2), _at_least(pack, group, 3)
+            second, third = at_least(pack, group, 2), at_least(pack, group, 3)
             # Retail homes have two leases; a device at work or on the move spends a stub there.
             if owner == "RETAIL":
                 least += linked * (home + (1 - home) * second)
@@ -264,15 +269,16 @@ def degrees_within_gates(pack: PolicyPack) -> Findings:
             bound=highest,
             remedy="lower it",
         )
-    if not 1.0 <= priors.homes.mean_devices <= priors.homes.max_devices_per_lease:
-        yield fault(
-            "ip_count_priors",
-            "homes.mean_devices",
-            "not a mean of 1 … max_devices_per_lease",
-            figure=priors.homes.mean_devices,
-            bound=float(priors.homes.max_devices_per_lease),
-            remedy="choose a mean inside",
-        )
+    for region, mean in priors.homes.mean_devices.items():
+        if not 1.0 <= mean <= priors.homes.max_devices_per_lease:
+            yield fault(
+                "ip_count_priors",
+                f"homes.mean_devices.{region}",
+                "not a mean of 1 … max_devices_per_lease",
+                figure=mean,
+                bound=float(priors.homes.max_devices_per_lease),
+                remedy="choose a mean inside",
+            )
     for region in regions_with_mix(pack):
         p99, p999 = (degree_quantile(pack, region, q) for q in (0.99, 0.999))
         bound = gates["T5_p99_devices_per_ip"].Bplus
@@ -286,13 +292,14 @@ def degrees_within_gates(pack: PolicyPack) -> Findings:
                 remedy="raise alpha or lower minimum of the crowded types",
             )
         ratio = pack.validation_policy.guards.min_tail_ratio
-        if p999 < ratio * priors.homes.mean_devices:
+        least = ratio * priors.homes.mean_devices[region]
+        if p999 < least:
             yield fault(
                 "ip_count_priors",
                 "degree_laws",
                 f"p99.9 in {region} is not a tail over a home's mean",
                 figure=float(p999),
-                bound=ratio * priors.homes.mean_devices,
+                bound=least,
                 remedy="lower alpha of the crowded types or raise degree_cap",
             )
 

@@ -160,6 +160,8 @@ def propagation_reachable(pack: PolicyPack) -> Findings:
         ("account", rules.owner_to_account),
         ("device", rules.owner_to_device),
     ):
+        if rules.propagation_by != "risk":
+            break  # the targets are not used; rules/pairs.py has what is
         key, target = f"owner_to_{entity}.target_odds_ratio", coupling.target_odds_ratio
         reach = _largest_odds_ratio(pack, entity, group_shares(pack, region)[entity])
         if target > min(reach, guard):

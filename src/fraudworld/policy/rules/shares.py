@@ -33,6 +33,12 @@ def _share_tables(pack: PolicyPack) -> Iterator[tuple[str, str, list[float]]]:
     yield "population_priors", "households.size_shares", list(homes.size_shares)
     firms = list(homes.business_group_size_shares)
     yield "population_priors", "households.business_group_size_shares", firms
+    for name, kind in homes.kinds.items():
+        yield "population_priors", f"households.kinds.{name}.heads", list(kind.heads)
+    for region, segments in homes.living.items():
+        for segment, living in segments.items():
+            both = [*living.heads.values(), *living.dependants.values()]
+            yield "population_priors", f"households.living.{region}.{segment}", both
     one: list[tuple[str, str, Mapping[str, float]]] = [
         ("device_count_priors", "terminal_mix", pack.device_count_priors.terminal_mix),
         ("merchant_role_priors", "class_mix", pack.merchant_role_priors.class_mix),

@@ -13,6 +13,9 @@ from fraudworld.policy.rules.finding import Findings, fault
 
 SCORES = tuple(m.SegmentProfile.model_fields)
 HOME = "RESIDENTIAL"  # the one endpoint type whose degree emerges from homes
+PROXY = "VPN_PROXY"  # the one type whose links are placed on a share of the parties
+# Whose homes the guard household_composition judges.
+JUDGED_SEGMENTS = ("RETAIL_FAMILY", "RETAIL_MATURE", "RETAIL_RETIRED", "RETAIL_STUDENT")
 MERCHANT = "MERCHANT"  # stands in for a party type where terminals are concerned
 # No feature of an account, device or endpoint is one of its owner: a shared one would make
 # the two scores move together, and ownership would carry odds without any propagation.
@@ -46,6 +49,7 @@ GATES = (
     "T8_jsd",
     "T9_worst_cv",
 )
+MOBILE_SYSTEMS = ("ANDROID", "IOS")
 DEVICE_LINK_ROLES = (
     "ASSOCIATED_ACCOUNT_ACCESS",
     "ASSOCIATED_INSTRUMENT_ACCESS",
@@ -195,6 +199,18 @@ def _accounts(pack: PolicyPack) -> Iterator[Table]:
         for owner, mix in by_type.items():
             own = [s for s, t in party.segments.items() if t == owner]
             yield "segmentation_priors", f"segment_mix.{region}.{owner}", mix, own, True
+    homes = population.households
+    by_kind = homes.composition == "by_kind"
+    retail = [s for s, t in party.segments.items() if t == "RETAIL"]
+    yield "population_priors", "households.living", homes.living, party.regions, by_kind
+    for region, living in homes.living.items():
+        key = f"households.living.{region}"
+        yield "population_priors", key, living, retail, by_kind
+        for segment, places in living.items():
+            for name, table in (("heads", places.heads), ("dependants", places.dependants)):
+                yield "population_priors", f"{key}.{segment}.{name}", table, homes.kinds, False
+    if by_kind:  # the guard of homes judges these segments
+        yield "party_taxonomy", "segments", _keys(*retail), {*retail, *JUDGED_SEGMENTS}, True
 
     mix_ = pack.product_mix_priors
     required = [t for t, a in products.items() if a.required]
@@ -204,6 +220,11 @@ def _accounts(pack: PolicyPack) -> Iterator[Table]:
         yield "product_mix_priors", f"tilt.weights.{name}", weights, SCORES, False
     yield "product_mix_priors", "max_total_lambda", mix_.max_total_lambda, party.party_types, True
     yield "product_mix_priors", "required_coverage", mix_.required_coverage, required, True
+    rates, stem = mix_.country_rates, "product_mix_priors"
+    regions_ = rates.card_ownership.regions
+    yield stem, "country_rates.card_ownership.regions", regions_, party.regions, True
+    optional = [t for t in products if t not in required]
+    yield stem, "country_rates.strength", rates.strength, optional, False
     yield "account_per_party_priors", "counts", pack.account_per_party_priors.counts, products, True
 
     instruments, per = pack.instrument_mix_priors, pack.instrument_per_account_priors
@@ -248,6 +269,11 @@ def _accounts(pack: PolicyPack) -> Iterator[Table]:
                 taxonomy.schemes,
                 False,
             )
+    excluded = instruments.scheme_exclusions
+    yield "instrument_mix_priors", "scheme_exclusions", excluded, taxonomy.instrument_types, False
+    for name, schemes in excluded.items():
+        key = f"scheme_exclusions.{name}"
+        yield "instrument_mix_priors", key, _keys(*schemes), taxonomy.schemes, False
     overrides = instruments.scheme_country_overrides
     yield "instrument_mix_priors", "scheme_country_overrides", overrides, families, False
     for family, countries in overrides.items():
@@ -280,6 +306,16 @@ def _network(pack: PolicyPack) -> Iterator[Table]:
     for name, mix in counts.ua_mix.items():
         yield stem, f"ua_mix.{name}", mix, taxonomy.ua_families, False
 
+    rule = counts.mobile_platform
+    yield stem, "mobile_platform.ios_share.regions", rule.ios_share.regions, party.regions, True
+    yield stem, "mobile_platform.follow", rule.follow, private, False
+    pays = _keys(rule.wallet_group)
+    yield stem, "mobile_platform.wallet_group", pays, counts.counts, False
+    yield stem, "mobile_platform.wallets", rule.wallets, MOBILE_SYSTEMS, True
+    for name, scheme in rule.wallets.items():
+        schemes = pack.instrument_taxonomy.schemes
+        yield stem, f"mobile_platform.wallets.{name}", _keys(scheme), schemes, False
+
     stem = "device_linkage_rules"
     yield stem, "sharing", rules.sharing, groups, False
     yield stem, "accounts_per_device", rules.accounts_per_device, groups, True
@@ -292,6 +328,7 @@ def _network(pack: PolicyPack) -> Iterator[Table]:
     yield stem, "edge_shares", ips.edge_shares, party.regions, abort
     for region, mix in ips.edge_shares.items():
         yield stem, f"edge_shares.{region}", mix, types, True
+    yield stem, "homes.mean_devices", ips.homes.mean_devices, party.regions, True
     yield stem, "asn_mix", ips.asn_mix, types, True
     for name, mix in ips.asn_mix.items():
         yield stem, f"asn_mix.{name}", mix, pack.ip_taxonomy.asn_classes, False
@@ -316,6 +353,10 @@ def _network(pack: PolicyPack) -> Iterator[Table]:
         for group, shares in by_group.items():
             key = f"typical_ip_shares.{name}.{group}"
             yield stem, key, shares, graph.eligible_ip_types.get(group, ()), False
+    shared = [t for t in types if t not in (HOME, PROXY)]
+    yield stem, "segment_weights", graph.segment_weights, shared, False
+    for name, weights in graph.segment_weights.items():
+        yield stem, f"segment_weights.{name}", weights, party.segments, False
     yield stem, "public_access_share", graph.public_access_share, types, False
     yield stem, "merchant_endpoint_types", graph.merchant_endpoint_types, types, False
 

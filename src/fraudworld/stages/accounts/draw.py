@@ -1,10 +1,11 @@
 """The law of S2: how many accounts of each product every party holds.
 
 λ = λ0 · exp(clip(Σ w · (score − ½))) is constant in a segment, so a cell (region × segment ×
-product; 440 of them) has an integer plan. Inside a cell the plan passes a hurdle, is apportioned
-by log-normal weights, and is capped (`kernels/capped`). The hurdle deviates of a party share one
-factor and its log weights another, so an engaged party holds more of every product. Figures:
-product_mix_priors_6A.v1.yaml and account_per_party_priors_6A.v1.yaml.
+product; 440 of them) has an integer plan. Where countries have rates of their own, every cell's
+plan is split over its countries, which are then the cells. Inside a cell the plan passes a
+hurdle, is apportioned by log-normal weights, and is capped (`kernels/capped`). The hurdle deviates
+of a party share one factor and its log weights another, so an engaged party holds more of every
+product. Figures: product_mix_priors_6A.v1.yaml and account_per_party_priors_6A.v1.yaml.
 
 Twin of all kernels here: tests/reference/accounts.py:make.
 """
@@ -21,8 +22,9 @@ from numpy.typing import NDArray
 from fraudworld.engine.shards import Shard
 from fraudworld.engine.tasks import Engine
 from fraudworld.errors import InternalError
+from fraudworld.inputs.arrays import Geography
 from fraudworld.jit import kernel
-from fraudworld.kernels import normal, offsets
+from fraudworld.kernels import gamma, normal, offsets
 from fraudworld.kernels.apportion import largest_remainder
 from fraudworld.kernels.capped import Entities, ProductLaw, SlotDraws
 from fraudworld.policy.pack import PolicyPack
@@ -43,7 +45,7 @@ class ProductPlan:
     """Integer plan of one product over the cells of its party type."""
 
     product: int  # position in codes("account_type")
-    cells: NDArray[np.int64]  # shape (regions, segments)
+    cells: NDArray[np.int64]  # shape (regions or countries, segments)
 
 
 @dataclass(frozen=True)
@@ -110,28 +112,121 @@ def account_rates(pack: PolicyPack) -> NDArray[np.float64]:
 
 
 def plan_accounts(
-    rates: NDArray[np.float64], population: NDArray[np.int64]
-) -> tuple[ProductPlan, ...]:
+    pack: PolicyPack, seed: int, rates: NDArray[np.float64], population: NDArray[np.int64]
+) -> tuple[tuple[ProductPlan, ...], tuple[StreamUse, ...]]:
     """Rounds the world total of a product, then splits it over cells by largest remainder.
 
+    Totals are those of the rates, or scatter around them among the products of a party type.
     rates: of `account_rates`. population: parties, (regions, segments).
     """
-    plans = []
-    for product, lam in enumerate(rates):
-        expected = population * lam
-        total = int(np.floor(expected.sum() + 0.5))
-        plans.append(ProductPlan(product, largest_remainder(total, expected)))
-    return tuple(plans)
+    expected = population * rates[:, None, :]
+    totals = np.floor(expected.sum(axis=(1, 2)) + 0.5).astype(np.int64)
+    scatter, uses = pack.product_mix_priors.seed_overdispersion, tuple[StreamUse, ...]()
+    if scatter:
+        stream = registry.PRODUCT_TOTALS.of(seed)
+        draws = stream.draws(0, totals.size)
+        for party_type in pack.codes("party_type"):
+            own = products_of(pack, party_type)
+            whole = int(totals[own].sum())
+            if whole:
+                weights = gamma.scattered(
+                    whole, expected[own].sum(axis=(1, 2)), scatter, draws[own]
+                )
+                totals[own] = largest_remainder(whole, weights)
+        uses = (stream.use("products", 0, totals.size),)
+    cells = zip(totals.tolist(), expected, strict=True)
+    return (
+        tuple(ProductPlan(p, largest_remainder(n, of)) for p, (n, of) in enumerate(cells)),
+        uses,
+    )
+
+
+@dataclass(frozen=True)
+class Places:
+    """What the cells of S2 are besides segment and product: regions, or countries."""
+
+    of_shard: NDArray[np.integer]  # (shards,)
+    population: NDArray[np.int64]  # parties, (places, segments)
+    openness: NDArray[np.float64] | None
+    """Factor on the share of parties that may hold a product, (places, account types, segments)."""
+
+
+def places_of(
+    pack: PolicyPack,
+    geo: Geography,
+    parties: Parties,
+    plans: tuple[ProductPlan, ...],
+) -> tuple[Places, tuple[ProductPlan, ...]]:
+    """The cells of the policy's market, and the plans over them.
+
+    plans: over regions. A region's plan of a (segment, product) is split over its countries by
+    parties times the country's factor, by largest remainder: its total is kept.
+    """
+    regions = len(pack.codes("region"))
+    if pack.product_mix_priors.country_rates.market == "world":
+        return Places(parties.region, parties.population(regions), None), plans
+    people = parties.by_country(len(geo.countries))
+    factors = country_factors(pack, geo, people)
+    openness = np.ones((*factors.shape, people.shape[1]))
+    split = []
+    for plan in plans:
+        cells = np.zeros_like(people)
+        for r in range(regions):
+            inside = np.flatnonzero(geo.region == r)
+            weight = people[inside] * factors[inside, plan.product, None]
+            for s in np.flatnonzero(weight.sum(axis=0) > 0):
+                cells[inside, s] = largest_remainder(int(plan.cells[r, s]), weight[:, s])
+                mean = weight[:, s].sum() / people[inside, s].sum()
+                openness[inside, plan.product, s] = factors[inside, plan.product] / mean
+        split.append(ProductPlan(plan.product, cells))
+    country = np.array([s.country for s in parties.shards], dtype=np.int64)
+    return Places(country, people, openness), tuple(split)
+
+
+def country_factors(
+    pack: PolicyPack, geo: Geography, population: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Factor on the rate of every product, (countries, account types), before its region's mean.
+
+    exp(clip(strength · (log ownership − the region's mean log ownership))). population: parties,
+    (countries, segments), the weights of the mean.
+    """
+    rule, regions = pack.product_mix_priors.country_rates, pack.codes("region")
+    log = np.array(
+        [
+            normal.log(rule.card_ownership.countries.get(
+                code, rule.card_ownership.regions[regions[geo.region[c]]]
+            ))
+            for c, code in enumerate(geo.countries)
+        ]
+    )  # fmt: skip
+    out = np.ones((len(geo.countries), len(pack.codes("account_type"))))
+    people = population.sum(axis=1)
+    for r in range(len(regions)):
+        inside = np.flatnonzero(geo.region == r)
+        if not people[inside].any():
+            continue
+        away = log[inside] - (log[inside] * people[inside]).sum() / people[inside].sum()
+        for p, code in enumerate(pack.codes("account_type")):
+            strength = rule.strength.get(code, 0.0)
+            if strength:
+                clipped = np.clip(strength * away, -rule.clip, rule.clip)
+                out[inside, p] = [normal.exp(v) for v in clipped.tolist()]
+    return out
 
 
 def allocate_accounts(
     pack: PolicyPack,
     seed: int,
     parties: Parties,
+    places: Places,
     plans: tuple[ProductPlan, ...],
     engine: Engine,
 ) -> tuple[Draft, tuple[StreamUse, ...]]:
-    """Splits every product's plan among the parties of its type, and counts the overflow."""
+    """Splits every product's plan among the parties of its type, and counts the overflow.
+
+    places, plans: of `places_of`.
+    """
     priors = pack.account_per_party_priors
     codes, segments = pack.codes("account_type"), pack.codes("segment")
     factor = registry.PARTY_FACTOR.of(seed)
@@ -147,10 +242,11 @@ def allocate_accounts(
     )
     segment = np.repeat(np.arange(len(segments)), [len(o) for o in offers])
     plan = np.stack([p.cells for p in plans], axis=2)[:, segment, problem.product]
-    size = parties.population(len(plan))[:, segment]
+    size = places.population[:, segment]
+    openness = None if places.openness is None else places.openness[:, problem.product, segment]
     allocated = allocation.allocate(
-        engine, problem, plan, size, np.zeros_like(plan), parties.region, _entities,
-        parties.shards, parties.items, hard=_hard(pack),
+        engine, problem, plan, size, np.zeros_like(plan), places.of_shard, _entities,
+        parties.shards, parties.items, hard=_hard(pack), openness=openness,
     )  # fmt: skip
     return Draft(problem, allocated), (
         factor.use("world", 0, parties.n),

@@ -10,6 +10,7 @@ from fraudworld.stages.accounts.draw import (
     account_rates,
     allocate_accounts,
     enforce_kmax_per_party_account_type,
+    places_of,
     plan_accounts,
 )
 from fraudworld.stages.context import Context
@@ -25,8 +26,9 @@ def run(context: Context, parties: Parties) -> Accounts:
     with context.step("S2", "load_party_base"):
         population = parties.population(len(pack.codes("region")))
     with context.step("S2", "allocate_accounts"):
-        plans = plan_accounts(rates, population)
-        draft, draws = allocate_accounts(pack, seed, parties, plans, engine)
+        by_region, total_draws = plan_accounts(pack, seed, rates, population)
+        places, plans = places_of(pack, context.geo, parties, by_region)
+        draft, draws = allocate_accounts(pack, seed, parties, places, plans, engine)
     with context.step("S2", "enforce_kmax"):
         holdings, slot_draws = enforce_kmax_per_party_account_type(
             pack, seed, parties, draft, engine
@@ -40,7 +42,7 @@ def run(context: Context, parties: Parties) -> Accounts:
     with context.step("S2", "emit_summary"):
         context.emit(ACCOUNT_SUMMARY, tables.account_summary(pack, accounts, parties, context.geo))
     with context.step("S2", "rng_publish"):
-        context.publish_rng(*draws, *slot_draws)
+        context.publish_rng(*total_draws, *draws, *slot_draws)
         rows = accounts.types.sum(axis=0)
         context.documents["s2_kmax_counters_6A"] = {
             **asdict(holdings.counters),

@@ -42,17 +42,19 @@ def allocate(
     prepare: Callable[..., Entities],
     *columns: Sequence[object],
     hard: bool = True,
+    openness: NDArray[np.float64] | None = None,
 ) -> Allocated:
     """Rounds 1 to 4.
 
     plan, size, placed: what a cell is to hold (floors included), its entities, and its entities
     that hold a floor, all (regions, cells). region: of every shard. `prepare` makes the entities
     of a shard of its row of `columns`. hard: enforce the caps; otherwise overflow is only
-    counted. Of a cell max(round((1 − zero_share) · n), what its plan needs) entities pass.
+    counted. Of a cell max(round((1 − zero_share) · n), what its plan needs) entities pass;
+    openness: factor on 1 − zero_share, (regions, cells), whose product is at most 1.
     """
     run = Rounds(engine, problem, region, plan.shape)
     rest = np.maximum(plan - placed, 0)
-    quota = np.where(rest > 0, _eligible(problem, rest, size, placed), 0)
+    quota = np.where(rest > 0, _eligible(problem, rest, size, placed, openness), 0)
     inside, split = entries(run, rest, quota, size, prepare, columns)
     floors, remainders = floors_of(run, inside, split)
     counts, last, overflow = settle(run, inside, floors, split, remainders)
@@ -71,11 +73,18 @@ def allocate(
     )
 
 
-def _eligible(problem: AllocationProblem, plan: I64, size: I64, placed: I64) -> I64:
+def _eligible(
+    problem: AllocationProblem,
+    plan: I64,
+    size: I64,
+    placed: I64,
+    openness: NDArray[np.float64] | None,
+) -> I64:
     """Entities of each cell that pass the hurdle."""
     caps = np.array([law.cap for law in problem.laws], dtype=np.int64)
     full = np.array(problem.per_product(size)) == np.array(problem.per_product(placed))
     widest = np.maximum(np.where(full, caps - 1, caps), 1)[problem.product]
     zero = np.array([law.zero_share for law in problem.laws], dtype=np.float64)[problem.product]
-    open_share = np.floor((1.0 - zero) * size + 0.5).astype(np.int64)
+    share = 1.0 - zero if openness is None else np.minimum((1.0 - zero) * openness, 1.0)
+    open_share = np.floor(share * size + 0.5).astype(np.int64)
     return np.minimum(np.maximum(open_share, -(-plan // widest)), size)

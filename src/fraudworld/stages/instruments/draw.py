@@ -25,10 +25,17 @@ from fraudworld.kernels.capped import Entities, ProductLaw
 from fraudworld.kernels.discrete import guide, thresholds
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import Stream, StreamUse, registry
-from fraudworld.stages import allocation
+from fraudworld.stages import allocation, platforms
 from fraudworld.stages.allocation import Allocated
 from fraudworld.stages.instruments import wallets
-from fraudworld.stages.instruments.wallets import NO_SLOT, Carried, FloorLaw, SchemeLaw, Tokens
+from fraudworld.stages.instruments.wallets import (
+    NO_SLOT,
+    Carried,
+    FloorLaw,
+    PlatformLaw,
+    SchemeLaw,
+    Tokens,
+)
 from fraudworld.stages.pieces import Accounts, Instruments, Parties
 
 I64 = NDArray[np.int64]
@@ -295,23 +302,57 @@ def _floor_law(
 
 
 def instruments_of(
-    schemes: SchemeTable, seed: int, wallets_of: Wallets, parties: Parties, engine: Engine
+    pack: PolicyPack,
+    seed: int,
+    geo: Geography,
+    schemes: SchemeTable,
+    wallets_of: Wallets,
+    parties: Parties,
+    accounts: Accounts,
+    engine: Engine,
 ) -> tuple[Instruments, tuple[StreamUse, ...]]:
-    """One row an instrument, in order of account; every instrument draws its scheme."""
+    """One row an instrument, in order of account.
+
+    Every instrument draws its scheme; a token that of its owner's mobile system, where parties
+    have one.
+    """
     stream = registry.SCHEME.of(seed)
     laws = [
         SchemeLaw(wallets_of.table, stream.key, schemes.thresholds[of], schemes.guides[of])
         for of in schemes.rows.T
     ]
+    of_country, platform_uses = _platform_laws(pack, seed, geo, parties)
     items = engine.submit(
         wallets.instruments,
         [laws[s.country] for s in parties.shards],
+        [of_country[s.country] for s in parties.shards],
         zip(wallets_of.first[:-1].tolist(), wallets_of.first[1:].tolist(), strict=True),
+        parties.shards,
+        parties.items,
+        accounts.items,
         wallets_of.carried,
         wallets_of.tokens,
     )
     n = int(wallets_of.first[-1])
-    return Instruments(items, wallets_of.first), (stream.use("world", 0, n),)
+    return Instruments(items, wallets_of.first), (stream.use("world", 0, n), *platform_uses)
+
+
+def _platform_laws(
+    pack: PolicyPack, seed: int, geo: Geography, parties: Parties
+) -> tuple[list[PlatformLaw | None], tuple[StreamUse, ...]]:
+    """The wallets of every country; None where parties have no mobile system."""
+    if not platforms.follows_country(pack):
+        return [None] * len(geo.countries), ()
+    taxonomy, codes = pack.instrument_taxonomy.instrument_types, pack.codes("scheme")
+    is_wallet = np.array([taxonomy[t].family == "WALLET" for t in pack.codes("instrument_type")])
+    of_system = pack.device_count_priors.mobile_platform.wallets
+    wallet = [codes.index(of_system[s]) for s in (platforms.ANDROID, platforms.IOS)]
+    population = parties.by_country(len(geo.countries))
+    ends = platforms.android_ends(platforms.ios_shares(pack, geo, population))
+    stream = registry.WALLET_PLATFORM.of(seed)
+    schemes = np.array(wallet, dtype=np.uint8)
+    laws = [PlatformLaw(stream.key, end, is_wallet, schemes) for end in ends]
+    return [*laws], (stream.use("world", 0, parties.n),)
 
 
 class SchemeTable(NamedTuple):
@@ -345,8 +386,12 @@ def scheme_table(pack: PolicyPack, geo: Geography) -> SchemeTable:
                     where="instrument_mix_priors_6A.v1.yaml: scheme_mix",
                     remedy=f"add scheme_mix.{family}.{region}",
                 )
+            excluded = mix.scheme_exclusions.get(instrument_type, ())
             for name, share in scheme_mix.items():
-                shares[k, c, schemes.index(name)] = share
+                if name not in excluded:
+                    shares[k, c, schemes.index(name)] = share
+            if excluded:
+                shares[k, c] /= shares[k, c].sum()
     rows = np.arange(len(instrument_types) * len(geo.countries), dtype=np.int32)
     flat = shares.reshape(-1, len(schemes))
     cuts = thresholds(flat)

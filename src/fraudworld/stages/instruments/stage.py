@@ -28,7 +28,9 @@ def run(context: Context, parties: Parties, accounts: Accounts) -> Instruments:
     with context.step("S3", "allocate_instruments"):
         wallets = allocate_instruments(pack, seed, parties, accounts, plans, engine)
     with context.step("S3", "emit_instrument_base_links"):
-        instruments, scheme_draws = instruments_of(schemes, seed, wallets, parties, engine)
+        instruments, scheme_draws = instruments_of(
+            pack, seed, context.geo, schemes, wallets, parties, accounts, engine
+        )
         context.emit(INSTRUMENT_BASE, tables.instrument_base(instruments, accounts, parties))
         context.emit(INSTRUMENT_LINKS, tables.account_instrument_links(instruments, accounts))
     with context.step("S3", "rng_publish"):

@@ -11,13 +11,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fraudworld.engine.shards import Shard
 from fraudworld.jit import kernel
 from fraudworld.kernels.capped import Entities, SlotDraws
 from fraudworld.kernels.discrete import category, guided_category
 from fraudworld.rng import philox
 from fraudworld.stages import allocation
 from fraudworld.stages.allocation import Held, Quotas, Settlement, ShardEntries
-from fraudworld.stages.pieces import AccountShard, InstrumentShard
+from fraudworld.stages.pieces import AccountShard, InstrumentShard, PartyShard
 
 NO_SLOT = 255
 """No instrument: of a floor, or of a slot in `SchemeLaw.table`."""
@@ -48,6 +49,15 @@ class SchemeLaw(NamedTuple):
     key: tuple[np.uint64, np.uint64]  # of a stream of width 1
     thresholds: U64  # 63 bits, (instrument types, schemes)
     guide: U8  # of `thresholds`, (instrument types, 256)
+
+
+class PlatformLaw(NamedTuple):
+    """Wallets of the parties of one country, by their mobile system."""
+
+    key: tuple[np.uint64, np.uint64]  # of a stream of width 1, a draw a party
+    android: U64  # where Android ends in 63 bits, (segments,)
+    is_wallet: NDArray[np.bool_]  # (instrument types,)
+    schemes: U8  # of Android, of iOS
 
 
 @dataclass(frozen=True)
@@ -203,9 +213,19 @@ def _find_card_holders(is_card, account_type, floor, held, able, sizes, floors):
 
 
 def instruments(
-    law: SchemeLaw, bounds: tuple[int, int], carried: Carried, tokens: Tokens
+    law: SchemeLaw,
+    platforms: PlatformLaw | None,
+    bounds: tuple[int, int],
+    shard: Shard,
+    parties: PartyShard,
+    accounts: AccountShard,
+    carried: Carried,
+    tokens: Tokens,
 ) -> InstrumentShard:
-    """Task: the instruments of a shard, which are bounds[0] … bounds[1] − 1 of the world."""
+    """Task: the instruments of a shard, which are bounds[0] … bounds[1] − 1 of the world.
+
+    platforms: of the country; None where every token draws its own wallet.
+    """
     first, last = bounds
     entities, held = carried.entities, carried.held
     room = last - first + 1
@@ -217,6 +237,9 @@ def instruments(
     _rows(law.table, entities.code, entities.floor, cards, more, start, account, instrument_type)
     account, instrument_type = account[: last - first], instrument_type[: last - first]
     _schemes(law, first, instrument_type, scheme)
+    if platforms is not None:
+        party = accounts.owner[account]
+        _wallets(platforms, shard.first, party, parties.segment, instrument_type, scheme)
     return InstrumentShard(account, instrument_type, scheme, start)
 
 
@@ -284,3 +307,27 @@ def _schemes(law, first, instrument_type, scheme):  # type: ignore[no-untyped-de
         for i in range(n):
             row = instrument_type[low + i]
             scheme[low + i] = guided_category(draws[i], thresholds, to_scheme, row)
+
+
+@kernel
+def _wallets(law, first, party, segment, instrument_type, scheme):  # type: ignore[no-untyped-def]
+    """Puts every token into the wallet of its owner's mobile system.
+
+    Parameters
+    ----------
+    law : PlatformLaw
+    first : int
+        Number in the world of party 0.
+    party : uint32 (n,)
+        Owner of every instrument.
+    segment : uint8 (parties,)
+    instrument_type, scheme : uint8 (n,)
+        `scheme` of tokens is overwritten.
+    """
+    k0, k1 = law.key
+    for i in range(party.size):
+        if law.is_wallet[instrument_type[i]]:
+            position = np.uint64(first + party[i])
+            draw = philox.lane_of(philox.block(k0, k1, position >> np.uint64(2)), position)
+            on_ios = draw >> np.uint64(1) >= law.android[segment[party[i]]]
+            scheme[i] = law.schemes[1 if on_ios else 0]

@@ -7,7 +7,8 @@ policy `ip_count_priors_6A.v1`). It is filled in this order:
 1. typical endpoints, by a draw of every device (`device_draws.py`);
 2. home lines (`leases.py`);
 3. proxies, for devices of a fixed share of the parties, at places a keyed permutation decides;
-4. all other links, by an integer plan between device groups and types (`stubs.py`).
+4. all other links, by an integer plan between rows (device groups, and segments that are seen
+   elsewhere than others) and types (`stubs.py`).
 
 A link that has a type but no endpoint yet is a *stub*. Twin: tests/reference/demand.py:make.
 """
@@ -29,7 +30,7 @@ from fraudworld.kernels import permute
 from fraudworld.kernels.apportion import largest_remainder
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import StreamUse, registry
-from fraudworld.stages.network.demand_law import DemandLaw, DeviceDraws, demand_law
+from fraudworld.stages.network.demand_law import DemandLaw, DeviceDraws, demand_law, rows_of
 from fraudworld.stages.network.device_draws import DrawSums, count_law, draw
 from fraudworld.stages.network.leases import Leases, PronePlan, lease_homes
 from fraudworld.stages.network.places import Pieces, Source, devices_of, parties_of
@@ -107,7 +108,7 @@ def device_demand(
         law.home_rank.use("world", 0, int(pieces.home_first[-1])),
         law.prone_rank.use("world", 0, int(pieces.party_first[-1])),
         proxy_keys.use("regions", 0, n_regions),
-        type_keys.use("cells", 0, n_regions * len(pack.codes("device_group"))),
+        type_keys.use("cells", 0, n_regions * len(law.weights)),
     )
     return Demand(items, sizes, quotas, uses)
 
@@ -165,7 +166,7 @@ def _place_proxies(devices, allowed, prone, place, quota, split, placed):  # typ
 class _ProxySums(NamedTuple):
     """Sums over the links of one piece after proxies are placed."""
 
-    spare: I64  # links without a type yet, (regions, groups)
+    spare: I64  # links without a type yet, (regions, rows)
     proxies: I64  # (regions,)
 
 
@@ -193,6 +194,6 @@ def _proxies(
             int(before[region]), leased.stubs, int(total[region]), keys[region]
         )
         _place_proxies(devices, law.proxy_allowed, leased.prone, place, quota, split, placed)
-    counts = np.zeros((law.regions, law.eligible.shape[0]), dtype=np.int64)
-    count_spare(devices.region, devices.group, draws.typical, split.spare, counts)
+    counts = np.zeros((law.regions, len(law.weights)), dtype=np.int64)
+    count_spare(devices.region, rows_of(law, devices), draws.typical, split.spare, counts)
     return split, _ProxySums(counts, placed)

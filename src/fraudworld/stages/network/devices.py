@@ -22,15 +22,20 @@ from fraudworld.engine.shards import Shard
 from fraudworld.engine.tasks import Engine, Item
 from fraudworld.inputs.arrays import Geography, Merchants
 from fraudworld.jit import kernel
-from fraudworld.kernels import normal, offsets, permute
+from fraudworld.kernels import gamma, normal, offsets, permute
 from fraudworld.kernels.apportion import largest_remainder
-from fraudworld.kernels.capped import Entities, ProductLaw
-from fraudworld.kernels.discrete import choices, guide, guided_category, thresholds
+from fraudworld.kernels.capped import Entities, ProductLaw, SlotDraws
+from fraudworld.kernels.discrete import choices, thresholds
 from fraudworld.policy.pack import PolicyPack
-from fraudworld.rng import StreamUse, philox, registry
+from fraudworld.rng import StreamUse, registry
 from fraudworld.stages import allocation
-from fraudworld.stages.allocation import Held
+from fraudworld.stages.allocation import Held, Quotas, Settlement, ShardEntries
+from fraudworld.stages.network.systems import SystemLaw, system_laws
+from fraudworld.stages.network.token_holders import NO_PLATFORM, TokenHolders
 from fraudworld.stages.pieces import Devices, DeviceShard, Parties, PartyShard, Terminals
+
+NO_SLOT = np.uint8(255)
+"""No device before the rest is shared."""
 
 U8 = NDArray[np.uint8]
 I64 = NDArray[np.int64]
@@ -44,6 +49,7 @@ class DevicePlan:
     cells: I64  # (regions, segments, device types)
     terminals: I64  # (merchants,)
     terminals_clamped: int  # terminals above the cap per merchant, not made
+    rng: tuple[StreamUse, ...]
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,7 @@ def expected_types(pack: PolicyPack) -> NDArray[np.float64]:
 
 def plan_devices(
     pack: PolicyPack,
+    seed: int,
     per_party: NDArray[np.float64],
     population: I64,
     merchants: Merchants,
@@ -87,21 +94,48 @@ def plan_devices(
 ) -> DevicePlan:
     """Plans: the world total of a type is rounded, then split over cells by largest remainder.
 
+    Totals are those expected, or scatter around them.
     per_party: of `expected_types`. population: parties, (regions, segments). outlet_scale: factor
     on the outlets of every merchant, `Geography.profile_scale`.
     """
     expected = population[:, :, None] * per_party[None, :, :]
     cells = np.zeros(expected.shape, dtype=np.int64)
-    for t in range(expected.shape[2]):
-        total = int(np.floor(expected[:, :, t].sum() + 0.5))
-        if total:
-            cells[:, :, t] = largest_remainder(total, expected[:, :, t])
+    totals = np.floor(expected.sum(axis=(0, 1)) + 0.5).astype(np.int64)
+    scatter, uses = pack.device_count_priors.seed_overdispersion, tuple[StreamUse, ...]()
+    if scatter:
+        stream, whole = registry.DEVICE_TOTALS.of(seed), int(totals.sum())
+        draws = stream.draws(0, totals.size)
+        weights = gamma.scattered(whole, expected.sum(axis=(0, 1)), scatter, draws)
+        totals = largest_remainder(whole, weights)
+        uses = (stream.use("types", 0, totals.size),)
+    for t in np.flatnonzero(totals):
+        cells[:, :, t] = largest_remainder(int(totals[t]), expected[:, :, t])
     per_outlet = pack.device_count_priors.terminals_per_outlet
     wanted = round(per_outlet * float(merchants.outlets.sum()) * outlet_scale)
     terminals = largest_remainder(wanted, merchants.outlets)
     cap = pack.device_linkage_rules.max_devices_per_merchant
     clamped = np.minimum(terminals, cap)
-    return DevicePlan(cells, clamped, int((terminals - clamped).sum()))
+    return DevicePlan(cells, clamped, int((terminals - clamped).sum()), uses)
+
+
+def raise_to_holders(
+    pack: PolicyPack, plan: DevicePlan, parties: Parties, holders: TokenHolders
+) -> int:
+    """Raises plans of the wallet group to the holders of tokens in a cell; returns by how many.
+
+    Only cells of a few parties have more holders than planned devices: lint compares the means.
+    The added devices are of the group's types in proportion to their expected numbers.
+    """
+    taxonomy, types = pack.device_taxonomy.device_types, pack.codes("device_type")
+    inside = np.array([taxonomy[t].group == holders.group for t in types])
+    regions, segments = plan.cells.shape[:2]
+    least = np.zeros((regions, segments), dtype=np.int64)
+    np.add.at(least, parties.region, holders.counts)
+    short = np.maximum(least - plan.cells[:, :, inside].sum(axis=2), 0)
+    expected = expected_types(pack)[:, inside]
+    for r, s in zip(*np.nonzero(short), strict=True):
+        plan.cells[r, s, inside] += largest_remainder(int(short[r, s]), expected[s])
+    return int(short.sum())
 
 
 class _TypePlan(NamedTuple):
@@ -110,17 +144,6 @@ class _TypePlan(NamedTuple):
     size: I64  # devices, (cells,)
     keys: U64  # of the permutations, (cells, permute.ROUNDS)
     cuts: I64  # cumulative planned counts by type, (cells, device types)
-
-
-class _AttributeLaw(NamedTuple):
-    """Group, operating system and browser of a device, given its type."""
-
-    key: tuple[np.uint64, np.uint64]  # of the stream with two draws per device
-    systems: U64  # thresholds, (device types, systems)
-    browsers: U64  # thresholds, (systems, browsers)
-    system_guide: U8  # to `systems`, as in kernels/discrete.py
-    browser_guide: U8  # to `browsers`
-    group_of: U8  # (device types,)
 
 
 class _Allocation(NamedTuple):
@@ -140,33 +163,36 @@ def draw_devices(
     merchants: Merchants,
     geo: Geography,
     plan: DevicePlan,
+    holders: TokenHolders,
     engine: Engine,
 ) -> DeviceOutcome:
     """Devices as planned: of parties in order of owner and group, then terminals."""
     groups, types = pack.codes("device_group"), pack.codes("device_type")
     group_of = np.array([groups.index(pack.device_taxonomy.device_types[t].group) for t in types])
-    allocated = _allocate(pack, seed, parties, plan, group_of, engine)
+    allocated = _allocate(pack, seed, parties, plan, holders, group_of, engine)
     per_shard = np.stack(allocated.counts)
     type_plans, type_use = _type_plans(
         pack, seed, plan, group_of, allocated.groups, parties.region, per_shard
     )
-    attributes = registry.DEVICE_ATTRIBUTES.of(seed)
-    attribute_law = _attribute_law(pack, attributes.key, group_of)
     first = offsets.from_counts(per_shard.sum(axis=1))
+    laws = system_laws(pack, seed, geo, parties.by_country(len(geo.countries)))
     items = engine.submit(
-        partial(_party_devices, attribute_law),
-        first[:-1].tolist(),
+        _party_devices,
+        [laws.of_country[s.country] for s in parties.shards],
+        zip(first[:-1].tolist(), (s.first for s in parties.shards), strict=True),
         [type_plans[r] for r in parties.region],
         list(_before(parties.region, per_shard)),
         allocated.counts,
         allocated.held,
+        parties.items,
+        holders.platform,
     )
     terminals, terminal_use = _terminals(
-        pack, seed, merchants, geo, plan, int(first[-1]), attribute_law
+        pack, seed, merchants, geo, plan, int(first[-1]), laws.of_terminals
     )
     devices = Devices(items, first, terminals)
-    uses = type_use, terminal_use, attributes.use("world", 0, devices.n)
-    return DeviceOutcome(devices, allocated.dropped, (*allocated.uses, *uses))
+    uses = type_use, terminal_use, *laws.uses(parties.n, int(first[-1]), devices.n)
+    return DeviceOutcome(devices, allocated.dropped, (*plan.rng, *allocated.uses, *uses))
 
 
 def _allocate(
@@ -174,10 +200,14 @@ def _allocate(
     seed: int,
     parties: Parties,
     plan: DevicePlan,
+    holders: TokenHolders,
     group_of: NDArray[np.integer],
     engine: Engine,
 ) -> _Allocation:
-    """Devices of every group per party. group_of: of every device type."""
+    """Devices of every group per party. group_of: of every device type.
+
+    Holders of tokens get one device of the wallet group before the rest is shared.
+    """
     priors, groups = pack.device_count_priors, pack.codes("device_group")
     owned = [g for g, name in enumerate(groups) if name in priors.counts]
     draws, slots, laws = [], [], []
@@ -192,15 +222,23 @@ def _allocate(
         )
     regions, segments = plan.cells.shape[:2]
     # Every segment is offered every group; in a cell without a plan nobody takes part.
-    problem = allocation.allocation_problem("S4", laws, [range(len(owned))] * segments)
+    problem = allocation.allocation_problem(
+        "S4", laws, [range(len(owned))] * segments, slots=range(len(owned)),
+        factor=registry.PARTY_FACTOR.of(seed).key, correlation=priors.party_factor_correlation,
+    )  # fmt: skip
     of_group = np.stack([plan.cells[:, :, group_of == g].sum(axis=2) for g in owned], axis=2)
     wanted = of_group.reshape(regions, -1)
     size = np.repeat(parties.population(regions), len(owned), axis=1) * (wanted > 0)
+    first = owned.index(groups.index(holders.group))
+    placed = np.zeros((regions, segments, len(owned)), dtype=np.int64)
+    np.add.at(placed[:, :, first], parties.region, holders.counts)
     allocated = allocation.allocate(
-        engine, problem, wanted, size, np.zeros_like(size), parties.region, _entities,
-        parties.shards, parties.items,
+        engine, problem, wanted, size, placed.reshape(size.shape), parties.region,
+        partial(_entities, first), parties.shards, parties.items, holders.platform,
     )  # fmt: skip
-    held, counts = engine.run(allocation.held, *zip(*allocated.pieces, strict=True))
+    held, counts = engine.run(
+        partial(_with_floors, len(owned)), *zip(*allocated.pieces, strict=True)
+    )
     uses = [
         stream.use(name, 0, parties.n, entities=n)
         for streams, drawn in ((draws, size), (slots, allocated.asked))
@@ -212,9 +250,81 @@ def _allocate(
     return _Allocation(owned, held, counts, dropped, uses)
 
 
-def _entities(shard: Shard, of: PartyShard) -> Entities:
-    """Parties of a shard as the entities of the allocation: all take part, none holds a floor."""
-    return Entities(shard.first, of.segment, allocation.NOTHING_OPEN, allocation.NO_FLOOR)
+def _entities(first: int, shard: Shard, of: PartyShard, platform: U8) -> Entities:
+    """Parties of a shard as the entities of the allocation.
+
+    All take part; holders of tokens have a device of group `first` already.
+    """
+    floor = allocation.NO_FLOOR
+    if platform.size:
+        floor = np.where(platform == NO_PLATFORM, NO_SLOT, np.uint8(first))
+    return Entities(shard.first, of.segment, allocation.NOTHING_OPEN, floor)
+
+
+def _with_floors(
+    groups: int,
+    of: ShardEntries,
+    quotas: Quotas,
+    slots: SlotDraws | None,
+    settled: Settlement,
+) -> tuple[Held, I64]:
+    """Task over the values of an `allocation.Piece`: all devices of the parties of a shard."""
+    entities, _ = of
+    held, per_cell = allocation.held(of, quotas, slots, settled)
+    if not entities.floor.size:
+        return held, per_cell
+    room = held.entity.size + entities.floor.size + 1
+    entity = np.empty(room, dtype=np.uint32)
+    cell, count = (np.empty(room, dtype=np.uint16) for _ in range(2))
+    rows = held.entity, held.cell, held.count
+    n = _add_floors(entities.code, entities.floor, groups, rows, entity, cell, count, per_cell)
+    return Held(held.entities, entity[:n], cell[:n], count[:n]), per_cell
+
+
+@kernel
+def _add_floors(code, floor, groups, held, entity, cell, count, per_cell):  # type: ignore[no-untyped-def]
+    """Adds the floors of parties to what they hold, in order of party, then cell.
+
+    Parameters
+    ----------
+    code, floor : uint8 (parties,)
+        Segment, and group of the floor; NO_SLOT for none.
+    groups : int
+        Groups of a segment.
+    held : uint32, uint16, uint16 (rows,)
+        Party, cell and count of what they hold beyond their floors.
+    entity, cell, count : uint32, uint16, uint16
+        Filled.
+    per_cell : int64 (cells,)
+        Grows by the floors.
+
+    Returns
+    -------
+    int
+        Rows filled.
+    """
+    from_entity, from_cell, from_count = held
+    n, j = 0, 0
+    for p in range(code.size):
+        waiting = floor[p] != NO_SLOT
+        own = np.uint16(np.int64(code[p]) * groups + floor[p]) if waiting else np.uint16(0)
+        if waiting:
+            per_cell[own] += 1
+        while j < from_entity.size and from_entity[j] == p:
+            if waiting and from_cell[j] > own:
+                entity[n], cell[n], count[n] = p, own, 1
+                n += 1
+                waiting = False
+            entity[n], cell[n], count[n] = p, from_cell[j], from_count[j]
+            if waiting and from_cell[j] == own:
+                count[n] += 1
+                waiting = False
+            n += 1
+            j += 1
+        if waiting:
+            entity[n], cell[n], count[n] = p, own, 1
+            n += 1
+    return n
 
 
 def _before(region: U8, counts: I64) -> I64:
@@ -261,29 +371,20 @@ def _type_plans(
     )
 
 
-def _attribute_law(
-    pack: PolicyPack, key: tuple[np.uint64, np.uint64], group_of: NDArray[np.integer]
-) -> _AttributeLaw:
-    priors = pack.device_count_priors
-    types, systems, agents = (pack.codes(c) for c in ("device_type", "os_family", "ua_family"))
-    of_system = thresholds([[priors.os_mix[t].get(o, 0.0) for o in systems] for t in types])
-    of_browser = thresholds([[priors.ua_mix[o].get(u, 0.0) for u in agents] for o in systems])
-    return _AttributeLaw(
-        key,
-        of_system,
-        of_browser,
-        guide(of_system),
-        guide(of_browser),
-        group_of.astype(np.uint8),
-    )
-
-
 def _party_devices(
-    law: _AttributeLaw, first: int, types: _TypePlan, before: I64, counts: I64, held: Held
+    law: SystemLaw,
+    first: tuple[int, int],
+    types: _TypePlan,
+    before: I64,
+    counts: I64,
+    held: Held,
+    parties: PartyShard,
+    platform: U8,
 ) -> DeviceShard:
-    """Task: devices first, first + 1, … of the world, those of one shard.
+    """Task: the devices of the parties of one shard.
 
-    before, counts: devices of earlier shards of the region, and of this one, (cells,).
+    first: numbers in the world of the first device and the first party. before, counts: devices
+    of earlier shards of the region, and of this one, (cells,). platform: of `TokenHolders`.
     """
     n = int(counts.sum())
     owner, cell = np.empty(n + 1, dtype=np.uint32), np.empty(n + 1, dtype=np.uint16)
@@ -294,7 +395,7 @@ def _party_devices(
     owner, cell = owner[:n], cell[:n]
     type_ = np.empty(n, dtype=np.uint8)
     _assign_types(types, before, counts, cell, type_)
-    return DeviceShard(type_, *_attributes(law, first, type_), owner)
+    return DeviceShard(type_, *law.of_parties(first, type_, owner, parties, platform), owner)
 
 
 @kernel
@@ -331,40 +432,6 @@ def _assign_types(plan, before, counts, cell, type_):  # type: ignore[no-untyped
         cursor[cell[i]] += 1
 
 
-def _attributes(law: _AttributeLaw, first: int, type_: U8) -> tuple[U8, U8, U8]:
-    """Group, operating system and browser of devices first, first + 1, … of the world."""
-    group, os, ua = (np.empty(type_.size, dtype=np.uint8) for _ in range(3))
-    _draw_attributes(law, first, type_, group, os, ua)
-    return group, os, ua
-
-
-@kernel
-def _draw_attributes(law, first, type_, group, os, ua):  # type: ignore[no-untyped-def]
-    """Operating system and browser of every device by a draw each; its group by its type.
-
-    Parameters
-    ----------
-    law : _AttributeLaw
-    first : int
-        Number in the world of the first device.
-    type_ : uint8 (devices,)
-    group, os, ua : uint8 (devices,)
-        Filled.
-    """
-    k0, k1 = law.key
-    systems, browsers, group_of = law.systems, law.browsers, law.group_of
-    to_system, to_browser = law.system_guide, law.browser_guide
-    draws = np.empty(philox.MANY, dtype=np.uint64)
-    for low in range(0, type_.size, philox.MANY // 2):
-        n = min(philox.MANY // 2, type_.size - low)
-        philox.fill(k0, k1, np.uint64(2 * (first + low)), draws[: 2 * n])
-        for j in range(n):
-            i = low + j
-            group[i] = group_of[type_[i]]
-            os[i] = guided_category(draws[2 * j], systems, to_system, type_[i])
-            ua[i] = guided_category(draws[2 * j + 1], browsers, to_browser, os[i])
-
-
 def _terminals(
     pack: PolicyPack,
     seed: int,
@@ -372,7 +439,7 @@ def _terminals(
     geo: Geography,
     plan: DevicePlan,
     first: int,
-    law: _AttributeLaw,
+    law: SystemLaw,
 ) -> tuple[Terminals, StreamUse]:
     """Terminals in order of merchant. first: number in the world of the first one."""
     merchant = np.repeat(np.arange(merchants.n, dtype=np.int32), plan.terminals)
@@ -383,6 +450,6 @@ def _terminals(
     type_ = choices(draws, np.zeros(merchant.size, dtype=np.uint8), thresholds([mix]))
     country = merchants.home_country[merchant]
     terminals = Terminals(
-        type_, *_attributes(law, first, type_), merchant, country, geo.region[country]
+        type_, *law.of_terminals(first, type_), merchant, country, geo.region[country]
     )
     return terminals, stream.use("merchants", 0, merchant.size)

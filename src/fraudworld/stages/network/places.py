@@ -47,6 +47,7 @@ class PieceDevices(NamedTuple):
     group: U8
     owner: NDArray[np.uint32]  # party, counted from 0 in the shard; (0,) for terminals
     owner_type: U8  # party type of the owner, NOBODY for terminals
+    segment: U8  # of the owner, NOBODY for terminals
     region: U8
     country: U8
     home: NDArray[np.int32]  # counted from 0 in the piece
@@ -93,14 +94,14 @@ def devices_of(source: Source) -> PieceDevices:
 
 def _of_shard(shard: Shard, region: int, parties: PartyShard, devices: DeviceShard) -> PieceDevices:
     n = devices.owner.size
-    owner_type, of_region, of_country = (np.empty(n, dtype=np.uint8) for _ in range(3))
+    owner_type, segment, of_region, of_country = (np.empty(n, dtype=np.uint8) for _ in range(4))
     home = np.empty(n, dtype=np.int32)
     homes = _locate(
-        parties.household, parties.type, devices.owner, region, shard.country,
-        owner_type, of_region, of_country, home,
+        parties.household, parties.type, parties.segment, devices.owner, (region, shard.country),
+        (owner_type, segment, of_region, of_country), home,
     )  # fmt: skip
     return PieceDevices(
-        devices.group, devices.owner, owner_type, of_region, of_country, home, homes
+        devices.group, devices.owner, owner_type, segment, of_region, of_country, home, homes
     )
 
 
@@ -112,6 +113,7 @@ def _of_terminals(terminals: Terminals) -> PieceDevices:
         terminals.group,
         np.empty(0, dtype=np.uint32),
         np.full(terminals.n, NOBODY, dtype=np.uint8),
+        np.full(terminals.n, NOBODY, dtype=np.uint8),
         terminals.region,
         terminals.country,
         (premises[terminals.merchant] + within // PREMISES).astype(np.int32),
@@ -120,9 +122,7 @@ def _of_terminals(terminals: Terminals) -> PieceDevices:
 
 
 @kernel
-def _locate(  # type: ignore[no-untyped-def]
-    household, party_type, owner, region, country, owner_type, of_region, of_country, home
-):
+def _locate(household, party_type, segment, owner, place, columns, home):  # type: ignore[no-untyped-def]
     """Fills the columns of a shard's devices, and numbers its homes in order of party.
 
     Twin: tests/reference/devices.py:homes.
@@ -131,12 +131,12 @@ def _locate(  # type: ignore[no-untyped-def]
     ----------
     household : int32 (parties,)
         Household of every party, negative for parties that are not retail.
-    party_type : uint8 (parties,)
+    party_type, segment : uint8 (parties,)
     owner : uint32 (devices,)
-    region, country : int
-        Of the shard.
-    owner_type, of_region, of_country : uint8 (devices,)
-        Filled.
+    place : (int, int)
+        Region and country of the shard.
+    columns : four times uint8 (devices,)
+        Filled: party type and segment of the owner, region, country.
     home : int32 (devices,)
         Filled: home of every device's owner, counted from 0.
 
@@ -145,6 +145,7 @@ def _locate(  # type: ignore[no-untyped-def]
     int
         Homes of the shard.
     """
+    owner_type, of_segment, of_region, of_country = columns
     # Of every household; the last element absorbs the stores of parties that have none.
     first_home = np.full(household.size + 1, -1, dtype=np.int32)
     of_party = np.empty(household.size, dtype=np.int32)
@@ -159,7 +160,7 @@ def _locate(  # type: ignore[no-untyped-def]
         homes += np.int32(new)
     for d in range(owner.size):
         owner_type[d] = party_type[owner[d]]
-        of_region[d] = region
-        of_country[d] = country
+        of_segment[d] = segment[owner[d]]
+        of_region[d], of_country[d] = place
         home[d] = of_party[owner[d]]
     return homes

@@ -12,9 +12,15 @@ from fraudworld.contracts.network import (
 from fraudworld.stages.context import Context
 from fraudworld.stages.network import tables
 from fraudworld.stages.network.device_tables import device_base
-from fraudworld.stages.network.devices import draw_devices, expected_types, plan_devices
+from fraudworld.stages.network.devices import (
+    draw_devices,
+    expected_types,
+    plan_devices,
+    raise_to_holders,
+)
 from fraudworld.stages.network.endpoints import build_ips
 from fraudworld.stages.network.links import draw_links
+from fraudworld.stages.network.token_holders import token_holders
 from fraudworld.stages.pieces import Accounts, Instruments, Network, Parties
 
 
@@ -29,8 +35,10 @@ def run(
     with context.step("S4", "load_party_base"):
         population = parties.population(len(pack.codes("region")))
     with context.step("S4", "plan_device_counts"):
-        plan = plan_devices(pack, per_party, population, merchants, geo.profile_scale)
-        outcome = draw_devices(pack, seed, parties, merchants, geo, plan, engine)
+        holders = token_holders(pack, parties, accounts, instruments, engine)
+        plan = plan_devices(pack, seed, per_party, population, merchants, geo.profile_scale)
+        raised = raise_to_holders(pack, plan, parties, holders)
+        outcome = draw_devices(pack, seed, parties, merchants, geo, plan, holders, engine)
         devices = outcome.devices
         context.emit(DEVICE_BASE, device_base(parties, devices, merchants))
     with context.step("S4", "emit_regions"):
@@ -53,6 +61,7 @@ def run(
         context.plans["s4_devices"] = {
             "types": dict(zip(types, plan.cells.sum(axis=(0, 1)).tolist(), strict=True)),
             "dropped_by_group": outcome.dropped,
+            "raised_to_token_holders": raised,
             "terminals": int(plan.terminals.sum()),
             "terminals_beyond_merchant_cap": plan.terminals_clamped,
             "sharing_wanted": linked.sharing_wanted,

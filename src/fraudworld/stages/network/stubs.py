@@ -1,9 +1,10 @@
 """Types of the last links, and the stubs of every country and type.
 
 Links that are neither typical, nor to homes, nor to proxies take their types by an integer
-transport plan per region, between device groups and types. A group's links of a region take
-exactly the planned numbers, at places a keyed permutation decides. The number of a link in its
-region is its number in the piece plus the counts of earlier pieces, so every piece types its own.
+transport plan per region, between rows (device groups, by class of segment) and types. A row's
+links of a region take exactly the planned numbers, at places a keyed permutation decides. The
+number of a link in its region is its number in the piece plus the counts of earlier pieces, so
+every piece types its own.
 
 Twin of all kernels here: tests/reference/demand.py:_rest.
 """
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from fraudworld.jit import kernel
 from fraudworld.kernels import offsets, permute
 from fraudworld.rng import Stream
-from fraudworld.stages.network.demand_law import NONE, DemandLaw, DeviceDraws
+from fraudworld.stages.network.demand_law import NONE, DemandLaw, DeviceDraws, rows_of
 from fraudworld.stages.network.home_lines import home_lines
 from fraudworld.stages.network.leases import Leases
 from fraudworld.stages.network.places import Source, devices_of
@@ -58,33 +59,33 @@ class ProxySplit(NamedTuple):
 
 
 @kernel
-def count_spare(region, group, typical, spare, counts):  # type: ignore[no-untyped-def]
-    """Adds the spare links of devices that are not dormant to counts[region, group].
+def count_spare(region, row, typical, spare, counts):  # type: ignore[no-untyped-def]
+    """Adds the spare links of devices that are not dormant to counts[region, row].
 
-    region, group, typical, spare: (devices,). counts: int64 (regions, groups).
+    region, row, typical, spare: (devices,). counts: int64 (regions, rows).
     """
     for d in range(region.size):
-        counts[region[d], group[d]] += spare[d] * (typical[d] != NONE)
+        counts[region[d], row[d]] += spare[d] * (typical[d] != NONE)
 
 
 class TypePlan(NamedTuple):
-    """Types of the last spare links of every (region, group)."""
+    """Types of the last spare links of every (region, row)."""
 
-    sizes: I64  # links, (regions, groups)
-    keys: U64  # of the permutations, (regions · groups, permute.ROUNDS)
-    cuts: I64  # cumulative counts by type, (regions · groups, types)
+    sizes: I64  # links, (regions, rows)
+    keys: U64  # of the permutations, (regions · rows, permute.ROUNDS)
+    cuts: I64  # cumulative counts by type, (regions · rows, types)
 
 
 def type_plan(law: DemandLaw, stream: Stream, sizes: I64, left: I64) -> TypePlan:
     """Transport plans of all regions. left: links still to place, (regions, types)."""
-    n_regions, n_groups = sizes.shape
-    eligible = law.eligible.copy()
-    eligible[:, [law.home.home_type, law.proxy_type]] = False
+    n_regions, n_rows = sizes.shape
+    weights = law.weights.copy()
+    weights[:, [law.home.home_type, law.proxy_type]] = 0.0
     cuts = []
     for r in range(n_regions):
-        wanted = np.maximum(left[r], 0) * eligible.any(axis=0)
-        cuts.append(np.cumsum(transport(sizes[r], wanted, eligible), axis=1))
-    return TypePlan(sizes, stream.draws(0, n_regions * n_groups), np.concatenate(cuts))
+        wanted = np.maximum(left[r], 0) * (weights > 0).any(axis=0)
+        cuts.append(np.cumsum(transport(sizes[r], wanted, weights), axis=1))
+    return TypePlan(sizes, stream.draws(0, n_regions * n_rows), np.concatenate(cuts))
 
 
 class _TypedLinks(NamedTuple):
@@ -93,8 +94,9 @@ class _TypedLinks(NamedTuple):
     typical: U8  # as in `DeviceDraws`
     proxy: U16  # as in `ProxySplit`
     spare: U16  # as in `ProxySplit`
-    types: U8  # of the spare links, in order of (region, group), then device; (links,)
-    cursor: I64  # index in `types` of the next link of a (region, group); (regions, groups)
+    row: U16  # of `DemandLaw.weights`
+    types: U8  # of the spare links, in order of (region, row), then device; (links,)
+    cursor: I64  # index in `types` of the next link of a (region, row); (regions, rows)
 
 
 @kernel
@@ -103,7 +105,7 @@ def _assign_types(counts, plan, before, links):  # type: ignore[no-untyped-def]
 
     Parameters
     ----------
-    counts, before : int64 (regions, groups)
+    counts, before : int64 (regions, rows)
         Spare links of the piece, and of earlier pieces.
     plan : TypePlan
     links : _TypedLinks
@@ -132,7 +134,7 @@ def _list_stubs(devices, country, local, links, home_type, proxy_type, start, st
     country, local : uint8, int32 (devices,)
         Country below `countries`, and number of a device among the piece's devices there.
     links : _TypedLinks
-        `cursor` ends at the end of every (region, group).
+        `cursor` ends at the end of every (region, row).
     home_type, proxy_type : int
         Typical endpoints of type `home_type` are listed with the home lines.
     start : int64 (countries, types)
@@ -140,7 +142,7 @@ def _list_stubs(devices, country, local, links, home_type, proxy_type, start, st
     stub : int32 (stubs,)
         Filled: device · 2 + typical.
     """
-    region, group = devices.region, devices.group
+    region, row = devices.region, links.row
     typical, proxy, spare, types, cursor = (
         links.typical, links.proxy, links.spare, links.types, links.cursor
     )  # fmt: skip
@@ -156,11 +158,11 @@ def _list_stubs(devices, country, local, links, home_type, proxy_type, start, st
         for _ in range(proxy[d]):
             stub[at[c, proxy_type]] = base
             at[c, proxy_type] += 1
-        first = cursor[region[d], group[d]]
+        first = cursor[region[d], row[d]]
         for i in range(first, first + spare[d]):
             stub[at[c, types[i]]] = base
             at[c, types[i]] += 1
-        cursor[region[d], group[d]] += spare[d]
+        cursor[region[d], row[d]] += spare[d]
 
 
 @kernel
@@ -173,7 +175,7 @@ def _count_stubs(devices, country, links, home_type, proxy_type, size):  # type:
         As in `_list_stubs`; `links` is not changed.
     size : int64 (countries, types)
     """
-    region, group = devices.region, devices.group
+    region, row = devices.region, links.row
     typical, proxy, spare, types = links.typical, links.proxy, links.spare, links.types
     for d in range(region.size):
         awake = typical[d] != NONE
@@ -188,8 +190,8 @@ def _count_stubs(devices, country, links, home_type, proxy_type, size):  # type:
     at = links.cursor.copy()
     for d in range(region.size):
         for _ in range(spare[d] * (typical[d] != NONE)):
-            size[country[d], types[at[region[d], group[d]]]] += 1
-            at[region[d], group[d]] += 1
+            size[country[d], types[at[region[d], row[d]]]] += 1
+            at[region[d], row[d]] += 1
 
 
 @kernel
@@ -215,7 +217,7 @@ def typed_stubs(
 ) -> tuple[PieceDemand, StubSizes]:
     """Task: stubs and home lines of one piece.
 
-    before: spare links of earlier pieces, (regions, groups).
+    before: spare links of earlier pieces, (regions, rows).
     """
     devices = devices_of(source)
     one_country = len(source) > 1
@@ -223,12 +225,13 @@ def typed_stubs(
     n_countries, n_types = 1 if one_country else countries, law.eligible.shape[1]
     local = np.empty(country.size, dtype=np.int32)
     _number_in_country(country, np.zeros(n_countries, dtype=np.int32), local)
-    counts = np.zeros_like(plan.sizes)
-    count_spare(devices.region, devices.group, draws.typical, split.spare, counts)
+    counts, row = np.zeros_like(plan.sizes), rows_of(law, devices)
+    count_spare(devices.region, row, draws.typical, split.spare, counts)
     links = _TypedLinks(
         draws.typical,
         split.proxy,
         split.spare,
+        row,
         np.empty(int(counts.sum()), dtype=np.uint8),
         np.empty_like(counts),
     )

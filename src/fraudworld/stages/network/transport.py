@@ -1,4 +1,4 @@
-"""An integer plan between device groups and endpoint types with given row and column sums.
+"""An integer plan between rows of links and endpoint types with given row and column sums.
 
 Twin: tests/reference/demand.py:_transport.
 """
@@ -14,29 +14,30 @@ from fraudworld.kernels.apportion import fit, largest_remainder
 
 
 def transport(
-    rows: NDArray[np.int64], wanted: NDArray[np.int64], allowed: NDArray[np.bool_]
+    rows: NDArray[np.int64], wanted: NDArray[np.int64], weights: NDArray[np.float64]
 ) -> NDArray[np.int64]:
     """Integers of exactly these row sums, with column sums as wanted where possible.
 
     1. Wanted columns are scaled to the total of the rows, by largest remainder.
-    2. A proportional fit to both margins is rounded down.
+    2. A proportional fit of the weights to both margins is rounded down.
     3. A maximum flow through allowed cells adds what rows and columns lack.
-    4. What is left of a row is split evenly over its allowed cells.
+    4. What is left of a row is split evenly over its allowed cells, those with a weight.
 
     Parameters
     ----------
-    rows : int64 (groups,)
+    rows : int64 (rows,)
     wanted : int64 (types,)
-    allowed : bool (groups, types)
-        Every row with a positive sum has an allowed cell.
+    weights : float64 (rows, types)
+        Every row with a positive sum has a weight above 0.
 
     Returns
     -------
-    int64 (groups, types)
-        Zero where not allowed.
+    int64 (rows, types)
+        Zero where the weight is.
     """
+    allowed = weights > 0.0
     columns = largest_remainder(int(rows.sum()), wanted if wanted.sum() else allowed.any(axis=0))
-    expected = fit(np.where(allowed, 1.0, 0.0) * (columns > 0)[None, :], rows, columns)
+    expected = fit(weights * (columns > 0)[None, :], rows, columns)
     counts = np.where(allowed, np.floor(expected + 1e-9), 0).astype(np.int64)
     for r in np.flatnonzero(counts.sum(axis=1) > rows):
         over = int(counts[r].sum() - rows[r])

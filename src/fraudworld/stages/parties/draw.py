@@ -1,6 +1,6 @@
 """The laws of S1 per party: segments, homes and firms.
 
-Twin of all kernels here: tests/reference/parties.py:make.
+Homes by kind are in `homes.py`. Twin of all kernels here: tests/reference/parties.py:make.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from fraudworld.kernels import offsets, permute
 from fraudworld.kernels.discrete import thresholds
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import Stream, StreamUse, philox, registry
+from fraudworld.stages.parties.homes import HomeKinds, form_homes, home_kinds, shuffled
 from fraudworld.stages.parties.plan import PopulationPlan
 from fraudworld.stages.pieces import Parties, PartyShard
 
@@ -55,19 +56,11 @@ def _units(party_type, wanted, k0, k1, first, cuts, out):  # type: ignore[no-unt
     draws = np.empty(2 * ATOM, dtype=np.uint64)
     units = 0
     for start in range(0, party_type.size, ATOM):
-        count = 0
-        for i in range(start, min(start + ATOM, party_type.size)):
-            out[i] = -1
-            order[count] = i - start
-            count += party_type[i] == wanted
         n = min(ATOM, party_type.size - start)
+        for i in range(start, start + n):
+            out[i] = -1
         philox.fill(k0, k1, np.uint64(2 * (first + start)), draws[: 2 * n])
-        for k in range(count - 1, 0, -1):
-            # The high half of draw × (k + 1): uniform on 0 … k to within 2**-54.
-            pick = np.int64(
-                (draws[2 * order[k]] >> np.uint64(32)) * np.uint64(k + 1) >> np.uint64(32)
-            )
-            order[k], order[pick] = order[pick], order[k]
+        count = shuffled(party_type[start : start + n], wanted, draws, order)
         k = 0
         while k < count:
             d = draws[2 * order[k] + 1] >> np.uint64(1)
@@ -81,6 +74,15 @@ def _units(party_type, wanted, k0, k1, first, cuts, out):  # type: ignore[no-unt
     return units
 
 
+class UnitLaw(NamedTuple):
+    """How parties of one type are grouped into homes or firms."""
+
+    party_type: int
+    streams: tuple[Stream, ...]  # order and size; of homes by kind, then place and partner
+    sizes: NDArray[np.uint64]  # thresholds of the sizes 1, 2, … where units are cut at random
+    kinds: HomeKinds | None  # None: cut at random
+
+
 @dataclass(frozen=True)
 class _Law:
     """The laws of S1 that every shard needs."""
@@ -88,9 +90,9 @@ class _Law:
     place: NDArray[np.uint64]  # permutation keys of a country, (countries, rounds)
     cuts: NDArray[np.int64]  # cumulative planned parties, (countries, segments)
     start: NDArray[np.int64]  # first party of every country, (countries + 1,)
+    region: NDArray[np.uint8]  # (countries,)
     type_of: NDArray[np.uint8]  # party type of a segment, (segments,)
-    units: tuple[tuple[int, Stream, NDArray[np.uint64]], ...]
-    """Party type, stream and size thresholds of homes, then of firms."""
+    units: tuple[UnitLaw, ...]  # homes, then firms
 
 
 @dataclass(frozen=True)
@@ -99,19 +101,27 @@ class PartyLaws:
 
     type_of: NDArray[np.uint8]  # party type of a segment, (segments,)
     place: Stream
-    units: tuple[tuple[int, Stream, NDArray[np.uint64]], ...]  # as in `_Law`
+    units: tuple[UnitLaw, ...]  # homes, then firms
 
     @classmethod
     def of(cls, pack: PolicyPack, seed: int) -> PartyLaws:
         """The laws of a policy and seed."""
-        types, sizes = pack.codes("party_type"), pack.population_priors.households
-        type_of = [types.index(pack.party_taxonomy.segments[s]) for s in pack.codes("segment")]
-        homes = registry.HOUSEHOLD.of(seed), thresholds(sizes.size_shares)
-        firms = registry.BUSINESS_GROUP.of(seed), thresholds(sizes.business_group_size_shares)
+        types, segments = pack.codes("party_type"), pack.codes("segment")
+        units = pack.population_priors.households
+        type_of = [types.index(pack.party_taxonomy.segments[s]) for s in segments]
+        streams: tuple[Stream, ...] = (registry.HOUSEHOLD.of(seed),)
+        kinds = None
+        if units.composition == "by_kind":
+            streams = (*streams, registry.HOUSEHOLD_PLACE.of(seed))
+            kinds = home_kinds(units, pack.codes("region"), segments)
+        firms = (registry.BUSINESS_GROUP.of(seed),), thresholds(units.business_group_size_shares)
         return cls(
             np.array(type_of, dtype=np.uint8),
             registry.SEGMENT_PLACE.of(seed),
-            ((types.index("RETAIL"), *homes), (types.index("BUSINESS"), *firms)),
+            (
+                UnitLaw(types.index("RETAIL"), streams, thresholds(units.size_shares), kinds),
+                UnitLaw(types.index("BUSINESS"), *firms, None),
+            ),
         )
 
 
@@ -126,7 +136,7 @@ def draw_parties(
 
     Segments get exactly the planned numbers, placed inside a country by a keyed permutation, so
     an id is independent of the segment. Homes (retail) and firms (business) are drawn inside
-    atoms of 1 024 consecutive parties, which shards never cut. Sizes of homes and firms:
+    atoms of 1 024 consecutive parties, which shards never cut. Composition of homes, and sizes:
     population_priors_6A.v1.yaml.
     """
     start = offsets.from_counts(plan.counts.sum(axis=1))
@@ -134,6 +144,7 @@ def draw_parties(
         laws.place.draws(0, len(geo.countries)),
         np.cumsum(plan.counts, axis=1),
         start,
+        geo.region,
         laws.type_of,
         laws.units,
     )
@@ -151,7 +162,8 @@ def draw_parties(
     )
     uses = [laws.place.use("countries", 0, len(geo.countries))]
     for code, low, high in zip(geo.countries, start, start[1:], strict=False):
-        uses += [stream.use(code, int(low), int(high - low)) for _, stream, _ in laws.units]
+        streams = [stream for unit in laws.units for stream in unit.streams]
+        uses += [stream.use(code, int(low), int(high - low)) for stream in streams]
     return parties, tuple(uses)
 
 
@@ -170,9 +182,15 @@ def _shard(law: _Law, shard: Shard) -> tuple[PartyShard, _Summary]:
     permute.assign_by_quota(shard.first - first, last - first, keys, cuts, segment)
     party_type = law.type_of.take(segment)
     units, counts = [], []
-    for wanted, stream, sizes in law.units:
+    for of in law.units:
         unit = np.empty(shard.n, dtype=np.int32)
-        counts.append(int(_units(party_type, wanted, *stream.key, shard.first, sizes, unit)))
+        keys_ = tuple(stream.key for stream in of.streams)
+        if of.kinds is None:
+            n = _units(party_type, of.party_type, *keys_[0], shard.first, of.sizes, unit)
+        else:
+            people, region = (party_type, segment), int(law.region[shard.country])
+            n = form_homes(people, of.party_type, keys_, shard.first, of.kinds, region, unit)
+        counts.append(int(n))
         units.append(unit)
     tally = np.bincount(segment, minlength=law.type_of.size)
     return PartyShard(party_type, segment, *units), _Summary(tally, counts)

@@ -1,8 +1,8 @@
 """The population plan: integer counts of world, region, country, type and segment.
 
-Type and segment counts are planned, not drawn, so a region's mix is exact and a small
-country's mix is not noise. Countries differ from their region only by bounded tilts that
-conserve the region's totals exactly.
+Type and segment counts are planned per region, so that a small country's mix is not noise: at
+the policy's shares, or at shares that a seed draws around them. Countries differ from their
+region only by bounded tilts that conserve the region's totals exactly.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fraudworld.errors import InputError
 from fraudworld.inputs.arrays import Geography
-from fraudworld.kernels import normal
+from fraudworld.kernels import gamma, normal
 from fraudworld.kernels.apportion import bounded, controlled, fit, largest_remainder
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import Stream, StreamUse, registry
@@ -52,13 +52,18 @@ def plan_counts(pack: PolicyPack, seed: int, geo: Geography) -> PopulationPlan:
     region_floor = np.bincount(geo.region, minlength=n_regions) * floor
     per_region = bounded(world, region_weight, region_floor)
 
+    totals = registry.SEGMENT_TOTALS.of(seed)
     tilts, tilt_use = _country_tilts(pack, seed, len(geo.countries))
     counts = np.zeros((len(geo.countries), len(pack.codes("segment"))), dtype=np.int64)
     for region in np.flatnonzero(per_region):
         inside = np.flatnonzero(geo.region == region)
         parties = bounded(int(per_region[region]), weight[inside], floor)
-        counts[inside] = _region_counts(pack, int(region), parties, tilts[inside])
-    return PopulationPlan(counts, scale_draw, (stream.use("world", 0, 1), *tilt_use))
+        draws = totals.draws(int(region) * counts.shape[1], counts.shape[1])
+        counts[inside] = _region_counts(pack, int(region), parties, tilts[inside], draws)
+    uses = (stream.use("world", 0, 1), *tilt_use)
+    if pack.segmentation_priors.seed_overdispersion:
+        uses += (totals.use("regions", 0, n_regions * counts.shape[1]),)
+    return PopulationPlan(counts, scale_draw, uses)
 
 
 def too_small(floor: int, countries: int, world: int, remedy: str) -> InputError:
@@ -124,12 +129,23 @@ def _country_tilts(
 
 
 def _region_counts(
-    pack: PolicyPack, region: int, parties: NDArray[np.int64], tilts: NDArray[np.float64]
+    pack: PolicyPack,
+    region: int,
+    parties: NDArray[np.int64],
+    tilts: NDArray[np.float64],
+    draws: NDArray[np.uint64],
 ) -> NDArray[np.int64]:
-    """Parties of a region, (countries, segments), with exact row and column sums."""
+    """Parties of a region, (countries, segments), with exact row and column sums.
+
+    Types have the policy's shares; segments of a type too, or shares that scatter around them.
+    draws: (segments, gamma.WIDTH).
+    """
     region_code = pack.codes("region")[region]
     types, segments = pack.codes("party_type"), pack.codes("segment")
-    mix = pack.population_priors.party_type_mix[region_code]
+    mix, scatter = (
+        pack.population_priors.party_type_mix[region_code],
+        pack.segmentation_priors.seed_overdispersion,
+    )
     shares = np.array([mix[t] for t in types])
     by_type = largest_remainder(int(parties.sum()), shares)
     country_type = controlled(np.outer(parties, by_type) / parties.sum(), parties, by_type)
@@ -138,7 +154,8 @@ def _region_counts(
         inside = [s for s, code in enumerate(segments) if _party_type(pack, code) == party_type]
         segment_mix = pack.segmentation_priors.segment_mix[region_code][party_type]
         share = np.array([segment_mix[segments[s]] for s in inside])
-        columns = largest_remainder(int(by_type[t]), share)
+        drawn = gamma.scattered(int(by_type[t]), share, scatter, draws[inside])
+        columns = largest_remainder(int(by_type[t]), drawn)
         rows = country_type[:, t]
         expected = _tilted(pack, rows, columns, tilts[:, inside])
         counts[:, inside] = controlled(expected, rows, columns)

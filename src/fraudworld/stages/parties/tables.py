@@ -47,8 +47,7 @@ def _party_rows(
 def party_summary(pack: PolicyPack, parties: Parties, geo: Geography) -> Rows:
     """`s1_party_summary_6A`, in order of country and segment; no rows of zero."""
     segments, types = pack.codes("segment"), pack.codes("party_type")
-    counts = np.zeros((len(geo.countries), len(segments)), dtype=np.int64)
-    np.add.at(counts, [s.country for s in parties.shards], parties.segments)
+    counts = parties.by_country(len(geo.countries))
     country, segment = np.nonzero(counts)
     type_of = np.array([types.index(pack.party_taxonomy.segments[s]) for s in segments], np.uint8)
     batch: Columns = {

@@ -69,7 +69,9 @@ def run(
         context.publish_rng(*(use for r in roles.values() for use in r.rng))
         context.documents["s5_propagation_diagnostics_6A"] = {
             "propagation": coefficients.propagation,
+            "propagation_by": coefficients.propagation_by,
             "max_abs_log_odds": coefficients.max_abs_log_odds,
+            "max_odds_factor": coefficients.max_odds_factor,
             **{e: r.diagnostics for e, r in roles.items() if r.diagnostics},
         }
         context.documents["s5_validation_report_6A"] = {

@@ -148,8 +148,9 @@ def seal(run):
     listing = {m["path"]: (m["bytes"], m["sha256_hex"]) for m in index["members"]}
     check("the index lists no file twice", len(listing) == len(index["members"]))
     own = {f"{LAYER}/validation/{n}" for n in ("validation_bundle_index_6A.json", "_passed.flag")}
-    # Reports and receipt are in run_index.json; transactions (6B) have a seal of their own.
-    outside = ("reports/", "run_", ".run_index", "data/layer3/6B/")
+    # Reports and receipt are in run_index.json; transactions (6B) and profiles (6P) have seals of
+    # their own.
+    outside = ("reports/", "run_", ".run_index", "data/layer3/6B/", "data/layer3/6P/")
     here = {n for n in sizes if not n.startswith(outside)} - own
     check("no file is missing or added", here == set(listing), sorted(here ^ set(listing))[:3])
     both = sorted(here & set(listing))

@@ -18,6 +18,7 @@ from fraudworld.rng import StreamUse
 from fraudworld.stages.pieces import Accounts, Instruments, Network, Parties
 from fraudworld.stages.posture.role import rounds, scan_edges
 from fraudworld.stages.posture.role.laws import Laws
+from fraudworld.stages.posture.role.pairs import pair_counts, pair_law
 from fraudworld.stages.posture.role.roles import (
     Propagated,
     RoleLaw,
@@ -29,7 +30,7 @@ from fraudworld.stages.posture.role.roles import (
     owned_odds,
     plain_law,
 )
-from fraudworld.stages.posture.role.strata import NO_OWNERS, owned_strata, plain_strata
+from fraudworld.stages.posture.role.strata import NO_OWNERS, NOT_COUNTED, owned_strata, plain_strata
 from fraudworld.stages.posture.score import scan_holdings, scan_links
 from fraudworld.stages.posture.score.scores import merchant_signal
 from fraudworld.stages.posture.score.tiers import Plan, Tiers
@@ -257,7 +258,7 @@ class Assignment:
         )
         group, group_of = devices.terminals.group, laws.group_of["device"]
         tier = tiers["device"](world.first_terminal, scored.terminals, group, group_of)
-        strata, of_terminals = owned_strata(laws, "device", tier, group, NO_OWNERS)
+        strata, of_terminals = owned_strata(laws, "device", tier, group, NO_OWNERS, NOT_COUNTED)
         sizes = {e: _sum(s.sizes[e] for s in sums) for e in ("account", "device")}
         sizes["device"] += of_terminals
         cells = _sum(s.party_cells for s in sums)
@@ -336,18 +337,19 @@ class Assignment:
 
     def _owned(self, entity: str, stratified: Stratified) -> Propagated:
         coefficients = self.pack.risk_propagation_coeffs
+        sizes, moments = stratified.sizes[entity], stratified.scored.moments[entity]
+        if self._by_pair:
+            return pair_law(self.pack, self.seed, entity, sizes, moments)
         coupling = {
             "account": coefficients.owner_to_account,
             "device": coefficients.owner_to_device,
         }[entity]
-        return owned_law(
-            self.pack,
-            self.seed,
-            entity,
-            coupling.target_odds_ratio,
-            stratified.sizes[entity],
-            stratified.scored.moments[entity],
-        )
+        target = coupling.target_odds_ratio
+        return owned_law(self.pack, self.seed, entity, target, sizes, moments)
+
+    @property
+    def _by_pair(self) -> bool:
+        return self.pack.risk_propagation_coeffs.propagation_by == "role_pair"
 
     def _roles(
         self,
@@ -359,11 +361,13 @@ class Assignment:
     ) -> Roles[Piece]:
         """Roles of an entity to which risk propagates, with the odds ratio as drawn."""
         counts = _sum(s.by_stratum for s in sums)
-        realised: dict[str, object] = (
-            {"realised_crude_odds_ratio": ip_odds(self.pack, counts)}
-            if entity == "ip"
-            else {"realised_odds_ratio": owned_odds(self.pack, entity, counts)}
-        )
+        realised: dict[str, object]
+        if entity == "ip":
+            realised = {"realised_crude_odds_ratio": ip_odds(self.pack, counts)}
+        elif self._by_pair:
+            realised = pair_counts(self.pack, entity, counts)
+        else:
+            realised = {"realised_odds_ratio": owned_odds(self.pack, entity, counts)}
         uses = self._uses(entity, propagated.law)
         cells = _sum(s.cells for s in sums)
         return Roles(first, pieces, cells, uses, propagated.diagnostics | realised)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudworld.policy.pack import PolicyPack
+from fraudworld.policy.pairs import ASSETS, pair_factors
 from fraudworld.stages.posture.role.roles import owner_classes, risky_roles, role_table
 from fraudworld.stages.posture.role.scan_edges import EdgesLaw
 from fraudworld.stages.posture.score.groups import GROUPS, account_groups, identity, ip_groups
@@ -45,16 +46,22 @@ class Laws:
     high_sharing: int  # devices from which on an endpoint has high sharing
     tiers: int
     owner_classes: int
+    owner_row: U8  # row of a raw role of owners in the strata of assets, (party raw roles,)
+    owner_rows: int
+    lanes: dict[str, int]  # rows by number of users of one owner row: 2 if that counts, else 1
 
     @classmethod
     def of(cls, pack: PolicyPack, seed: int, n_merchants: int) -> Laws:
         """The laws of a policy and seed."""
         scores = {e: Score.of(pack, seed, e) for e in GROUPS}
         families = {e: len(pack.codes(f"{e}_family")) for e in GROUPS}
+        by_pair = pack.risk_propagation_coeffs.propagation_by == "role_pair"
+        risky = {e: risky_roles(pack, e) for e in GROUPS}
+        roles = np.arange(risky["party"].size, dtype=np.uint8)
         return cls(
             scores=scores,
             cells={e: (*role_table(pack, e).shares.shape, families[e]) for e in GROUPS},
-            risky={e: risky_roles(pack, e) for e in GROUPS},
+            risky=risky,
             group_of={
                 e: account_groups(pack) if e == "account" else identity(pack, e) for e in GROUPS
             },
@@ -69,4 +76,7 @@ class Laws:
             high_sharing=pack.risk_propagation_coeffs.device_to_ip.high_sharing_min_devices,
             tiers=len(pack.fraud_role_taxonomy.risk_tiers),
             owner_classes=owner_classes(pack),
+            owner_row=roles if by_pair else risky["party"].astype(np.uint8),
+            owner_rows=roles.size if by_pair else 2,
+            lanes={e: pair_factors(pack, e).lanes if by_pair else 1 for e in ASSETS},
         )

@@ -3,7 +3,8 @@
 A tier informs a role and does not decide it: the policy has a share for every (group, tier, role).
 Before the draw the log-odds of being risky are raised where the owner, or a linked device, is
 risky. The intercept of every stratum is solved anew, so that its expected shares stay those of the
-policy (kernels/propagate.py).
+policy (kernels/propagate.py). Policies that propagate by pair of roles have another law for what
+parties own (pairs.py).
 
 A *stratum* is (group, tier, …) with the classes of exposure last. Shards count their entities per
 stratum, the laws are solved over the world, and shards draw. Figures are of the policies
@@ -164,7 +165,7 @@ def _draw_roles(law, first, stratum, columns, counts):  # type: ignore[no-untype
             counts[c, r] += 1
 
 
-def _role_law(
+def _focused_law(
     pack: PolicyPack, seed: int, entity: str, table: RoleTable, probability: F64, focus: Bools
 ) -> RoleLaw:
     """The law with a given probability of the roles in focus.
@@ -173,24 +174,40 @@ def _role_law(
     odds propagation raises, (groups, roles). Inside and outside of the focus, roles keep their
     proportions.
     """
+    n_groups, n_tiers, _ = table.shares.shape
+    cells = probability.reshape(n_groups, n_tiers, -1, 1)
+    shares = [
+        _focused_shares(table.shares[g, t], focus[g], cells[g, t])
+        for g, t in np.ndindex(n_groups, n_tiers)
+    ]
+    return role_law(pack, seed, entity, table, np.concatenate(shares), focus)
+
+
+def role_law(
+    pack: PolicyPack, seed: int, entity: str, table: RoleTable, shares: F64, focus: Bools
+) -> RoleLaw:
+    """The law with given shares of roles.
+
+    shares: by (group, tier, …) flat, (strata, roles), rows sum to 1. focus: roles whose odds
+    propagation raises, (groups, roles).
+    """
     n_groups, n_tiers, n_roles = table.shares.shape
-    per_cell = probability.size // (n_groups * n_tiers)
-    cuts = np.zeros((probability.size, n_roles), dtype=np.uint64)
-    order = np.zeros((probability.size, n_roles), dtype=np.uint8)
+    per_cell = len(shares) // (n_groups * n_tiers)
+    cuts = np.zeros(shares.shape, dtype=np.uint64)
+    order = np.zeros(shares.shape, dtype=np.uint8)
     for c in range(n_groups * n_tiers):
-        g, t = divmod(c, n_tiers)
+        g = c // n_tiers
         strata = slice(c * per_cell, (c + 1) * per_cell)
-        share = _focused_shares(table.shares[g, t], focus[g], probability[strata, None])
         # Roles in focus come first: a higher probability only adds to the draws that select them.
         sequence = np.concatenate([np.flatnonzero(focus[g]), np.flatnonzero(~focus[g])])
-        share, order[strata] = share[:, sequence], sequence
+        share, order[strata] = shares[strata][:, sequence], sequence
         running = np.minimum(np.cumsum(share, axis=1), 1.0)
         cuts[strata] = (running * 2.0**63).astype(np.uint64)
         # Closed at the last role that can occur, as in `discrete.thresholds`.
         last = n_roles - 1 - np.argmax(share[:, ::-1] > 0, axis=1)
         cuts[strata][np.arange(n_roles) >= last[:, None]] = np.uint64(2**63)
     stream = registry.ROLES[entity].of(seed)
-    tier_of = (np.arange(probability.size) // per_cell % n_tiers).astype(np.uint8)
+    tier_of = (np.arange(len(shares)) // per_cell % n_tiers).astype(np.uint8)
     return RoleLaw(
         stream, _KernelLaw(stream.key, cuts, order, tier_of, _family_of(pack, entity, table.roles))
     )
@@ -221,7 +238,7 @@ def _family_of(pack: PolicyPack, entity: str, roles: tuple[str, ...]) -> U8:
     return np.array([families.index(name) for name in names], dtype=np.uint8)
 
 
-def _off_remainder(table: RoleTable) -> tuple[Bools, F64]:
+def off_remainder(table: RoleTable) -> tuple[Bools, F64]:
     """All roles but the remainders as focus, (groups, roles), and their probability, (cells,)."""
     focus = np.ones(table.shares.shape[::2], dtype=np.bool_)
     focus[np.arange(len(focus)), table.remainder] = False
@@ -231,8 +248,8 @@ def _off_remainder(table: RoleTable) -> tuple[Bools, F64]:
 def plain_law(pack: PolicyPack, seed: int, entity: str) -> RoleLaw:
     """Roles of parties or merchants, to which no risk propagates. Strata: (group, tier)."""
     table = role_table(pack, entity)
-    focus, probability = _off_remainder(table)
-    return _role_law(pack, seed, entity, table, probability, focus)
+    focus, probability = off_remainder(table)
+    return _focused_law(pack, seed, entity, table, probability, focus)
 
 
 @dataclass(frozen=True)
@@ -256,7 +273,7 @@ def owned_law(
     Twin: tests/reference/posture.py:owned_roles.
     """
     table, classes = role_table(pack, entity), owner_classes(pack)
-    focus, mass = _off_remainder(table)
+    focus, mass = off_remainder(table)
     prior = np.repeat(mass, classes)
     by_exposure = sizes.reshape(-1, 2)
     owned = np.arange(prior.size) % classes != classes - 1
@@ -272,10 +289,11 @@ def owned_law(
         "uplift_log_odds": uplift,
         "clamped": abs(uplift) >= limit,
         "rows_touched": int(by_exposure[:, 1].sum()) if uplift else 0,
-        "implied_odds_ratio": _rounded(implied),
-        "owner_signal_correlation": _rounded(correlation(moments)),
+        "implied_odds_ratio": rounded(implied),
+        "owner_signal_correlation": rounded(correlation(moments)),
     }
-    return Propagated(_role_law(pack, seed, entity, table, probability.ravel(), focus), diagnostics)
+    law = _focused_law(pack, seed, entity, table, probability.ravel(), focus)
+    return Propagated(law, diagnostics)
 
 
 def owned_odds(pack: PolicyPack, entity: str, counts: I64) -> float | None:
@@ -286,7 +304,7 @@ def owned_odds(pack: PolicyPack, entity: str, counts: I64) -> float | None:
     classes = owner_classes(pack)
     by_class = counts.reshape(-1, classes, 2, counts.shape[1])
     by_exposure = by_class[:, : classes - 1].sum(axis=(0, 1))
-    return _rounded(_odds_ratio(by_exposure, risky_roles(pack, entity)))
+    return rounded(odds_ratio_of(by_exposure, risky_roles(pack, entity)))
 
 
 def ip_law(pack: PolicyPack, seed: int, sizes: I64) -> Propagated:
@@ -312,11 +330,12 @@ def ip_law(pack: PolicyPack, seed: int, sizes: I64) -> Propagated:
         "uplift_log_odds": {"risky_device": float(uplifts[1]), "high_sharing": float(uplifts[2])},
         "clamped": clamped,
         "rows_touched": int(by_exposure[:, 1:].sum()) if uplifts.any() else 0,
-        "implied_crude_odds_ratio": _rounded(_implied_ip_odds(by_exposure, probability)),
+        "implied_crude_odds_ratio": rounded(_implied_ip_odds(by_exposure, probability)),
         "with_risky_device": int(by_exposure[:, 1::2].sum()),
         "with_high_sharing": int(by_exposure[:, 2:].sum()),
     }
-    return Propagated(_role_law(pack, seed, "ip", table, probability.ravel(), focus), diagnostics)
+    law = _focused_law(pack, seed, "ip", table, probability.ravel(), focus)
+    return Propagated(law, diagnostics)
 
 
 def _ip_uplifts(pack: PolicyPack) -> tuple[F64, bool]:
@@ -340,15 +359,15 @@ def ip_odds(pack: PolicyPack, counts: I64) -> float | None:
     counts: endpoints by stratum of `ip_law` and role, (strata, roles).
     """
     high = np.array([r == HIGH_RISK_IP for r in pack.codes("ip_raw_role")])
-    return _rounded(_odds_ratio(counts.reshape(-1, 2, counts.shape[1]).sum(axis=0), high))
+    return rounded(odds_ratio_of(counts.reshape(-1, 2, counts.shape[1]).sum(axis=0), high))
 
 
-def _rounded(value: float) -> float | None:
+def rounded(value: float) -> float | None:
     """A diagnostic of six digits; None for NaN."""
     return None if math.isnan(value) else round(value, 6)
 
 
-def _odds_ratio(counts: I64, risky: Bools) -> float:
+def odds_ratio_of(counts: F64 | I64, risky: Bools) -> float:
     """Crude odds ratio of the roles `risky` given exposure.
 
     counts: of the unexposed and the exposed, (2, roles). risky: (roles,). Every cell has 0.5

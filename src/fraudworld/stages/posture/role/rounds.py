@@ -34,6 +34,7 @@ from fraudworld.stages.posture.role.laws import Laws
 from fraudworld.stages.posture.role.roles import RoleLaw, RoleShard, Strata
 from fraudworld.stages.posture.role.scan_edges import CountryDevices, EdgesScan, scan_edges
 from fraudworld.stages.posture.role.strata import (
+    NOT_COUNTED,
     Owners,
     count_cells,
     ip_strata,
@@ -46,6 +47,7 @@ from fraudworld.stages.posture.score.scan_links import LinksScan, scan_links
 from fraudworld.stages.posture.score.tiers import Plan, Tiers
 
 F64 = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 I64 = NDArray[np.int64]
 U8 = NDArray[np.uint8]
 U32 = NDArray[np.uint32]
@@ -157,6 +159,7 @@ class ScoredShard:
     party: U32  # (parties,)
     account: U32  # (accounts,)
     device: U32  # (devices,)
+    several: Bools  # whether a device has several users, (devices,); NOT_COUNTED by risk
 
 
 @dataclass(frozen=True)
@@ -197,6 +200,7 @@ def score_shard(
         score(laws, "party", first.party, of_party, parties.type, digits["party"]),
         score(laws, "account", first.account, of_account, accounts.type, digits["account"]),
         score(laws, "device", first.device, of_device, devices.group, digits["device"]),
+        users > 1 if laws.lanes["device"] > 1 else NOT_COUNTED,
     )
     sums = ShardSums(
         digits,
@@ -273,15 +277,15 @@ def stratify_shard(
     """
     tier = tiers["party"](first.party, scored.party, parties.type, laws.group_of["party"])
     roles, _ = law(first.party, plain_strata(laws, "party", tier, parties.type))
-    risky = laws.risky["party"].take(roles.raw)
+    row = laws.owner_row.take(roles.raw)
     strata, sizes = {}, {}
-    for entity, low, scores, type_, owner in (
-        ("account", first.account, scored.account, accounts.type, accounts.owner),
-        ("device", first.device, scored.device, devices.group, devices.owner),
+    for entity, low, scores, type_, owner, several in (
+        ("account", first.account, scored.account, accounts.type, accounts.owner, NOT_COUNTED),
+        ("device", first.device, scored.device, devices.group, devices.owner, scored.several),
     ):
         tier = tiers[entity](low, scores, type_, laws.group_of[entity])
-        owners = Owners(owner, parties.type, risky)
-        strata[entity], sizes[entity] = owned_strata(laws, entity, tier, type_, owners)
+        owners = Owners(owner, parties.type, row)
+        strata[entity], sizes[entity] = owned_strata(laws, entity, tier, type_, owners, several)
     cells = count_cells(laws, "party", roles, parties.type)
     return StratifiedShard(roles, **strata), StrataSums(cells, sizes)
 

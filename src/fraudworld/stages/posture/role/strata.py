@@ -1,6 +1,7 @@
 """Strata of entities: group, tier and classes of exposure, packed into one number.
 
-Twin of all kernels here: the cells of tests/reference/posture.py:owned_roles and ip_roles.
+Twin of all kernels here: the cells of tests/reference/posture.py:owned_roles,
+paired_roles and ip_roles.
 """
 
 from __future__ import annotations
@@ -24,15 +25,18 @@ U32 = NDArray[np.uint32]
 class Owners(NamedTuple):
     """Owners of assets."""
 
-    of: U32  # index in `type` and `risky` of every asset's owner, (assets,)
+    of: U32  # index in `type` and `row` of every asset's owner, (assets,)
     type: U8  # party type, (parties,)
-    risky: Bools  # (parties,)
+    row: U8  # `Laws.owner_row` of the raw role, (parties,)
 
 
 NO_OWNERS = Owners(
-    np.zeros(0, dtype=np.uint32), np.zeros(0, dtype=np.uint8), np.zeros(0, dtype=np.bool_)
+    np.zeros(0, dtype=np.uint32), np.zeros(0, dtype=np.uint8), np.zeros(0, dtype=np.uint8)
 )
 """For assets that have no owner."""
+
+NOT_COUNTED = np.zeros(0, dtype=np.bool_)
+"""For assets whose number of users is not known or does not count."""
 
 
 def plain_strata(laws: Laws, entity: str, tier: U8, type_: U8) -> Strata:
@@ -42,22 +46,26 @@ def plain_strata(laws: Laws, entity: str, tier: U8, type_: U8) -> Strata:
 
 
 def owned_strata(
-    laws: Laws, entity: str, tier: U8, type_: U8, owners: Owners
+    laws: Laws, entity: str, tier: U8, type_: U8, owners: Owners, several: Bools
 ) -> tuple[Strata, I64]:
-    """(group, tier, owner class, whether the owner is risky) of assets, flat.
+    """(group, tier, owner class, row of the owner, whether it has several users) of assets, flat.
 
-    tier, type_: (assets,). Returns the strata, (assets,), and assets per stratum, (strata,).
+    The last axis has length `laws.lanes[entity]`.
+
+    tier, type_: (assets,). several: (assets,), or NOT_COUNTED. Returns the strata, (assets,), and
+    assets per stratum, (strata,).
     """
-    n = laws.scores[entity].groups * laws.tiers * laws.owner_classes * 2
+    rows, lanes = laws.owner_rows, laws.lanes[entity]
+    n = laws.scores[entity].groups * laws.tiers * laws.owner_classes * rows * lanes
     stratum = np.empty(tier.size, dtype=np.min_scalar_type(n - 1))
     sizes = np.zeros(n, dtype=np.int64)
-    shape = laws.tiers, laws.owner_classes
-    _owned_strata(tier, type_, laws.group_of[entity], owners, shape, stratum, sizes)
+    shape = laws.tiers, laws.owner_classes, rows, lanes
+    _owned_strata(tier, type_, laws.group_of[entity], owners, several, shape, stratum, sizes)
     return stratum, sizes
 
 
 @kernel
-def _owned_strata(tier, type_, group_of, owners, shape, stratum, sizes):  # type: ignore[no-untyped-def]
+def _owned_strata(tier, type_, group_of, owners, several, shape, stratum, sizes):  # type: ignore[no-untyped-def]
     """Strata of assets as of `owned_strata`.
 
     Parameters
@@ -66,22 +74,27 @@ def _owned_strata(tier, type_, group_of, owners, shape, stratum, sizes):  # type
     group_of : uint8 (types,)
     owners : Owners
         Empty if no asset has an owner.
-    shape : (int, int)
-        Numbers of tiers and owner classes.
+    several : bool (assets,)
+        Empty if no asset has several users.
+    shape : (int, int, int, int)
+        Numbers of tiers, owner classes, owner rows, and lanes.
     stratum : unsigned integer (assets,)
         Filled.
     sizes : int64 (strata,)
         Grows.
     """
-    owner, party_type, risky = owners
-    tiers, classes = shape
+    owner, party_type, row = owners
+    tiers, classes, rows, lanes = shape
     for i in range(tier.size):
         c = (np.int64(group_of[type_[i]]) * tiers + tier[i]) * classes + classes - 1
         if owner.size:
             c += np.int64(party_type[owner[i]]) - (classes - 1)
-        c *= 2
+        c *= rows
         if owner.size:
-            c += risky[owner[i]]
+            c += row[owner[i]]
+        c *= lanes
+        if several.size:
+            c += several[i]
         stratum[i] = c
         sizes[c] += 1
 
