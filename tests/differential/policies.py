@@ -141,6 +141,13 @@ def basis_points_scaled(draw: st.DrawFn, old: Any) -> Any:
     return [v * draw(st.floats(0.05, 3.0)) for v in old]
 
 
+def frailty_bands(draw: st.DrawFn, old: Any) -> Any:
+    """Up to three bands of frailty."""
+    bands = st.tuples(st.floats(0.0, 0.3), st.floats(1.0, 1000.0))
+    drawn = draw(st.lists(bands, max_size=3))
+    return [{"share": share, "odds_factor": factor} for share, factor in drawn]
+
+
 COUNT = {"cap": whole(1, 6), "zero_share": real(0.0, 0.7), "sigma": real(0.0, 1.5)}
 POISSON = {"zero_share": real(0.0, 1.0), "mean": real(0.2, 4.0), "maximum": whole(1, 8)}
 
@@ -201,6 +208,12 @@ KNOBS: tuple[tuple[str, Change], ...] = (
     ("device_linkage_rules.max_devices_per_account", whole(1, 6)),
     ("device_linkage_rules.max_devices_per_instrument", whole(1, 6)),
     ("device_linkage_rules.max_devices_per_merchant", whole(1, 40)),
+    ("device_linkage_rules.circles.member_share", real(0.0, 0.6)),
+    ("device_linkage_rules.circles.mean_members", real(6.0, 15.0)),
+    ("device_linkage_rules.circles.one_segment_share", real(0.0, 1.0)),
+    ("device_linkage_rules.circles.co_user_share", real(0.0, 1.0)),
+    ("device_linkage_rules.circles.line.min_devices", whole(1, 30)),
+    ("device_linkage_rules.circles.line.max_devices", whole(12, 100)),
     ("ip_count_priors", dormant_everywhere),
     ("ip_count_priors", without_a_region),
     ("ip_count_priors.edge_shares.*", nudged),
@@ -222,6 +235,7 @@ KNOBS: tuple[tuple[str, Change], ...] = (
     ("graph_linkage_rules.merchant_endpoint_types", remixed),
     *((f"graph_linkage_rules.merchant_endpoints.{key}", law) for key, law in POISSON.items()),
     ("graph_linkage_rules.repair_attempts", whole(1, 32)),
+    ("graph_linkage_rules.abroad.*", real(0.0, 1.0)),
     ("fraud_role_taxonomy.tier_shares", remixed),
     *(
         knob
@@ -242,6 +256,12 @@ KNOBS: tuple[tuple[str, Change], ...] = (
     ("risk_propagation_coeffs.role_pairs.account.factors.*.*", real(0.02, 80.0)),
     ("risk_propagation_coeffs.role_pairs.device.factors.*.*", real(0.02, 20.0)),
     ("risk_propagation_coeffs.role_pairs.device.users.*.*", real(0.02, 20.0)),
+    ("risk_propagation_coeffs.frailty.circle", frailty_bands),
+    ("risk_propagation_coeffs.frailty.home", frailty_bands),
+    ("risk_propagation_coeffs.frailty.firm", frailty_bands),
+    ("risk_propagation_coeffs.frailty.roles", sublist),
+    ("risk_propagation_coeffs.frailty.max_odds_factor", real(1.0, 1000.0)),
+    ("risk_propagation_coeffs.frailty.organiser_min_members", whole(1, 20)),
     ("risk_propagation_coeffs.device_to_ip.risky_device_log_odds", real(-1.0, 1.5)),
     ("risk_propagation_coeffs.device_to_ip.high_sharing_log_odds", real(-1.0, 1.5)),
     ("risk_propagation_coeffs.device_to_ip.high_sharing_min_devices", whole(1, 40)),
@@ -278,6 +298,12 @@ WIDE: dict[str, object] = {
     "validation_policy.guards.household_min_partner_lift": 0.01,
     "validation_policy.guards.role_coherence_min_*": 0.0,
     "validation_policy.guards.role_coherence_max_non_clean": 1.0,
+    "validation_policy.guards.seed_variation_low": 0.01,
+    "validation_policy.guards.seed_variation_high": 100.0,
+    "validation_policy.guards.transmission_min_odds_ratio": 0.01,
+    "validation_policy.guards.transmission_max_odds_ratio": 1e6,
+    "validation_policy.guards.abroad_min_*": 0.0,
+    "validation_policy.guards.abroad_max_*": 1.0,
 }
 """Bounds of lint, gates and guards that do not change the generated world."""
 

@@ -48,6 +48,7 @@ TIGHT: dict[str, object] = {
     # Nodes hardly larger than a home, so that few swaps are possible.
     "ip_count_priors.degree_laws.*": {"minimum": 3, "alpha": 1.2},
     "ip_count_priors.degree_cap": 4,
+    "device_linkage_rules.circles.line": {"min_devices": 2, "max_devices": 4},
     "ip_count_priors.homes.max_devices_per_lease": 3,
     "ip_count_priors.homes.mean_devices.*": 2.7,
     "graph_linkage_rules.typical_ip_shares.BUSINESS.CONSUMER_SHARED": {
@@ -55,6 +56,8 @@ TIGHT: dict[str, object] = {
         "CORPORATE": 0.5,
     },
     "graph_linkage_rules.repair_attempts": 1,
+    # More links abroad than other countries can take, and visitors that no swap places.
+    "graph_linkage_rules.abroad.*": 0.9,
     "risk_propagation_coeffs.device_to_ip.high_sharing_min_devices": 3,
 }
 """Limits reached everywhere, so that rare paths are taken often."""

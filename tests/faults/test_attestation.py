@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from fraudworld.store.layout import RunPlace
 from fraudworld.verification import attested, verify
 from support import tampering
 from support.calling import CallResult
+from support.certified import without_models
 
 Call = Callable[..., CallResult]
 ALGORITHMS: dict[str, Callable[[], Any]] = {
@@ -221,14 +222,19 @@ def test_a_lost_attestation_is_rewritten_with_the_same_bytes(copy: Path) -> None
 
 
 @pytest.fixture(scope="module")
-def certified(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A runs root with the certificate of four small worlds, not witnessed."""
+def certified(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A runs root with the certificate of four small worlds, not witnessed; no models are fitted.
+
+    The tests of this module that verify it fit none either.
+    """
     from fraudworld import api
     from fraudworld.request import RunRequest
 
     root = tmp_path_factory.mktemp("certified")
-    api.certify(RunRequest(scale=0.4, runs_root=root), (42, 7, 101, 202), witness=False)
-    return root
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        without_models(monkeypatch)
+        api.certify(RunRequest(scale=0.4, runs_root=root), (42, 7, 101, 202), witness=False)
+        yield root
 
 
 def test_a_certificate_is_attested_with_its_runs(

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from fraudworld.certification import SUMMARY, certify
+from fraudworld.certification import SUMMARY, certify, leakage_report
+from fraudworld.certification.chain import Judge
 from fraudworld.request import RunRequest
 from fraudworld.store import seal
 from fraudworld.store.attestation import certificate_place, write_certificate
@@ -26,6 +27,7 @@ from fraudworld.t10.report import place
 from fraudworld.verification import certificate, verify_certificate
 from support import tampering
 from support.calling import CallResult
+from support.certified import write_leakage
 from support.witnessed import edit_json, passing, write_t10
 
 SEEDS = (42, 7, 101, 202)
@@ -34,20 +36,30 @@ Call = Callable[..., CallResult]
 Change = Callable[[dict[str, Any]], object]
 
 
-def certified(root: Path, spoil: Callable[[Measures], Measures] = lambda m: m) -> Path:
-    """A certificate over four real worlds; T10's arms are replaced by evidence that passes."""
+def certified(
+    root: Path,
+    spoil: Callable[[Measures], Measures] = lambda m: m,
+    measure: Judge = lambda seed, run: None,
+) -> Path:
+    """A certificate over four real worlds; T10's arms are replaced by evidence that passes.
+
+    measure: writes the evidence of `leakage_joined`; by default it is that of the honest one.
+    """
 
     def judge(seed: int, run: Path) -> None:
         measures = passing(seed)
         write_t10(run, sealed_policy(run), spoil(measures) if seed == 101 else measures)
 
-    certify(RunRequest(scale=0.4, runs_root=root), SEEDS, judge=judge)
+    certify(RunRequest(scale=0.4, runs_root=root), SEEDS, judge=judge, measure=measure)
     return root
 
 
 @pytest.fixture(scope="module")
 def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return certified(tmp_path_factory.mktemp("honest"))
+    def measure(seed: int, run: Path) -> None:
+        leakage_report.write(run)
+
+    return certified(tmp_path_factory.mktemp("honest"), measure=measure)
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +79,7 @@ def runs_hold(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs are taken as verified, as they are when a test edits files beside them only."""
     sound = SimpleNamespace(first_failure=None)
     monkeypatch.setattr(certificate, "verify", lambda run, **_: sound)
+    monkeypatch.setattr(leakage_report, "unlike_tables", lambda *_: iter(()))
 
 
 def decision(root: Path) -> str:
@@ -97,7 +110,9 @@ def reseal(root: Path) -> None:
     write_certificate(root / SUMMARY, root)
 
 
-def test_honest_certificates_hold(honest: Path, failing: Path, fraudworld: Call) -> None:
+def test_honest_certificates_hold(
+    honest: Path, failing: Path, fraudworld: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Worlds of this size pass B on every seed, and B+ on most.
     for root, expected in ((honest, "PASS_B"), (failing, "HOLD_REMEDIATE")):
         assert decision(root).startswith(expected)
@@ -105,6 +120,8 @@ def test_honest_certificates_hold(honest: Path, failing: Path, fraudworld: Call)
         assert verdict.holds, verdict.first_failure
         told = script(root)
         assert told.returncode == 0, told.stdout[-2000:]
+        # The models of the honest one were fitted again; the other has the same evidence.
+        monkeypatch.setattr(leakage_report, "unlike_tables", lambda *_: iter(()))
     assert fraudworld("attest", failing, "--out", failing.parent / "a.json").status == 0
     quiet = fraudworld("verify", honest, "--quiet")
     assert (quiet.status, quiet.out) == (0, "")
@@ -112,6 +129,24 @@ def test_honest_certificates_hold(honest: Path, failing: Path, fraudworld: Call)
 
 def t10_of(root: Path, seed: str = "7") -> Path:
     return place(root, json.loads((root / SUMMARY).read_text())["runs"][seed])
+
+
+def leakage_of(root: Path, seed: str = "7") -> Path:
+    return leakage_report.place(root, json.loads((root / SUMMARY).read_text())["runs"][seed])
+
+
+def over_seeds(summary: dict[str, Any]) -> dict[str, Any]:
+    """The guard of the mix of products over all seeds."""
+    return dict_of(summary["guards"]["over_seeds"], "seed_variation_product")
+
+
+def joined(summary: dict[str, Any]) -> dict[str, Any]:
+    """The guard of parties in joined tables, of one seed."""
+    return dict_of(summary["guards"]["7"], "leakage_joined_party")
+
+
+def dict_of(listed: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    return next(guard for guard in listed if guard["guard_id"] == name)
 
 
 def halve_t9(summary: dict[str, Any]) -> None:
@@ -145,6 +180,14 @@ def to_b_plus(summary: dict[str, Any]) -> None:
         (lambda s: s.update(statement="PASS_BPLUS"), False),
         (lambda s: s.update(rebaseline={"reason": "none"}), False),
         (lambda s: s.update(copied=["s1_party_base_6A: seeds 7 and 42"]), True),
+        (lambda s: over_seeds(s).update(value=1.0), True),
+        (lambda s: over_seeds(s).update(holds=not over_seeds(s)["holds"]), True),
+        (lambda s: s["guards"]["over_seeds"].pop(), True),
+        (lambda s: over_seeds(s)["details"].update(cells=3), False),
+        (lambda s: joined(s).update(holds=not joined(s)["holds"]), True),
+        (lambda s: joined(s).update(value=0.5), True),
+        (lambda s: s["guards"]["7"].pop(), True),
+        (lambda s: s["guards"]["7"].pop(0), True),
     ],
 )  # fmt: skip
 @pytest.mark.usefixtures("runs_hold")
@@ -203,6 +246,64 @@ def test_t10_evidence_of_another_run_is_detected(copy: Path) -> None:
     tampering.replace(t10_of(copy, "7"), t10_of(copy, "42").read_bytes())
     reseal(copy)
     assert not verify_certificate(copy).holds
+
+
+@pytest.mark.parametrize("content", [b"{}\n", b"", b"[]", b"not json"])
+@pytest.mark.usefixtures("runs_hold")
+def test_emptied_evidence_of_joined_tables_is_detected(copy: Path, content: bytes) -> None:
+    tampering.replace(leakage_of(copy), content)
+    reseal(copy)
+    assert not verify_certificate(copy).holds
+    assert script(copy).returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "by_script"),
+    [
+        (lambda e: dict_of(e["guards"], "leakage_joined_party").update(holds=False), False),
+        (lambda e: e["measures"]["party"]["folds"][0].update(value=0.1), True),
+        (lambda e: e["measures"]["ip"]["folds"][0].update(support=1.0), True),
+        (lambda e: e["measures"].pop("device"), True),
+        (lambda e: e["design"].update(folds=2), False),
+        (lambda e: e["run"].update(seed=8), False),
+    ],
+)
+@pytest.mark.usefixtures("runs_hold")
+def test_edited_evidence_of_joined_tables_is_detected(
+    copy: Path, change: Change, by_script: bool
+) -> None:
+    edit_json(leakage_of(copy), change)
+    reseal(copy)
+    failure = verify_certificate(copy).first_failure
+    assert failure is not None
+    assert by_script == (script(copy).returncode == 1)
+
+
+@pytest.mark.usefixtures("runs_hold")
+def test_evidence_of_joined_tables_of_another_run_is_detected(copy: Path) -> None:
+    tampering.replace(leakage_of(copy, "7"), leakage_of(copy, "42").read_bytes())
+    reseal(copy)
+    assert not verify_certificate(copy).holds
+
+
+def test_measures_that_the_tables_do_not_give_are_detected(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Evidence, guards and digests agree; only fitting the models again shows the lie."""
+    sound = SimpleNamespace(first_failure=None)
+    monkeypatch.setattr(certificate, "verify", lambda run, **_: sound)
+    run = copy / json.loads((copy / SUMMARY).read_text())["runs"]["7"]
+    measures = leakage_report.read_measures(leakage_report.read(leakage_of(copy)), copy)
+    folds = tuple(replace(f, value=f.value + 0.01) for f in measures["party"].folds)
+    measures["party"] = replace(measures["party"], folds=folds)
+    write_leakage(run, sealed_policy(run), measures)
+    certified(copy)
+    failure = verify_certificate(copy).first_failure
+    assert failure is not None
+    assert (failure.group, failure.name) == (
+        "leakage", "seed 7: its tables give the same measures",
+    )  # fmt: skip
+    assert failure.what.startswith("party: ")
 
 
 @pytest.mark.usefixtures("runs_hold")

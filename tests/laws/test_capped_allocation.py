@@ -307,7 +307,9 @@ def test_a_weight_beyond_63_bits_shows_in_the_largest_sum() -> None:
     dtypes = (np.uint32, np.uint16, np.uint64, np.int64, np.uint64)
     entries = capped.Entries(*(np.empty(n, dtype=dtype) for dtype in dtypes))
     unbounded = np.array([np.inf])
-    bands = capped.HurdleBands(np.array([True]), unbounded, unbounded)
+    bands = capped.HurdleBands(
+        np.array([True]), unbounded, unbounded, np.array([capped.KEPT], dtype=np.uint64)
+    )
     sums = capped.WeightSums(
         np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.uint64), np.zeros(1, dtype=np.uint64)
     )

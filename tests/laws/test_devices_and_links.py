@@ -14,6 +14,7 @@ from fraudworld.stages.accounts import stage as accounts_stage
 from fraudworld.stages.context import Context
 from fraudworld.stages.instruments import stage as instruments_stage
 from fraudworld.stages.network import links
+from fraudworld.stages.network.circles import draw_circles
 from fraudworld.stages.network.devices import (
     draw_devices,
     expected_types,
@@ -53,8 +54,9 @@ def build(shard=5_000, workers=1):
         holders = token_holders(PACK, parties, accounts, instruments, engine)
         assert raise_to_holders(PACK, plan, parties, holders) == 0
         device_result = draw_devices(PACK, 42, parties, merchants, geo, plan, holders, engine)
+        circles, _ = draw_circles(PACK, 42, parties, engine)
         link_result = draw_links(
-            PACK, 42, parties, accounts, instruments, device_result.devices, engine
+            PACK, 42, parties, circles, accounts, instruments, device_result.devices, engine
         )
         targets = zip(
             map(ROLES.index, ("PRIMARY_OWNER", "SECONDARY_USER", *ACCESS)),
@@ -73,6 +75,7 @@ def build(shard=5_000, workers=1):
             plan=plan,
             made=device_result,
             linked=link_result,
+            circle=gathered.circles(engine.fetch(circles.items), circles.first),
             devices=devices,
             links=all_links,
             users=np.bincount(all_links.device[of_party], minlength=devices.n),
@@ -123,7 +126,7 @@ def test_every_device_has_one_owner_or_one_merchant(world):
     assert (terminals == world.plan.terminals).all()
 
 
-def test_co_users_share_a_home_or_a_firm_with_the_owner(world):
+def test_co_users_share_a_home_a_firm_or_a_circle_with_the_owner(world):
     parties = world.parties
     device, co_user = _targets(world, "SECONDARY_USER")
     owner = world.devices.owner[device]
@@ -134,7 +137,15 @@ def test_co_users_share_a_home_or_a_firm_with_the_owner(world):
     same_firm = (parties.business_group[owner] == parties.business_group[co_user]) & (
         parties.business_group[owner] >= 0
     )
-    assert (same_home | same_firm).all()
+    same_circle = (world.circle[owner] == world.circle[co_user]) & (world.circle[owner] >= 0)
+    assert (same_home | same_firm | same_circle).all()
+    # Half of a member's shared devices, and all of those who live alone, are used by mates.
+    of_members = world.circle[owner] >= 0
+    alone = np.bincount(parties.household[parties.household >= 0])[parties.household[owner]] == 1
+    assert same_circle[of_members & alone].all()
+    one_each = np.unique(device[of_members & ~alone], return_index=True)[1]
+    share = same_circle[of_members & ~alone][one_each].mean()
+    assert share == pytest.approx(PACK.device_linkage_rules.circles.co_user_share, abs=0.08)
     pairs = device * parties.n + co_user
     assert np.unique(pairs).size == pairs.size
     for group, rule in PACK.device_linkage_rules.sharing.items():

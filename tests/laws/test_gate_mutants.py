@@ -6,46 +6,20 @@ import os
 import shutil
 from pathlib import Path
 
-import duckdb
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from fraudworld.contracts import TABLES
 from fraudworld.errors import InputError
 from fraudworld.gates import Gateboard, judge
 from fraudworld.gates.schema import violations
-from support.mutants import MUTANTS, Mutant
+from support.mutants import LAYER, MUTANTS, Mutant, edit, parts
 
 DOCS = Path(__file__).parents[2] / "docs/gates.md"
-LAYER = "data/layer3/6A"
 
 
 @pytest.fixture
 def world(demo_world, tmp_path) -> Path:
     """A copy of the demo world of hard links: an edit must replace a file, not write to it."""
     return Path(shutil.copytree(demo_world, tmp_path / "run", copy_function=os.link))
-
-
-def parts(run: Path, table: str) -> list[Path]:
-    return sorted((run / LAYER / table).rglob("part-*.parquet"))
-
-
-def edit(run: Path, table: str, query: str) -> None:
-    """Rewrites a dataset by a query over itself (`t`) and over the other datasets by name."""
-    own = parts(run, table)
-    connection = duckdb.connect()
-    for other in TABLES:
-        files = str(run / LAYER / other.name / "**" / "*.parquet")
-        connection.execute(
-            f"CREATE VIEW {other.name} AS FROM read_parquet('{files}', hive_partitioning=false)"
-        )
-    t = pa.concat_tables(pq.read_table(p, partitioning=None) for p in own)
-    connection.register("t", t)
-    changed = connection.sql(query).to_arrow_table()
-    for part in own:
-        part.unlink()
-    pq.write_table(changed, own[0])
 
 
 def failing(board: Gateboard) -> set[str]:

@@ -1,4 +1,7 @@
-"""Every ending of the phases that certify, over real worlds; only T10's streams are not made."""
+"""Every ending of the phases that certify, over real worlds.
+
+Only T10's streams are not made, and the models of `leakage_joined` not fitted.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,7 @@ from fraudworld.t10.figures import Measures
 from fraudworld.verification import verify_certificate
 from fraudworld.verification.certificate import ladder_checks
 from support.calling import CallResult
+from support.certified import without_models
 from support.witnessed import edit_json, passing, write_t10
 
 SEEDS = (42, 7, 101, 202)
@@ -47,7 +51,7 @@ def as_it_is(measures: Measures) -> Measures:
 
 
 def judge_with(monkeypatch: pytest.MonkeyPatch, spoil: Spoil, of: int = 101) -> None:
-    """Replaces the arms of T10 by evidence that passes, spoilt for one seed."""
+    """Replaces the arms of T10 by evidence that passes, spoilt for one seed; fits no models."""
 
     def witness(run: Path, **options: object) -> None:
         seed = read_receipt(RunPlace(run)).seed
@@ -55,6 +59,7 @@ def judge_with(monkeypatch: pytest.MonkeyPatch, spoil: Spoil, of: int = 101) -> 
         write_t10(run, sealed_policy(run), spoil(measures) if seed == of else measures)
 
     monkeypatch.setattr(chain, "witness", witness)
+    without_models(monkeypatch)
 
 
 def climbed(root: Path, *phases: str) -> tuple[Decision, ...]:
@@ -148,6 +153,19 @@ def test_every_seed_passing_ends_in_b_plus(
     assert left == {*p0.run_ids, *last.run_ids}, "superseded runs are gone after the freeze"
     verdict = verify_certificate(root)
     assert verdict.holds, verdict.first_failure
+
+
+def test_a_graph_that_tells_nothing_retains_b(
+    before_p6_3: Path, copy: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = copy(before_p6_3)
+    judge_with(monkeypatch, as_it_is)
+    without_models(monkeypatch, {"party": 0.59})
+    last = climbed(root, "P6_3")[-1]
+    assert (last.decision, last.done) == ("RETAIN_PASS_B", False)
+    (unmet,) = (f for f in last.done_when if not f.holds and "guard" in f.what)
+    assert "leakage_joined_party" in str(unmet.evidence)
+    assert verify_certificate(root).holds
 
 
 @pytest.mark.parametrize(

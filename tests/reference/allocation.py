@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -47,13 +48,16 @@ def allocate(
     *,
     capped: bool = True,
     openness: Mapping[Cell, float] | None = None,
+    holders: AbstractSet[int] = frozenset(),
 ) -> dict[int, int]:
     """Holdings of every entity.
 
     Eligible are the round((1 − zero_share) · n) entities of a cell with the smallest hurdle keys,
     or more if the plan needs more. They share the plan by weight, by largest remainder. Holdings
     above an entity's room go to the free slots of the cell with the smallest draws; those without a
-    slot are dropped. openness: factor on 1 − zero_share of a cell; 1 where it has none.
+    slot are dropped. openness: factor on 1 − zero_share of a cell; 1 where it has none. holders:
+    entities that hold one already; they keep the part of their weight that the mean holding, theirs
+    included, is above one.
     """
     widest = max([1, *room.values()])
     out: dict[int, int] = {}
@@ -61,7 +65,13 @@ def allocate(
         share = min((1.0 - law.zero_share) * (openness or {}).get(cell, 1.0), 1.0)
         quota = max(nearest(share * len(entities)), -(-plan[cell] // widest))
         eligible = first(quota, entities, lambda e: hurdle_key(e, law, common))
-        counts = _shared(plan[cell], {e: _weight(e, law, common) for e in eligible})
+        weights = {e: _weight(e, law, common) for e in eligible}
+        total = plan[cell] + sum(e in holders for e in entities) if plan[cell] else 0
+        for e in holders & weights.keys():
+            weights[e] = max(
+                weights[e] * (256 * max(total - len(eligible), 0) // max(total, 1)) // 256, 1
+            )
+        counts = _shared(plan[cell], weights)
         if capped:
             excess = sum(max(n - room[e], 0) for e, n in counts.items())
             counts = {e: min(n, room[e]) for e, n in counts.items()}

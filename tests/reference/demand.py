@@ -32,10 +32,17 @@ class Demand:
     typical: str | None = None
     spare: int = 0  # links not yet given a type
     leases: set[int] = field(default_factory=set)  # of 1 and 2
+    circle: int | None = None  # on whose line it is, instead of lease 1
     others: list[str] = field(default_factory=list)  # neither typical nor at home
 
 
-def make(pack: PolicyPack, seed: int, parties: list[Party], devices: list[Device]) -> list[Demand]:
+def make(
+    pack: PolicyPack,
+    seed: int,
+    parties: list[Party],
+    circles: list[list[int]],
+    devices: list[Device],
+) -> list[Demand]:
     """Links of every device, with exact quotas per region and type."""
     draws = Draws(seed, "s4/ip_count", "ip_count_realisation", 3)
     demand = [
@@ -64,7 +71,24 @@ def make(pack: PolicyPack, seed: int, parties: list[Party], devices: list[Device
             quota_left,
         )
         _rest(pack, seed, r, active, devices, parties, demand, quota_left)
+    _share_lines(pack, circles, devices, demand)
     return demand
+
+
+def _share_lines(
+    pack: PolicyPack, circles: list[list[int]], devices: list[Device], demand: list[Demand]
+) -> None:
+    """Moves every second device on lease 1 of a circle's members to the circle's line."""
+    on_first: dict[int | None, list[int]] = defaultdict(list)
+    for d, device in enumerate(devices):
+        if 1 in demand[d].leases:
+            on_first[device.owner].append(d)
+    for c, members in enumerate(circles):
+        line = [d for p in members for d in on_first[p][::2]]
+        if len(line) >= pack.device_linkage_rules.circles.line.min_devices:
+            for d in line:
+                demand[d].leases.remove(1)
+                demand[d].circle = c
 
 
 def _owner_type(device: Device, parties: list[Party]) -> str:
@@ -213,7 +237,7 @@ def _rest(
     for d in active:
         spare[row_of(d)] += demand[d].spare
     quota = np.array([max(quota_left[t], 0) for t in types]) * weights.any(axis=0)
-    plans = _transport(np.array([spare[r] for r in range(len(weights))]), quota, weights)
+    plans = transport(np.array([spare[r] for r in range(len(weights))]), quota, weights)
     draws = Draws(seed, "s4/ip_type_place", FAMILY, ROUNDS)
     placed: Counter[int] = Counter()
     for d in active:
@@ -235,7 +259,7 @@ def _classes(pack: PolicyPack) -> list[list[str]]:
     return [[], *([s] for s in own)]
 
 
-def _transport(rows: np.ndarray, column_targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def transport(rows: np.ndarray, column_targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Integers with these row sums, column sums close to the targets, zero where weights are.
 
     Row sums win where both cannot hold. A proportional fit is rounded down; a maximum flow over the

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -245,7 +245,9 @@ def owned(
         lambda p: deviate(factor(p, 1)),
         pack.device_count_priors.party_factor_correlation,
     )
-    more = allocate(cells, rest, law, room, common if common.correlation else None)
+    more = allocate(
+        cells, rest, law, room, common if common.correlation else None, holders=first.keys()
+    )
     return {p: n + (p in first) for p, n in more.items()}
 
 
@@ -270,15 +272,16 @@ def link(
     pack: PolicyPack,
     seed: int,
     parties: list[Party],
+    circles: list[list[int]],
     accounts: list[Account],
     instruments: list[Instrument],
     devices: list[Device],
 ) -> list[Link]:
     """Links of every device, in order of device and role; sets `users` of every device.
 
-    Devices are processed in order. A shared device gets co-users of its owner's unit, whose number
-    of devices is capped. It reaches accounts of its users, then instruments of these accounts, and
-    skips those that have their maximum of devices.
+    Devices are processed in order. A shared device gets co-users of its owner's circle or unit,
+    whose number of devices is capped. It reaches accounts of its users, then instruments of these
+    accounts, and skips those that have their maximum of devices.
     """
     rules = pack.device_linkage_rules
     accounts_of, instruments_of = defaultdict(list), defaultdict(list)
@@ -290,14 +293,18 @@ def link(
     sharing = Draws(seed, "s4/device_sharing", family, 2)
     access = Draws(seed, "s4/device_access", family, 6)
     company = units(parties)
-    shared = chosen_to_share(pack, seed, devices, company)
+    mates = {p: members for members in circles for p in members}
+    shared = chosen_to_share(pack, seed, devices, company, mates)
     used = Counter(d.owner for d in devices if d.owner is not None)
     devices_on: tuple[Counter[int], Counter[int]] = Counter(), Counter()
     most_used = pack.device_count_priors.max_used_per_party
 
     def choose_co_users(d: int, owner: int) -> list[int]:
-        """Co-users: the next members of the unit, cyclically from a drawn place."""
+        """Co-users: the next members of the circle or unit, cyclically from a drawn place."""
         unit, rule = company[owner], rules.sharing[devices[d].group]
+        with_mates = sharing(d, 1) % 2**32 < int(rules.circles.co_user_share * 2**32)
+        if owner in mates and (len(unit) == 1 or with_mates):
+            unit = mates[owner]
         halves = [0.5**k for k in range(rule.max_users - 1)]
         count = 1 + category(sharing(d, 0), tuple(h / sum(halves) for h in halves))
         start, out = below(sharing(d, 1), len(unit)), list[int]()
@@ -372,11 +379,16 @@ def units(parties: list[Party]) -> list[list[int]]:
 
 
 def chosen_to_share(
-    pack: PolicyPack, seed: int, devices: list[Device], company: list[list[int]]
+    pack: PolicyPack,
+    seed: int,
+    devices: list[Device],
+    company: list[list[int]],
+    mates: Mapping[int, list[int]],
 ) -> set[int]:
     """Shared devices: an exact share of every region and group, by rank of a draw.
 
-    The share is of all party devices; only devices of owners with company can be chosen.
+    The share is of all party devices; only devices of owners with company can be chosen: of their
+    home or firm, or of their circle.
     """
     draws = Draws(seed, "s4/device_sharing_rank", "device_allocation_sampling")
     cells: dict[tuple[str, str], list[int]] = defaultdict(list)
@@ -386,7 +398,8 @@ def chosen_to_share(
     out: set[int] = set()
     for (_, group), members in cells.items():
         rule = pack.device_linkage_rules.sharing.get(group)
-        able = [d for d in members if len(company[owner_of(devices[d])]) > 1]
+        owners = {d: owner_of(devices[d]) for d in members}
+        able = [d for d, owner in owners.items() if len(company[owner]) > 1 or owner in mates]
         out |= set(first(nearest(len(members) * rule.share) if rule else 0, able, draws))
     return out
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from fraudworld.inputs.arrays import Geography, Merchants
 from fraudworld.policy.pack import PolicyPack
+from reference.abroad import Stub, Unit, cross
 from reference.demand import FAMILY, HOME, Demand
 from reference.devices import Device, poisson_category
 from reference.draws import U64, Draws, below, category, pick
@@ -24,12 +25,7 @@ NODES_SET_ASIDE = 2**32
 
 METRICS = ("device_ip_links", "devices", "ips", "linked_devices", "shared_devices")
 
-Stub = tuple[int, bool]
-"""A device, and whether this is its typical endpoint."""
-
 Node = list[Stub]
-Unit = tuple[int, str]
-"""Country and type."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +83,8 @@ def nodes(
     """Nodes of every country and type.
 
     Home links form home lines. All other links of a (country, type) are matched to nodes of drawn
-    degrees; links that found no node move to another type. In the unbounded baseline home links are
-    matched like the others.
+    degrees, after countries exchanged some; links that found no node move to another type. In the
+    unbounded baseline home links are matched like the others.
     """
     types, priors = pack.codes("ip_type"), pack.ip_count_priors
     stubs: dict[Unit, list[Stub]] = {(c, t): [] for c in range(len(geo.countries)) for t in types}
@@ -97,6 +93,7 @@ def nodes(
             stubs[device.country, links.typical].append((d, True))
         for ip_type in links.others:
             stubs[device.country, ip_type].append((d, False))
+    cross(pack, seed, len(geo.countries), stubs)
     out: dict[Unit, list[Node]] = {}
     returned: dict[Unit, list[Stub]] = {}
     matched: Counter[str] = Counter()
@@ -104,7 +101,7 @@ def nodes(
         unit = country, ip_type
         out[unit], returned[unit] = [], []
         if ip_type == HOME:
-            out[unit] = lines(pack, country, devices, demand)
+            out[unit] = lines_of(pack, country, devices, demand)
             stubs_of_unit = sorted(stub for node in out[unit] for stub in node)
             if priors.degree_model == "truncated":
                 continue
@@ -118,20 +115,28 @@ def nodes(
     return out
 
 
-def lines(
+def lines_of(
     pack: PolicyPack, country: int, devices: list[Device], demand: list[Demand]
 ) -> list[Node]:
-    """Home lines of a country: the devices of every lease, in equal parts up to the maximum."""
-    leases: dict[tuple[int, int], list[Stub]] = defaultdict(list)
+    """Lines of a country: of homes, by lease, then of circles; in equal parts up to the maximum."""
+    at_home, at_circle = 0, 1
+    lines: dict[tuple[int, int, int], list[Stub]] = defaultdict(list)
     for d, (device, links) in enumerate(zip(devices, demand, strict=True)):
         if device.country == country:
             for lease in links.leases:
-                leases[device.home, lease].append((d, lease == 1 and links.typical == HOME))
+                stub = d, lease == 1 and links.typical == HOME
+                lines[at_home, device.home, lease].append(stub)
+            if links.circle is not None:
+                lines[at_circle, links.circle, 1].append((d, links.typical == HOME))
+    most = {
+        at_home: pack.ip_count_priors.homes.max_devices_per_lease,
+        at_circle: pack.device_linkage_rules.circles.line.max_devices,
+    }
     out = []
-    for key in sorted(leases):
-        parts = -(-len(leases[key]) // pack.ip_count_priors.homes.max_devices_per_lease)
-        remaining = iter(leases[key])
-        size, longer = divmod(len(leases[key]), parts)
+    for key in sorted(lines):
+        parts = -(-len(lines[key]) // most[key[0]])
+        remaining = iter(lines[key])
+        size, longer = divmod(len(lines[key]), parts)
         out += [[next(remaining) for _ in range(size + (j < longer))] for j in range(parts)]
     return out
 
@@ -227,12 +232,16 @@ def rehouse(
 ) -> None:
     """Moves returned stubs to nodes of another type of the country, largest types first.
 
-    A stub takes the first node with room and without its device; else it is dropped.
+    A stub takes the first node with room and without its device; else it is dropped. Devices of
+    other countries move only to types that may cross borders.
     """
     rules, cap = pack.graph_linkage_rules.eligible_ip_types, pack.ip_count_priors.degree_cap
+    abroad = pack.graph_linkage_rules.abroad
     for (country, ip_type), stubs in returned.items():
         for device, _ in stubs:
             ip_types = [t for t in rules[devices[device].group] if t not in (HOME, ip_type)]
+            if devices[device].country != country:
+                ip_types = [t for t in ip_types if abroad.get(t)]
             size = {t: sum(map(len, units[country, t])) for t in ip_types}
             fullest_first = sorted(ip_types, key=lambda t: -size[t])
             for node in (node for t in fullest_first for node in units[country, t]):

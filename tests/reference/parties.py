@@ -69,20 +69,20 @@ def _units(
     label = "s1/household" if party_type == "RETAIL" else "s1/business_group"
     draws = Draws(seed, label, "party_attribute_sampling", 2)
     units = []
-    for atom in _atoms(parties):
+    for atom in atoms(parties):
         in_atom = [p for p in atom if parties[p].type == party_type]
-        units += _cut(_shuffled(in_atom, draws), draws, size_shares)
+        units += _cut(shuffled(in_atom, draws), draws, size_shares)
     return units
 
 
-def _shuffled(members: list[int], draws: Draws) -> list[int]:
+def shuffled(members: list[int], draws: Draws) -> list[int]:
     """Fisher–Yates from the last member down.
 
-    The member at position k swaps with a position ≤ k by its own draw.
+    Who stands at position k swaps with a position ≤ k, by the draw of who stood at k at first.
     """
     out = list(members)
     for k in range(len(out) - 1, 0, -1):
-        j = below(draws(out[k], 0), k + 1)
+        j = below(draws(members[k], 0), k + 1)
         out[k], out[j] = out[j], out[k]
     return out
 
@@ -109,10 +109,10 @@ def _homes_by_kind(pack: PolicyPack, seed: int, parties: list[Party]) -> list[li
     places = Draws(seed, "s1/household_place", "party_attribute_sampling", 2)
     kinds = sorted(rule.kinds)
     homes: list[list[int]] = []
-    for atom in _atoms(parties):
+    for atom in atoms(parties):
         heads: dict[str, list[tuple[int, int]]] = {kind: [] for kind in kinds}
         dependants: dict[str, list[int]] = {kind: [] for kind in kinds}
-        for p in _shuffled([p for p in atom if parties[p].type == "RETAIL"], draws):
+        for p in shuffled([p for p in atom if parties[p].type == "RETAIL"], draws):
             living = rule.living[parties[p].region][parties[p].segment]
             shares = [living.heads.get(k, 0.0) for k in kinds]
             shares += [living.dependants.get(k, 0.0) for k in kinds]
@@ -143,7 +143,7 @@ def _homes_by_kind(pack: PolicyPack, seed: int, parties: list[Party]) -> list[li
     return homes
 
 
-def _atoms(parties: list[Party]) -> list[list[int]]:
+def atoms(parties: list[Party]) -> list[list[int]]:
     """Atoms: up to 1 024 consecutive parties of one country."""
     size = Counter(party.country for party in parties)
     out, start = [], 0

@@ -363,8 +363,12 @@ def make(
     instruments: list[Instrument],
     devices: list[Device],
     ips: list[Ip],
+    party_roles: Callable[[list[str]], list[Posture]],
 ) -> dict[str, list[Posture]]:
-    """Posture of every entity by kind; parties first, as their risk propagates to their assets."""
+    """Posture of every entity by kind; parties first, as their risk propagates to their assets.
+
+    party_roles: roles of parties, by their tiers.
+    """
     classes = [pack.codes("merchant_class")[c] for c in merchants.risk_class]
     groups = {
         "party": [p.type for p in parties],
@@ -386,7 +390,7 @@ def make(
         return entity, groups[entity], tier_of[entity]
 
     rules = pack.risk_propagation_coeffs
-    party = draw_roles(pack, seed, *of("party"))
+    party = party_roles(tier_of["party"])
     owners = {"account": [a.owner for a in accounts], "device": [d.owner for d in devices]}
     users = {"account": [1] * len(accounts), "device": [d.users for d in devices]}
     target = {

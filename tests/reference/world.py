@@ -8,7 +8,17 @@ from typing import Any
 from fraudworld.contracts import TABLES, Kind, Table
 from fraudworld.inputs.arrays import Geography, Merchants
 from fraudworld.policy.pack import PolicyPack
-from reference import accounts, demand, devices, endpoints, instruments, parties, posture
+from reference import (
+    accounts,
+    circles,
+    demand,
+    devices,
+    endpoints,
+    frailty,
+    instruments,
+    parties,
+    posture,
+)
 from reference.parties import Row
 
 Tables = dict[str, dict[str, list[Any]]]
@@ -33,12 +43,23 @@ def generate(
     held = clock("S2", lambda: accounts.make(pack, seed, geo, people))
     carried = clock("S3", lambda: instruments.make(pack, seed, geo, people, held))
     owned = clock("S4", lambda: devices.make(pack, seed, geo, merchants, people, held, carried))
-    links = clock("S4", lambda: devices.link(pack, seed, people, held, carried, owned))
-    links_of_devices = clock("S4", lambda: demand.make(pack, seed, people, owned))
+    mates = clock("S4", lambda: circles.make(pack, seed, people))
+    links = clock("S4", lambda: devices.link(pack, seed, people, mates, held, carried, owned))
+    links_of_devices = clock("S4", lambda: demand.make(pack, seed, people, mates, owned))
     ips = clock("S4", lambda: endpoints.make(pack, seed, geo, merchants, owned, links_of_devices))
     roles = clock(
         "S5",
-        lambda: posture.make(pack, seed, merchants, people, held, carried, owned, ips),
+        lambda: posture.make(
+            pack,
+            seed,
+            merchants,
+            people,
+            held,
+            carried,
+            owned,
+            ips,
+            lambda tiers: frailty.party_roles(pack, seed, people, mates, tiers),
+        ),
     )
     rows: dict[str, list[Row]] = {
         "s1_party_base_6A": parties.party_base(geo, people),
@@ -48,6 +69,7 @@ def generate(
         "s2_account_summary_6A": accounts.account_summary(pack, geo, people, held),
         "s3_instrument_base_6A": instruments.instrument_base(held, carried),
         "s3_account_instrument_links_6A": instruments.account_instrument_links(carried),
+        "s4_circle_members_6A": circles.member_rows(mates),
         "s4_device_base_6A": devices.device_base(geo, merchants, owned),
         "s4_device_links_6A": devices.device_links(merchants, links),
         "s4_ip_base_6A": endpoints.ip_base(pack, geo, ips),

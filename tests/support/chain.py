@@ -20,8 +20,9 @@ from fraudworld.stages.instruments import stage as instruments
 from fraudworld.stages.network import stage as network
 from fraudworld.stages.parties import stage as parties
 from fraudworld.stages.pieces import Accounts, Instruments, Network, Parties
-from fraudworld.stages.posture.role.assign import Assignment, Roles, World
+from fraudworld.stages.posture.role.assign import Assignment
 from fraudworld.stages.posture.role.laws import Laws
+from fraudworld.stages.posture.role.results import Roles, World
 from fraudworld.stages.posture.role.roles import risky_roles
 from fraudworld.stages.posture.role.strata import count_cells
 from fraudworld.stages.posture.score.groups import account_groups, ip_groups
@@ -73,6 +74,7 @@ def build(
             replace(carried, items=get(carried.items)),
             replace(
                 graph,
+                circles=replace(graph.circles, items=get(graph.circles.items)),
                 devices=replace(graph.devices, items=get(graph.devices.items)),
                 links=replace(graph.links, items=get(graph.links.items)),
                 countries=get(graph.countries),
@@ -200,21 +202,14 @@ class Graph:
 def graph(chain: Chain) -> Graph:
     """Owners and links of a chain."""
     states = chain.states
-    net, terminals = states.network, states.network.devices.terminals
+    net = states.network
     accounts = gathered.accounts(PlainEngine(1), states.accounts, states.parties)
     devices = gathered.devices(PlainEngine(1), net.devices, states.parties)
-    party_devices = int(net.devices.first[-1])
     ip, device, degree = [], [], []
-    for country, (of, first) in enumerate(zip(net.countries, net.ip_first, strict=False)):
-        in_country = np.concatenate(
-            [
-                np.flatnonzero(devices.country[:party_devices] == country),
-                party_devices + np.flatnonzero(terminals.country == country),
-            ]
-        )
+    for of, first in zip(net.countries, net.ip_first, strict=False):
         degree.append(np.diff(of.start))
         ip.append(first + np.repeat(np.arange(degree[-1].size), degree[-1]))
-        device.append(in_country[of.device])
+        device.append(of.device)
     return Graph(accounts.holder, devices.owner, *map(np.concatenate, (ip, device, degree)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,6 +72,14 @@ class Links:
     device: Array
     role: Array
     target: Array
+
+
+def circles(shards: Sequence[pieces.CircleShard], first: Array) -> Array:
+    """Circle of every party, −1 for none; first: first circle of every shard, (shards + 1,)."""
+    numbers = [
+        np.where(s.of >= 0, s.of + k, -1) for s, k in zip(shards, first.tolist(), strict=False)
+    ]
+    return np.concatenate([np.empty(0, dtype=np.int64), *numbers])
 
 
 def parties(engine: Engine, state: pieces.Parties, geo: Geography) -> Parties:

@@ -7,6 +7,15 @@ their gate can detect on the demo world of seed 42.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fraudworld.contracts import TABLES
+
+LAYER = "data/layer3/6A"
 
 
 @dataclass(frozen=True)
@@ -17,6 +26,27 @@ class Mutant:
     edits: dict[str, str]
     caught: tuple[str, ...]
     also: tuple[str, ...] = ()
+
+
+def parts(run: Path, table: str) -> list[Path]:
+    return sorted((run / LAYER / table).rglob("part-*.parquet"))
+
+
+def edit(run: Path, table: str, query: str) -> None:
+    """Rewrites a dataset by a query over itself (`t`) and over the other datasets by name."""
+    own = parts(run, table)
+    connection = duckdb.connect()
+    for other in TABLES:
+        files = str(run / LAYER / other.name / "**" / "*.parquet")
+        connection.execute(
+            f"CREATE VIEW {other.name} AS FROM read_parquet('{files}', hive_partitioning=false)"
+        )
+    t = pa.concat_tables(pq.read_table(p, partitioning=None) for p in own)
+    connection.register("t", t)
+    changed = connection.sql(query).to_arrow_table()
+    for part in own:
+        part.unlink()
+    pq.write_table(changed, own[0])
 
 
 def roles(entity: str, raw: str, family: str, condition: str, join: str = "") -> str:
@@ -72,6 +102,29 @@ OWNER_ROLE = (
     "(SELECT account_id, raw_role AS owner_role FROM s2_account_base_6A"
     " JOIN s5_party_fraud_roles_6A ON party_id = owner_party_id)"
 )
+
+
+def brought_home(*kinds: str) -> str:
+    """Query that gives the links abroad of IP types to devices of the IP's country.
+
+    Of every country the links abroad of its own devices come home, as many as visitors had.
+    """
+    types = ", ".join(f"'{kind}'" for kind in kinds)
+    number = "row_number() OVER (PARTITION BY ip_type,"
+    return (
+        "WITH abroad AS (SELECT ip_id, device_id, ip_type, country_iso, home_country_iso FROM t"
+        " JOIN s4_ip_base_6A USING (ip_id) JOIN s4_device_base_6A USING (device_id)"
+        f" WHERE country_iso <> home_country_iso AND ip_type IN ({types})),"
+        f" visitors AS (SELECT *, {number} country_iso ORDER BY ip_id, device_id) AS n"
+        " FROM abroad),"
+        f" own AS (SELECT device_id AS home_device, ip_type, home_country_iso AS country_iso,"
+        f" {number} home_country_iso ORDER BY hash(device_id), ip_id) AS n FROM abroad)"
+        " SELECT t.* REPLACE (coalesce(home_device, t.device_id) AS device_id) FROM t LEFT JOIN"
+        " (visitors JOIN own USING (ip_type, country_iso, n)) USING (ip_id, device_id)"
+        " ORDER BY ip_id"
+    )
+
+
 FRAUD_FREE = (
     ("party", "CLEAN", "CLEAN"),
     ("account", "CLEAN_ACCOUNT", "CLEAN_ACCOUNT"),
@@ -152,7 +205,10 @@ MUTANTS = (
             " hash(device_id) % 2100 ELSE ip_id END AS ip_id) FROM t"
         },
         ("p99_devices_per_ip",),
-        also=("max_abs_error_pp_links",),
+        also=(
+            "foreign_edges_at_home", "foreign_edges_travel", "max_abs_error_pp_links",
+            "max_devices_per_ip",
+        ),
     ),
     Mutant(
         "one unmapped role",
@@ -197,7 +253,10 @@ MUTANTS = (
         "one party in seven is a mule",
         {"s5_party_fraud_roles_6A": roles("party", "MULE", "MULE", "party_id % 7 = 0")},
         ("jsd_role_party", "jsd_role_party_worst_region"),
-        also=("or_device", "role_rate_ratio"),
+        also=(
+            "network_transmission_device", "network_transmission_endpoint", "or_device",
+            "role_rate_ratio",
+        ),
     ),
     Mutant(
         "one party in seven is a mule in one region",
@@ -232,14 +291,14 @@ MUTANTS = (
         also=("role_coherence_mule_accounts", "role_rate_ratio"),
     ),
     Mutant(
-        "one device in seven is a bot",
+        "one device in five is a bot",
         {
             "s5_device_fraud_roles_6A": roles(
-                "device", "BOT_LIKE_DEVICE", "HIGH_RISK_DEVICE", "device_id % 7 = 0"
+                "device", "BOT_LIKE_DEVICE", "HIGH_RISK_DEVICE", "device_id % 5 = 0"
             )
         },
         ("jsd_role_device", "jsd_role_device_worst_region"),
-        also=("or_device", "or_ip"),
+        also=("or_device", "or_ip", "role_coherence_shared_devices", "role_rate_ratio"),
     ),
     Mutant(
         "one device in seven is a bot in one region",
@@ -285,8 +344,9 @@ MUTANTS = (
         ("role_rate_ratio", "or_account", "or_device"),
         also=(
             "enrichment", "jsd_role_ip", "jsd_role_ip_worst_region", "leakage_account",
-            "leakage_device", "leakage_ip", "leakage_party", "or_ip",
-            "role_coherence_mule_accounts", "role_coherence_shared_devices",
+            "leakage_device", "leakage_ip", "leakage_party", "network_transmission_device",
+            "network_transmission_endpoint", "or_ip", "role_coherence_mule_accounts",
+            "role_coherence_shared_devices",
             "separability_odds_ratio", "separability_single_feature",
         ),
     ),
@@ -333,7 +393,7 @@ MUTANTS = (
             " WHERE device_id NOT IN (SELECT device_id FROM t WHERE device_id IS NOT NULL)"
         },
         ("coverage_not_forced",),
-        also=("conservation",),
+        also=("conservation", "foreign_edges_at_home"),
     ),
     Mutant(
         "no endpoint shared by more than fifty",
@@ -381,7 +441,7 @@ MUTANTS = (
         {
             "s5_ip_fraud_roles_6A": roles(
                 "ip", "NORMAL_IP", "CLEAN_IP",
-                "b.k > 40 AND raw_role = 'HIGH_RISK_IP' AND hash(ip_id) % 100 < 85", DEGREE,
+                "b.k > 40 AND raw_role = 'HIGH_RISK_IP' AND hash(ip_id) % 100 < 90", DEGREE,
             )
         },
         ("enrichment",),
@@ -405,14 +465,14 @@ MUTANTS = (
         "risk determined by the currency",
         {
             "s5_account_fraud_roles_6A": roles(
-                "account", "MULE_ACCOUNT", "MULE_ACCOUNT", "b.currency = 'EUR'",
+                "account", "MULE_ACCOUNT", "MULE_ACCOUNT", "b.currency IN ('EUR', 'USD')",
                 "s2_account_base_6A",
             )
         },
         ("leakage_account",),
         also=(
             "jsd_role_account", "jsd_role_account_worst_region", "or_account",
-            "role_coherence_mule_accounts", "role_rate_ratio",
+            "role_coherence_mule_accounts", "role_coherence_non_clean", "role_rate_ratio",
         ),
     ),
     Mutant(
@@ -487,7 +547,7 @@ MUTANTS = (
             " was = primary_party_id ORDER BY device_id"
         },
         ("engagement_factor",),
-        also=("or_device", "wallet_devices"),
+        also=("network_transmission_endpoint", "or_device", "wallet_devices"),
     ),
     Mutant(
         "homes of one party in four shuffled inside its country",
@@ -527,5 +587,50 @@ MUTANTS = (
             )
         },
         ("role_coherence_non_clean",),
+    ),
+    Mutant(
+        "risky co-users of risky owners removed",
+        {
+            "s4_device_links_6A": "WITH r AS (SELECT party_id FROM s5_party_fraud_roles_6A WHERE"
+            " raw_role <> 'CLEAN') SELECT * FROM t WHERE NOT (link_role = 'SECONDARY_USER' AND"
+            " party_id IN (FROM r) AND device_id IN (SELECT device_id FROM s4_device_base_6A WHERE"
+            " primary_party_id IN (FROM r)))"
+        },
+        ("network_transmission_device",),
+    ),
+    Mutant(
+        "devices on lines of more than five exchanged inside countries",
+        {
+            "s4_ip_links_6A": "WITH lines AS (SELECT ip_id, country_iso FROM t JOIN"
+            " s4_ip_base_6A USING (ip_id) WHERE ip_type = 'RESIDENTIAL' GROUP BY ALL"
+            " HAVING count(device_id) > 5), a AS (SELECT t.ip_id, device_id, row_number() OVER"
+            " (PARTITION BY country_iso ORDER BY t.ip_id, device_id) AS n, row_number() OVER"
+            " (PARTITION BY country_iso ORDER BY hash(device_id)) AS m, country_iso FROM t JOIN"
+            " lines USING (ip_id) WHERE device_id IS NOT NULL), q AS (SELECT x.ip_id, x.device_id,"
+            " y.device_id AS other FROM a x JOIN a y ON x.country_iso = y.country_iso AND x.n ="
+            " y.m) SELECT t.* REPLACE (coalesce(other, t.device_id) AS device_id) FROM t LEFT JOIN"
+            " q USING (ip_id, device_id) ORDER BY ip_id, device_id"
+        },
+        ("network_transmission_endpoint",),
+    ),
+    Mutant(
+        "links to proxies and hosts at home",
+        {"s4_ip_links_6A": brought_home("DATACENTRE", "VPN_PROXY")},
+        ("foreign_edges_proxies",),
+    ),
+    Mutant(
+        "links to hotels and operators at home",
+        {"s4_ip_links_6A": brought_home("HOTEL_TRAVEL", "MOBILE")},
+        ("foreign_edges_travel",),
+    ),
+    Mutant(
+        "one home line used from another country",
+        {
+            "s4_ip_links_6A": "SELECT * REPLACE (CASE WHEN ip_id = (SELECT min(ip_id) FROM"
+            " s4_ip_base_6A WHERE ip_type = 'RESIDENTIAL') THEN (SELECT max(device_id) FROM"
+            " s4_device_base_6A WHERE primary_party_id IS NOT NULL) ELSE device_id END"
+            " AS device_id) FROM t"
+        },
+        ("foreign_edges_at_home",),
     ),
 )  # fmt: skip

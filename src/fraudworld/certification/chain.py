@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from fraudworld.certification import leakage_report
 from fraudworld.certification.evidence import SUMMARY, read_evidence
 from fraudworld.certification.summary import summarise, worlds_pass
 from fraudworld.documents import JsonObject, load_json
@@ -23,7 +24,7 @@ Runner = Callable[[int], Path]
 """Publishes the world of a seed, or finds it, and returns its folder."""
 
 Judge = Callable[[int, Path], None]
-"""Writes the evidence of T10 for the world of a seed."""
+"""Writes the evidence of T10, or of `leakage_joined`, for the world of a seed."""
 
 
 def certify(
@@ -33,6 +34,7 @@ def certify(
     *,
     runner: Runner | None = None,
     judge: Judge | None = None,
+    measure: Judge | None = None,
     downstream: bool = True,
     keep_all: bool = False,
     believe: pipeline.Believe | None = None,
@@ -41,11 +43,13 @@ def certify(
 
     T10 costs five streams a seed, so they are made only where T1–T9 and the checks of S5 pass B
     on every seed; otherwise its rows are INSUFFICIENT_EVIDENCE and the decision HOLD_REMEDIATE.
+    The same holds for the guard `leakage_joined`, whose models take seconds.
 
     Parameters
     ----------
     sections : called with the title of every part, returns its progress callback
-    runner, judge : how to make a world and its T10; by default the pipeline and `t10.witness`
+    runner, judge, measure : how to make a world, its T10, and its evidence of `leakage_joined`;
+        by default the pipeline, `t10.witness` and `leakage_report.write`
     downstream : whether to judge T10 at all
     believe : called with every world that is found in its place, before anything rests on it
     keep_all : whether to keep runs of the certificate that this one replaces, although they hold
@@ -70,15 +74,22 @@ def certify(
             believe=believe,
         )
 
+    def leakage(seed: int, run: Path) -> None:
+        report_to(f"seed {seed}, leakage_joined")
+        leakage_report.write(run)
+
     replaced = _runs_of(request.runs_root)
     make = runner or world
     runs = {seed: make(seed) for seed in seeds}
     ids = {seed: run.name for seed, run in runs.items()}
     pack, evidence = read_evidence(request.runs_root, ids)
-    if downstream and worlds_pass(pack, evidence):
+    if worlds_pass(pack, evidence):
         for seed, run in runs.items():
-            (judge or t10)(seed, run)
-        pack, evidence = read_evidence(request.runs_root, ids, judged=tuple(seeds))
+            (measure or leakage)(seed, run)
+            if downstream:
+                (judge or t10)(seed, run)
+        judged = tuple(seeds) if downstream else ()
+        pack, evidence = read_evidence(request.runs_root, ids, judged, measured=tuple(seeds))
     summary = summarise(pack, evidence)
     write_evidence(request.runs_root / SUMMARY, summary)
     write_certificate(request.runs_root / SUMMARY, request.runs_root)

@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from fraudworld.certification import leakage_report
+from fraudworld.certification.leakage_report import INVALID
 from fraudworld.documents import JsonObject, load_json
 from fraudworld.errors import InputError
 from fraudworld.policy.bounds import changed_bounds, rebaselined
@@ -17,7 +19,6 @@ from fraudworld.store.receipt import Receipt, read_receipt
 from fraudworld.t10 import report
 
 SUMMARY = CERTIFICATE
-INVALID = "6A.CERTIFY.EVIDENCE_INVALID"
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,9 @@ class SeedEvidence:
     """What a certificate rests on for one seed.
 
     board: `realism_gate_6A.json`; content_digests: dataset → digest; flagged: whether the run has
-    its flag; checks_failed: REQUIRED checks of S5 that fail; t10: the evidence file of T10, where
-    T10 was judged; digests: SHA-256 of all these files, by path inside the run, or below the runs
-    root for T10.
+    its flag; checks_failed: REQUIRED checks of S5 that fail; t10, leakage: the evidence files of
+    T10 and of `leakage_joined`, where they were judged; digests: SHA-256 of all these files, by
+    path inside the run, or below the runs root for those two.
     """
 
     receipt: Receipt
@@ -36,6 +37,7 @@ class SeedEvidence:
     flagged: bool
     checks_failed: tuple[str, ...]
     t10: JsonObject | None
+    leakage: JsonObject | None
     digests: Mapping[str, str]
 
     @property
@@ -45,17 +47,23 @@ class SeedEvidence:
 
 
 def read_evidence(
-    runs_root: Path, runs: Mapping[int, str], judged: Collection[int] = ()
+    runs_root: Path,
+    runs: Mapping[int, str],
+    judged: Collection[int] = (),
+    measured: Collection[int] = (),
 ) -> tuple[PolicyPack, dict[int, SeedEvidence]]:
     """The sealed policy of the runs, and the evidence of every seed, in order of the seeds.
 
-    runs: seed → run id; judged: seeds whose T10 evidence counts. Raises InputError
+    runs: seed → run id; judged, measured: seeds whose evidence of T10, and of `leakage_joined`,
+    counts. Raises InputError
     `6A.CERTIFY.EVIDENCE_INVALID` where a file is missing or malformed, a run has another seed
     than stated, the runs differ in policy, profile or scale, or their policy moves a bound
     without a re-baseline.
     """
     evidence = {
-        seed: _of_seed(runs_root, seed, run_id, with_t10=seed in judged)
+        seed: _of_seed(
+            runs_root, seed, run_id, with_t10=seed in judged, with_leakage=seed in measured
+        )
         for seed, run_id in sorted(runs.items())
     }
     first = next(iter(evidence.values())).receipt
@@ -76,10 +84,13 @@ def read_evidence(
     return pack, evidence
 
 
-def _of_seed(runs_root: Path, seed: int, run_id: str, *, with_t10: bool) -> SeedEvidence:
+def _of_seed(
+    runs_root: Path, seed: int, run_id: str, *, with_t10: bool, with_leakage: bool
+) -> SeedEvidence:
     place = RunPlace(runs_root / run_id)
     checks = place.document("s5_validation_report_6A")
     t10 = report.place(runs_root, run_id) if with_t10 else None
+    leakage = leakage_report.place(runs_root, run_id) if with_leakage else None
     try:
         board = dict(load_json(place.gateboard))
         index = load_json(place.bundle_index)
@@ -90,13 +101,14 @@ def _of_seed(runs_root: Path, seed: int, run_id: str, *, with_t10: bool) -> Seed
             flagged=place.flag.is_file(),
             checks_failed=tuple(str(name) for name in load_json(checks)["required_failed"]),
             t10=None if t10 is None else report.read_report(t10),
+            leakage=None if leakage is None else leakage_report.read(leakage),
             digests={
                 path.relative_to(base).as_posix(): sha256_file(path)
                 for base, path in (
                     (place.root, place.gateboard),
                     (place.root, place.bundle_index),
                     (place.root, checks),
-                    *(() if t10 is None else ((runs_root, t10),)),
+                    *((runs_root, path) for path in (t10, leakage) if path is not None),
                 )
             },
         )

@@ -7,15 +7,19 @@ from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
+import numpy as np
+
+from fraudworld.certification import leakage, leakage_report
 from fraudworld.certification.evidence import SeedEvidence
-from fraudworld.contracts import CONTRACT_VERSION
+from fraudworld.contracts import CONTRACT_VERSION, TABLES, Kind
 from fraudworld.documents import Json, JsonObject
 from fraudworld.gates.board import GATES
 from fraudworld.gates.counts import Counts, Sample, pooled
-from fraudworld.gates.gate import Row, owner_of
-from fraudworld.gates.stability import spreads, t9_cross_seed_stability
+from fraudworld.gates.gate import Guard, Row, owner_of
+from fraudworld.gates.stability import seed_variation, spreads, t9_cross_seed_stability
 from fraudworld.policy.bounds import rebaselined
 from fraudworld.policy.pack import PolicyPack
+from fraudworld.store.content import content_digest, leaf
 from fraudworld.t10.figures import pooled_measures
 from fraudworld.t10.judge import judge
 from fraudworld.t10.judge import summary as binding_rows
@@ -29,6 +33,10 @@ RANDOM_STATES = ("s1_", "s2_", "s3_", "s4_")
 CHECKS = "S5_VALIDATION"
 """Stands for a REQUIRED check of S5, or a missing flag, where tests are listed."""
 
+OVER_SEEDS = "over_seeds"
+"""Stands for a seed where guards over all of them are listed."""
+
+NOT_MEASURED = "not measured, as T1–T9 or a check of S5 does not pass B on every seed"
 NOT_PASSED = "candidate not passed"
 NOT_MADE = "no stream was made, as T1–T9 or a check of S5 does not pass B on every seed"
 NOT_RUN = "no downstream witness has judged this world"
@@ -59,13 +67,28 @@ def over_seeds(pack: PolicyPack, evidence: Evidence) -> list[Row]:
 
 
 def copied_states(evidence: Evidence) -> list[str]:
-    """Random datasets that are equal, value for value, in two different seeds."""
+    """Random datasets that are equal, value for value, in two different seeds.
+
+    Datasets without rows are none: a policy without circles publishes no members in any seed.
+    """
+    empty = _digests_without_rows()
     return sorted(
         f"{name}: seeds {a} and {b}"
         for a, b in combinations(sorted(evidence), 2)
         for name, digest in evidence[a].content_digests.items()
-        if name.startswith(RANDOM_STATES) and evidence[b].content_digests.get(name) == digest
+        if name.startswith(RANDOM_STATES)
+        and evidence[b].content_digests.get(name) == digest != empty.get(name)
     )
+
+
+def _digests_without_rows() -> dict[str, str]:
+    """Content digests of tables without rows; of those with codes only the law knows them."""
+    nothing = leaf(np.empty(0, dtype=np.int64))
+    return {
+        table.name: content_digest(table, 0, [[nothing] * len(table.columns)], {})
+        for table in TABLES
+        if all(column.kind is Kind.INT for column in table.columns)
+    }
 
 
 def not_judged(why: str, seed: int | None = None) -> list[Row]:
@@ -82,7 +105,8 @@ def not_judged(why: str, seed: int | None = None) -> list[Row]:
 def summarise(pack: PolicyPack, evidence: Evidence) -> JsonObject:
     """Content of the summary: rows, fails, routing, grade, decision, and what they rest on.
 
-    Raises InputError `6B.S5.WITNESS_EVIDENCE_INVALID` for malformed measures of T10.
+    Raises InputError `6B.S5.WITNESS_EVIDENCE_INVALID` for malformed measures of T10, and
+    `6A.CERTIFY.EVIDENCE_INVALID` for those of `leakage_joined`.
     """
     seeds = {str(seed): one for seed, one in evidence.items()}
     across = over_seeds(pack, evidence)
@@ -90,8 +114,8 @@ def summarise(pack: PolicyPack, evidence: Evidence) -> JsonObject:
     rows = [*_rows_of_seeds(evidence), *(row.as_dict() for row in (*across, *t10))]
     copied = copied_states(evidence)
     checks = [_failed_check(seed, name) for seed, one in evidence.items() for name in _checks(one)]
-    broken = {s: [g["guard_id"] for g in e.board["guards"] if not g["holds"]]
-              for s, e in seeds.items()}  # fmt: skip
+    guards = guards_of(pack, evidence)
+    broken = {s: [g["guard_id"] for g in of if not g["holds"]] for s, of in guards.items()}
     b = all(r["pass_B"] for r in rows) and not copied and not checks
     b_plus = b and all(r["pass_Bplus"] for r in rows) and not any(broken.values())
     grade = "B+" if b_plus else "B" if b else "<C"
@@ -118,7 +142,7 @@ def summarise(pack: PolicyPack, evidence: Evidence) -> JsonObject:
             for seed, one in seeds.items()
         },
         "tests": rows,
-        "guards": {seed: one.board["guards"] for seed, one in seeds.items()},
+        "guards": guards,
         "fails": [*checks, *(_fail(r) for r in rows if not r["pass_Bplus"])],
         "copied": copied,
         "routing": _routing(rows, checks),
@@ -130,6 +154,23 @@ def summarise(pack: PolicyPack, evidence: Evidence) -> JsonObject:
         },
         "digests": {seed: dict(one.digests) for seed, one in seeds.items()},
     }
+
+
+def guards_of(pack: PolicyPack, evidence: Evidence) -> dict[str, list[JsonObject]]:
+    """Guards by seed, of its gateboard and `leakage_joined`; and those over all seeds."""
+    out = {
+        str(seed): [*one.board["guards"], *(g.as_dict() for g in _leakage(pack, one))]
+        for seed, one in evidence.items()
+    }
+    boards = [one.board for one in evidence.values()]
+    return {**out, OVER_SEEDS: [g.as_dict() for g in seed_variation(pack, boards)]}
+
+
+def _leakage(pack: PolicyPack, one: SeedEvidence) -> list[Guard]:
+    if one.leakage is None:
+        return leakage.not_measured(pack, NOT_MEASURED)
+    where = Path(f"leakage_joined of seed {one.receipt.seed}")
+    return leakage.guards(pack, leakage_report.read_measures(one.leakage, where))
 
 
 def _rows_of_seeds(evidence: Evidence) -> list[JsonObject]:

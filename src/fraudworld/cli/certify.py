@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated
 
 import typer
@@ -124,6 +124,7 @@ def _certificate(summary: Mapping[str, Json]) -> None:
             "",
             *(f"misses {f['misses']}: {_who_fails(f)}" for f in summary["fails"]),
             *(f"copied between seeds: {one}" for one in summary["copied"]),
+            *_broken_guards(summary["guards"]),
             f"Decision {summary['statement']}; eligible grade {summary['eligible_grade']}; "
             f"work for {owners}.",
         )
@@ -133,3 +134,21 @@ def _certificate(summary: Mapping[str, Json]) -> None:
 def _who_fails(fail: Mapping[str, Json]) -> str:
     where = "over all seeds" if fail["seed"] is None else f"seed {fail['seed']}"
     return f"{fail['test_id']} {fail['metric_name']}, {where}"
+
+
+def _broken_guards(guards: Mapping[str, Sequence[Mapping[str, Json]]]) -> Iterator[str]:
+    """A line for each broken guard: its bound, and its value on every seed where it is broken."""
+    broken: dict[str, list[tuple[str, Mapping[str, Json]]]] = {}
+    for seed, of in guards.items():
+        for guard in of:
+            if not guard["holds"]:
+                broken.setdefault(guard["guard_id"], []).append((seed, guard))
+    for name, cases in broken.items():
+        values = ", ".join(
+            f"{_seed_or_all(seed)} {show.short(guard['value'])}" for seed, guard in cases
+        )
+        yield f"guard broken: {name}, must be {cases[0][1]['bound']}: {values}"
+
+
+def _seed_or_all(seed: str) -> str:
+    return f"seed {seed}" if seed.isdecimal() else "over all seeds"

@@ -138,10 +138,10 @@ def gateboard(board: Mapping[str, Json]) -> None:
         grid.add_row(
             _inert(str(row["test_id"]).split("_", 1)[0]),
             _inert(str(row["metric_name"])),
-            _inert(_short(row["value"])),
-            _inert(_short(row["threshold_B"])),
-            _inert(_short(row["threshold_Bplus"])),
-            _inert("" if low is None or high is None else f"{_short(low)}–{_short(high)}"),
+            _inert(short(row["value"])),
+            _inert(short(row["threshold_B"])),
+            _inert(short(row["threshold_Bplus"])),
+            _inert("" if low is None or high is None else f"{short(low)}–{short(high)}"),
             _verdict(row),
         )
     console = out()
@@ -157,7 +157,7 @@ def gateboard(board: Mapping[str, Json]) -> None:
     )
 
 
-def _short(value: Cell) -> str:
+def short(value: Cell) -> str:
     """A figure of the gateboard: four decimals below 1, three digits above; 0 only for 0."""
     if isinstance(value, float) and 0 < abs(value) < 0.0005:
         return f"{value:.0e}"
@@ -183,7 +183,7 @@ def _guards(guards: Sequence[Mapping[str, Json]]) -> None:
     lines(
         (
             f"Guards  {len(guards) - len(broken)} of {len(guards)} hold",
-            *(f"  {g['guard_id']}: {_short(g['value'])}, must be {g['bound']}" for g in broken),
+            *(f"  {g['guard_id']}: {short(g['value'])}, must be {g['bound']}" for g in broken),
         )
     )
 

@@ -13,6 +13,7 @@ TABLES: tuple[Table, ...] = (
     world.ACCOUNT_SUMMARY,
     world.INSTRUMENT_BASE,
     world.INSTRUMENT_LINKS,
+    network.CIRCLE_MEMBERS,
     network.DEVICE_BASE,
     network.IP_BASE,
     network.DEVICE_LINKS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fraudworld.contracts.table import Table, code, integer, real
+from fraudworld.contracts.table import Table, Visibility, code, integer, real
 from fraudworld.contracts.world import COUNTRY, REGION
 
 METRICS = ("devices", "linked_devices", "device_ip_links", "ips", "shared_devices")
@@ -40,6 +40,20 @@ IP_BASE = Table(
     ),
     key=("ip_id",),
     sort=("ip_id",),
+)
+CIRCLE_MEMBERS = Table(
+    name="s4_circle_members_6A",
+    state="S4",
+    meaning="One row per member of a circle: retail parties of several homes who share things."
+    " Empty where the policy has none.",
+    columns=(
+        integer("circle_id", "dense from 1"),
+        integer("party_id", "a member; a party is in one circle at most"),
+    ),
+    key=("party_id",),
+    sort=("circle_id", "party_id"),
+    visibility=Visibility.TRUTH,
+    may_be_empty=True,
 )
 DEVICE_LINKS = Table(
     name="s4_device_links_6A",

@@ -45,7 +45,7 @@ class Table:
 
     `key` is unique and `sort` is the order of the rows. With `identity`, every row ends with the
     columns `seed`, `manifest_fingerprint`, `parameter_hash`. `state` is the one that writes the
-    table: S1 to S5.
+    table: S1 to S5. Only a table that `may_be_empty` is published without rows.
     """
 
     name: str
@@ -56,6 +56,7 @@ class Table:
     sort: tuple[str, ...]
     identity: bool = True
     visibility: Visibility = Visibility.OBSERVABLE
+    may_be_empty: bool = False
 
     @cached_property
     def content_columns(self) -> tuple[Column, ...]:

@@ -40,6 +40,8 @@ class Counts:
     instruments: I64  # instruments by (product of their account, instrument type)
     role_pairs: Mapping[str, I64]  # asset → owned ones by (owner's raw role, own raw role)
     high_risk_degrees: I64  # linked IPs by (devices on them, HIGH_RISK_IP?)
+    segments: I64  # parties by (region, segment)
+    device_types: I64  # devices by type, terminals included
 
     def as_dict(self) -> JsonObject:
         """Plain lists; histograms as (index, count) pairs of the values that occur."""

@@ -21,6 +21,7 @@ from fraudworld.gates.owners import ASSETS, Owned, Owners
 from fraudworld.gates.published import Published
 from fraudworld.gates.sharing import Network, count_network
 from fraudworld.gates.tally import I64, crosstab
+from fraudworld.gates.transmission import Transmission, count_transmission
 from fraudworld.policy.pack import PolicyPack
 
 
@@ -70,6 +71,12 @@ class Evidence:
         return self.holdings.owned if asset == "account" else self.network.owned
 
     @cached_property
+    def transmission(self) -> Transmission:
+        """Parties by their own risk and that of others on their devices and home lines."""
+        kinds = self._kind("device"), self._kind("ip")
+        return count_transmission(self.published, self.pack, self.owners, *kinds)
+
+    @cached_property
     def counts(self) -> Counts:
         """All counts of T1–T8 and of the report."""
         network, holdings = self.network, self.holdings
@@ -89,6 +96,8 @@ class Evidence:
             instruments=holdings.instruments,
             role_pairs={asset: self.owned(asset).role_pairs for asset in ASSETS},
             high_risk_degrees=network.sharing.sum(axis=(0, 2)),
+            segments=self.census("party").by("region", "segment_id"),
+            device_types=self.census("device").by("device_type"),
         )
 
     @property

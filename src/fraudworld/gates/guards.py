@@ -13,13 +13,19 @@ from fraudworld.errors import InputError
 from fraudworld.gates.evidence import Evidence
 from fraudworld.gates.gate import Guard, Row, number_or_null
 from fraudworld.gates.homes import household_composition
-from fraudworld.gates.joints import engagement_factor, market_heterogeneity, wallet_devices
+from fraudworld.gates.joints import (
+    engagement_factor,
+    foreign_edges,
+    market_heterogeneity,
+    wallet_devices,
+)
 from fraudworld.gates.network import degrees, quantile
 from fraudworld.gates.owners import ASSETS
 from fraudworld.gates.prefetch import prefetch
 from fraudworld.gates.roles import ENTITIES, role_counts
 from fraudworld.gates.statistics import auc, mantel_haenszel, poisson_interval, wilson
 from fraudworld.gates.tally import I64
+from fraudworld.gates.transmission import named
 from fraudworld.policy.pairs import MULE_ACCOUNT, MULE_OWNERS, SHARED_DEVICE
 from fraudworld.policy.validation import GuardBounds
 
@@ -303,6 +309,25 @@ def role_coherence(evidence: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]
     )
 
 
+def network_transmission(evidence: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
+    """Risk is next to risk, on devices and on home lines, and does not give itself away there."""
+    bounds = _bounds(evidence)
+    least, most = bounds.transmission_min_odds_ratio, bounds.transmission_max_odds_ratio
+    for place, strata in named(evidence.transmission):
+        ratio, low, high = mantel_haenszel(strata.astype(np.float64))
+        yield Guard(
+            f"network_transmission_{place}",
+            bool(low > least and ratio <= most),
+            number_or_null(ratio),
+            f"interval above {least:g}, <= {most:g}",
+            {
+                "interval": [low, high] if np.isfinite(low) else None,
+                "exposed": int(strata[:, 1].sum()),
+                "exposed_risky": int(strata[:, 1, 1].sum()),
+            },
+        )
+
+
 LEAKAGE_KINDS = ("party", "account", "device", "ip")
 
 
@@ -359,4 +384,6 @@ GUARDS: tuple[GuardCheck, ...] = (
     engagement_factor,
     household_composition,
     role_coherence,
+    network_transmission,
+    foreign_edges,
 )

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from fraudworld.gates.evidence import Evidence
 from fraudworld.gates.gate import Guard, Row, number_or_null
-from fraudworld.gates.statistics import mantel_haenszel
+from fraudworld.gates.statistics import mantel_haenszel, wilson
+from fraudworld.policy.borders import CROSSING, PROXIES, TRAVEL
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.policy.rules.counts import account_lambda
 
@@ -171,4 +172,41 @@ def wallet_devices(evidence: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]
             "unissued": markets.unissued,
             "support_needed": support,
         },
+    )
+
+
+def foreign_edges(evidence: Evidence, rows: tuple[Row, ...]) -> Iterator[Guard]:
+    """Links of proxies, hosts, hotels and operators cross borders; all others stay at home."""
+    bounds = evidence.pack.validation_policy.guards
+    support = evidence.pack.validation_policy.support.min_for_share
+    types = evidence.pack.codes("ip_type")
+    links, abroad = evidence.network.link_types.sum(axis=0), evidence.network.abroad
+    for name, kinds, low, high in (
+        ("foreign_edges_proxies", PROXIES, bounds.abroad_min_proxies, bounds.abroad_max_proxies),
+        ("foreign_edges_travel", TRAVEL, bounds.abroad_min_travel, bounds.abroad_max_travel),
+    ):
+        of = [types.index(t) for t in kinds]
+        hits, n = int(abroad[of].sum()), int(links[of].sum())
+        share = hits / n if n else float("nan")
+        yield Guard(
+            name,
+            n >= support and low <= share <= high,
+            number_or_null(share),
+            f"{low:g} .. {high:g} of the links of {' and '.join(kinds)}",
+            {
+                "interval": list(wilson(hits, n)),
+                "support": n,
+                "minimum_support": support,
+                "shares": {
+                    types[t]: number_or_null(abroad[t] / links[t]) if links[t] else None for t in of
+                },
+            },
+        )
+    misplaced = {t: int(n) for t, n in zip(types, abroad, strict=True) if n and t not in CROSSING}
+    yield Guard(
+        "foreign_edges_at_home",
+        not misplaced,
+        float(sum(misplaced.values())),
+        "0 links abroad of other types",
+        misplaced,
     )

@@ -238,7 +238,7 @@ def _part(path: Path, table: Table) -> Part:
         if missing:
             raise invalid(table, f"lacks {', '.join(sorted(missing))}")
         groups = tuple(meta.row_group(g).num_rows for g in range(meta.num_row_groups))
-        if not sum(groups):
+        if not sum(groups) and not table.may_be_empty:
             raise invalid(table, "has no rows")
         fields = {c.name: (c, schema.field(c.name)) for c in table.all_columns}
     look = {n for n, (c, field) in fields.items() if needs_check(c, field.type, field.nullable)}

@@ -10,6 +10,7 @@ from fraudworld.documents import Json
 from fraudworld.gates.board import GATES
 from fraudworld.gates.gate import OWNERS
 from fraudworld.gates.guards import GUARDS
+from fraudworld.gates.stability import seed_variation
 
 
 def page(board: Mapping[str, Json]) -> str:
@@ -21,7 +22,9 @@ def page(board: Mapping[str, Json]) -> str:
         "default `validation_policy_6A.v1.yaml`; changing one shows in `parameter_hash`.",
         "",
     ]
-    return "\n".join([*lines, *_tests(board), *_across(), *_guards(board)]) + "\n"
+    return (
+        "\n".join([*lines, *_tests(board), *_across(), *_guards(board), *_of_certificates()]) + "\n"
+    )
 
 
 def _tests(board: Mapping[str, Json]) -> Iterator[str]:
@@ -68,6 +71,20 @@ def _guards(board: Mapping[str, Json]) -> Iterator[str]:
     for guard in board["guards"]:
         name = next(n for n in said if guard["guard_id"].startswith(n))
         yield f"| `{guard['guard_id']}` | {guard['bound']} | {said[name]} |"
+
+
+def _of_certificates() -> Iterator[str]:
+    yield from ("", "## Guards of a certificate", "")
+    yield "They block B+ as the others do ([gates.md](gates.md#guards-of-a-certificate))."
+    yield "Bounds: `guards.seed_variation_*`, `guards.leakage_joined_*` of the validation policy."
+    yield ""
+    yield "| guard | judged | what it says |"
+    yield "|---|---|---|"
+    yield f"| `seed_variation_*` | over all seeds | {_said(seed_variation)} |"
+    yield (
+        "| `leakage_joined_*` | on every seed | Joined observable tables do not reveal who is"
+        " risky, and tell something of it for parties. |"
+    )
 
 
 def _said(function: Any) -> str:

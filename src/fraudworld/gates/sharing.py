@@ -8,7 +8,7 @@ import numpy as np
 
 from fraudworld.contracts import BY_NAME
 from fraudworld.gates.census import Census
-from fraudworld.gates.entities import Kind, Rows
+from fraudworld.gates.entities import Ids, Kind, Rows
 from fraudworld.gates.owners import Owned, Owners
 from fraudworld.gates.published import Columns, Published
 from fraudworld.gates.tally import (
@@ -32,8 +32,9 @@ class Network:
     """Devices and IPs of a world, and their links.
 
     link_types: links by (region of the device, IP type); node_types: linked IPs by (region,
-    type); sharing: linked IPs by (group, devices, any of them risky?, HIGH_RISK_IP?); users:
-    devices with an owner by (raw role, several parties linked?).
+    type); abroad: links to devices of other countries by IP type; sharing: linked IPs by (group,
+    devices, any of them risky?, HIGH_RISK_IP?); users: devices with an owner by (raw role, several
+    parties linked?).
     """
 
     devices: Census
@@ -42,6 +43,7 @@ class Network:
     linked_devices: int
     link_types: I64
     node_types: I64
+    abroad: I64
     sharing: I64
     users: I64
 
@@ -148,14 +150,36 @@ class _Devices:
         return sum_over_slices(of_slice, self.ids.n)[:-1]
 
 
+def _countries(published: Published, devices: Ids, ips: Ids) -> tuple[Array, Array]:
+    """Country of every device and of every IP, as positions in one list."""
+    tables = BY_NAME["s4_device_base_6A"], BY_NAME["s4_ip_base_6A"]
+    names = ("device_id", "home_country_iso"), ("ip_id", "country_iso")
+    lists = [
+        published.code_list(table, next(c for c in table.columns if c.name == name))
+        for table, (_, name) in zip(tables, names, strict=True)
+    ]
+    known = sorted({code for codes in lists for code in codes})
+    out = []
+    for ids, table, (key, name), codes in zip((devices, ips), tables, names, lists, strict=True):
+        place = np.array(
+            [known.index(code) for code in codes], dtype=np.min_scalar_type(len(known))
+        )
+        of = np.empty(ids.n, dtype=place.dtype)
+        for block in published.map(lambda columns: columns, table, (key, name)):
+            of[ids.rows_of(block[key], table, key)] = place[block[name]]
+        out.append(of)
+    return out[0], out[1]
+
+
 def count_network(
     published: Published, pack: PolicyPack, device: Kind, ip: Kind, owners: Owners
 ) -> Network:
     """Counts devices, IPs and all links between them."""
     devices, ips = _Devices(device, pack, owners), _Endpoints(ip, pack)
+    lives, stands = _countries(published, devices.ids, ips.ids)
     table = BY_NAME["s4_ip_links_6A"]
 
-    def count(block: Columns) -> tuple[I64, Occurrences]:
+    def count(block: Columns) -> tuple[I64, I64, Occurrences]:
         at, who = block["ip_id"], block["device_id"]
         to_device = who > 0
         if not to_device.all():
@@ -166,11 +190,18 @@ def count_network(
         # Set to True only, so threads cannot conflict.
         devices.linked[who] = True
         ips.meets_risk[at[traits % 2 == 1]] = True
-        return crosstab((traits, devices.cells), (ips.traits[at], ips.cells)), occurrences(at)
+        cells = ips.traits[at]
+        return (
+            crosstab((traits, devices.cells), (cells, ips.cells)),
+            histogram(cells[lives[who] != stands[at]], ips.cells),
+            occurrences(at),
+        )
 
     pairs = np.zeros((devices.cells, ips.cells), dtype=np.int64)
-    for link_counts, per_ip in published.map(count, table, ("ip_id", "device_id")):
+    abroad = np.zeros(ips.cells, dtype=np.int64)
+    for link_counts, crossing, per_ip in published.map(count, table, ("ip_id", "device_id")):
         pairs += link_counts
+        abroad += crossing
         ips.devices.add(per_ip)
     by = pairs.reshape(*devices.shape, *ips.shape)
     return Network(
@@ -180,6 +211,7 @@ def count_network(
         linked_devices=int(np.count_nonzero(devices.linked)),
         link_types=by.sum(axis=(1, 2, 4, 5)),
         node_types=ips.node_types(),
+        abroad=abroad.reshape(ips.shape).sum(axis=(0, 2, 3)),
         sharing=ips.sharing(),
         users=devices.users(published),
     )

@@ -1,15 +1,18 @@
-"""T9: metrics are stable over seeds under one policy."""
+"""Seeds of one policy: metrics are stable over them (T9), and yet every seed is a draw."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from fraudworld.documents import Json, JsonObject
-from fraudworld.gates.gate import Row, Status, at_most, number_or_null
+from fraudworld.gates.counts import Counts
+from fraudworld.gates.gate import Guard, Row, Status, at_most, number_or_null
+from fraudworld.gates.statistics import homogeneity, join_rare
+from fraudworld.gates.tally import I64
 from fraudworld.policy.pack import PolicyPack
 
 Board = Mapping[str, Json]
@@ -77,3 +80,47 @@ def _value(row: Mapping[str, Json]) -> float:
 def _spread(name: str, values: tuple[float, ...], scale: float, of: str) -> Stability:
     sd = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
     return Stability(name, values, sd / scale if scale else float("nan"), of)
+
+
+LEAST_SEEDS = 2
+"""Seeds without which nothing can vary."""
+
+
+def seed_variation(pack: PolicyPack, boards: Sequence[Board]) -> Iterator[Guard]:
+    """Seeds differ as draws of one policy do: χ² of homogeneity over its degrees of freedom."""
+    bounds, support = pack.validation_policy.guards, pack.validation_policy.support
+    counts = [Counts.from_dict(board["counts"]) for board in boards]
+    for name, of in _DRAWN.items():
+        seeds = np.stack([of(one).ravel() for one in counts])
+        cells = join_rare(seeds, support.min_expected_per_category)
+        chi2, freedom = homogeneity(cells)
+        ratio = chi2 / freedom if freedom else float("nan")
+        known = len(boards) >= LEAST_SEEDS and math.isfinite(ratio)
+        yield Guard(
+            f"seed_variation_{name}",
+            known and bounds.seed_variation_low <= ratio <= bounds.seed_variation_high,
+            number_or_null(ratio),
+            f"{bounds.seed_variation_low:g} .. {bounds.seed_variation_high:g}",
+            {
+                "chi2": number_or_null(chi2),
+                "degrees_of_freedom": freedom,
+                "cells": cells.shape[1],
+                "occupied": int(np.count_nonzero(seeds.sum(axis=0))),
+                "support": len(boards),
+                "minimum_support": LEAST_SEEDS,
+                **({} if known else {"why": f"support {len(boards)} of {LEAST_SEEDS} needed"}),
+            },
+        )
+
+
+def _products(counts: Counts) -> I64:
+    """Accounts by product."""
+    return np.asarray(counts.held @ np.arange(counts.held.shape[1]))
+
+
+_DRAWN: Mapping[str, Callable[[Counts], I64]] = {
+    "region_segment": lambda counts: counts.segments,
+    "product": _products,
+    "device_type": lambda counts: counts.device_types,
+}
+"""What a seed draws: parties by region and segment, accounts by product, devices by type."""

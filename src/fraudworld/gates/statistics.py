@@ -65,6 +65,39 @@ def jsd(observed: Floats, expected: Floats) -> Floats:
     return np.maximum(entropy(m) - 0.5 * (entropy(p) + entropy(q)), 0.0)
 
 
+def join_rare(cells: NDArray[np.int64], least: float) -> NDArray[np.int64]:
+    """Cells of several samples, rare neighbours joined; cells that are empty in all left out.
+
+    cells: (samples, cells). From the first cell on, cells are joined with the next until the
+    smallest sample expects at least `least` in them; what remains at the end joins the last.
+    """
+    cells = cells[:, cells.sum(axis=0) > 0]
+    if not cells.size:
+        return cells
+    together, smallest = int(cells.sum()), int(cells.sum(axis=1).min())
+    starts, waiting = [0], 0
+    for at, column in enumerate(cells.sum(axis=0).tolist()):
+        if waiting * smallest >= least * together:
+            starts.append(at)
+            waiting = 0
+        waiting += column
+    if waiting * smallest < least * together and len(starts) > 1:
+        starts.pop()
+    return np.asarray(np.add.reduceat(cells, starts, axis=1))
+
+
+def homogeneity(cells: NDArray[np.int64]) -> tuple[float, int]:
+    """χ² of samples (samples, cells) against their sum, and its degrees of freedom.
+
+    NaN without a degree of freedom.
+    """
+    freedom = max(cells.shape[0] - 1, 0) * max(cells.shape[1] - 1, 0)
+    if not freedom:
+        return float("nan"), 0
+    expected = np.outer(cells.sum(axis=1), cells.sum(axis=0)) / cells.sum()
+    return float(((cells - expected) ** 2 / expected).sum()), freedom
+
+
 def auc(positive: Floats, negative: Floats) -> float:
     """Area under the ROC of a score given as counts per ascending score value.
 

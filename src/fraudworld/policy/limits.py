@@ -79,6 +79,10 @@ Factor = Annotated[float, Field(ge=0.01, le=100.0)]
 """A factor on odds: role tables of factors between these bounds are fitted in a bounded number of
 steps (kernels/proportional.py)."""
 
+FrailtyFactor = Annotated[float, Field(ge=1.0, le=1_000.0)]
+"""A factor on odds that a whole circle, home or firm shares; fitted as fast, as all other factors
+of its tables are 1."""
+
 Slope = Annotated[float, Field(ge=-100.0, le=100.0)]
 """A weight of a score, or log-odds: exp(100) is still a real."""
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 from fraudworld.errors import InputError
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.policy.rules import (
+    abroad,
     accounts,
     bounds,
+    circles,
     devices,
     endpoints,
     home_lines,
@@ -39,6 +41,8 @@ FIGURE_RULES: tuple[Rule, ...] = (
     roles.defects_need_posture,
     bounds.bounds_are_shipped,
     bounds.grades_are_ordered,
+    bounds.ranges_are_ranges,
+    bounds.seeds_vary_within_guard,
 )
 """Rules about single figures: they look no cells up, so they always run."""
 
@@ -77,9 +81,14 @@ RULES: tuple[Rule, ...] = (
     pairs.factors_within_limit,
     pairs.pairs_coherent,
     roles.country_modulation_bounded,
+    circles.circles_can_form,
+    circles.frailty_adds_up,
+    circles.frailty_within_guard,
     homes.homes_can_form,
     homes.homes_within_guard,
     home_lines.home_lines_match,
+    abroad.abroad_beside_typical,
+    abroad.abroad_within_guards,
     transactions.transaction_words,
     transactions.transaction_figures,
 )

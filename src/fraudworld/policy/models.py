@@ -439,8 +439,27 @@ class SharingRule(Model):
     max_users: Annotated[Lanes, Field(ge=2)]
 
 
+class CircleLine(Model):
+    """Devices on the line that a circle shares."""
+
+    min_devices: Held  # circles with fewer have no line of their own
+    max_devices: Held  # longer lines are cut
+
+
+class Circles(Model):
+    """Groups of retail parties of several homes."""
+
+    member_share: Share  # of retail parties; 0 for no circles
+    smallest: Annotated[Held, Field(ge=2)]
+    largest: Annotated[Held, Field(ge=2)]
+    mean_members: Mean
+    one_segment_share: Share
+    co_user_share: Share  # of members' shared devices: those that circle mates use
+    line: CircleLine
+
+
 class DeviceLinkageRules(Model):
-    """`device_linkage_rules_6A.v1`: sharing and access."""
+    """`device_linkage_rules_6A.v1`: circles, sharing and access."""
 
     legacy_device_groups: bool
     sharing: ByCode[SharingRule]  # device group
@@ -449,6 +468,7 @@ class DeviceLinkageRules(Model):
     max_devices_per_account: Held
     max_devices_per_instrument: Held
     max_devices_per_merchant: Crowd
+    circles: Circles
 
 
 class GraphLinkageRules(Model):
@@ -462,6 +482,7 @@ class GraphLinkageRules(Model):
     merchant_endpoint_types: Shares
     merchant_endpoints: MerchantEndpoints
     repair_attempts: Held
+    abroad: Shares  # ip type → share of a country's links on endpoints of other countries
 
 
 RolePriors.model_rebuild()

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from fraudworld.policy.limits import ByCode, Crowd, Exponent, Factor, Ratio, Slope
+from pydantic import Field
+
+from fraudworld.policy.limits import (
+    ByCode,
+    Codes,
+    Crowd,
+    Exponent,
+    Factor,
+    FrailtyFactor,
+    Held,
+    Ratio,
+    Share,
+    Slope,
+)
 from fraudworld.policy.models import Model
 
 
@@ -62,6 +75,28 @@ class IpCoupling(Model):
     high_sharing_min_devices: Crowd
 
 
+class FrailtyBand(Model):
+    """A share of the units of a kind, and the factor on the odds of their members."""
+
+    share: Share
+    odds_factor: FrailtyFactor
+
+
+Bands = Annotated[tuple[FrailtyBand, ...], Field(max_length=4)]
+"""Bands of a kind of unit; all other units have factor 1."""
+
+
+class Frailty(Model):
+    """What the members of a circle, home or firm have in common: a random effect of the unit."""
+
+    roles: Codes  # party roles whose odds it raises
+    max_odds_factor: FrailtyFactor  # products of the factors of circle and home are limited to it
+    circle: Bands
+    home: Bands
+    firm: Bands
+    organiser_min_members: Held  # circles of a band with fewer members need no organiser
+
+
 class RiskPropagationCoeffs(Model):
     """`risk_propagation_coeffs_6A.v1`: log-odds uplift along ownership and links."""
 
@@ -72,5 +107,6 @@ class RiskPropagationCoeffs(Model):
     owner_to_account: Coupling
     owner_to_device: Coupling
     role_pairs: RolePairTables
+    frailty: Frailty
     device_to_ip: IpCoupling
     role_mapping: Literal["total", "none"]

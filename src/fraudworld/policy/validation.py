@@ -9,6 +9,7 @@ from pydantic import Field
 from fraudworld.policy.limits import (
     MOST_RESAMPLES,
     ByCode,
+    Crowd,
     Figure,
     Held,
     Ratio,
@@ -133,6 +134,17 @@ class GuardBounds(Model):
     role_coherence_min_mule_owners: Share
     role_coherence_min_several_users: Share
     role_coherence_max_non_clean: Share
+    transmission_min_odds_ratio: Ratio
+    transmission_max_odds_ratio: Ratio
+    transmission_max_degree: Crowd
+    abroad_min_proxies: Share
+    abroad_max_proxies: Share
+    abroad_min_travel: Share
+    abroad_max_travel: Share
+    seed_variation_low: Ratio
+    seed_variation_high: Ratio
+    leakage_joined_max_auc: Share
+    leakage_joined_min_party_auc: Share
 
 
 class Rebaseline(Model):

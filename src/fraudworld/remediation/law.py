@@ -191,7 +191,7 @@ def certified_b(phase: PhaseEvidence) -> Iterator[Finding]:
 
 
 def certified_b_plus(phase: PhaseEvidence) -> Iterator[Finding]:
-    """P6.3: every B+ threshold and every guard, on every seed."""
+    """P6.3: every B+ threshold and every guard, on every seed and over all of them."""
     yield _graded(phase, "B+", ("PASS_BPLUS",))
     guards = (phase.summary or {}).get("guards", {})
     broken = [
@@ -200,7 +200,9 @@ def certified_b_plus(phase: PhaseEvidence) -> Iterator[Finding]:
         for g in found
         if not g["holds"]
     ]
-    yield Finding("every guard holds on every seed", bool(guards) and not broken, {"not": broken})
+    yield Finding(
+        "every guard holds on every seed and over all", bool(guards) and not broken, {"not": broken}
+    )
     yield from _own_work(phase)
 
 

@@ -157,6 +157,14 @@ TERMINAL_TYPE = StreamLaw(
     "s4/terminal_type", "device_attribute_sampling", 1,
     "type of a merchant's terminal",
 )  # fmt: skip
+CIRCLE = StreamLaw(
+    "s4/circle", "device_allocation_sampling", 2,
+    "order inside an atom of parties, and members of a circle",
+)  # fmt: skip
+CIRCLE_KIND = StreamLaw(
+    "s4/circle_kind", "device_allocation_sampling", 2,
+    "whether the last circle of an atom forms, whether a circle is of one segment",
+)  # fmt: skip
 DEVICE_SHARING_RANK = StreamLaw(
     "s4/device_sharing_rank", "device_allocation_sampling", 1,
     "rank of a device among those that may be shared",
@@ -189,6 +197,10 @@ PROXY_PRONE = StreamLaw(
     "s4/proxy_prone", "ip_allocation_sampling", 1,
     "rank of a party among those that use proxies",
 )  # fmt: skip
+ABROAD_PLACE = StreamLaw(
+    "s4/abroad_place/{code}", "ip_allocation_sampling", 8,
+    "round keys of the permutation that places a country's links abroad of a type",
+)  # fmt: skip
 IP_DEGREE = StreamLaw(
     "s4/ip_degree/{code}", "ip_count_realisation", 1,
     "degree of an endpoint of a type",
@@ -208,6 +220,22 @@ IP_ATTRIBUTES = StreamLaw(
 MERCHANT_ENDPOINT = StreamLaw(
     "s4/merchant_endpoint", "ip_allocation_sampling", 3,
     "endpoints of a merchant",
+)  # fmt: skip
+CIRCLE_FRAILTY = StreamLaw(
+    "s5/circle_frailty", "fraud_role_sampling_party", 1,
+    "frailty band of a circle",
+)  # fmt: skip
+HOME_FRAILTY = StreamLaw(
+    "s5/home_frailty", "fraud_role_sampling_party", 1,
+    "frailty band of a home",
+)  # fmt: skip
+FIRM_FRAILTY = StreamLaw(
+    "s5/firm_frailty", "fraud_role_sampling_party", 1,
+    "frailty band of a firm",
+)  # fmt: skip
+ORGANISER_RANK = StreamLaw(
+    "s5/organiser_rank", "fraud_role_sampling_party", 1,
+    "rank of a party among those that may change places with an organiser",
 )  # fmt: skip
 PARTY_SCORE = StreamLaw(
     "s5/party/score", "fraud_role_sampling_party", 2,
@@ -331,6 +359,8 @@ REGISTRY = (
     DEVICE_PLATFORM,
     DEVICE_TYPE_PLACE,
     TERMINAL_TYPE,
+    CIRCLE,
+    CIRCLE_KIND,
     DEVICE_SHARING_RANK,
     DEVICE_SHARING,
     DEVICE_ACCESS,
@@ -339,11 +369,16 @@ REGISTRY = (
     IP_TYPE_PLACE,
     HOME_LEASE,
     PROXY_PRONE,
+    ABROAD_PLACE,
     IP_DEGREE,
     IP_MATCHING,
     PUBLIC_ACCESS,
     IP_ATTRIBUTES,
     MERCHANT_ENDPOINT,
+    CIRCLE_FRAILTY,
+    HOME_FRAILTY,
+    FIRM_FRAILTY,
+    ORGANISER_RANK,
     PARTY_SCORE,
     PARTY_ROLE,
     ACCOUNT_SCORE,

@@ -32,6 +32,8 @@ from fraudworld.stages.network.tables import COLUMN_OF, TARGETS
 from fraudworld.stages.pieces import (
     Accounts,
     AccountShard,
+    Circles,
+    CircleShard,
     DeviceLinks,
     Devices,
     DeviceShard,
@@ -102,7 +104,7 @@ class Restored:
 
     def network(self, parties: Parties, accounts: Accounts, instruments: Instruments) -> Network:
         """S4."""
-        devices = self._devices(parties)
+        circles, devices = self._circles(parties), self._devices(parties)
         rows, first = self._read("s4_device_links_6A", "device_id", devices.first)
         roles = self.pack.codes("device_link_role")
         firsts = np.stack([x.first for x in (devices, parties, accounts, instruments)], axis=1)
@@ -116,23 +118,16 @@ class Restored:
         countries = np.arange(len(self.geo.countries) + 1)
         rows, ip_first = self._read("s4_ip_base_6A", "country_iso", countries)
         link_rows, link_first = self._read("s4_ip_links_6A", "ip_id", ip_first)
-        shard_country = [s.country for s in parties.shards]
-        own = devices.first[np.searchsorted(shard_country, countries)]
-        terminals = [
-            np.flatnonzero(devices.terminals.country == c) + devices.first[-1]
-            for c in countries[:-1]
-        ]
         items, summaries = self.engine.run(
-            partial(_endpoint_country, self.merchants.id),
+            partial(_endpoint_country, self.merchants.id, devices.n),
             zip(ip_first[:-1].tolist(), ip_first[1:].tolist(), strict=True),
-            zip(own[:-1].tolist(), own[1:].tolist(), strict=True),
-            terminals,
             _between(rows, ip_first),
             _between(link_rows, link_first),
         )
         ip, merchant = (np.concatenate(column) for column in zip(*summaries, strict=True))
         between = np.diff(link_first) - [t[0].size for t in summaries]
         return Network(
+            circles,
             devices,
             DeviceLinks(links, first),
             items,
@@ -153,6 +148,35 @@ class Restored:
                 sizes += np.bincount(country, minlength=sizes.size)
                 last = int(country[-1]) if country.size else last
         return sizes
+
+    def _circles(self, parties: Parties) -> Circles:
+        """Circles. Their members, one party in eight, are read at once."""
+        table = BY_NAME["s4_circle_members_6A"]
+        read = [
+            block
+            for path in parts(self.base.folder(table.name))
+            for block in blocks(path, table, ["circle_id", "party_id"], {})
+        ]
+        circle, party = (
+            np.concatenate([block[name] for block in read]).astype(np.int64) - 1
+            for name in ("circle_id", "party_id")
+        )
+        if (np.diff(circle, prepend=-1) & ~1).any():
+            raise _invalid(table.name, "circle_id is not dense from 1, in order")
+        if party.size and (party.min() < 0 or party.max() >= parties.n):
+            raise _invalid(table.name, "a row refers to a party that does not exist")
+        shard = np.searchsorted(parties.first, party, side="right") - 1
+        _require_sorted(table.name, "shard of party_id", shard)
+        ends = np.searchsorted(shard, np.arange(len(parties.shards) + 1))
+        first = np.append(circle, circle.max(initial=-1) + 1)[ends]
+        between = [slice(low, high) for low, high in itertools.pairwise(ends.tolist())]
+        items = self.engine.submit(
+            _circle_shard,
+            parties.shards,
+            [circle[rows] - first[k] for k, rows in enumerate(between)],
+            [party[rows] for rows in between],
+        )
+        return Circles(items, first, ends)
 
     def _devices(self, parties: Parties) -> Devices:
         rows, first = self._read("s4_device_base_6A", "primary_party_id", parties.first)
@@ -297,6 +321,18 @@ def _device_shard(shard: Shard, pieces: Pieces) -> DeviceShard:
     )
 
 
+def _circle_shard(shard: Shard, circle: I64, party: I64) -> CircleShard:
+    """Circles of a shard; circle, party: of every member, the circle counted from 0 in it."""
+    if circle.size and circle[0] != 0:
+        raise _invalid("s4_circle_members_6A", "a circle has members of two shards")
+    member = (party - shard.first).astype(np.int32)
+    of = np.full(shard.n, -1, dtype=np.int32)
+    of[member] = circle
+    if np.count_nonzero(of >= 0) != member.size:
+        raise _invalid("s4_circle_members_6A", "a party is in two circles")
+    return CircleShard(of, from_counts(np.bincount(circle)).astype(np.int32), member)
+
+
 def _terminals(merchant_id: I64, pieces: Pieces) -> Terminals:
     of = _joined(pieces)
     return Terminals(
@@ -335,29 +371,21 @@ def _position(known: I64, ids: NDArray[np.integer], table: str) -> I64:
 
 
 def _endpoint_country(
-    merchant_id: I64,
-    ips: tuple[int, int],
-    devices: tuple[int, int],
-    terminals: I64,
-    base: Pieces,
-    links: Pieces,
+    merchant_id: I64, world_devices: int, ips: tuple[int, int], base: Pieces, links: Pieces
 ) -> tuple[EndpointCountry, tuple[I64, I64]]:
     """Endpoints of one country; told: those that are merchants' own, and whose."""
     of, link = _joined(base), _joined(links)
     ip, device = link["ip_id"].astype(np.int64) - 1, link["device_id"].astype(np.int64) - 1
     of_device = device >= 0
-    own, parties = device[of_device], devices[1] - devices[0]
-    of_merchant = own >= devices[1]
-    local = own - devices[0]
-    local[of_merchant] = parties + _position(terminals, own[of_merchant], "s4_ip_links_6A")
-    if local.size and local.min() < 0:
-        raise _invalid("s4_ip_links_6A", "a device is seen in another country")
+    own = device[of_device]
+    if own.size and own.max() >= world_devices:
+        raise _invalid("s4_ip_links_6A", "a row refers to an id that does not exist")
     per_ip = np.bincount(ip[of_device] - ips[0], minlength=ips[1] - ips[0])
     country = EndpointCountry(
         of["ip_type"],
         of["asn_class"],
         of["ip_version"],
-        local.astype(np.uint32),
+        own.astype(np.uint32),
         link["link_role"][of_device],
         from_counts(per_ip),
     )

@@ -4,8 +4,8 @@ A stage sees *figures of the whole* (how many, where every shard begins) and *it
 columns of one shard or country, which stay with the engine. Inside an item positions count
 from 0 at the shard's first party, account, …; `first[k]` is where shard k begins, so
 position + first[k] + 1 is the published id. Whatever refers to another thing refers to one
-of the same shard: homes, firms and what they share lie inside an atom, and links between
-devices and endpoints inside a country.
+of the same shard: homes, firms and what they share lie inside an atom. Only links between
+devices and endpoints cross shards and countries, so there devices are counted in the world.
 
 Codes are u8 positions in `PolicyPack.codes(…)`, countries u8 positions in the upstream's
 sorted ISO list.
@@ -157,6 +157,24 @@ class Devices:
 
 
 @dataclass(frozen=True)
+class CircleShard:
+    """S4, circles of one shard, counted from 0 in it; all of its parties are of one country."""
+
+    of: I32  # circle of a party, −1 for none; (parties,)
+    start: I32  # first member of every circle, (circles + 1,)
+    member: I32  # parties in order of circle, then party; (members,)
+
+
+@dataclass(frozen=True)
+class Circles:
+    """S4."""
+
+    items: Sequence[Item[CircleShard]]  # per shard
+    first: I64  # first circle of every shard, (shards + 1,)
+    member_first: I64  # first member of every shard, (shards + 1,)
+
+
+@dataclass(frozen=True)
 class LinkShard:
     """S4, links of one shard's devices, all (links,).
 
@@ -183,7 +201,7 @@ class EndpointCountry:
     type: U8  # codes("ip_type"), (endpoints,)
     asn: U8  # codes("asn_class"), (endpoints,)
     version: U8  # codes("ip_version"), (endpoints,)
-    device: U32  # (links,); counts the country's party devices from 0, then its terminals
+    device: U32  # counted from 0 in the world, (links,)
     role: U8  # codes("ip_link_role"), (links,)
     start: I64  # first link of every endpoint, (endpoints + 1,)
 
@@ -200,6 +218,7 @@ class MerchantEndpoints:
 class Network:
     """S4."""
 
+    circles: Circles
     devices: Devices
     links: DeviceLinks
     countries: Sequence[Item[EndpointCountry]]  # per country

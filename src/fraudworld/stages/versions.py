@@ -9,4 +9,4 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-LAW_VERSIONS: Mapping[str, str] = dict.fromkeys(("S1", "S2", "S3", "S4", "S5"), "2")
+LAW_VERSIONS: Mapping[str, str] = {"S1": "3", "S2": "2", "S3": "2", "S4": "3", "S5": "3"}

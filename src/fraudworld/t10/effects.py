@@ -40,18 +40,20 @@ def effects(sample: Sample) -> Effects:
 
     A posture rule labels a flow because of the role of its account or device, and an owner's
     risk raises those roles: its flows would show an effect by construction and are excluded.
-    Device ratios are also clustered by device (S2) or by its owner (S2p), because an attack
-    uses the same few devices on many victims.
+    Device ratios are also clustered by device (S2), because an attack uses the same few devices on
+    many victims. Ratios by owner are also clustered by the owner's unit (circle, home or firm),
+    because its members have risk in common and are seen on the same endpoints.
     """
     flows, world = sample.flows, sample.world
     strata, counted = _strata(sample), ~sample.posture
     owner = np.where(flows.device >= 0, world.device_owner[flows.device], -1)
+    holder = world.account_owner[flows.account]
     account, device = asset_ratios(sample)
     return Effects(
         account,
         device,
-        _ratio(sample, counted, world.party.risky[world.account_owner[flows.account]], strata),
-        _ratio(sample, counted & (owner >= 0), world.party.risky[owner], strata, owner),
+        _ratio(sample, counted, world.party.risky[holder], strata, world.unit[holder]),
+        _ratio(sample, counted & (owner >= 0), world.party.risky[owner], strata, world.unit[owner]),
         crowded(sample),
     )
 

@@ -196,7 +196,8 @@ def pooled_share(seeds: Sequence[Share]) -> Share:
     support = float(sum(s.support for s in seeds))
     if not support:
         return Share(NAN, NAN, 0.0)
-    value = sum(s.value * s.support for s in seeds) / support
+    # fsum: the built-in sum of floats rounds in another way from Python 3.12 on.
+    value = math.fsum(s.value * s.support for s in seeds) / support
     error = math.sqrt(sum((s.se * s.support) ** 2 for s in seeds)) / support
     return Share(value, error, support)
 

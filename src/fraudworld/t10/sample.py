@@ -74,6 +74,7 @@ class World:
     party_type: U8
     region: U8
     segment: U8
+    unit: I32  # of every party: its circle, else its home or firm, else itself
     attachable: Bools  # parties with an account that can pay and a device that can be used
     account_owner: I32
     account_type: U8
@@ -210,7 +211,11 @@ def load_world(place: RunPlace, pack: PolicyPack, identity: Identity) -> World:
         family = of_raw[columns["raw_role"]]
         return Roles(family, family != families.index(law.clean_family), columns["risk_tier"])
 
-    people = read("s1_party_base_6A", "party_type", "region_id", "segment_id")
+    people = read(
+        "s1_party_base_6A",
+        "party_type", "region_id", "segment_id", "household_id", "business_group_id",
+    )  # fmt: skip
+    circles = read("s4_circle_members_6A", "circle_id", "party_id")
     accounts = read("s2_account_base_6A", "owner_party_id", "account_type")
     devices = read("s4_device_base_6A", "primary_party_id", "device_type")
     ips = read("s5_ip_fraud_roles_6A", "raw_role")["raw_role"].size
@@ -242,8 +247,19 @@ def load_world(place: RunPlace, pack: PolicyPack, identity: Identity) -> World:
     return World(
         roles("party"), roles("account"), roles("device"), roles("ip"), roles("merchant"),
         people["party_type"], people["region_id"], people["segment_id"],
+        _units(people["household_id"], people["business_group_id"], circles),
         attachable, owner, accounts["account_type"], device_owner, degrees,
     )  # fmt: skip
+
+
+def _units(home: I64, firm: I64, circles: Mapping[str, I64]) -> I32:
+    """The unit whose members have risk in common, of every party, numbered from 0.
+
+    home, firm: (parties,), not positive for none. circles: columns of `s4_circle_members_6A`.
+    """
+    unit = np.where(home > 0, 3 * home, np.where(firm > 0, 3 * firm + 1, -1 - np.arange(home.size)))
+    unit[circles["party_id"] - 1] = 3 * circles["circle_id"] + 2
+    return np.unique(unit, return_inverse=True)[1].astype(np.int32)
 
 
 def _weights(pack: PolicyPack, codes: str, weights: Mapping[str, float]) -> NDArray[np.float64]:

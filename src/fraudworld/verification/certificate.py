@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from fraudworld.certification import SUMMARY, SeedEvidence, read_evidence, summarise
+from fraudworld.certification import (
+    SUMMARY,
+    SeedEvidence,
+    leakage_report,
+    read_evidence,
+    summarise,
+)
 from fraudworld.certification.chain import REQUIRED_SEEDS
 from fraudworld.documents import Json, JsonObject, load_json, plain_json, read_object
 from fraudworld.errors import FraudworldError
@@ -40,7 +46,8 @@ def verify_certificate(
     """Verifies the certificate of a runs root: nothing of its summary is believed.
 
     Every run is verified completely, T10's rows are worked out again from its published measures
-    and the sealed bounds, and the whole summary from boards, T10 evidence and sealed policy.
+    and the sealed bounds, and the whole summary from boards, evidence and sealed policy. The
+    models of `leakage_joined` are fitted again from the tables of every run.
     Decisions of a ladder in this root must follow from their findings and files.
 
     key: PEM file of the public key that must have signed its attestation; InputError where it is
@@ -90,10 +97,15 @@ def _checks(
         failure = examine(root / name).first_failure
         what = "" if failure is None else f"{failure.group}: {failure.name}: {failure.what}"
         yield Check("runs", f"seed {seed}: everything run {name} claims", failure is None, what)
-    judged = [s for s in runs if _t10_name(runs[s]) in summary["digests"].get(str(s), {})]
-    pack, evidence = read_evidence(root, runs, judged)
+    judged, measured = (
+        [s for s, run in runs.items() if _stated(place, run, summary["digests"].get(str(s), {}))]
+        for place in (report.place, leakage_report.place)
+    )
+    pack, evidence = read_evidence(root, runs, judged, measured)
     yield from _t10(root, pack, evidence)
+    yield from _leakage(root, pack, evidence)
     yield from _summary(summary, plain_json(summarise(pack, evidence)))
+    yield from _measured_again(root, evidence)
     yield from ladder_checks(root)
 
 
@@ -108,8 +120,9 @@ def _attestation(root: Path, key: Path | None) -> Iterator[Check]:
         yield signature(envelope, key)
 
 
-def _t10_name(run_id: str) -> str:
-    return report.place(Path(), run_id).as_posix()
+def _stated(place: Callable[[Path, str], Path], run_id: str, digests: Mapping[str, Json]) -> bool:
+    """Whether the summary names the evidence file of a run."""
+    return place(Path(), run_id).as_posix() in digests
 
 
 def _t10(root: Path, pack: PolicyPack, evidence: Mapping[int, SeedEvidence]) -> Iterator[Check]:
@@ -123,6 +136,27 @@ def _t10(root: Path, pack: PolicyPack, evidence: Mapping[int, SeedEvidence]) -> 
         )
         yield Check("T10", f"seed {seed}: rows follow from measures and sealed bounds",
                     not differs, "; ".join(differs[:2]))  # fmt: skip
+
+
+def _leakage(root: Path, pack: PolicyPack, evidence: Mapping[int, SeedEvidence]) -> Iterator[Check]:
+    """The guards of `leakage_joined` follow from its measures and the sealed bounds."""
+    for seed, one in evidence.items():
+        if one.leakage is not None:
+            where = leakage_report.place(root, one.receipt.run_id)
+            differs = list(leakage_report.differences(one.leakage, pack, one.receipt, where))
+            yield Check("leakage", f"seed {seed}: guards follow from measures and sealed bounds",
+                        not differs, "; ".join(differs[:2]))  # fmt: skip
+
+
+def _measured_again(root: Path, evidence: Mapping[int, SeedEvidence]) -> Iterator[Check]:
+    """The measures of `leakage_joined` are those of the tables; last, as it takes seconds."""
+    for seed, one in evidence.items():
+        if one.leakage is not None:
+            run_id = one.receipt.run_id
+            where = leakage_report.place(root, run_id)
+            differs = list(leakage_report.unlike_tables(one.leakage, root / run_id, where))
+            yield Check("leakage", f"seed {seed}: its tables give the same measures",
+                        not differs, "; ".join(differs[:2]))  # fmt: skip
 
 
 def _summary(stated: JsonObject, wanted: Mapping[str, Json]) -> Iterator[Check]:

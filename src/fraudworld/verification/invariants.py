@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from fraudworld.contracts import TABLES, Kind, Table, iso
 from fraudworld.contracts.network import METRICS
+from fraudworld.policy.borders import CROSSING
 from fraudworld.store.published import PublishedWorld
 
 
@@ -73,7 +74,7 @@ def _view(table: Table) -> str:
 def _keys_unique() -> Iterator[Invariant]:
     dense = {"party_id", "account_id", "instrument_id", "device_id", "ip_id"}
     for table in TABLES:
-        if len(table.key) == 1 and table.key[0] in dense:
+        if table.key == table.sort and table.key[0] in dense and len(table.key) == 1:
             k = table.key[0]
             # Dense and sorted ids are unique exactly when count, min, max and distinct agree.
             yield Invariant(
@@ -135,6 +136,7 @@ _ORPHANS = (
     _orphan("s3_instrument_base", "account_id", "s2_account_base", "account_id"),
     _orphan("s3_account_instrument_links", "instrument_id", "s3_instrument_base", "instrument_id"),
     _orphan("s4_device_base", "primary_party_id", "s1_party_base", "party_id"),
+    _orphan("s4_circle_members", "party_id", "s1_party_base", "party_id"),
     _orphan("s4_device_links", "device_id", "s4_device_base", "device_id"),
     _orphan("s4_device_links", "party_id", "s1_party_base", "party_id"),
     _orphan("s4_device_links", "account_id", "s2_account_base", "account_id"),
@@ -270,12 +272,25 @@ _DEVICES = (
         " WHERE (primary_party_id IS NULL) = (primary_merchant_id IS NULL)",
     ),
     Invariant(
-        "co-users live in the owner's home or work in the owner's firm",
+        "co-users are of the owner's home, firm or circle",
         "SELECT count(*) FROM s4_device_links l JOIN s4_device_base d USING (device_id)"
         " JOIN s1_party_base o ON o.party_id = d.primary_party_id"
         " JOIN s1_party_base u ON u.party_id = l.party_id WHERE link_role = 'SECONDARY_USER'"
         " AND (o.party_id = u.party_id OR NOT coalesce(o.household_id = u.household_id"
-        " OR o.business_group_id = u.business_group_id, false))",
+        " OR o.business_group_id = u.business_group_id, false)) AND NOT EXISTS (SELECT 1 FROM"
+        " s4_circle_members a JOIN s4_circle_members b USING (circle_id)"
+        " WHERE a.party_id = o.party_id AND b.party_id = u.party_id)",
+    ),
+    Invariant(
+        "circles are numbered 1, 2, …",
+        "SELECT count(DISTINCT circle_id) - coalesce(max(circle_id), 0) FROM s4_circle_members",
+    ),
+    Invariant(
+        "members of a circle are retail parties of one country and of several homes",
+        "SELECT count(*) FROM (SELECT circle_id FROM s4_circle_members"
+        " JOIN s1_party_base USING (party_id) GROUP BY circle_id"
+        " HAVING bool_or(party_type <> 'RETAIL') OR count(DISTINCT country_iso) > 1"
+        " OR count(DISTINCT household_id) < 2)",
     ),
     Invariant(
         "accounts a device reaches belong to its users",
@@ -296,6 +311,10 @@ _DEVICES = (
     ),
 )
 
+_ABROAD = (
+    "JOIN s4_device_base d USING (device_id) JOIN s4_ip_base i USING (ip_id)"
+    " WHERE d.home_country_iso <> i.country_iso"
+)
 _ADDRESSES = (
     Invariant(
         "every linked device has exactly one TYPICAL_DEVICE_IP",
@@ -315,9 +334,13 @@ _ADDRESSES = (
         " OR (device_id IS NULL) = (merchant_id IS NULL)",
     ),
     Invariant(
-        "devices are seen on endpoints of their own country",
-        "SELECT count(*) FROM s4_ip_links l JOIN s4_device_base d USING (device_id)"
-        " JOIN s4_ip_base i USING (ip_id) WHERE d.home_country_iso <> i.country_iso",
+        "devices are seen abroad only on types of endpoints that cross borders",
+        f"SELECT count(*) FROM s4_ip_links l {_ABROAD}"
+        f" AND i.ip_type NOT IN ({', '.join(repr(t) for t in CROSSING)})",
+    ),
+    Invariant(
+        "the typical endpoint of a device is in its country",
+        f"SELECT count(*) FROM s4_ip_links l {_ABROAD} AND l.link_role = 'TYPICAL_DEVICE_IP'",
     ),
     Invariant(
         "every IP is linked",

@@ -103,6 +103,16 @@ def implied(label: str, world: PublishedWorld) -> tuple[int, int]:
         "s3/wallet_platform": parties,
         "s4/platform": parties,
         "s4/device_platform": owned,
+        "s4/circle": parties,
+        "s4/circle_kind": parties,
+        "s5/circle_frailty": count("(SELECT DISTINCT circle_id FROM s4_circle_members)"),
+        "s5/home_frailty": int(
+            world.value("SELECT count(DISTINCT household_id) FROM s1_party_base")
+        ),
+        "s5/firm_frailty": int(
+            world.value("SELECT count(DISTINCT business_group_id) FROM s1_party_base")
+        ),
+        "s5/organiser_rank": parties,
         "s4/device_access": owned,
         "s4/device_sharing": owned,
         "s4/device_sharing_rank": owned,

@@ -10,17 +10,20 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from fraudworld.certification import SUMMARY, certify, evidence, not_judged
-from fraudworld.certification.summary import CHECKS, over_seeds
+from fraudworld.certification.summary import CHECKS, copied_states, over_seeds
 from fraudworld.documents import load_json
 from fraudworld.errors import InputError, InternalError, RefusedError
 from fraudworld.gates.counts import Counts, pooled
 from fraudworld.gates.schema import violations, write_evidence
+from fraudworld.gates.stability import seed_variation
 from fraudworld.request import RunRequest
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.published import sealed_policy
+from support.certified import leakage_measures, scattered, write_leakage
 from support.witnessed import edit_json, passing, write_t10
 
 SEEDS = (42, 7, 101, 202)
@@ -43,6 +46,11 @@ def t10(seed: int, run: Path) -> None:
     write_t10(run, sealed_policy(run), passing(seed))
 
 
+def leakage(seed: int, run: Path) -> None:
+    """Writes evidence of leakage_joined that holds, in place of the models."""
+    write_leakage(run, sealed_policy(run))
+
+
 def never(seed: int, run: Path) -> None:
     raise AssertionError("no stream may be made")
 
@@ -56,10 +64,13 @@ def board(demo_world: Path) -> dict[str, Any]:
 def seeded(demo_world: Path, tmp_path: Path) -> Worlds:
     """A runner that returns the demo world's evidence files under other seeds.
 
-    Certification reads nothing else. Content digests differ per seed unless `copied`.
+    Certification reads nothing else. Content digests differ per seed unless `copied`, counts
+    that a seed draws where they `scatter`.
     """
 
-    def build(edit: Edit | None = None, *, copied: bool = False) -> Callable[[int], Path]:
+    def build(
+        edit: Edit | None = None, *, copied: bool = False, scatter: bool = True
+    ) -> Callable[[int], Path]:
         def runner(seed: int) -> Path:
             run = tmp_path / f"{seed:032x}"
             for name in FILES:
@@ -70,6 +81,8 @@ def seeded(demo_world: Path, tmp_path: Path) -> Worlds:
 
             def change(document: dict[str, Any]) -> None:
                 document["seed"] = seed
+                if scatter:
+                    scattered(document["counts"], seed)
                 for row in document["tests"]:
                     row["seed"] = seed
                 if edit:
@@ -86,8 +99,11 @@ def seeded(demo_world: Path, tmp_path: Path) -> Worlds:
     return build
 
 
-def certified(tmp_path: Path, runner: Callable[[int], Path], judge: Any = t10) -> dict[str, Any]:
-    return certify(RunRequest(runs_root=tmp_path), SEEDS, runner=runner, judge=judge)
+def certified(
+    tmp_path: Path, runner: Callable[[int], Path], judge: Any = t10, measure: Any = leakage
+) -> dict[str, Any]:
+    request = RunRequest(runs_root=tmp_path)
+    return certify(request, SEEDS, runner=runner, judge=judge, measure=measure)
 
 
 def test_every_seed_passing_everything_is_b_plus(seeded: Worlds, tmp_path: Path) -> None:
@@ -97,7 +113,8 @@ def test_every_seed_passing_everything_is_b_plus(seeded: Worlds, tmp_path: Path)
     written = json.loads((tmp_path / SUMMARY).read_text())
     assert violations("realism_gate_summary_6A", written) == []
     assert written["runs"] == {str(s): f"{s:032x}" for s in SEEDS}
-    assert {len(d) for d in written["digests"].values()} == {4}
+    assert {len(d) for d in written["digests"].values()} == {5}
+    assert set(written["guards"]) == {*map(str, SEEDS), "over_seeds"}
     assert {r["seed"] for r in written["t10"]["rows"]} == {*SEEDS, None}
     assert len(written["t10"]["pooled"]) > 20
     assert written["statement"].startswith("PASS_BPLUS under the bounds of contract")
@@ -105,8 +122,9 @@ def test_every_seed_passing_everything_is_b_plus(seeded: Worlds, tmp_path: Path)
 
 def test_without_t10_nothing_is_certified(seeded: Worlds, tmp_path: Path) -> None:
     summary = certify(
-        RunRequest(runs_root=tmp_path), SEEDS, runner=seeded(), judge=never, downstream=False
-    )
+        RunRequest(runs_root=tmp_path), SEEDS, runner=seeded(), judge=never, measure=leakage,
+        downstream=False,
+    )  # fmt: skip
     assert summary["decision"] == "HOLD_REMEDIATE"
     assert {f["test_id"] for f in summary["fails"]} == {"T10_DOWNSTREAM_COMPAT_6B"}
     assert summary["t10"]["status"] == "INSUFFICIENT_EVIDENCE"
@@ -182,7 +200,7 @@ def test_a_world_without_flag_is_held_before_any_stream(
             edit_json(report, lambda r: r.update(required_failed=failed))
         return run
 
-    summary = certified(tmp_path, runner, never)
+    summary = certified(tmp_path, runner, never, never)
     assert (summary["eligible_grade"], summary["decision"]) == ("<C", "HOLD_REMEDIATE")
     assert {"test_id": CHECKS, "metric_name": stated, "seed": 7, "misses": "B"} in summary["fails"]
     assert {"test_id": CHECKS, "metric_name": stated, "owner": "S5"} in summary["routing"]
@@ -261,6 +279,85 @@ def test_one_broken_guard_blocks_b_plus(seeded, tmp_path):
     assert summary["seeds"]["7"]["guards_broken"] == [summary["guards"]["7"][0]["guard_id"]]
 
 
+@pytest.mark.parametrize(
+    ("scatter", "edit", "broken"),
+    [
+        (False, None, {"region_segment", "product", "device_type"}),
+        (True, lambda seed, board: double(board["counts"]["device_types"], seed), {"device_type"}),
+        (True, lambda seed, board: double(board["counts"]["segments"], seed), {"region_segment"}),
+        (True, None, set()),
+    ],
+    ids=["copied", "another mix of devices", "another mix of segments", "draws"],
+)
+def test_seeds_that_do_not_vary_as_draws_are_no_b_plus(
+    seeded: Worlds, tmp_path: Path, scatter: bool, edit: Edit | None, broken: set[str]
+) -> None:
+    """The last case is the null: three ratios of 27 degrees or more, overdispersed by 2.5."""
+    summary = certified(tmp_path, seeded(edit, scatter=scatter))
+    over = {
+        g["guard_id"].removeprefix("seed_variation_"): g for g in summary["guards"]["over_seeds"]
+    }
+    assert {name for name, guard in over.items() if not guard["holds"]} == broken
+    assert summary["decision"] == ("PASS_B" if broken else "PASS_BPLUS")
+    assert summary["fails"] == []
+    if not scatter:
+        assert {guard["value"] for guard in over.values()} == {0.0}
+
+
+def double(table: dict[str, Any], seed: int) -> None:
+    """One seed has its largest cell twice as often."""
+    if seed == 101:
+        at = int(np.argmax(table["counts"]))
+        table["counts"][at] *= 2
+
+
+def test_one_seed_is_no_evidence_of_variation(demo_world: Path, board: dict[str, Any]) -> None:
+    for guard in seed_variation(sealed_policy(demo_world), [board]):
+        assert (guard.holds, guard.value) == (False, None)
+        assert guard.details["why"] == "support 1 of 2 needed"
+
+
+@pytest.mark.parametrize(
+    ("kind", "area", "holds"),
+    [
+        ("party", 0.60, True), ("party", 0.59, False), ("party", 0.86, False),
+        ("account", 0.5, True), ("account", 0.86, False), ("device", 0.86, False),
+        ("ip", 0.85, True), ("ip", 0.86, False), ("ip", float("nan"), False),
+    ],
+)  # fmt: skip
+def test_joined_tables_that_tell_too_much_or_nothing_are_no_b_plus(
+    seeded: Worlds, tmp_path: Path, kind: str, area: float, holds: bool
+) -> None:
+    def measured(seed: int, run: Path) -> None:
+        areas = {kind: area} if seed == 202 else {}
+        write_leakage(run, sealed_policy(run), leakage_measures(areas))
+
+    summary = certified(tmp_path, seeded(), measure=measured)
+    assert summary["decision"] == ("PASS_BPLUS" if holds else "PASS_B")
+    assert summary["seeds"]["202"]["guards_broken"] == ([] if holds else [f"leakage_joined_{kind}"])
+    assert violations("realism_gate_summary_6A", load_json(tmp_path / SUMMARY)) == []
+
+
+def test_few_risky_entities_are_no_evidence_of_leakage(seeded: Worlds, tmp_path: Path) -> None:
+    def measured(seed: int, run: Path) -> None:
+        measures = leakage_measures()
+        few = tuple(replace(fold, support=30.0) for fold in measures["device"].folds)
+        measures["device"] = replace(measures["device"], folds=few)
+        write_leakage(run, sealed_policy(run), measures)
+
+    summary = certified(tmp_path, seeded(), measure=measured)
+    assert {tuple(s["guards_broken"]) for s in summary["seeds"].values()} == {
+        ("leakage_joined_device",)
+    }
+
+
+def test_a_world_that_is_held_has_no_measure_of_leakage(seeded: Worlds, tmp_path: Path) -> None:
+    summary = certified(tmp_path, seeded(copied=True), never, never)
+    guard = summary["guards"]["42"][-1]
+    assert (guard["guard_id"], guard["holds"]) == ("leakage_joined_ip", False)
+    assert guard["details"]["why"].startswith("not measured, as T1–T9")
+
+
 def test_one_failing_row_holds_and_is_routed_to_its_owner(seeded, tmp_path):
     def edit(seed: int, board: dict[str, Any]) -> None:
         if seed == 202:
@@ -274,8 +371,21 @@ def test_one_failing_row_holds_and_is_routed_to_its_owner(seeded, tmp_path):
     )
 
 
+def test_seeds_without_circles_are_no_copies() -> None:
+    """The digest is that of published runs of a policy without circles."""
+    members = "s4_circle_members_6A"
+    empty = "97aed5248006248800566aa62197dac263dd94ccab07accd8a643bb9359fb0be"
+
+    def copied(digest: str) -> list[str]:
+        of: Any = SimpleNamespace(content_digests={members: digest})
+        return copied_states({7: of, 42: of})
+
+    assert copied(empty) == []
+    assert copied("0" * 64) == [f"{members}: seeds 7 and 42"]
+
+
 def test_copied_seeds_are_detected_and_hold(seeded, tmp_path):
-    summary = certified(tmp_path, seeded(copied=True), never)
+    summary = certified(tmp_path, seeded(copied=True), never, never)
     assert summary["decision"] == "HOLD_REMEDIATE"
     assert any("s2_account_base_6A: seeds 7 and 42" in c for c in summary["copied"])
 

@@ -331,6 +331,26 @@ def test_a_certificate_names_seeds_spread_and_decision(
             "eligible_grade": "<C",
             "runs": {str(s): run for s, run in runs.items()},
             "seeds": {str(s): {"grade": "B", "guards_broken": ["or_ip"]} for s in runs},
+            "guards": {
+                **{
+                    str(s): [{"guard_id": "or_ip", "holds": False, "value": 1.1, "bound": ">= 1.2"}]
+                    for s in runs
+                },
+                "over_seeds": [
+                    {
+                        "guard_id": "seed_variation_product",
+                        "holds": False,
+                        "value": 0.0,
+                        "bound": "0.5 .. 6",
+                    },
+                    {
+                        "guard_id": "seed_variation_device_type",
+                        "holds": True,
+                        "value": 2.0,
+                        "bound": "0.5 .. 6",
+                    },
+                ],
+            },
             "stability": [{"metric_name": "or_account", "value": 0.087, "status": "PASS"}],
             "fails": [
                 {"test_id": "T10_X", "metric_name": "sensitivity", "seed": None, "misses": "B"}
@@ -354,6 +374,8 @@ def test_a_certificate_names_seeds_spread_and_decision(
         "or_account",
         "0.087",
         "misses B: T10_X sensitivity, over all seeds",
+        "guard broken: or_ip, must be >= 1.2: seed 42 1.1",
+        "guard broken: seed_variation_product, must be 0.5 .. 6: over all seeds 0",
         "HOLD_REMEDIATE",
         "cross-layer",
     ):

@@ -20,6 +20,8 @@ from fraudworld.gates.statistics import (
     auc,
     clustered_odds,
     generator,
+    homogeneity,
+    join_rare,
     jsd,
     mantel_haenszel,
     odds_ratio,
@@ -167,3 +169,51 @@ def test_the_bootstrap_is_a_function_of_seed_and_metric():
     assert (
         len({interval(42, "T4"), interval(7, "T4"), interval(42, "T3"), interval(None, "T4")}) > 1
     )
+
+
+samples = st.integers(2, 5).flatmap(
+    lambda n: st.lists(
+        st.lists(st.integers(0, 400), min_size=n, max_size=n), min_size=1, max_size=30
+    )
+)
+
+
+@given(samples)
+def test_homogeneity_is_scipys_chi_squared(rows):
+    cells = np.array(rows, dtype=np.int64).reshape(len(rows), -1).T
+    if not cells.size or not cells.sum(axis=1).all():
+        return
+    joined = join_rare(cells, 5.0)
+    chi2, freedom = homogeneity(joined)
+    if joined.shape[1] < 2:
+        assert (np.isnan(chi2), freedom) == (True, 0)
+        return
+    expected = stats.chi2_contingency(joined, correction=False)
+    assert chi2 == pytest.approx(expected.statistic, rel=1e-9, abs=1e-9)
+    assert freedom == expected.dof
+
+
+@given(samples, st.sampled_from([1.0, 5.0, 40.0]))
+def test_rare_cells_are_joined_with_neighbours(rows, least):
+    """Sums of neighbours in order; the smallest sample expects enough in each, if it has enough."""
+    cells = np.array(rows, dtype=np.int64).reshape(len(rows), -1).T
+    joined = join_rare(cells, least)
+    if not cells.sum():
+        assert joined.shape[1] == 0
+        return
+    assert np.array_equal(joined.sum(axis=1), cells.sum(axis=1))
+    ends = np.cumsum(joined, axis=1).T.tolist()
+    sums = np.cumsum(cells, axis=1).T.tolist()
+    assert all(end in sums for end in ends)
+    expected = joined.sum(axis=0) * joined.sum(axis=1).min() / joined.sum()
+    assert joined.shape[1] == 1 or expected.min() >= least * (1 - 1e-12)
+
+
+def test_copies_differ_by_nothing_and_multinomial_samples_by_one_a_degree():
+    """Null: χ²/df of 400 tables of 57 degrees has mean 1 and standard error .01."""
+    rng = np.random.default_rng(5)
+    shares = rng.dirichlet(np.full(20, 3.0))
+    copies = np.tile((shares * 10_000).astype(np.int64), (4, 1))
+    assert homogeneity(copies) == (pytest.approx(0.0, abs=1e-9), 57)
+    found = [homogeneity(rng.multinomial(5_000, shares, size=4)) for _ in range(400)]
+    assert np.mean([chi2 / freedom for chi2, freedom in found]) == pytest.approx(1.0, abs=0.04)

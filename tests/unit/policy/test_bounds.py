@@ -213,6 +213,21 @@ def test_b_stricter_than_b_plus_is_an_error(tmp_path: Path, bound: str, value: f
     assert any(f.message == "B is stricter than B+" for f in errors)
 
 
+@pytest.mark.parametrize(
+    ("bound", "value"),
+    [
+        ("validation_policy.guards.seed_variation_low", 6.5),
+        ("validation_policy.guards.leakage_joined_min_party_auc", 0.9),
+    ],
+)
+def test_a_range_whose_ends_are_exchanged_is_an_error(
+    tmp_path: Path, bound: str, value: float
+) -> None:
+    pack = load_pack(changed_pack(tmp_path, bound, value, rebaseline=STATED)).pack
+    errors = [f for f in lint(pack) if f.severity is Severity.ERROR]
+    assert any(f.key == bound.removeprefix("validation_policy.") and f.bound for f in errors)
+
+
 def test_every_test_has_one_owner() -> None:
     assert {t: owner_of(f"{t}_ANY_NAME") for t in OWNERS} == OWNERS
     assert [OWNERS[f"T{n}"] for n in range(1, 9)] == ["S2"] * 2 + ["S4"] * 3 + ["S5"] * 3

@@ -61,6 +61,21 @@ CASES = {
         "terminal_mix",
         "shares do not sum to one",
     ),
+    "homes used from abroad": (
+        {"replace": {"graph_linkage_rules.abroad": {"RESIDENTIAL": 0.05}}},
+        "abroad.RESIDENTIAL",
+        "unknown word",
+    ),
+    "typical endpoints abroad": (
+        {"replace": {"graph_linkage_rules.abroad": {"MOBILE": 0.95}}},
+        "abroad.MOBILE",
+        "typical endpoints stay at home",
+    ),
+    "too few proxies abroad": (
+        {"set": {"graph_linkage_rules": {"abroad": {"DATACENTRE": 0.1}}}},
+        "abroad.DATACENTRE",
+        "a guard foreign_edges would fail",
+    ),
     "unknown account type": (
         {"replace": {"product_mix_priors.required_coverage": {"RETAIL_CURRENT_GOLD": 0.5}}},
         "required_coverage.RETAIL_CURRENT_GOLD",
@@ -404,6 +419,18 @@ CASES = {
         "ip_groups.MOBILE.CDN_EDGE",
         "a case without a rule",
     ),
+    **{
+        f"seeds that vary too much or too little in {stem}": (
+            {"set": {stem: {"seed_overdispersion": figure}}},
+            "seed_overdispersion",
+            "outside the guard seed_variation",
+        )
+        for stem, figure in (
+            ("segmentation_priors", 6.1),
+            ("product_mix_priors", 0.4),
+            ("device_count_priors", 9.0),
+        )
+    },
     "bounds out of order": (
         {"set": {"segmentation_priors": {"country_modulation": {"max_tv": 0.05}}}},
         "country_modulation",
@@ -484,6 +511,46 @@ CASES = {
         "living.REGION_",
         "lift of partners",
     ),
+    "circles smaller than the smallest": (
+        {"set": {"device_linkage_rules": {"circles": {"largest": 4}}}},
+        "circles.largest",
+        "below the smallest circle",
+    ),
+    "circles larger than sizes allow": (
+        {"set": {"device_linkage_rules": {"circles": {"mean_members": 23.0}}}},
+        "circles.mean_members",
+        "between the smallest and the middle size",
+    ),
+    "lines of circles that end before they begin": (
+        {"set": {"device_linkage_rules": {"circles": {"line": {"max_devices": 7}}}}},
+        "circles.line.max_devices",
+        "below the fewest devices of a line",
+    ),
+    "lines of circles longer than any endpoint": (
+        {"set": {"ip_count_priors": {"degree_cap": 70}}},
+        "circles.line.max_devices",
+        "the largest endpoint",
+    ),
+    "more frail homes than homes": (
+        coefficients(frailty={"home": [{"share": s, "odds_factor": 2.0} for s in (0.6, 0.5)]}),
+        "frailty.home",
+        "more than all units",
+    ),
+    "frailty of the role that takes the rest": (
+        coefficients(frailty={"roles": ["CLEAN"]}),
+        "frailty.roles",
+        "takes what the others leave",
+    ),
+    "circles whose risk nobody finds": (
+        coefficients(frailty={"circle": [{"share": 0.5, "odds_factor": 1.5}]}),
+        "frailty.circle",
+        "outside the guard",
+    ),
+    "circles that prove risk": (
+        coefficients(frailty={"circle": [{"share": 0.02, "odds_factor": 600.0}]}),
+        "frailty.circle",
+        "outside the guard",
+    ),
     "home lines of another mean": (
         {"set": {"ip_count_priors": {"homes": {"mean_devices": {"REGION_APAC": 1.2}}}}},
         "homes.mean_devices.REGION_APAC",
@@ -525,6 +592,14 @@ def test_values_of_the_baseline_need_the_replay_posture(
         overlays=[write_overlay("replay", set={stem: nested}, posture="baseline_replay")]
     ).pack
     assert any(f.key == key and f.severity is Severity.KNOWN_DEFECT for f in lint(replay))
+
+
+def test_seeds_of_one_plan_are_noted(write_overlay: Callable[..., Path]) -> None:
+    """Rungs of the ladder below the last one have it; a certificate of them is not B+."""
+    path = write_overlay(set={"device_count_priors": {"seed_overdispersion": 0.0}})
+    (finding,) = lint(load_pack(overlays=[path]).pack)
+    assert (finding.key, finding.severity) == ("seed_overdispersion", Severity.NOTE)
+    assert finding.bound == "0.5 to 6"
 
 
 def test_no_asset_score_uses_a_feature_of_the_owner_score() -> None:

@@ -130,7 +130,7 @@ BROKEN: tuple[tuple[str, str, PhaseEvidence, str], ...] = (
      "T1–T10 pass B+ per seed and pooled"),
     ("a guard is broken", "P6_3",
      replace(GOOD, summary=CERTIFICATE | {"guards": {"7": [GUARDS[0] | {"holds": False}]}}),
-     "every guard holds on every seed"),
+     "every guard holds on every seed and over all"),
 )  # fmt: skip
 
 

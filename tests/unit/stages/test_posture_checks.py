@@ -98,12 +98,6 @@ def _first(role, world):
     return int(np.flatnonzero(_shard(world)[3].role == LINK[role])[0])
 
 
-def _devices_of(world, country):
-    devices = world.chain.states.network.devices
-    own = sum(devices.items[k].owner.size for k in world.chain.states.of_country[country])
-    return own + int((devices.terminals.country == country).sum())
-
-
 def test_the_clean_world_passes_every_check(world):
     checks = chain.checks(PACK, world)
     assert [c.check_id for c in checks if not c.holds] == []
@@ -284,7 +278,9 @@ def _ip_link_to_a_missing_device(world):
 
 
 def _ip_link_across_countries(world):
-    return _country(world, "device", -1, _devices_of(world, K))
+    country, states = world.chain.states.network.countries[K], world.chain.states
+    home = np.flatnonzero(country.type == PACK.codes("ip_type").index("RESIDENTIAL"))[0]
+    return _country(world, "device", country.start[home + 1] - 1, states.where.first[K + 1])
 
 
 def _two_typical_endpoints(world):

@@ -26,6 +26,7 @@ Twin of all kernels here: tests/reference/allocation.py:allocate.
 from fraudworld.kernels.capped.entries import collect_entries, count_candidates
 from fraudworld.kernels.capped.pieces import (
     EXCLUDED,
+    KEPT,
     UNSETTLED,
     Apportionment,
     CellLaws,
@@ -50,6 +51,7 @@ from fraudworld.kernels.capped.slots import slot_draws
 
 __all__ = [
     "EXCLUDED",
+    "KEPT",
     "UNSETTLED",
     "Apportionment",
     "CellLaws",

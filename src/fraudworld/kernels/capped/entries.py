@@ -6,7 +6,7 @@ import numpy as np
 
 from fraudworld.jit import inlined, kernel
 from fraudworld.kernels import hurdles, normal
-from fraudworld.kernels.capped.pieces import UNSETTLED, WEIGHT_ONE
+from fraudworld.kernels.capped.pieces import KEPT_BITS, UNSETTLED, WEIGHT_ONE
 from fraudworld.rng import philox
 
 
@@ -80,6 +80,15 @@ def _weigh(candidates, sigmas, z, factor, a, b, entry_entity, entry_cell, weight
         weight[j] = max(np.uint64(np.int64(raised[j] * WEIGHT_ONE + 0.5)), np.uint64(1))
 
 
+@inlined
+def _yield_weights(cells, slot, kept, entity, floor, weight):  # type: ignore[no-untyped-def]
+    """Leaves entities that hold a floor of a cell's product the part of their weight they keep."""
+    for j in range(cells.size):
+        c = cells[j]
+        if floor[entity[j]] == slot[c]:
+            weight[j] = max(weight[j] * kept[c] >> KEPT_BITS, np.uint64(1))
+
+
 @kernel
 def collect_entries(cell_laws, entities, bands, entries, sums):  # type: ignore[no-untyped-def]
     """Lists entities that pass their hurdle, and, flagged, those inside the band of its end.
@@ -102,7 +111,8 @@ def collect_entries(cell_laws, entities, bands, entries, sums):  # type: ignore[
         cell_laws.start, cell_laws.keys, cell_laws.sigma, cell_laws.factor
     )  # fmt: skip
     first, code, is_open, table = entities.first, entities.code, entities.open, cell_laws.table
-    low, high = bands.low, bands.high
+    floor, slot = entities.floor, cell_laws.slot
+    low, high, kept = bands.low, bands.high, bands.kept
     entity, cell, weight = entries.entity, entries.cell, entries.weight
     unsettled_at, hurdle_key = entries.unsettled, entries.hurdle_key
     count, total, largest = sums.settled, sums.total, sums.largest
@@ -152,6 +162,8 @@ def collect_entries(cell_laws, entities, bands, entries, sums):  # type: ignore[
         # Slices of their own, indexed from 0, so that the loops compile to vector instructions.
         cells, weights = cell[m : m + n], weight[m : m + n]
         _weigh(candidates[:n], sigmas, z[:n], factor, a, b, entity[m : m + n], cells, weights)
+        if floor.size:
+            _yield_weights(cells, slot, kept, entity[m : m + n], floor, weights)
         near = 0
         for j in range(n):
             c, w = cells[j], weights[j]

@@ -28,6 +28,11 @@ I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
 
 
+KEPT_BITS = np.uint64(8)
+KEPT = 1 << 8
+"""All of a weight in `HurdleBands.kept`."""
+
+
 @dataclass(frozen=True)
 class ProductLaw:
     """How one product is held."""
@@ -67,6 +72,7 @@ class HurdleBands(NamedTuple):
     active: NDArray[np.bool_]  # whether anybody passes
     low: F64  # a rank below passes for certain
     high: F64  # a rank above is excluded for certain
+    kept: U64  # of its weight that an entity keeps which holds a floor, in units of 1 / KEPT
 
 
 class Entries(NamedTuple):

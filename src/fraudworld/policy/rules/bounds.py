@@ -42,3 +42,36 @@ def grades_are_ordered(pack: PolicyPack) -> Findings:
                 stem, f"{key}.B", "B is stricter than B+", figure=b, bound=bplus,
                 remedy="give B at most the strictness of B+",
             )  # fmt: skip
+
+
+def ranges_are_ranges(pack: PolicyPack) -> Findings:
+    """The lower end of a guard with two ends is not above its upper end."""
+    guards = pack.validation_policy.guards
+    for low, high in (
+        ("seed_variation_low", "seed_variation_high"),
+        ("leakage_joined_min_party_auc", "leakage_joined_max_auc"),
+    ):
+        if getattr(guards, low) > getattr(guards, high):
+            yield fault(
+                "validation_policy", f"guards.{low}", f"above {high}", figure=getattr(guards, low),
+                bound=f"at most {getattr(guards, high):g}", remedy="give the smaller end first",
+            )  # fmt: skip
+
+
+def seeds_vary_within_guard(pack: PolicyPack) -> Findings:
+    """The variance that a seed adds is one that the guard over seeds expects.
+
+    Without any, every seed has the same plan: no certificate of it is B+, which is what the rungs
+    below the last one have.
+    """
+    guards = pack.validation_policy.guards
+    low, high = guards.seed_variation_low, guards.seed_variation_high
+    for stem in ("segmentation_priors", "product_mix_priors", "device_count_priors"):
+        figure = getattr(pack, stem).seed_overdispersion
+        if not low <= figure <= high:
+            yield fault(
+                stem, "seed_overdispersion", "outside the guard seed_variation of a certificate",
+                figure=figure, bound=f"{low:g} to {high:g}",
+                remedy=f"choose a figure between them, {(low + high) / 2:g} for example",
+                severity=Severity.ERROR if figure else Severity.NOTE,
+            )  # fmt: skip

@@ -85,7 +85,7 @@ def at_least(pack: PolicyPack, group: str, k: int) -> float:
     return math.fsum(law[k - 1 :])
 
 
-def _typical(pack: PolicyPack, region: str) -> dict[tuple[str, str, str], float]:
+def typical_edges(pack: PolicyPack, region: str) -> dict[tuple[str, str, str], float]:
     """(party type, group, endpoint type) → typical edges per party."""
     out = {}
     for (owner, group), number in device_numbers(pack, region).items():
@@ -130,7 +130,7 @@ def typical_within_quota(pack: PolicyPack) -> Findings:
     for region in regions_with_mix(pack):
         edges = math.fsum(edge_numbers(pack, region).values())
         used: dict[str, float] = defaultdict(float)
-        for (_, _, kind), number in _typical(pack, region).items():
+        for (_, _, kind), number in typical_edges(pack, region).items():
             used[kind] += number / edges
         for kind, share in used.items():
             quota = pack.ip_count_priors.edge_shares[region][kind]
@@ -221,7 +221,7 @@ def proxies_concentrated(pack: PolicyPack) -> Findings:
         fixed = (
             math.fsum(
                 n
-                for (_, g, kind), n in _typical(pack, region).items()
+                for (_, g, kind), n in typical_edges(pack, region).items()
                 if kind != HOME and PROXY in eligible[g]
             )
             / whole

@@ -1,6 +1,7 @@
 """Home lines: mean devices per residential endpoint that the laws imply, against the nominal mean.
 
-The laws are those of `stages/network/leases.py`. Of a home, expectations use generating functions:
+The laws are those of `stages/network/leases.py` and `home_lines.py`; every circle is taken to have
+a line. Of a home, expectations use generating functions:
 that of the devices on a lease is the product of those of the members' devices, evaluated on the
 unit circle and inverted by a discrete Fourier transform. Terminals are left out.
 """
@@ -41,12 +42,13 @@ class _Chance(NamedTuple):
 class _Leases:
     """Devices of a party of a segment on the leases of its home.
 
-    Expected ones on lease 1, and open to one more lease; and the generating functions of those on
-    lease 1, those open, and both together.
+    Expected ones on lease 1, open to one more lease, and on the line of a circle if the party is in
+    one; and the generating functions of those on lease 1, those open, and both together.
     """
 
     first: float
     more: float
+    shared: float
     on_first: Complex
     on_more: Complex
     on_both: Complex
@@ -78,17 +80,39 @@ def _implied_mean(pack: PolicyPack, region: str, leases: Mapping[str, _Leases]) 
             # Premises of one party, whose devices share one lease.
             alone, whole = _lines(leases[s].on_first, most), _lines(leases[s].on_both, most)
             nodes += share * ((1.0 - second) * alone + second * whole)
+    nodes += retail * _circle_lines(pack, leases, shares)
     return (first + second * more) / nodes if nodes > 0 else None
+
+
+def _circle_lines(
+    pack: PolicyPack, leases: Mapping[str, _Leases], shares: Mapping[str, float]
+) -> float:
+    """Lines of circles per retail party."""
+    rule = pack.device_linkage_rules.circles
+    retail = {s: n for s, n in shares.items() if pack.party_taxonomy.segments[s] == homes.RETAIL}
+    if not rule.member_share or not retail:
+        return 0.0
+    # Half of what a member has at home, and half a device more where that is odd.
+    devices = math.fsum(n * leases[s].shared for s, n in retail.items()) / math.fsum(
+        retail.values()
+    )
+    per_line = max(math.ceil(rule.mean_members * devices / rule.line.max_devices), 1)
+    return rule.member_share / rule.mean_members * per_line
 
 
 def _leases(pack: PolicyPack, segment: str) -> _Leases:
     """Devices of a party of the segment on the leases of its home."""
     chances, numbers = _chances(pack, segment), _numbers(pack, segment)
     held = {g: math.fsum(n * share for n, share in enumerate(law)) for g, law in numbers.items()}
+    on_first = _generating(numbers, {g: chance.first for g, chance in chances.items()})
+    circles = pack.device_linkage_rules.circles
+    members = circles.member_share if pack.party_taxonomy.segments[segment] == homes.RETAIL else 0.0
+    at_home, shared = _halved(on_first)
     return _Leases(
         math.fsum(n * chances[g].first for g, n in held.items()),
         math.fsum(n * chances[g].more for g, n in held.items()),
-        _generating(numbers, {g: chance.first for g, chance in chances.items()}),
+        shared,
+        (1.0 - members) * on_first + members * at_home,
         _generating(numbers, {g: chance.more for g, chance in chances.items()}),
         _generating(numbers, {g: chance.first + chance.more for g, chance in chances.items()}),
     )
@@ -121,6 +145,18 @@ def _numbers(pack: PolicyPack, segment: str) -> dict[str, tuple[float, ...]]:
         means[group] = means.get(group, 0.0) + mean
     laws = pack.device_count_priors.counts
     return {g: counts.held(mean, laws[g], 0.0) for g, mean in means.items() if mean > 0}
+
+
+def _halved(generating: Complex) -> tuple[Complex, float]:
+    """Generating function of every second device, and how many the others are.
+
+    Of 2 n or 2 n + 1 devices n stay at home.
+    """
+    mass = np.real(np.fft.fft(generating)) / MOST
+    half = mass.reshape(-1, 2).sum(axis=1)
+    at_home = np.polyval(half[::-1], CIRCLE)
+    devices, stay = mass @ np.arange(MOST), half @ np.arange(MOST // 2)
+    return np.asarray(at_home), float(devices - stay)
 
 
 def _generating(numbers: Mapping[str, tuple[float, ...]], chance: Mapping[str, float]) -> Complex:

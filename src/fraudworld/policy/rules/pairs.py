@@ -95,10 +95,10 @@ def implied(pack: PolicyPack, asset: str, region: str) -> Implied:
     owners, roles = pack.codes("party_raw_role"), pack.codes(f"{asset}_raw_role")
     total = np.zeros(factors.table.shape)
     for (owner_type, group), number in _numbers(pack, asset, region).items():
-        owner_shares = np.array(taxonomy.tier_shares) @ _shares(pack, "party", owner_type)
+        owner_shares = np.array(taxonomy.tier_shares) @ role_shares(pack, "party", owner_type)
         by_row = number * np.outer(owner_shares, _by_users(pack, asset, group)).ravel()
         fitted = np.empty_like(total)
-        for shares, tier in zip(_shares(pack, asset, group), taxonomy.tier_shares, strict=True):
+        for shares, tier in zip(role_shares(pack, asset, group), taxonomy.tier_shares, strict=True):
             sizes = np.rint(UNIT * tier * by_row).astype(np.int64)
             proportional.fit(shares, sizes, factors.table, fitted)
             total += tier * by_row[:, None] * fitted
@@ -130,7 +130,7 @@ def _numbers(pack: PolicyPack, asset: str, region: str) -> dict[tuple[str, str],
     return dict(out)
 
 
-def _shares(pack: PolicyPack, entity: str, group: str) -> F64:
+def role_shares(pack: PolicyPack, entity: str, group: str) -> F64:
     """Shares of the roles of a group, (tiers, roles)."""
     priors, roles = role_priors(pack)[entity], pack.codes(f"{entity}_raw_role")
     out = np.zeros((len(pack.fraud_role_taxonomy.risk_tiers), len(roles)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from fraudworld.policy import models as m
+from fraudworld.policy.borders import CROSSING
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.policy.rules.finding import Findings, fault
 
@@ -357,6 +358,7 @@ def _network(pack: PolicyPack) -> Iterator[Table]:
     yield stem, "segment_weights", graph.segment_weights, shared, False
     for name, weights in graph.segment_weights.items():
         yield stem, f"segment_weights.{name}", weights, party.segments, False
+    yield stem, "abroad", graph.abroad, CROSSING, False
     yield stem, "public_access_share", graph.public_access_share, types, False
     yield stem, "merchant_endpoint_types", graph.merchant_endpoint_types, types, False
 

@@ -101,20 +101,22 @@ def entries(
     plan: I64,
     quota: I64,
     size: I64,
+    kept: U64,
     prepare: Callable[..., Entities],
     columns: Sequence[Sequence[object]],
 ) -> tuple[list[Item[ShardEntries]], Apportionment]:
     """Entries of every shard, and how the plans are split over them.
 
-    plan, quota, size: what a cell is to hold, its entities that pass, and all its entities:
-    (regions, cells). `prepare` makes the entities of a shard of its row of `columns`. Items are
-    (Entities, Entries).
+    plan, quota, size: what a cell is to hold, its entities that pass, and all its entities; kept:
+    as of `HurdleBands`; all (regions, cells). `prepare` makes the entities of a shard of its row of
+    `columns`. Items are (Entities, Entries).
     """
     task = partial(_collect_entries, run.problem.cell_laws, prepare)
     bands = _bands(quota, size, run.problem.cell_laws.correlation > 0.0)
     undecided = (quota > 0) & (quota < size)
     while True:
-        rows = [run.rows(x) for x in (quota > 0, bands.low, bands.high, bands.upto, bands.inside)]
+        of_cells = (quota > 0, bands.low, bands.high, kept, bands.upto, bands.inside)
+        rows = [run.rows(x) for x in of_cells]
         items, summaries = run.engine.run(task, *rows, *columns)
         before = run.sum(s.sums.settled for s in summaries)
         at_edge = run.everywhere(s.unsettled for s in summaries)
@@ -152,6 +154,7 @@ def _collect_entries(
     active: NDArray[np.bool_],
     low: F64,
     high: F64,
+    kept: U64,
     upto: F64,
     inside: F64,
     *row: object,
@@ -162,7 +165,7 @@ def _collect_entries(
     # Hurdles of one entity are correlated, so their number varies more than independent ones'.
     spread = 8.0 * math.sqrt(np.diff(cell_laws.start).max(initial=1))
     n, unsettled = (int(m + spread * math.sqrt(m)) + 256 for m in expected)
-    bands = HurdleBands(active, low, high)
+    bands = HurdleBands(active, low, high, kept)
     while True:
         room = (min(n, candidates), min(unsettled, candidates))
         buffers = Entries(

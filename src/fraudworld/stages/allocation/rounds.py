@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudworld.engine.tasks import Engine
-from fraudworld.kernels.capped import Entities
+from fraudworld.kernels.capped import KEPT, Entities
 from fraudworld.stages.allocation.final import Piece, Settlement
 from fraudworld.stages.allocation.hurdles import entries
 from fraudworld.stages.allocation.products import AllocationProblem
@@ -43,6 +43,7 @@ def allocate(
     *columns: Sequence[object],
     hard: bool = True,
     openness: NDArray[np.float64] | None = None,
+    floors_count: bool = False,
 ) -> Allocated:
     """Rounds 1 to 4.
 
@@ -50,12 +51,17 @@ def allocate(
     that hold a floor, all (regions, cells). region: of every shard. `prepare` makes the entities
     of a shard of its row of `columns`. hard: enforce the caps; otherwise overflow is only
     counted. Of a cell max(round((1 − zero_share) · n), what its plan needs) entities pass;
-    openness: factor on 1 − zero_share, (regions, cells), whose product is at most 1.
+    openness: factor on 1 − zero_share, (regions, cells), whose product is at most 1. floors_count:
+    who holds a floor takes part in the rest with the part of its weight that the mean holding is
+    above one, so that floors take nothing from those who have none; otherwise with all of it.
     """
     run = Rounds(engine, problem, region, plan.shape)
     rest = np.maximum(plan - placed, 0)
     quota = np.where(rest > 0, _eligible(problem, rest, size, placed, openness), 0)
-    inside, split = entries(run, rest, quota, size, prepare, columns)
+    kept = np.full(plan.shape, KEPT, dtype=np.uint64)
+    if floors_count:
+        kept = (KEPT * np.maximum(plan - quota, 0) // np.maximum(plan, 1)).astype(np.uint64)
+    inside, split = entries(run, rest, quota, size, kept, prepare, columns)
     floors, remainders = floors_of(run, inside, split)
     counts, last, overflow = settle(run, inside, floors, split, remainders)
     excess = overflow.excess

@@ -42,6 +42,7 @@ from fraudworld.stages.network.stubs import (
     type_plan,
     typed_stubs,
 )
+from fraudworld.stages.pieces import Circles
 
 U64 = NDArray[np.uint64]
 I64 = NDArray[np.int64]
@@ -58,7 +59,12 @@ class Demand:
 
 
 def device_demand(
-    pack: PolicyPack, seed: int, pieces: Pieces, countries: int, engine: Engine
+    pack: PolicyPack,
+    seed: int,
+    pieces: Pieces,
+    circles: Circles,
+    countries: int,
+    engine: Engine,
 ) -> Demand:
     """Draws endpoints per device and fills the regional quotas exactly.
 
@@ -102,6 +108,7 @@ def device_demand(
     items, sizes = engine.run(
         partial(typed_stubs, law, plan, countries),
         pieces.sources, draws, leased, split, np.cumsum(spare, axis=0) - spare,
+        [*circles.items, None],
     )  # fmt: skip
     uses = (
         counts.use("world", 0, int(pieces.first[-1])),

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudworld.jit import inlined
+from fraudworld.policy.models import CircleLine
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import Stream, registry
 from fraudworld.stages.network.places import PieceDevices
@@ -40,6 +41,7 @@ class DemandLaw:
     weights: F64  # of links by row (class · groups + group) and type; 0: not eligible
     home: HomeRule
     max_per_lease: int  # devices on one endpoint of a home
+    circle_line: CircleLine
     home_rank: Stream  # rank of a home for second leases
     proxy_type: int  # endpoint type of proxies
     proxy_allowed: Bools  # whether devices of a group may use it, (groups,)
@@ -70,6 +72,7 @@ def demand_law(pack: PolicyPack, seed: int) -> DemandLaw:
             eligible[:, home_type].copy(), home_type, pack.codes("party_type").index("RETAIL")
         ),
         max_per_lease=pack.ip_count_priors.homes.max_devices_per_lease,
+        circle_line=pack.device_linkage_rules.circles.line,
         home_rank=registry.HOME_LEASE.of(seed),
         proxy_type=proxy_type,
         proxy_allowed=eligible[:, proxy_type].copy(),

@@ -206,7 +206,8 @@ def _allocate(
 ) -> _Allocation:
     """Devices of every group per party. group_of: of every device type.
 
-    Holders of tokens get one device of the wallet group before the rest is shared.
+    Holders of tokens get one device of the wallet group before the rest is shared, and their part
+    of the rest is smaller by about as much: wallets decide who has a phone, not how many there are.
     """
     priors, groups = pack.device_count_priors, pack.codes("device_group")
     owned = [g for g, name in enumerate(groups) if name in priors.counts]
@@ -235,6 +236,7 @@ def _allocate(
     allocated = allocation.allocate(
         engine, problem, wanted, size, placed.reshape(size.shape), parties.region,
         partial(_entities, first), parties.shards, parties.items, holders.platform,
+        floors_count=True,
     )  # fmt: skip
     held, counts = engine.run(
         partial(_with_floors, len(owned)), *zip(*allocated.pieces, strict=True)

@@ -17,7 +17,7 @@ from fraudworld.stages.pieces import EndpointCountry
 
 
 @kernel
-def _split_slots(slots, codes, device, role, is_linked):  # type: ignore[no-untyped-def]
+def _split_slots(slots, codes, device, role):  # type: ignore[no-untyped-def]
     """Device of every link, and its role but for public access.
 
     Parameters
@@ -28,22 +28,18 @@ def _split_slots(slots, codes, device, role, is_linked):  # type: ignore[no-unty
         As in `RoleLaw`.
     device, role : uint32, uint8 (links,)
         Filled.
-    is_linked : bool (devices,)
-        False before; set for devices with a link.
 
     Returns
     -------
     int
-        Devices with a link.
+        Links that are typical: one of every device that is not dormant, in its own country.
     """
-    devices = 0
+    typical = 0
     for i in range(slots.size):
-        d = slots[i] >> 1
-        device[i] = d
+        device[i] = slots[i] >> 1
         role[i] = codes[slots[i] & 1]
-        devices += not is_linked[d]
-        is_linked[d] = True
-    return devices
+        typical += slots[i] & 1
+    return typical
 
 
 @kernel
@@ -105,14 +101,13 @@ def _draw_attributes(key, first, type_, asn_cuts, version_cuts, asn, version):  
 def country_columns(
     law: EndpointLaw, ip_first: int, link_first: int, matched: CountryLinks
 ) -> tuple[EndpointCountry, int]:
-    """Task: columns of one country; summary: its devices with a link.
+    """Task: columns of one country; summary: devices of the country with a link.
 
     ip_first, link_first: numbers in the world of its first endpoint and its first link.
     """
     slots = matched.slots
     device, role = np.empty(slots.size, dtype=np.uint32), np.empty(slots.size, dtype=np.uint8)
-    is_linked = np.zeros((int(slots.max(initial=0)) >> 1) + 1, dtype=np.bool_)
-    devices = _split_slots(slots, law.roles.codes, device, role, is_linked)
+    devices = _split_slots(slots, law.roles.codes, device, role)
     _draw_public_access(slots, offsets.from_counts(matched.links), link_first, law.roles, role)
     type_ = np.repeat(np.arange(len(law.degree), dtype=np.uint8), matched.nodes)
     asn, version = np.empty_like(type_), np.empty_like(type_)

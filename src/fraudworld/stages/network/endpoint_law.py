@@ -12,6 +12,7 @@ from fraudworld.kernels.discrete import thresholds
 from fraudworld.policy.models import IpDegree
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import Stream, registry
+from fraudworld.stages.network.abroad import AbroadLaw
 
 U8 = NDArray[np.uint8]
 U64 = NDArray[np.uint64]
@@ -51,6 +52,7 @@ class EndpointLaw:
     asn: U64  # thresholds of operator classes, (types, classes)
     version: U64  # thresholds of IP versions, (types, versions)
     attributes: Stream  # operator class, then IP version of an endpoint
+    abroad: AbroadLaw
 
     @classmethod
     def of(cls, pack: PolicyPack, seed: int) -> EndpointLaw:
@@ -78,6 +80,7 @@ class EndpointLaw:
             asn=asn,
             version=version,
             attributes=registry.IP_ATTRIBUTES.of(seed),
+            abroad=AbroadLaw.of(pack, seed),
         )
 
 

@@ -1,8 +1,8 @@
 """IP endpoints and device–IP links of a world.
 
-Devices ask for links by type (`demand.py`). Every country, one task each, makes nodes of every
-type and matches links to them (`units.py`), then draws their columns (`endpoint_columns.py`). No
-link crosses a border.
+Devices ask for links by type (`demand.py`). Countries exchange links of the types that cross
+borders (`abroad.py`). Every country, one task each, makes nodes of every type and matches links to
+them (`units.py`), then draws their columns (`endpoint_columns.py`).
 
 Twin: tests/reference/endpoints.py:make.
 """
@@ -22,15 +22,24 @@ from fraudworld.inputs.arrays import Geography, Merchants
 from fraudworld.kernels import offsets
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import StreamUse
+from fraudworld.stages.country_of import DeviceCountries
+from fraudworld.stages.network.abroad import Visitors, arrivals, depart, exchange
 from fraudworld.stages.network.demand import Demand, device_demand
 from fraudworld.stages.network.endpoint_columns import country_columns
 from fraudworld.stages.network.endpoint_law import EndpointLaw
 from fraudworld.stages.network.merchant_endpoints import merchant_endpoints
 from fraudworld.stages.network.places import pieces_of
 from fraudworld.stages.network.stubs import PieceDemand
-from fraudworld.stages.network.units import CountrySums, match_country
-from fraudworld.stages.pieces import Devices, EndpointCountry, MerchantEndpoints, Parties
+from fraudworld.stages.network.units import DROPPED, CountrySums, match_country
+from fraudworld.stages.pieces import (
+    Circles,
+    Devices,
+    EndpointCountry,
+    MerchantEndpoints,
+    Parties,
+)
 
+I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
 R = TypeVar("R")
 S = TypeVar("S")
@@ -55,24 +64,29 @@ def build_ips(
     geo: Geography,
     merchants: Merchants,
     parties: Parties,
+    circles: Circles,
     devices: Devices,
     engine: Engine,
 ) -> IpOutcome:
     """All endpoints and device–IP links of a world."""
     n_countries = len(geo.countries)
-    demand = device_demand(pack, seed, pieces_of(pack, parties, devices), n_countries, engine)
+    pieces = pieces_of(pack, parties, devices)
+    demand = device_demand(pack, seed, pieces, circles, n_countries, engine)
     law = EndpointLaw.of(pack, seed)
-    countries = _by_country(parties, devices, demand, n_countries, engine)
-    wanted = np.stack([c.links(law.home_type) for c in countries])
+    where = DeviceCountries.of(parties, devices, n_countries)
+    countries = _by_country(parties, devices, where, demand, engine)
+    asked = np.stack([c.links(law.home_type) for c in countries])
     # Largest first: no worker is left with a long task at the end.
-    order = np.argsort(-wanted.sum(axis=1), kind="stable").tolist()
+    order = np.argsort(-asked.sum(axis=1), kind="stable").tolist()
+    stays, visitors, wanted = _exchange(law, countries, asked, order, engine)
     before = np.cumsum(wanted, axis=0) - wanted
     matched, sums = _run_in_order(
         engine, partial(match_country, law), order,
         range(n_countries), before, *zip(*(c.columns for c in countries), strict=True),
+        stays, visitors,
     )  # fmt: skip
     quotas, demand_uses = demand.quotas, demand.rng
-    del demand, countries  # frees the stubs before the next round allocates
+    del demand, countries, stays, visitors  # frees the stubs before the next round allocates
 
     nodes, links = np.stack([s.nodes for s in sums]), np.stack([s.links for s in sums])
     ip_first, link_first = (offsets.from_counts(n.sum(axis=1)) for n in (nodes, links))
@@ -82,16 +96,53 @@ def build_ips(
     )  # fmt: skip
     endpoints, endpoint_use = merchant_endpoints(pack, seed, merchants, nodes)
     realised = np.zeros(quotas.shape, dtype=np.int64)
-    np.add.at(realised, geo.region, links)
+    np.add.at(realised, geo.region, _realised(where, asked, sums))
     plans = _plans(pack, quotas, realised, sums)
     uses = (
         *demand_uses,
+        *(place.use("countries", 0, n_countries) for place in law.abroad.place),
         *(use for s in sums for use in s.uses),
         law.access.use("links", 0, int(link_first[-1])),
         law.attributes.use("world", 0, int(ip_first[-1])),
         endpoint_use,
     )
     return IpOutcome(columns, ip_first, link_first, endpoints, np.array(linked), plans, uses)
+
+
+def _exchange(
+    law: EndpointLaw, countries: list[_CountryDemand], asked: I64, order: list[int], engine: Engine
+) -> tuple[list[Item[tuple[I32, ...]]] | list[tuple[()]], list[list[Visitors]], I64]:
+    """Links that stay in every country, links that arrive, and links by (country, type) then.
+
+    asked: links that the devices of a country ask for, (countries, types).
+    """
+    if not law.abroad.types:
+        return [()] * len(countries), [[] for _ in countries], asked
+    loose = np.stack([np.sum(c.loose, axis=0) for c in countries])
+    plan = exchange(law.abroad, asked, loose)
+    stays, departures = _run_in_order(
+        engine, partial(depart, law.abroad), order,
+        range(len(countries)), plan.swapaxes(0, 1),
+        *zip(*(c.columns for c in countries), strict=True),
+    )  # fmt: skip
+    wanted = asked.copy()
+    wanted[:, law.abroad.types] += (plan.sum(axis=1) - plan.sum(axis=2)).T
+    visitors = [arrivals(law.abroad, departures, c) for c in range(len(countries))]
+    return stays, visitors, wanted
+
+
+def _realised(where: DeviceCountries, asked: I64, sums: Sequence[CountrySums]) -> I64:
+    """Links by (country of the device, type), after moves.
+
+    asked: as of `_exchange`.
+    """
+    out = asked.copy()
+    for move in (move for s in sums for move in s.moved):
+        (country,) = where(np.array([move.device]))
+        out[country, move.own] -= 1
+        if move.to != DROPPED:
+            out[country, move.to] += 1
+    return out
 
 
 def _plans(
@@ -104,8 +155,8 @@ def _plans(
         "regions": list(pack.codes("region")),
         "types": list(pack.codes("ip_type")),
         "swaps": sum(s.swaps for s in sums),
-        "retyped": sum(s.moved for s in sums),
-        "unplaced": sum(s.dropped for s in sums),
+        "retyped": sum(move.to != DROPPED for s in sums for move in s.moved),
+        "unplaced": sum(move.to == DROPPED for s in sums for move in s.moved),
         "degree_backoffs": sum(s.kept_short for s in sums),
         "ips": int(sum(s.nodes.sum() for s in sums)),
         "rows": int(sum(s.links.sum() for s in sums)),
@@ -129,25 +180,30 @@ class _CountryDemand:
     """Links that the devices of one country ask for, piece by piece."""
 
     items: list[Item[PieceDemand] | PieceDemand] = field(default_factory=list)
-    first_device: list[int] = field(default_factory=list)  # number in the country
+    numbers: list[int | I32] = field(default_factory=list)  # in the world, of devices
     stubs: list[I64] = field(default_factory=list)  # (types,)
-    devices: int = 0
+    loose: list[I64] = field(default_factory=list)  # of these, not typical; (types,)
     home_links: int = 0
 
     def add(
-        self, item: Item[PieceDemand] | PieceDemand, devices: int, stubs: I64, home_links: int
+        self,
+        item: Item[PieceDemand] | PieceDemand,
+        numbers: int | I32,
+        stubs: I64,
+        typical: I64,
+        home_links: int,
     ) -> None:
-        """Appends a piece."""
+        """Appends a piece. numbers: of its first device, or of every device."""
         self.items.append(item)
-        self.first_device.append(self.devices)
+        self.numbers.append(numbers)
         self.stubs.append(stubs)
-        self.devices += devices
+        self.loose.append(stubs - typical)
         self.home_links += home_links
 
     @property
-    def columns(self) -> tuple[object, list[int], list[I64]]:
+    def columns(self) -> tuple[object, list[int | I32], list[I64]]:
         """The country's arguments of `match_country`."""
-        return self.items, self.first_device, self.stubs
+        return self.items, self.numbers, self.stubs
 
     def links(self, home_type: int) -> I64:
         """Links by type, (types,)."""
@@ -157,19 +213,20 @@ class _CountryDemand:
 
 
 def _by_country(
-    parties: Parties, devices: Devices, demand: Demand, n_countries: int, engine: Engine
+    parties: Parties, devices: Devices, where: DeviceCountries, demand: Demand, engine: Engine
 ) -> list[_CountryDemand]:
     """The demand of every country: its shards, then its part of the terminals' piece."""
+    n_countries = where.first.size - 1
     countries = [_CountryDemand() for _ in range(n_countries)]
-    of_shard = np.diff(devices.first).tolist()
+    first_device = devices.first.tolist()
     for k, shard in enumerate(parties.shards):
         size = demand.sizes[k]
         countries[shard.country].add(
-            demand.items[k], of_shard[k], size.stubs[0], int(size.slots[0])
+            demand.items[k], first_device[k], size.stubs[0], size.typical[0], int(size.slots[0])
         )
     (terminals,) = engine.fetch(demand.items[-1:])
     size = demand.sizes[-1]
-    of_country = np.bincount(devices.terminals.country, minlength=n_countries)
+    of_country = np.bincount(where.terminal, minlength=n_countries)
     counts = size.stubs.sum(axis=1), size.slots, size.nodes, of_country
     firsts = [offsets.from_counts(count).tolist() for count in counts]
     for c in range(n_countries):
@@ -178,7 +235,10 @@ def _by_country(
             terminals.stub[stub],
             terminals.slots[slots],
             terminals.nodes[nodes],
+            terminals.circle_slots,
+            terminals.circle_nodes,
             terminals.group[group],
         )
-        countries[c].add(part, int(of_country[c]), size.stubs[c], int(size.slots[c]))
+        numbers = where.terminals(c).astype(np.int32)
+        countries[c].add(part, numbers, size.stubs[c], size.typical[c], int(size.slots[c]))
     return countries

@@ -1,8 +1,9 @@
 """Device links: who uses a device, and which accounts and instruments are reached from it.
 
 1. *Sharing.* An exact share of a region's devices of a group is shared (`sharing.py`).
-2. *Co-users.* A shared device draws how many users it has, and from where on the unit's members
-   are asked; those who use the policy's maximum already are passed over.
+2. *Co-users.* A shared device draws how many users it has, whether they are of its owner's circle
+   or of the home or firm, and from where on the members are asked; those who use the policy's
+   maximum already are passed over.
 3. *Access.* The numbers of accounts and instruments are zero-inflated Poisson. Accounts are those
    of the device's users, instruments those of the linked accounts, each from its own drawn place
    on; those linked to the policy's maximum of devices are passed over.
@@ -36,10 +37,12 @@ from fraudworld.policy.models import ZeroInflatedPoisson
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import Stream, StreamUse, philox, registry
 from fraudworld.rng.philox import Key
-from fraudworld.stages.network.sharing import choose_shared, units_of
+from fraudworld.stages.network.sharing import choose_shared, company_of, has_company
 from fraudworld.stages.pieces import (
     Accounts,
     AccountShard,
+    Circles,
+    CircleShard,
     DeviceLinks,
     Devices,
     DeviceShard,
@@ -107,6 +110,7 @@ class _KernelLaw(NamedTuple):
     instruments: _AccessLaw
     roles: U8  # codes of ROLES, (4,)
     max_used: int  # devices that one party uses
+    mates: np.uint64  # of a member's shared devices: those of circle mates, in units of 2**-32
 
 
 class _Loads(NamedTuple):
@@ -202,7 +206,7 @@ def _drawn_place(words, word, k, total):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _draw_links(first, owner, group, law, cut, units, held, loads, rows):  # type: ignore[no-untyped-def]
+def _draw_links(first, owner, group, law, cut, company, held, loads, rows):  # type: ignore[no-untyped-def]
     """Links of the devices of a shard, in order of device, role, target.
 
     Parameters
@@ -213,7 +217,7 @@ def _draw_links(first, owner, group, law, cut, units, held, loads, rows):  # typ
     law : _KernelLaw
     cut : (uint64 (groups,), int64 (groups,))
         Key and position of the last device of a group that is shared.
-    units : Units
+    company : Company
     held : (int32 (parties + 1,), int32 (accounts + 1,))
         First account of every party, first instrument of every account.
     loads : _Loads
@@ -228,11 +232,11 @@ def _draw_links(first, owner, group, law, cut, units, held, loads, rows):  # typ
         before another device surely fits.
     """
     (rank_0, rank_1), (share_0, share_1), (access_0, access_1) = law.rank, law.sharing, law.access
-    user_cuts, roles, max_used = law.user_cuts, law.roles, law.max_used
+    user_cuts, roles, max_used, mates = law.user_cuts, law.roles, law.max_used, law.mates
     account_cuts, account_guide, account_cap = law.accounts
     instrument_cuts, instrument_guide, instrument_cap = law.instruments
     (cut_key, cut_position), (account_start, instrument_start) = cut, held
-    unit, unit_start, unit_member = units
+    (unit, unit_start, unit_member), (circle, circle_start, circle_member) = company
     used, account_load, instrument_load = loads
     out_device, out_role, out_target = rows
     ranked = np.empty(BLOCK, dtype=np.uint64)
@@ -256,10 +260,15 @@ def _draw_links(first, owner, group, law, cut, units, held, loads, rows):  # typ
         users[0], n_users = o, 1
         out_device[at], out_role[at], out_target[at] = d, roles[0], o
         at += 1
-        begin, size = unit_start[unit[o]], unit_start[unit[o] + 1] - unit_start[unit[o]]
-        if ranks.within(ranked[j], first + d, g, cut_key, cut_position) & (size > 1):
+        chosen = ranks.within(ranked[j], first + d, g, cut_key, cut_position)
+        if chosen and has_company(company, o):
             lanes = philox.pair(share_0, share_1, np.uint64(first + d))
-            members = unit_member[begin : begin + size]
+            members = unit_member[unit_start[unit[o]] : unit_start[unit[o] + 1]]
+            c = circle[o]
+            # The place in the unit uses the upper half of the same draw.
+            lower = lanes[1] & np.uint64(0xFFFFFFFF)
+            if c >= 0 and (members.size == 1 or lower < mates):
+                members = circle_member[circle_start[c] : circle_start[c + 1]]
             n_users = _pick_co_users(lanes, user_cuts, g, o, members, used, max_used, users)
             for k in range(1, n_users):
                 out_device[at], out_role[at], out_target[at] = d, roles[1], users[k]
@@ -349,6 +358,7 @@ class _Law:
                 ),
                 roles=np.array([roles.index(r) for r in ROLES], dtype=np.uint8),
                 max_used=pack.device_count_priors.max_used_per_party,
+                mates=np.uint64(rules.circles.co_user_share * 2.0**32),
             ),
         )
 
@@ -357,6 +367,7 @@ def draw_links(
     pack: PolicyPack,
     seed: int,
     parties: Parties,
+    circles: Circles,
     accounts: Accounts,
     instruments: Instruments,
     devices: Devices,
@@ -364,12 +375,12 @@ def draw_links(
 ) -> LinkOutcome:
     """Owner, co-user, account and instrument links of every party device."""
     law = _Law.of(pack, seed)
-    shared = choose_shared(pack, law.rank, parties, devices, engine)
+    shared = choose_shared(pack, law.rank, parties, circles, devices, engine)
     cuts = [(shared.cut.key[r], shared.cut.position[r]) for r in parties.region]
     items, sums = engine.run(
         partial(_links, law), devices.first[:-1].tolist(), cuts,
         [float(sizes @ law.expected) for sizes in shared.sizes],
-        parties.items, accounts.items, instruments.items, devices.items,
+        parties.items, circles.items, accounts.items, instruments.items, devices.items,
     )  # fmt: skip
     rows, to_share, with_company = np.array(sums, dtype=np.int64).T
     n = int(devices.first[-1])
@@ -396,6 +407,7 @@ def _links(
     cut: tuple[U64, I64],
     expected: float,
     parties: PartyShard,
+    circles: CircleShard,
     accounts: AccountShard,
     instruments: InstrumentShard,
     devices: DeviceShard,
@@ -404,7 +416,7 @@ def _links(
 
     first, cut: as for `_draw_links`. expected: links, for the size of the buffers.
     """
-    units = units_of(parties)
+    company = company_of(parties, circles)
     n = devices.owner.size
     accounts_law, instruments_law = law.kernel.accounts, law.kernel.instruments
     most = MAX_USERS + accounts_law.cuts.shape[1] + instruments_law.cuts.shape[1]
@@ -422,7 +434,7 @@ def _links(
         )
         sums = _LinkSums(
             *_draw_links(
-                first, devices.owner, devices.group, law.kernel, cut, units,
+                first, devices.owner, devices.group, law.kernel, cut, company,
                 (accounts.start, instruments.start), loads, rows,
             )
         )  # fmt: skip

@@ -1,7 +1,7 @@
 """Which devices are shared: an exact share of every region and group, by rank of a draw.
 
-Only devices whose owner has company can be shared: other parties of the household for retail,
-of the business group for firms (docs/decisions/0001-firms-share-business-devices.md).
+Only devices whose owner has company can be shared: other parties of the household or the circle
+for retail, of the business group for firms (docs/decisions/0001-firms-share-business-devices.md).
 
 Twin of all kernels here: tests/reference/devices.py:chosen_to_share.
 """
@@ -15,11 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudworld.engine.tasks import Engine
-from fraudworld.jit import kernel
+from fraudworld.jit import inlined, kernel
 from fraudworld.kernels import ranks
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import Stream
-from fraudworld.stages.pieces import Devices, DeviceShard, Parties, PartyShard
+from fraudworld.stages.pieces import (
+    Circles,
+    CircleShard,
+    Devices,
+    DeviceShard,
+    Parties,
+    PartyShard,
+)
 
 I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
@@ -33,9 +40,17 @@ class Units(NamedTuple):
     member: I32  # parties, in order of unit, (parties,)
 
 
-def units_of(parties: PartyShard) -> Units:
-    """The units of a shard."""
-    return Units(*_units(parties.household, parties.business_group))
+class Company(NamedTuple):
+    """With whom the parties of a shard may share devices."""
+
+    units: Units
+    circles: Units  # circle of a party, −1 for none, and members of circles
+
+
+def company_of(parties: PartyShard, circles: CircleShard) -> Company:
+    """The units and circles of a shard."""
+    units = Units(*_units(parties.household, parties.business_group))
+    return Company(units, Units(circles.of, circles.start, circles.member))
 
 
 @kernel
@@ -68,35 +83,41 @@ def _units(household, business_group):  # type: ignore[no-untyped-def]
     return unit, start[: units + 1], member
 
 
+@inlined
+def has_company(company, party):  # type: ignore[no-untyped-def]
+    """Whether a party is in a unit of several, or in a circle; company: Company."""
+    (unit, start, _), (circle, _, _) = company
+    u = unit[party]
+    return (start[u + 1] - start[u] > 1) | (circle[party] >= 0)
+
+
 @kernel
-def _count(owner, group, rank, units, sizes, digits):  # type: ignore[no-untyped-def]
+def _count(owner, group, rank, company, sizes, digits):  # type: ignore[no-untyped-def]
     """Counts devices per group, and those whose owner has company by digit of their rank.
 
     Parameters
     ----------
     owner, group, rank : uint32, uint8, uint64 (devices,)
-    units : Units
+    company : Company
     sizes : int64 (groups,)
         Grows: all devices.
     digits : int64 (groups, ranks.DIGITS)
         Grows: devices that may be shared, by leading digit of their rank.
     """
-    unit, unit_start = units.of, units.start
     for d in range(owner.size):
         sizes[group[d]] += 1
-        u = unit[owner[d]]
-        if unit_start[u + 1] - unit_start[u] > 1:
+        if has_company(company, owner[d]):
             digits[group[d], rank[d] >> np.uint64(ranks.SHIFT)] += 1
 
 
 @kernel
-def _at_edge(owner, group, rank, units, digit, out):  # type: ignore[no-untyped-def]
+def _at_edge(owner, group, rank, company, digit, out):  # type: ignore[no-untyped-def]
     """Lists devices whose rank has the digit in which their group's quota ends.
 
     Parameters
     ----------
     owner, group, rank : uint32, uint8, uint64 (devices,)
-    units : Units
+    company : Company
     digit : int64 (groups,)
     out : int32 (devices,)
         Filled as far as needed. Only devices whose owner has company.
@@ -106,14 +127,12 @@ def _at_edge(owner, group, rank, units, digit, out):  # type: ignore[no-untyped-
     int
         Devices listed.
     """
-    unit, unit_start = units.of, units.start
     n = 0
     for d in range(owner.size):
-        if np.int64(rank[d] >> np.uint64(ranks.SHIFT)) == digit[group[d]]:
-            u = unit[owner[d]]
-            if unit_start[u + 1] - unit_start[u] > 1:
-                out[n] = d
-                n += 1
+        at_edge = np.int64(rank[d] >> np.uint64(ranks.SHIFT)) == digit[group[d]]
+        if at_edge and has_company(company, owner[d]):
+            out[n] = d
+            n += 1
     return n
 
 
@@ -126,13 +145,20 @@ class Shared(NamedTuple):
 
 
 def choose_shared(
-    pack: PolicyPack, rank: Stream, parties: Parties, devices: Devices, engine: Engine
+    pack: PolicyPack,
+    rank: Stream,
+    parties: Parties,
+    circles: Circles,
+    devices: Devices,
+    engine: Engine,
 ) -> Shared:
     """The devices to be shared. rank: stream of width 1, by number of the device."""
     regions, groups = len(pack.codes("region")), pack.codes("device_group")
     n_groups = len(groups)
     first = devices.first[:-1].tolist()
-    counted = engine.collect(partial(_digits, rank, n_groups), first, parties.items, devices.items)
+    counted = engine.collect(
+        partial(_digits, rank, n_groups), first, parties.items, circles.items, devices.items
+    )
     sizes = np.zeros((regions, n_groups), dtype=np.int64)
     digits = np.zeros((regions, n_groups, ranks.DIGITS), dtype=np.int64)
     for region, (of_group, of_digit) in zip(parties.region, counted, strict=True):
@@ -146,7 +172,7 @@ def choose_shared(
     digit = edge.digit.reshape(quota.shape)
     candidates = engine.collect(
         partial(_candidates, rank, n_groups), first, parties.region.tolist(), digit[parties.region],
-        parties.items, devices.items,
+        parties.items, circles.items, devices.items,
     )  # fmt: skip
     last, _ = ranks.cut(edge, quota.ravel(), candidates)
     cut = ranks.Cut(last.key.reshape(quota.shape), last.position.reshape(quota.shape))
@@ -154,13 +180,18 @@ def choose_shared(
 
 
 def _digits(
-    stream: Stream, n_groups: int, first: int, parties: PartyShard, devices: DeviceShard
+    stream: Stream,
+    n_groups: int,
+    first: int,
+    parties: PartyShard,
+    circles: CircleShard,
+    devices: DeviceShard,
 ) -> tuple[I64, I64]:
     """Task: `sizes` and `digits` of `_count` for one shard."""
     sizes = np.zeros(n_groups, dtype=np.int64)
     digits = np.zeros((n_groups, ranks.DIGITS), dtype=np.int64)
     rank = stream.flat(first, devices.owner.size)
-    _count(devices.owner, devices.group, rank, units_of(parties), sizes, digits)
+    _count(devices.owner, devices.group, rank, company_of(parties, circles), sizes, digits)
     return sizes, digits
 
 
@@ -171,11 +202,13 @@ def _candidates(
     region: int,
     digit: I64,
     parties: PartyShard,
+    circles: CircleShard,
     devices: DeviceShard,
 ) -> ranks.Candidates:
     """Task: devices of one shard near the end of their group's quota. digit: (groups,)."""
     rank = stream.flat(first, devices.owner.size)
     at = np.empty(devices.owner.size, dtype=np.int32)
-    at = at[: _at_edge(devices.owner, devices.group, rank, units_of(parties), digit, at)]
+    company = company_of(parties, circles)
+    at = at[: _at_edge(devices.owner, devices.group, rank, company, digit, at)]
     cell = region * n_groups + devices.group[at].astype(np.int64)
     return cell, rank[at], first + at.astype(np.int64), np.ones(at.size, dtype=np.int64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fraudworld.contracts.network import (
+    CIRCLE_MEMBERS,
     DEVICE_BASE,
     DEVICE_LINKS,
     IP_BASE,
@@ -11,6 +12,7 @@ from fraudworld.contracts.network import (
 )
 from fraudworld.stages.context import Context
 from fraudworld.stages.network import tables
+from fraudworld.stages.network.circles import draw_circles, member_rows
 from fraudworld.stages.network.device_tables import device_base
 from fraudworld.stages.network.devices import (
     draw_devices,
@@ -34,6 +36,8 @@ def run(
         types, per_party = pack.codes("device_type"), expected_types(pack)
     with context.step("S4", "load_party_base"):
         population = parties.population(len(pack.codes("region")))
+        circles, circle_uses = draw_circles(pack, seed, parties, engine)
+        context.emit(CIRCLE_MEMBERS, member_rows(parties, circles))
     with context.step("S4", "plan_device_counts"):
         holders = token_holders(pack, parties, accounts, instruments, engine)
         plan = plan_devices(pack, seed, per_party, population, merchants, geo.profile_scale)
@@ -42,22 +46,22 @@ def run(
         devices = outcome.devices
         context.emit(DEVICE_BASE, device_base(parties, devices, merchants))
     with context.step("S4", "emit_regions"):
-        linked = draw_links(pack, seed, parties, accounts, instruments, devices, engine)
+        linked = draw_links(pack, seed, parties, circles, accounts, instruments, devices, engine)
         context.emit(
             DEVICE_LINKS,
             tables.device_links(pack, parties, accounts, instruments, devices, linked, merchants),
         )
     with context.step("S4", "plan_ip_counts"):
-        ips = build_ips(pack, seed, geo, merchants, parties, devices, engine)
+        ips = build_ips(pack, seed, geo, merchants, parties, circles, devices, engine)
     with context.step("S4", "emit_ip_base"):
         context.emit(IP_BASE, tables.ip_base(ips, geo))
     with context.step("S4", "merge_parts"):
-        context.emit(IP_LINKS, tables.ip_links(pack, parties, devices, ips, merchants))
+        context.emit(IP_LINKS, tables.ip_links(pack, ips, merchants))
         context.emit(
             NETWORK_SUMMARY, tables.network_summary(pack, parties, devices, linked, ips, geo)
         )
     with context.step("S4", "rng_publish"):
-        context.publish_rng(*outcome.rng, *linked.rng, *ips.rng)
+        context.publish_rng(*circle_uses, *outcome.rng, *linked.rng, *ips.rng)
         context.plans["s4_devices"] = {
             "types": dict(zip(types, plan.cells.sum(axis=(0, 1)).tolist(), strict=True)),
             "dropped_by_group": outcome.dropped,
@@ -69,6 +73,10 @@ def run(
             "rows": devices.n,
         }
         context.plans["s4_ips"] = ips.plans
+        context.plans["s4_circles"] = {
+            "circles": int(circles.first[-1]),
+            "members": int(circles.member_first[-1]),
+        }
     return Network(
-        devices, linked.links, ips.countries, ips.ip_first, ips.link_first, ips.endpoints
+        circles, devices, linked.links, ips.countries, ips.ip_first, ips.link_first, ips.endpoints
     )

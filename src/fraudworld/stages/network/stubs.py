@@ -25,6 +25,7 @@ from fraudworld.stages.network.home_lines import home_lines
 from fraudworld.stages.network.leases import Leases
 from fraudworld.stages.network.places import Source, devices_of
 from fraudworld.stages.network.transport import transport
+from fraudworld.stages.pieces import CircleShard
 
 U8 = NDArray[np.uint8]
 U16 = NDArray[np.uint16]
@@ -40,6 +41,8 @@ class PieceDemand:
     stub: I32  # device · 2 + typical, in order of (country, type), then device; without homes
     slots: I32  # the same of home lines, in order of country, home, lease, device
     nodes: I32  # devices of every node of a home line, in the same order
+    circle_slots: I32  # as `slots`, of the lines of circles, in order of circle, device
+    circle_nodes: I32  # as `nodes`, of the lines of circles
     group: U8  # of every device, in order of country, then device
 
 
@@ -47,7 +50,8 @@ class StubSizes(NamedTuple):
     """Sizes of a `PieceDemand`; of a shard, countries is 1."""
 
     stubs: I64  # (countries, types)
-    slots: I64  # (countries,)
+    typical: I64  # of these, to typical endpoints, (countries, types)
+    slots: I64  # those of circles included, (countries,)
     nodes: I64  # (countries,)
 
 
@@ -166,7 +170,7 @@ def _list_stubs(devices, country, local, links, home_type, proxy_type, start, st
 
 
 @kernel
-def _count_stubs(devices, country, links, home_type, proxy_type, size):  # type: ignore[no-untyped-def]
+def _count_stubs(devices, country, links, home_type, proxy_type, size, at_typical):  # type: ignore[no-untyped-def]
     """Adds the stubs of a piece to size[country, type].
 
     Parameters
@@ -174,14 +178,17 @@ def _count_stubs(devices, country, links, home_type, proxy_type, size):  # type:
     devices, country, links, home_type, proxy_type
         As in `_list_stubs`; `links` is not changed.
     size : int64 (countries, types)
+    at_typical : int64 (countries, types)
+        Grows by the stubs that are typical.
     """
     region, row = devices.region, links.row
     typical, proxy, spare, types = links.typical, links.proxy, links.spare, links.types
     for d in range(region.size):
         awake = typical[d] != NONE
         c, t = country[d], typical[d] if awake else 0
-        size[c, t] += awake & (t != home_type)
+        at_typical[c, t] += awake & (t != home_type)
         size[c, proxy_type] += awake * proxy[d]
+    size += at_typical
     if size.shape[0] == 1:
         # One country, as of every shard: the owner of a link does not matter.
         for i in range(types.size):
@@ -214,10 +221,12 @@ def typed_stubs(
     leased: Leases,
     split: ProxySplit,
     before: I64,
+    circles: CircleShard | None,
 ) -> tuple[PieceDemand, StubSizes]:
     """Task: stubs and home lines of one piece.
 
-    before: spare links of earlier pieces, (regions, rows).
+    before: spare links of earlier pieces, (regions, rows). circles: of the shard, None for the
+    terminals.
     """
     devices = devices_of(source)
     one_country = len(source) > 1
@@ -236,14 +245,16 @@ def typed_stubs(
         np.empty_like(counts),
     )
     _assign_types(counts, plan, before, links)
-    size = np.zeros((n_countries, n_types), dtype=np.int64)
+    size, typical = np.zeros((2, n_countries, n_types), dtype=np.int64)
     home_type, proxy_type = law.home.home_type, law.proxy_type
-    _count_stubs(devices, country, links, home_type, proxy_type, size)
+    _count_stubs(devices, country, links, home_type, proxy_type, size, typical)
     start = offsets.from_counts(size.ravel())
     stub = np.empty(int(start[-1]), dtype=np.int32)
     begin = start[:-1].reshape(size.shape)
     _list_stubs(devices, country, local, links, home_type, proxy_type, begin, stub)
-    lines = home_lines(law, devices, country, local, n_countries, draws.typical, leased.lease)
+    lines = home_lines(
+        law, devices, circles, country, local, n_countries, draws.typical, leased.lease
+    )
     group = devices.group if one_country else devices.group[np.argsort(country, kind="stable")]
-    demand = PieceDemand(stub, lines.slots, lines.nodes, group)
-    return demand, StubSizes(size, lines.n_slots, lines.n_nodes)
+    demand = PieceDemand(stub, *lines.of_homes, *lines.of_circles, group)
+    return demand, StubSizes(size, typical, lines.n_slots, lines.n_nodes)

@@ -143,15 +143,6 @@ def _ip_rows(
     }
 
 
-class _Numbers(NamedTuple):
-    """Numbers in the world of a country's endpoints and devices."""
-
-    ip_first: int
-    device_first: int
-    device_end: int  # one after the last party device
-    terminals: I64  # of every terminal
-
-
 class _MerchantLinks(NamedTuple):
     """Endpoints of a country that are a merchant's own, in order of endpoint, then merchant."""
 
@@ -169,31 +160,24 @@ class _MerchantRows(NamedTuple):
 
 
 class _CountryLinks(NamedTuple):
-    """Columns of an `EndpointCountry`."""
+    """Columns of an `EndpointCountry`, and the number in the world of its first endpoint."""
 
+    ip_first: int
     start: I64
     device: NDArray[np.uint32]
     role: NDArray[np.uint8]
 
 
-def ip_links(
-    pack: PolicyPack, parties: Parties, devices: Devices, ips: IpOutcome, merchants: Merchants
-) -> Rows:
+def ip_links(pack: PolicyPack, ips: IpOutcome, merchants: Merchants) -> Rows:
     """`s4_ip_links_6A`, in order of IP; an IP's merchants come before its devices."""
-    countries = range(len(ips.ip_first) - 1)
-    shard_country = np.array([s.country for s in parties.shards])
-    begin = np.searchsorted(shard_country, countries)
-    end = np.searchsorted(shard_country, countries, side="right")
+    first = ips.ip_first[:-1].tolist()
     own = np.searchsorted(ips.endpoints.ip, ips.ip_first)
-    numbers, merchant_links = [], []
-    for c in countries:
-        terminals = devices.first[-1] + np.flatnonzero(devices.terminals.country == c)
-        first, last = int(devices.first[begin[c]]), int(devices.first[end[c]])
-        numbers.append(_Numbers(int(ips.ip_first[c]), first, last, terminals))
+    merchant_links = []
+    for c, ip_first in enumerate(first):
         of_country = slice(own[c], own[c + 1])
         merchant_links.append(
             _MerchantLinks(
-                ips.endpoints.ip[of_country] - ips.ip_first[c],
+                ips.endpoints.ip[of_country] - ip_first,
                 merchants.id[ips.endpoints.merchant[of_country]],
             )
         )
@@ -202,35 +186,33 @@ def ip_links(
     return Rows(
         offsets.from_counts(counts),
         partial(_link_rows, role),
-        (numbers, merchant_links, ips.countries),
+        (first, merchant_links, ips.countries),
     )
 
 
 def _link_rows(
-    role: int, numbers: _Numbers, own: _MerchantLinks, of: EndpointCountry, low: int, high: int
+    role: int, ip_first: int, own: _MerchantLinks, of: EndpointCountry, low: int, high: int
 ) -> Batch:
-    """Rows of one country. role: of `own`."""
+    """Rows of one country. role: of `own`. ip_first: number in the world of its first endpoint."""
     # Before a merchant's row are all links of earlier endpoints, and all earlier merchants' rows.
     row = of.start[own.endpoint] + np.arange(own.endpoint.size)
     fill = partial(
         _merge_rows,
         _MerchantRows(row, own.endpoint, own.merchant, role),
-        _CountryLinks(of.start, of.device, of.role),
-        numbers,
+        _CountryLinks(ip_first, of.start, of.device, of.role),
         low,
     )
     return {("ip_id", "device_id", "merchant_id", "link_role"): fill}
 
 
 @kernel
-def _merge_rows(own, links, numbers, low, ip_id, device_id, merchant_id, link_role):  # type: ignore[no-untyped-def]
+def _merge_rows(own, links, low, ip_id, device_id, merchant_id, link_role):  # type: ignore[no-untyped-def]
     """Rows low, low + 1, … of a country: links of devices and of merchants, in order of endpoint.
 
     Parameters
     ----------
     own : _MerchantRows
     links : _CountryLinks
-    numbers : _Numbers
     low : int
     ip_id, device_id, merchant_id : int64 (rows,)
         Filled; 0 is null.
@@ -238,9 +220,7 @@ def _merge_rows(own, links, numbers, low, ip_id, device_id, merchant_id, link_ro
         Filled.
     """
     own_row, own_endpoint, own_merchant, own_role = own
-    start, device, role = links
-    ip_first, device_first, device_end, terminals = numbers
-    party_devices = device_end - device_first
+    ip_first, start, device, role = links
     e = np.searchsorted(own_row, low)
     link = low - e
     node = np.searchsorted(start, link, side="right") - 1
@@ -253,10 +233,8 @@ def _merge_rows(own, links, numbers, low, ip_id, device_id, merchant_id, link_ro
             continue
         while start[node + 1] <= link:
             node += 1
-        d = np.int64(device[link])
         ip_id[i] = ip_first + node + 1
-        number = device_first + d if d < party_devices else terminals[d - party_devices]
-        device_id[i] = number + 1
+        device_id[i] = np.int64(device[link]) + 1
         merchant_id[i] = 0
         link_role[i] = role[link]
         link += 1
@@ -277,7 +255,7 @@ def network_summary(
         return np.bincount(region, counts, regions).astype(np.int64)
 
     of_parties = per_region(parties.region, np.diff(devices.first))
-    # A device's endpoints are in its own country, and so in its region.
+    # Links are counted by region of the endpoint.
     measures = {
         "devices": of_parties + np.bincount(devices.terminals.region, minlength=regions),
         "linked_devices": per_region(geo.region, ips.linked_devices),

@@ -1,6 +1,6 @@
 """An integer plan between rows of links and endpoint types with given row and column sums.
 
-Twin: tests/reference/demand.py:_transport.
+Twin: tests/reference/demand.py:transport.
 """
 
 from __future__ import annotations

@@ -1,18 +1,20 @@
 """Nodes of every country and endpoint type, and the stubs matched to them.
 
-A *unit* is a country and type. Degrees of its nodes are drawn from a truncated discrete power law
-until they use up the stubs of the unit; stubs are matched at random, and devices twice on one
-node repaired by swaps (`kernels/matching.py`, a configuration model). Stubs that no swap repairs
-move to another type of the country, or are dropped and counted. Home lines are nodes already,
-unless the policy's `degree_model` is `unbounded`, which matches home links like all others
-(docs/decisions/0010-what-the-baseline-is.md).
+A *unit* is a country and type; stubs of some types come from other countries (`abroad.py`). Degrees
+of its nodes are drawn from a truncated discrete power law until they use up the stubs of the unit;
+stubs are matched at random, and devices twice on one node repaired by swaps (`kernels/matching.py`,
+a configuration model). Stubs that no swap repairs move to another type of the country, or are
+dropped and counted. Home lines are nodes already, unless the policy's `degree_model` is
+`unbounded`, which matches home links like all others (docs/decisions/0010-what-the-baseline-is.md).
 
 Twin of all kernels here: tests/reference/endpoints.py:nodes.
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +23,10 @@ from fraudworld.jit import kernel
 from fraudworld.kernels import offsets
 from fraudworld.kernels.matching import draw_degrees, match_stubs
 from fraudworld.rng import StreamUse
+from fraudworld.stages.network.abroad import Visitors, in_world
 from fraudworld.stages.network.endpoint_law import NEVER, NODE_SPACE, EndpointLaw
 from fraudworld.stages.network.stubs import PieceDemand
 
-U8 = NDArray[np.uint8]
 U64 = NDArray[np.uint64]
 I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
@@ -34,18 +36,29 @@ I64 = NDArray[np.int64]
 class _Unit:
     """Endpoints of one country and type."""
 
-    slots: I32  # device · 2 + typical, devices counted in the country; −1 for a returned stub
+    slots: I32  # device · 2 + typical, devices counted in the world; −1 for a returned stub
     start: I64  # first slot of every node, (nodes + 1,)
     returned: NDArray[np.integer]  # stubs that no swap repaired
     swaps: int = 0
     kept_short: int = 0  # 1 if the last node has less than the least degree
 
 
+class Move(NamedTuple):
+    """A link that moved to another type."""
+
+    device: int  # counted in the world
+    own: int
+    to: int  # DROPPED: dropped, as no type could take it
+
+
+DROPPED = -1
+
+
 @dataclass(frozen=True)
 class CountryLinks:
     """Links of a country, in order of type, then node, then device."""
 
-    slots: I32  # device · 2 + typical, devices counted in the country; (links,)
+    slots: I32  # device · 2 + typical, devices counted in the world; (links,)
     start: I64  # first slot of every node, (nodes + 1,)
     nodes: I64  # (types,)
     links: I64  # (types,)
@@ -59,8 +72,7 @@ class CountrySums:
     links: I64  # (types,)
     swaps: int
     kept_short: int  # units whose last node has less than the least degree
-    moved: int  # links that moved to another type
-    dropped: int  # links that no type could take
+    moved: list[Move]  # links that no swap repaired
     uses: list[StreamUse]
 
 
@@ -69,20 +81,28 @@ def match_country(
     country: int,
     before: I64,
     pieces: list[PieceDemand],
-    first_device: list[int],
+    numbers: list[int | I32],
     stubs: list[I64],
+    stays: tuple[I32, ...],
+    visitors: list[Visitors],
 ) -> tuple[CountryLinks, CountrySums]:
     """Task: nodes and links of one country.
 
-    before: links of earlier countries, (types,). first_device: number in the country of every
-    piece's first device. stubs: of every piece, (types,).
+    before: links of earlier countries, (types,). numbers: number in the world of every shard's
+    first device; last, of all terminals of the country. stubs: of every piece, (types,).
+
+    stays, visitors: links that did not leave and that arrived, by the types of `law.abroad`; empty
+    where no country has such links.
     """
-    slots, first = _slots_by_type(law, pieces, first_device, stubs)
+    at_home = dict(zip(law.abroad.types, stays, strict=False))
+    arriving = dict(zip(law.abroad.types, visitors, strict=False))
+    slots, first = _slots_by_type(law, pieces, numbers, stubs, at_home, arriving)
     units, uses = list[_Unit](), list[StreamUse]()
     for t in range(len(law.degree)):
         of_type = slots[first[t] : first[t + 1]]
         if t == law.home_type and not law.mixed:
-            start = offsets.from_counts(np.concatenate([p.nodes for p in pieces]))
+            of_homes, of_circles = [p.nodes for p in pieces], [p.circle_nodes for p in pieces]
+            start = offsets.from_counts(np.concatenate(of_homes + of_circles))
             units.append(_Unit(of_type, start, of_type[:0]))
             continue
         if t == law.home_type:
@@ -90,10 +110,9 @@ def match_country(
         unit, used = _match_unit(law, country, t, of_type, int(before[t]))
         units.append(unit)
         uses += used
-    moved = dropped = 0
+    moved = list[Move]()
     if any(u.returned.size for u in units):
-        group = np.concatenate([p.group for p in pieces])
-        moved, dropped = _retype_returned(law, group, units)
+        moved = _retype_returned(law, _groups(pieces, numbers, visitors), visitors, units)
         slots = np.concatenate([u.slots for u in units])
     nodes = np.array([u.start.size - 1 for u in units])
     links = np.array([u.slots.size for u in units])
@@ -101,29 +120,48 @@ def match_country(
     start = np.concatenate([u.start[:-1] + b for u, b in zip(units, begin, strict=False)])
     matched = CountryLinks(slots, np.append(start, slots.size), nodes, links)
     swaps, short = sum(u.swaps for u in units), sum(u.kept_short for u in units)
-    return matched, CountrySums(nodes, links, swaps, short, moved, dropped, uses)
+    return matched, CountrySums(nodes, links, swaps, short, moved, uses)
 
 
 def _slots_by_type(
-    law: EndpointLaw, pieces: list[PieceDemand], first_device: list[int], stubs: list[I64]
+    law: EndpointLaw,
+    pieces: list[PieceDemand],
+    numbers: list[int | I32],
+    stubs: list[I64],
+    stays: dict[int, I32],
+    visitors: dict[int, Visitors],
 ) -> tuple[I32, list[int]]:
-    """Slots of a country by type, then piece, and the first slot of every type.
+    """Slots of a country by type, then device, and the first slot of every type.
 
-    One array for all types, in which they are matched in place: no copy at the end.
+    One array for all types, in which they are matched in place: no copy at the end. Home lines
+    are in order of piece, those of circles after those of homes.
     """
     starts = [offsets.from_counts(s).tolist() for s in stubs]
     parts = [
-        [p.slots if t == law.home_type else p.stub[s[t] : s[t + 1]]
-         for p, s in zip(pieces, starts, strict=True)]
+        [
+            (p.stub[s[t] : s[t + 1]], number)
+            for p, s, number in zip(pieces, starts, numbers, strict=True)
+        ]
         for t in range(len(law.degree))
-    ]  # fmt: skip
-    slots = np.empty(sum(part.size for of_type in parts for part in of_type), dtype=np.int32)
-    first, end = [0], 0
-    for of_type in parts:
-        for part, device in zip(of_type, first_device, strict=True):
-            np.add(part, np.int32(2 * device), out=slots[end : end + part.size])
+    ]
+    # Circles come after all homes of the country, wherever it is cut into pieces.
+    of_pieces = list(zip(pieces, numbers, strict=True))
+    parts[law.home_type] = [(p.slots, number) for p, number in of_pieces]
+    parts[law.home_type] += [(p.circle_slots, number) for p, number in of_pieces]
+    sizes = [sum(part.size for part, _ in of_type) for of_type in parts]
+    for t in stays:
+        sizes[t] = stays[t].size + visitors[t].slots.size
+    first = [0, *itertools.accumulate(sizes)]
+    slots = np.empty(first[-1], dtype=np.int32)
+    for t, of_type in enumerate(parts):
+        if t in stays:
+            at = stays[t].searchsorted(visitors[t].slots)
+            slots[first[t] : first[t + 1]] = np.insert(stays[t], at, visitors[t].slots)
+            continue
+        end = first[t]
+        for part, number in of_type:
+            slots[end : end + part.size] = in_world(part, number)
             end += part.size
-        first.append(end)
     return slots, first
 
 
@@ -170,13 +208,26 @@ def _degree_thresholds(minimum: int, cap: int, alpha: float) -> U64:
     return cuts
 
 
-def _retype_returned(law: EndpointLaw, group_of: U8, units: list[_Unit]) -> tuple[int, int]:
+def _groups(
+    pieces: list[PieceDemand], numbers: list[int | I32], visitors: list[Visitors]
+) -> dict[int, int]:
+    """Groups of all devices of a country, and of its visitors. Only small units need them."""
+    out = dict[int, int]()
+    for piece, number in zip(pieces, numbers, strict=True):
+        devices = range(number, number + piece.group.size) if isinstance(number, int) else number
+        out.update(zip(map(int, devices), piece.group.tolist(), strict=True))
+    for of_type in visitors:
+        out.update(zip((of_type.slots >> 1).tolist(), of_type.group.tolist(), strict=True))
+    return out
+
+
+def _retype_returned(
+    law: EndpointLaw, group_of: dict[int, int], visitors: list[Visitors], units: list[_Unit]
+) -> list[Move]:
     """Removes returned stubs from their units, and moves their links to other types.
 
-    A link moves to the type with most links that has a node with room and without its device.
-    Plain Python: only small units return stubs. group_of: of every device of the country.
-
-    Returns links moved, and links dropped.
+    A link moves to the type with most links that has a node with room and without its device, a
+    visitor's only to a type that has visitors. Plain Python: only small units return stubs.
     """
     waiting: list[tuple[int, int]] = []
     for own, unit in enumerate(units):
@@ -186,16 +237,17 @@ def _retype_returned(law: EndpointLaw, group_of: U8, units: list[_Unit]) -> tupl
         degree = np.add.reduceat(keep.astype(np.int64), unit.start[:-1])
         unit.slots, unit.start = unit.slots[keep], offsets.from_counts(degree[degree > 0])
         waiting += [(own, int(s)) for s in np.sort(unit.returned)]
-    moved = dropped = 0
+    abroad = {device for v in visitors for device in (v.slots >> 1).tolist()}
+    moved = []
     for own, stub in waiting:
         device = stub >> 1
         others = [t for t in law.eligible[group_of[device]] if t != own]
+        if device in abroad:
+            others = [t for t in others if t in law.abroad.types]
         others.sort(key=lambda t: -units[t].slots.size)
-        if any(_insert(units[t], device, law.cap) for t in others):
-            moved += 1
-        else:
-            dropped += 1
-    return moved, dropped
+        to = next((t for t in others if _insert(units[t], device, law.cap)), DROPPED)
+        moved.append(Move(device, own, to))
+    return moved
 
 
 def _insert(unit: _Unit, device: int, cap: int) -> bool:

@@ -20,9 +20,10 @@ from fraudworld.kernels import offsets, permute
 from fraudworld.kernels.discrete import thresholds
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import Stream, StreamUse, philox, registry
-from fraudworld.stages.parties.homes import HomeKinds, form_homes, home_kinds, shuffled
+from fraudworld.stages.parties.homes import HomeKinds, form_homes, home_kinds
 from fraudworld.stages.parties.plan import PopulationPlan
 from fraudworld.stages.pieces import Parties, PartyShard
+from fraudworld.stages.shuffle import shuffled
 
 
 @kernel

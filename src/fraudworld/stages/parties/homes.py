@@ -27,6 +27,7 @@ from fraudworld.jit import inlined, kernel
 from fraudworld.kernels.discrete import category, thresholds
 from fraudworld.policy.models import Households
 from fraudworld.rng import philox
+from fraudworld.stages.shuffle import shuffled
 
 U64 = NDArray[np.uint64]
 
@@ -55,35 +56,6 @@ def home_kinds(homes: Households, regions: tuple[str, ...], segments: tuple[str,
         heads[k, : len(homes.kinds[name].heads)] = homes.kinds[name].heads
     alike = [[homes.kinds[k].same_segment, 1.0 - homes.kinds[k].same_segment] for k in kinds]
     return HomeKinds(thresholds(places), thresholds(alike), thresholds(heads), homes.max_members)
-
-
-@inlined
-def shuffled(party_type, wanted, draws, order):  # type: ignore[no-untyped-def]
-    """Parties of one type of an atom in random order: Fisher–Yates, by draw 0 of each.
-
-    Parameters
-    ----------
-    party_type : uint8 (n,)
-    wanted : int
-    draws : uint64 (2 · n,)
-        Two draws of every party.
-    order : int64 (n + 1,)
-        Filled with positions in the atom, as far as needed.
-
-    Returns
-    -------
-    int
-        Parties of the type.
-    """
-    count = 0
-    for i in range(party_type.size):
-        order[count] = i
-        count += party_type[i] == wanted
-    for k in range(count - 1, 0, -1):
-        # The high half of draw × (k + 1): uniform on 0 … k to within 2**-54.
-        pick = np.int64((draws[2 * order[k]] >> np.uint64(32)) * np.uint64(k + 1) >> np.uint64(32))
-        order[k], order[pick] = order[pick], order[k]
-    return count
 
 
 @inlined

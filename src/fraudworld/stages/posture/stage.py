@@ -14,8 +14,9 @@ from fraudworld.contracts.posture import (
 )
 from fraudworld.stages.context import Context
 from fraudworld.stages.pieces import Accounts, Instruments, Network, Parties
-from fraudworld.stages.posture.role.assign import Assignment, Roles, World
+from fraudworld.stages.posture.role.assign import Assignment
 from fraudworld.stages.posture.role.laws import Laws
+from fraudworld.stages.posture.role.results import Roles, World
 from fraudworld.stages.posture.tables import merchant_rows, party_rows, role_rows
 from fraudworld.stages.posture.validate.checks import Check, Evidence, run_checks
 

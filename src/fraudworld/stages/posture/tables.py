@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fraudworld.engine.tasks import Item
 from fraudworld.stages.batches import Batch, Columns, Rows, ids, whole
-from fraudworld.stages.posture.role.assign import Roles
+from fraudworld.stages.posture.role.results import Roles
 from fraudworld.stages.posture.role.roles import RoleShard
 from fraudworld.stages.posture.role.rounds import StratifiedShard
 

@@ -19,24 +19,14 @@ import re
 import stat
 import sys
 from pathlib import Path
+from statistics import stdev
 
 import duckdb
 
 LAYER = "data/layer3/6A"
 SUMMARY = "reports/layer3/6A/validation/realism_gate_summary_6A.json"
-ENTITIES = {
-    "party": ("s1_party_base_6A", "party_type", "region_id"),
-    "account": ("s2_account_base_6A", None, "region_id"),
-    "device": ("s4_device_base_6A", "device_group", "home_region_id"),
-    "ip": ("s4_ip_base_6A", None, "region_id"),
-}
-KEYS = {
-    "s1_party_base_6A": "party_id",
-    "s2_account_base_6A": "account_id",
-    "s3_instrument_base_6A": "instrument_id",
-    "s4_device_base_6A": "device_id",
-    "s4_ip_base_6A": "ip_id",
-}
+BASES = ("s1_party", "s2_account", "s3_instrument", "s4_device", "s4_ip")
+KEYS = {f"{name}_base_6A": f"{name[3:]}_id" for name in BASES}
 REFERENCES = [
     ("s2_account_base_6A", "owner_party_id", "s1_party_base_6A", "party_id"),
     ("s3_instrument_base_6A", "account_id", "s2_account_base_6A", "account_id"),
@@ -44,6 +34,14 @@ REFERENCES = [
     ("s4_ip_links_6A", "ip_id", "s4_ip_base_6A", "ip_id"),
     ("s4_ip_links_6A", "device_id", "s4_device_base_6A", "device_id"),
 ]
+JOINED = "reports/layer3/6A/validation/leakage_joined_6A"
+OWNERS = {"T1": "S2", "T2": "S2", "T3": "S4", "T4": "S4", "T5": "S4"}
+OWNERS.update(T9="robustness review", T10="cross-layer review")
+FAMILIES = "SELECT raw_role, canonical_role_family, count(*) FROM s5_{}_fraud_roles_6A GROUP BY ALL"
+KEPT = ("metric_name", "value", "pass_B", "pass_Bplus", "status")
+KINDS = ("party", "account", "device", "ip")
+FLAG = "_passed.flag"
+DRAWN = {"region_segment": "segments", "product": "held", "device_type": "device_types"}
 LARGEST_DOCUMENT, LARGEST_FILE, MOST_FILES = 16 << 20, 256 << 20, 50_000
 """Bytes of a JSON document, bytes of a file, and files of a run: beyond them nothing is read."""
 LITTER = re.compile(r"\.DS_Store|Thumbs\.db|desktop\.ini|\._.+")
@@ -137,8 +135,7 @@ def seal(run):
     index = load(validation / "validation_bundle_index_6A.json")
     text = json.dumps(index, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     digest = hashlib.sha256(text.encode()).hexdigest()
-    flag = validation / "_passed.flag"
-    sizes = listed(run)
+    flag, sizes = validation / FLAG, listed(run)
     for path in sorted(p for p in run.rglob("*") if LITTER.fullmatch(p.name)):
         print(f"ignored  {path.relative_to(run).as_posix()!a}")
     if flag.exists():
@@ -147,9 +144,8 @@ def seal(run):
         check("flag belongs to the index", line == f"sha256_hex = {digest}\n", digest)
     listing = {m["path"]: (m["bytes"], m["sha256_hex"]) for m in index["members"]}
     check("the index lists no file twice", len(listing) == len(index["members"]))
-    own = {f"{LAYER}/validation/{n}" for n in ("validation_bundle_index_6A.json", "_passed.flag")}
-    # Reports and receipt are in run_index.json; transactions (6B) and profiles (6P) have seals of
-    # their own.
+    own = {f"{LAYER}/validation/{n}" for n in ("validation_bundle_index_6A.json", FLAG)}
+    # Reports and receipt are in run_index.json; 6B and 6P have seals of their own.
     outside = ("reports/", "run_", ".run_index", "data/layer3/6B/", "data/layer3/6P/")
     here = {n for n in sizes if not n.startswith(outside)} - own
     check("no file is missing or added", here == set(listing), sorted(here ^ set(listing))[:3])
@@ -169,11 +165,8 @@ def attestation(run):
     subjects = {s["name"]: s["digest"]["sha256"] for s in statement["subject"]}
     sealed = ("data/layer3/6A/", "logs/layer3/6A/", "reports/verify.py")
     here = {n for n in listed(run) if n.startswith(sealed)}
-    check(
-        "its subjects are the files of the run",
-        here == set(subjects),
-        sorted(here ^ set(subjects))[:3],
-    )
+    strange = sorted(here ^ set(subjects))[:3]
+    check("its subjects are the files of the run", not strange, strange)
     wrong = [n for n in sorted(here & set(subjects)) if sha256(run / n) != subjects[n]]
     check(f"{len(subjects)} subjects have their SHA-256", not wrong, wrong[:3])
 
@@ -219,12 +212,9 @@ def structure(sql, receipt):
 def divergence(observed, expected):
     """Jensen–Shannon divergence in bits of two lists of counts."""
     p, q = ([v / sum(side) for v in side] for side in (observed, expected))
-    m = [(p[i] + q[i]) / 2 for i in range(len(p))]
-
-    def entropy(x):
-        return -sum(v * math.log2(v) for v in x if v > 0)
-
-    return max(entropy(m) - (entropy(p) + entropy(q)) / 2, 0.0)
+    mean = [(a + b) / 2 for a, b in zip(p, q)]  # noqa: B905
+    parts = zip((*p, *q), (*mean, *mean))  # noqa: B905
+    return max(sum(v * math.log2(v / m) for v, m in parts if v > 0) / 2, 0.0)
 
 
 def risky(words, raw, family):
@@ -234,10 +224,8 @@ def risky(words, raw, family):
 
 def odds_ratio(sql, asset, roles):
     """Risky asset given a risky owner, half a case added to every cell."""
-    table, key, owner = {
-        "account": ("s2_account_base_6A", "account_id", "owner_party_id"),
-        "device": ("s4_device_base_6A", "device_id", "primary_party_id"),
-    }[asset]
+    owner = {"account": "owner_party_id", "device": "primary_party_id"}[asset]
+    table, key = next(item for item in KEYS.items() if item[1] == f"{asset}_id")
     cells = {(a, b): 0.5 for a in (True, False) for b in (True, False)}
     for *of_owner, raw, family, n in sql.execute(
         "SELECT p.raw_role, p.canonical_role_family, r.raw_role, r.canonical_role_family, count(*)"
@@ -250,8 +238,7 @@ def odds_ratio(sql, asset, roles):
 
 def statistics(sql, policy):
     """The metrics of the gateboard that need no more than counts: name → value."""
-    roles = policy["fraud_role_taxonomy"]["entities"]
-    out = {}
+    out, roles = {}, policy["fraud_role_taxonomy"]["entities"]
     caps = policy["account_per_party_priors"]["counts"]
     held = sql.execute(
         "SELECT account_type, max(n) FROM (SELECT owner_party_id, account_type, count(*) AS n"
@@ -266,20 +253,15 @@ def statistics(sql, policy):
     types = sorted({t for mix in shares.values() for t in mix})
     total = {r: sum(n for q, _, n in links if q == r) for r in shares}
     count = {(r, t): n for r, t, n in links}
-    out["max_abs_error_pp_links"] = max(
-        100 * abs(count.get((r, t), 0) / total[r] - shares[r].get(t, 0.0))
-        for r in shares
-        if total[r]
-        for t in types
-    )
+    cells = [(r, t) for r in shares if total[r] for t in types]
+    off = [count.get((r, t), 0) / total[r] - shares[r].get(t, 0.0) for r, t in cells]
+    out["max_abs_error_pp_links"] = 100 * max(map(abs, off))
     out["jsd_ip_type"] = divergence(
         [sum(count.get((r, t), 0) for r in shares) for t in types],
         [sum(total[r] * shares[r].get(t, 0.0) for r in shares) for t in types],
     )
-    linked, devices = sql.execute(
-        "SELECT (SELECT count(DISTINCT device_id) FROM s4_ip_links_6A),"
-        " (SELECT count(*) FROM s4_device_base_6A)"
-    ).fetchone()
+    (linked,) = sql.execute("SELECT count(DISTINCT device_id) FROM s4_ip_links_6A").fetchone()
+    (devices,) = sql.execute("SELECT count(*) FROM s4_device_base_6A").fetchone()
     out["linked_device_fraction"] = linked / devices
     degree = "(SELECT count(device_id) AS k FROM s4_ip_links_6A GROUP BY ip_id)"
     out["p99_devices_per_ip"], out["max_devices_per_ip"] = sql.execute(
@@ -287,10 +269,7 @@ def statistics(sql, policy):
     ).fetchone()
     rows = bad = 0
     for entity, words in roles.items():
-        for raw, family, n in sql.execute(
-            f"SELECT raw_role, canonical_role_family, count(*) FROM s5_{entity}_fraud_roles_6A"
-            " GROUP BY ALL"
-        ).fetchall():
+        for raw, family, n in sql.execute(FAMILIES.format(entity)).fetchall():
             rows += n
             bad += n if words["mapping"].get(raw) != family else 0
     out["mapped_role_fraction"], out["unmapped_role_count"] = 1 - bad / rows, bad
@@ -310,30 +289,18 @@ def gateboard(run, sql):
         same = claimed is not None and math.isclose(claimed, value, rel_tol=1e-9, abs_tol=1e-9)
         check(f"{name} = {value:.6g}", same, f"the gateboard says {claimed}")
     passed = all(row["pass_B"] for row in board["tests"])
-    flag = (path.parent / "_passed.flag").exists()
-    check("a flag only where every gate passes B", passed or not flag)
+    check("a flag only where every gate passes B", passed or not (path.parent / FLAG).exists())
 
 
 def fails_of(summary, checks):
     """The list of fails, from the rows of the certificate and the failing checks of the runs."""
-    out = [
-        {"test_id": "S5_VALIDATION", "metric_name": name, "seed": seed, "misses": "B"}
-        for seed, names in checks.items()
-        for name in names
-    ]
+    failed = {"test_id": "S5_VALIDATION", "misses": "B"}
+    out = [{**failed, "metric_name": n, "seed": seed} for seed in checks for n in checks[seed]]
     for row in summary["tests"]:
         if not row["pass_Bplus"]:
             misses = "B+" if row["pass_B"] else "B"
             out.append({k: row[k] for k in ("test_id", "metric_name", "seed")} | {"misses": misses})
     return out
-
-
-def owner(test):
-    """Who repairs a failing test."""
-    number = test.split("_")[0]
-    reviews = {"T9": "robustness review", "T10": "cross-layer review"}
-    states = {"T1": "S2", "T2": "S2", "T3": "S4", "T4": "S4", "T5": "S4"}
-    return reviews.get(number) or states.get(number, "S5")
 
 
 def rows_pass(row):
@@ -352,29 +319,18 @@ def rows_pass(row):
 
 def spread(boards):
     """T9's worst spread, from the gateboards: sd over the mean, or over B for distances."""
-    columns = {}
-    for board in boards:
-        for row in board["tests"]:
-            columns.setdefault(row["metric_name"], []).append((row["test_id"], row))
     worst = 0.0
-    for rows in columns.values():
-        test = rows[0][0].split("_")[0]
+    for rows in zip(*(board["tests"] for board in boards)):  # noqa: B905
+        test, values = rows[0]["test_id"].split("_")[0], [row["value"] for row in rows]
         if test in ("T3", "T4", "T5", "T7", "T8"):
-            values = [row["value"] for _, row in rows]
             if None in values:
                 return None
-            scale = rows[0][1]["threshold_B"] if test in ("T3", "T8") else sum(values) / len(values)
-            worst = max(worst, sd(values) / scale)
+            scale = rows[0]["threshold_B"] if test in ("T3", "T8") else sum(values) / len(values)
+            worst = max(worst, stdev(values) / scale)
     for name in boards[0]["measures"]:
         values = [board["measures"][name] for board in boards]
-        worst = max(worst, sd(values) * len(values) / sum(values))
+        worst = max(worst, stdev(values) * len(values) / sum(values))
     return worst
-
-
-def sd(values):
-    """Sample standard deviation."""
-    mean = sum(values) / len(values)
-    return math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1))
 
 
 def certificate(root, path):
@@ -387,16 +343,14 @@ def certificate(root, path):
     for seed in seeds:
         run = root / summary["runs"][seed]
         for name, digest in summary["digests"][seed].items():
-            file = root / name if name.startswith("reports/layer3/6B/") else run / name
+            file = root / name if name.startswith("reports/") else run / name
             same = file.is_file() and sha256(file) == digest
             check(f"seed {seed}: {name} has its SHA-256", same)
         validation = run / LAYER / "validation"
         boards.append(load(validation / "realism_gate_6A.json"))
         report = load(validation / "s5_validation_report_6A.json")
-        flagged = (validation / "_passed.flag").exists()
-        failing[int(seed)] = list(report["required_failed"])
-        if not flagged and not failing[int(seed)] and boards[-1]["grade"] != "<C":
-            failing[int(seed)] = ["flag"]
+        lost = not (validation / FLAG).exists() and boards[-1]["grade"] != "<C"
+        failing[int(seed)] = report["required_failed"] or ["flag"] * lost
     policies = {board["parameter_hash"] for board in boards}
     check("all runs have one policy", len(policies) == 1, sorted(policies))
     own = [row for board in boards for row in board["tests"]]
@@ -412,14 +366,68 @@ def certificate(root, path):
     fails = fails_of(summary, failing)
     check("fails follow from rows and checks", summary["fails"] == fails)
     missing = {(f["test_id"], f["metric_name"]) for f in fails if f["misses"] == "B"}
-    routing = [{"test_id": t, "metric_name": m, "owner": owner(t)} for t, m in sorted(missing)]
+    routing = [
+        {"test_id": t, "metric_name": m, "owner": OWNERS.get(t.split("_")[0], "S5")}
+        for t, m in sorted(missing)
+    ]
     check("routing follows from fails", summary["routing"] == routing)
-    broken = any(not guard["holds"] for board in boards for guard in board["guards"])
+    guards(root, summary, seeds, boards)
+    broken = any(not guard["holds"] for of in summary["guards"].values() for guard in of)
     b = not missing and not summary["copied"]
     grade = "B+" if b and not fails and not broken else "B" if b else "<C"
     decision = {"B+": "PASS_BPLUS", "B": "PASS_B", "<C": "HOLD_REMEDIATE"}[grade]
     said = (summary["eligible_grade"], summary["decision"])
     check(f"the decision is {decision}", said == (grade, decision), said)
+
+
+def guards(root, summary, seeds, boards):
+    """Guards by seed are those of its gateboard and of joined tables; then those over seeds."""
+    policy = load(root / summary["runs"][seeds[0]] / LAYER / "resolved_policy_6A.json")["pack"]
+    limits, support = (policy["validation_policy"][name] for name in ("guards", "support"))
+    for seed, board in zip(seeds, boards):  # noqa: B905
+        stated, own = summary["guards"][seed], len(board["guards"])
+        check(f"seed {seed}: guards of the gateboard", stated[:own] == board["guards"])
+        name = f"{JOINED}_{summary['runs'][seed]}.json"
+        wanted = dict.fromkeys((f"leakage_joined_{kind}" for kind in KINDS), (None, False))
+        if name in summary["digests"][seed]:
+            for kind, of in load(root / name)["measures"].items():
+                folds, cases = of["folds"], sum(f["support"] for f in of["folds"])
+                least = limits["leakage_joined_min_party_auc"] if kind == "party" else 0.0
+                if cases and None not in [f["value"] for f in folds]:
+                    area = math.fsum(f["value"] * f["support"] for f in folds) / cases
+                    holds = least <= area <= limits["leakage_joined_max_auc"]
+                    holds = holds and cases >= support["min_risky_owners"]
+                    wanted[f"leakage_joined_{kind}"] = (area, holds)
+        found = {g["guard_id"]: (g["value"], g["holds"]) for g in stated[own:]}
+        check(f"seed {seed}: guards of joined tables follow from areas", found == wanted, wanted)
+    found = {g["guard_id"]: (g["value"], g["holds"]) for g in summary["guards"]["over_seeds"]}
+    for name, field in DRAWN.items():
+        value = variation(boards, field, support["min_expected_per_category"])
+        said, holds = found.get(f"seed_variation_{name}", (None, None))
+        same = said == value or (said and value and math.isclose(said, value, rel_tol=1e-9))
+        inside = value and limits["seed_variation_low"] <= value <= limits["seed_variation_high"]
+        check(f"seeds vary in {name} by {value}", same and holds == bool(inside), said)
+
+
+def variation(boards, field, least):
+    """Chi-squared over its degrees of freedom of counts of the seeds, rare cells joined."""
+    seeds = [{} for _ in boards]
+    for seed, counts in zip(seeds, (board["counts"][field] for board in boards)):  # noqa: B905
+        for place, n in zip(counts["places"], counts["counts"]):  # noqa: B905
+            cell, times = (place[0], place[1]) if field == "held" else (tuple(place), 1)
+            if n * times:
+                seed[cell] = seed.get(cell, 0) + n * times
+    sizes, joined = [sum(seed.values()) for seed in seeds], [[0] * len(seeds)]
+    for cell in sorted(set().union(*seeds)):
+        if sum(joined[-1]) * min(sizes) >= least * sum(sizes):
+            joined.append([0] * len(seeds))
+        joined[-1] = [n + seed.get(cell, 0) for n, seed in zip(joined[-1], seeds)]  # noqa: B905
+    if len(joined) > 1 and sum(joined[-1]) * min(sizes) < least * sum(sizes):
+        joined[-2:] = [[a + b for a, b in zip(*joined[-2:])]]  # noqa: B905
+    freedom = (len(seeds) - 1) * (len(joined) - 1)
+    whole = sum(sizes) or 1
+    pairs = ((n, sum(of) * m / whole) for of in joined for n, m in zip(of, sizes))  # noqa: B905
+    return sum((n - e) ** 2 / e for n, e in pairs if e) / freedom if freedom else None
 
 
 def witnessed(root, summary, seeds):
@@ -435,20 +443,15 @@ def witnessed(root, summary, seeds):
         evidence = load(root / name)
         check(f"seed {seed}: T10 has two rows", len(own) == len(evidence["binding"]) == 2)
         for row, stated in zip(evidence["binding"], own):  # noqa: B905  # Python 3.9
-            kept = ("metric_name", "value", "pass_B", "pass_Bplus", "status")
-            same = all(row[k] == stated[k] for k in kept)
-            check(f"seed {seed}: {row['metric_name']} is that of its evidence", same)
-            required = [
-                r
-                for r in evidence["rows"]
-                if (r["metric_name"][0] == "N") == (row["metric_name"] == "non_regression")
-            ]
+            metric = row["metric_name"]
+            same = all(row[k] == stated[k] for k in KEPT)
+            check(f"seed {seed}: {metric} is that of its evidence", same)
+            control = metric == "non_regression"
+            required = [r for r in evidence["rows"] if (r["metric_name"][0] == "N") == control]
             passes = all(r["pass_B"] for r in required if r["details"]["counts_for"] == "B")
-            better = passes and all(r["pass_Bplus"] for r in required)
-            check(
-                f"seed {seed}: {row['metric_name']} follows from its metrics",
-                (row["pass_B"], row["pass_Bplus"]) == (passes, better),
-            )
+            verdict = (passes, passes and all(r["pass_Bplus"] for r in required))
+            follows = (row["pass_B"], row["pass_Bplus"]) == verdict
+            check(f"seed {seed}: {metric} follows from its metrics", follows)
 
 
 def ladder(root):
@@ -458,21 +461,27 @@ def ladder(root):
         if not isinstance(decision, dict) or "done_when" not in decision:
             continue
         phase, findings = decision["phase"], decision["done_when"]
-        held = decision["decision"] in (f"HOLD_{phase}", "RETAIN_PASS_B") or (
-            phase == "P5" and decision["decision"] == "HOLD_REMEDIATE"
-        )
+        holds = (f"HOLD_{phase}", "RETAIN_PASS_B", *["HOLD_REMEDIATE"] * (phase == "P5"))
+        held = decision["decision"] in holds
         done = bool(findings) and all(f["holds"] for f in findings)
         check(f"{phase}: {decision['decision']} follows from its findings", done != held)
         for name, digest in decision["digests"].items():
             if (root / name.split("/")[0]).exists():
-                file = root / name
-                check(f"{phase}: {name}", file.is_file() and sha256(file) == digest)
+                check(f"{phase}: {name}", (root / name).is_file() and sha256(root / name) == digest)
+
+
+def one_run(run):
+    """Check one run."""
+    seal(run)
+    attestation(run)
+    sql = open_tables(run)
+    structure(sql, load(run / "run_receipt.json"))
+    gateboard(run, sql)
 
 
 def main():
     """Check one run, or a certificate and everything it rests on."""
-    here = Path(__file__).resolve().parent
-    run = Path(sys.argv[1]) if len(sys.argv) > 1 else here.parent
+    run = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent.parent
     summary = run / SUMMARY
     if summary.is_file():
         for name in sorted(set(load(summary)["runs"].values())):
@@ -485,15 +494,6 @@ def main():
         one_run(run)
     print(f"\n{len(failures)} of the checks above fail" if failures else "\nall of it holds")
     return 1 if failures else 0
-
-
-def one_run(run):
-    """Check one run."""
-    seal(run)
-    attestation(run)
-    sql = open_tables(run)
-    structure(sql, load(run / "run_receipt.json"))
-    gateboard(run, sql)
 
 
 if __name__ == "__main__":

@@ -4,143 +4,58 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
-from itertools import pairwise
-from typing import Generic, TypeVar
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fraudworld.engine.tasks import Engine, Item
-from fraudworld.inputs.arrays import Merchants
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import StreamUse
-from fraudworld.stages.pieces import Accounts, Instruments, Network, Parties
-from fraudworld.stages.posture.role import rounds, scan_edges
+from fraudworld.stages.posture.role import organisers, rounds, scan_edges
+from fraudworld.stages.posture.role.frailty import FrailtyLaw, frail_law
 from fraudworld.stages.posture.role.laws import Laws
 from fraudworld.stages.posture.role.pairs import pair_counts, pair_law
+from fraudworld.stages.posture.role.results import (
+    DeviceRoles,
+    DrawnParties,
+    Piece,
+    RoleItem,
+    Roles,
+    Scans,
+    Scored,
+    Stratified,
+    World,
+)
 from fraudworld.stages.posture.role.roles import (
     Propagated,
     RoleLaw,
     RoleShard,
-    Strata,
     ip_law,
     ip_odds,
     owned_law,
     owned_odds,
     plain_law,
 )
+from fraudworld.stages.posture.role.scan_edges import NO_OWNER, Visitors
 from fraudworld.stages.posture.role.strata import NO_OWNERS, NOT_COUNTED, owned_strata, plain_strata
+from fraudworld.stages.posture.role.visits import (
+    Visits,
+    away_of,
+    owners_at,
+    raw_roles_at,
+    scan_visits,
+)
 from fraudworld.stages.posture.score import scan_holdings, scan_links
 from fraudworld.stages.posture.score.scores import merchant_signal
 from fraudworld.stages.posture.score.tiers import Plan, Tiers
 
 I64 = NDArray[np.int64]
+U8 = NDArray[np.uint8]
 U32 = NDArray[np.uint32]
-Piece = TypeVar("Piece", covariant=True)
+NO_DEVICES = np.empty(0, dtype=np.uint32)
 Number = TypeVar("Number", bound=np.generic)
-
-
-@dataclass(frozen=True)
-class World:
-    """The states before S5."""
-
-    parties: Parties
-    accounts: Accounts
-    instruments: Instruments
-    network: Network
-    merchants: Merchants
-
-    @cached_property
-    def rows(self) -> dict[str, int]:
-        """Number of entities by entity."""
-        return {
-            "party": self.parties.n,
-            "account": self.accounts.n,
-            "merchant": self.merchants.n,
-            "device": self.network.devices.n,
-            "ip": self.network.ips,
-        }
-
-    @cached_property
-    def of_country(self) -> list[range]:
-        """Shards of every country."""
-        countries = [s.country for s in self.parties.shards]
-        bounds = np.searchsorted(countries, np.arange(len(self.network.countries) + 1))
-        return [range(low, high) for low, high in pairwise(bounds.tolist())]
-
-    @cached_property
-    def firsts(self) -> list[rounds.Firsts]:
-        """First entities of every shard."""
-        party, account, device = (
-            first.tolist()
-            for first in (self.parties.first, self.accounts.first, self.network.devices.first)
-        )
-        return [
-            rounds.Firsts(party[k], account[k], device[k], device[k] - device[shards[0]])
-            for shards in self.of_country
-            for k in shards
-        ]
-
-    @cached_property
-    def terminals_of(self) -> list[I64]:
-        """Indices of the terminals of every country, in published order."""
-        country = self.network.devices.terminals.country
-        return [np.flatnonzero(country == c) for c in range(len(self.network.countries))]
-
-    @property
-    def first_terminal(self) -> int:
-        """Number of the first terminal among the devices of the world."""
-        return int(self.network.devices.first[-1])
-
-
-@dataclass(frozen=True)
-class Scans:
-    """Counts over the states before S5, for the checks."""
-
-    holdings: scan_holdings.HoldingsScan
-    links: scan_links.LinksScan
-    edges: scan_edges.EdgesScan
-
-
-@dataclass(frozen=True)
-class Scored:
-    """Scores of all entities; dictionaries are by entity."""
-
-    countries: Sequence[Item[rounds.ScoredCountry]]
-    shards: Sequence[Item[rounds.ScoredShard]]
-    terminals: U32  # (terminals,)
-    merchants: U32  # (merchants,)
-    digits: dict[str, I64]  # scores by group and leading digit, (groups, DIGITS)
-    moments: dict[str, I64]  # of signals of accounts, and of devices, with those of owners
-    scans: Scans
-
-
-@dataclass(frozen=True)
-class Roles(Generic[Piece]):
-    """Roles of one entity."""
-
-    first: I64  # first entity of every piece, (pieces + 1,)
-    pieces: Sequence[Piece]  # RoleShards of shards or countries, or Items that hold these
-    cells: I64  # entities as of `count_cells`, (groups, tiers, raw roles, families)
-    rng: tuple[StreamUse, ...]
-    diagnostics: dict[str, object]  # of `s5_propagation_diagnostics_6A.json`
-
-
-RoleItem = Item[RoleShard]
-DeviceRoles = Roles[RoleItem | RoleShard]
-"""Roles of the devices of every shard, then, as a RoleShard, of terminals."""
-
-
-@dataclass(frozen=True)
-class Stratified:
-    """Tiers, roles of parties, and strata of what they own; dictionaries are by entity."""
-
-    scored: Scored  # without the scores of shards, which are no longer needed
-    tiers: dict[str, Tiers]
-    parties: Roles[Item[rounds.StratifiedShard]]  # pieces also hold the strata
-    terminals: Strata  # (terminals,)
-    sizes: dict[str, I64]  # accounts and devices per stratum, (strata,)
 
 
 @dataclass(frozen=True)
@@ -157,7 +72,8 @@ class Assignment:
         """Scores of all entities, and scans of the states before; no score reads a role."""
         laws, world, parties = self.laws, self.world, self.world.parties
         devices, links = world.network.devices, world.network.links
-        countries = self._score_countries()
+        visits = self._scan_visits()
+        countries = self._score_countries(visits)
         shards, shard_sums = self.engine.run(
             partial(rounds.score_shard, laws),
             world.firsts,
@@ -166,6 +82,7 @@ class Assignment:
             world.instruments.items,
             devices.items,
             links.items,
+            world.network.circles.items,
             [countries[s.country] for s in parties.shards],
         )
         country_sums = self.engine.collect(rounds.sums_of, countries)
@@ -183,25 +100,52 @@ class Assignment:
         return Scored(
             countries,
             shards,
+            [v.device for v in visits],
             terminals,
             merchants,
             {e: counts.astype(np.int64) for e, counts in digits.items()},
             {e: _sum(s.moments[e] for s in shard_sums) for e in ("account", "device")},
-            _scans(world, shard_sums, country_sums),
+            _scans(world, shard_sums, country_sums, visits),
         )
 
-    def _score_countries(self) -> list[Item[rounds.ScoredCountry]]:
+    def _scan_visits(self) -> list[Visits]:
         world, network = self.world, self.world.network
-        devices, region = network.devices, self.world.parties.region
+        return self.engine.collect(
+            partial(scan_visits, self.laws.edges, world.where, world.region),
+            range(len(network.countries)),
+            network.countries,
+        )
+
+    def _score_countries(self, visits: list[Visits]) -> list[Item[rounds.ScoredCountry]]:
+        world, network = self.world, self.world.network
+        devices, of_country = network.devices, world.of_country
         return self.engine.submit(
-            partial(rounds.score_country, self.laws, devices.n),
+            partial(rounds.score_country, self.laws, world.where),
+            range(len(network.countries)),
             network.ip_first[:-1].tolist(),
-            [int(region[shards[0]]) if shards else 0 for shards in world.of_country],
+            world.region.tolist(),
             [devices.terminals.region[at] for at in world.terminals_of],
             network.countries,
-            [[devices.items[k] for k in shards] for shards in world.of_country],
-            [[world.firsts[k].party for k in shards] for shards in world.of_country],
+            [[devices.items[k] for k in shards] for shards in of_country],
+            [[world.firsts[k].party for k in shards] for shards in of_country],
+            self._visitors([v.device for v in visits]),
+            away_of(world.where, visits),
         )
+
+    def _visitors(self, seen: list[U32]) -> list[Visitors]:
+        """Visitors of every country with their owners. seen: devices, by country."""
+        devices, firsts = self.world.network.devices, self.world.firsts
+        known, party_devices = _distinct(seen), int(devices.first[-1])
+        owner = np.full(known.size, NO_OWNER, dtype=np.uint32)
+        shards, at = _by_shard(known, devices.first)
+        owners = self.engine.collect(
+            owners_at,
+            [firsts[k].party for k in shards],
+            [devices.items[k] for k in shards],
+            at,
+        )
+        owner[: known.searchsorted(party_devices)] = np.concatenate([NO_DEVICES, *owners])
+        return [Visitors(device, owner[known.searchsorted(device)]) for device in seen]
 
     def _score_terminals(self, contexts: Sequence[rounds.Contexts], digits: U32) -> U32:
         """Scores of terminals. contexts: of those of every country. digits: grows."""
@@ -244,14 +188,60 @@ class Assignment:
             candidates.append({entity: listed})
         return {e: plan.tiers([c[e] for c in candidates if e in c]) for e, plan in plans.items()}
 
-    def stratify(self, scored: Scored, tiers: dict[str, Tiers]) -> Stratified:
-        """Roles of parties, and strata of their accounts and devices: one round."""
-        laws, world, devices = self.laws, self.world, self.world.network.devices
-        law = plain_law(self.pack, self.seed, "party")
-        items, sums = self.engine.run(
-            partial(rounds.stratify_shard, laws, tiers, law),
+    def parties(self, scored: Scored, tiers: Tiers) -> DrawnParties:
+        """Roles of parties: strata, a draw, and organisers for circles; tiers: of parties."""
+        laws, world, circles = self.laws, self.world, self.world.network.circles
+        frailty = FrailtyLaw.of(self.pack, self.seed)
+        strata, sizes = self.engine.run(
+            partial(rounds.frail_strata, laws, tiers, frailty),
             world.firsts,
             scored.shards,
+            world.parties.items,
+            circles.items,
+        )
+        propagated = frail_law(self.pack, self.seed, frailty, _sum(sizes))
+        law, rule = propagated.law, organisers.Rule.of(self.pack, self.seed)
+        roles, sums = self.engine.run(
+            partial(rounds.draw_parties, law, frailty, rule), world.firsts, strata, circles.items
+        )
+        changes, told = self._with_organisers(rule, sums)
+        uses, diagnostics = self._uses("party", law), propagated.diagnostics
+        if frailty.rows > 1:
+            counts = _sum(s.by_stratum for s in sums)
+            diagnostics = diagnostics | frailty.drawn(self.pack, counts) | told
+            uses += frailty.uses(world.parties, int(circles.first[-1]))
+            uses += (rule.rank.use("world", 0, world.parties.n),)
+        return DrawnParties(law, roles, changes, uses, diagnostics)
+
+    def _with_organisers(
+        self, rule: organisers.Rule, sums: Sequence[rounds.PartySums]
+    ) -> tuple[list[organisers.Changes], dict[str, object]]:
+        """Changes of roles in every shard, solved country by country, and what to tell of them."""
+        parties, changes, without = self.world.parties, list[organisers.Changes](), 0
+        for shards in self.world.of_country:
+            new, unserved = organisers.exchange((sums[k].listed for k in shards), rule.clean)
+            without += unserved
+            at, raw = np.array([*new.keys()], np.int64), np.array([*new.values()], np.uint8)
+            for k in shards:
+                low, high = parties.shards[k].first, parties.shards[k].last
+                inside = (at >= low) & (at < high)
+                changes.append(organisers.Changes(at[inside] - low, raw[inside]))
+        return changes, {
+            "circles_that_need_an_organiser": sum(s.circles for s in sums),
+            "organisers_exchanged": sum(c.party.size for c in changes) // 2,
+            "circles_without_an_organiser": without,
+        }
+
+    def stratify(self, scored: Scored, tiers: dict[str, Tiers]) -> Stratified:
+        """Roles of parties, and strata of their accounts and devices."""
+        laws, world, devices = self.laws, self.world, self.world.network.devices
+        drawn = self.parties(scored, tiers["party"])
+        items, sums = self.engine.run(
+            partial(rounds.stratify_shard, laws, tiers, drawn.law),
+            world.firsts,
+            scored.shards,
+            drawn.roles,
+            drawn.changes,
             world.parties.items,
             world.accounts.items,
             devices.items,
@@ -262,7 +252,7 @@ class Assignment:
         sizes = {e: _sum(s.sizes[e] for s in sums) for e in ("account", "device")}
         sizes["device"] += of_terminals
         cells = _sum(s.party_cells for s in sums)
-        parties = Roles(world.parties.first, items, cells, self._uses("party", law), {})
+        parties = Roles(world.parties.first, items, cells, drawn.uses, drawn.diagnostics)
         return Stratified(replace(scored, shards=()), tiers, parties, strata, sizes)
 
     def accounts(self, stratified: Stratified) -> Roles[RoleItem]:
@@ -312,13 +302,38 @@ class Assignment:
         *shards, terminals = devices.pieces
         assert isinstance(terminals, RoleShard)
         return self.engine.submit(
-            partial(rounds.stratify_country, self.laws, stratified.tiers["ip"]),
+            partial(rounds.stratify_country, self.laws, stratified.tiers["ip"], world.where),
+            range(len(network.countries)),
             network.ip_first[:-1].tolist(),
             stratified.scored.countries,
             network.countries,
             [[shards[k] for k in of] for of in world.of_country],
-            [terminals.raw[at] for at in world.terminals_of],
+            self._others(stratified.scored.visitors, shards, terminals),
         )
+
+    def _others(
+        self, seen: Sequence[U32], shards: Sequence[RoleItem | RoleShard], terminals: RoleShard
+    ) -> list[tuple[U32, U8]]:
+        """Terminals and visitors of every country, ascending, and their raw roles.
+
+        seen: visitors, by country. shards: roles of party devices.
+        """
+        where, devices = self.world.where, self.world.network.devices
+        known, party_devices = _distinct(seen), int(devices.first[-1])
+        of_shard, at = _by_shard(known, devices.first)
+        raw = self.engine.collect(raw_roles_at, [shards[k] for k in of_shard], at)
+        beyond = known[known.searchsorted(party_devices) :].astype(np.int64) - party_devices
+        roles = np.concatenate([rounds.NO_ROLES, *raw, terminals.raw[beyond]])
+        out = []
+        for c, visitors in enumerate(seen):
+            own = where.terminals(c)
+            device = np.concatenate([own.astype(np.uint32), visitors])
+            of = np.concatenate(
+                [terminals.raw[own - party_devices], roles[known.searchsorted(visitors)]]
+            )
+            order = np.argsort(device, kind="stable")
+            out.append((device[order], of[order]))
+        return out
 
     def ips(
         self, stratified: Stratified, countries: Sequence[Item[rounds.StratifiedCountry]]
@@ -377,8 +392,26 @@ class Assignment:
         return noise.use("world", 0, n), law.stream.use("world", 0, n)
 
 
+def _distinct(devices: Sequence[U32]) -> U32:
+    """Distinct devices of several lists, ascending."""
+    return np.unique(np.concatenate([NO_DEVICES, *devices]))
+
+
+def _by_shard(devices: U32, first: I64) -> tuple[list[int], list[I64]]:
+    """Shards that own some of the devices, and which of their devices these are.
+
+    devices: ascending; terminals are of no shard. first: first device of every shard.
+    """
+    cuts = devices.searchsorted(first)
+    shards = np.flatnonzero(np.diff(cuts)).tolist()
+    return shards, [devices[cuts[k] : cuts[k + 1]].astype(np.int64) - first[k] for k in shards]
+
+
 def _scans(
-    world: World, shards: Sequence[rounds.ShardSums], countries: Sequence[rounds.CountrySums]
+    world: World,
+    shards: Sequence[rounds.ShardSums],
+    countries: Sequence[rounds.CountrySums],
+    visits: Sequence[Visits],
 ) -> Scans:
     """Scans of the world; rows of a piece that its state does not count are out of order."""
     network = world.network
@@ -401,7 +434,11 @@ def _scans(
             instruments_out_of_order=holdings.instruments_out_of_order + instruments,
         ),
         links._replace(out_of_order=links.out_of_order + linked),
-        edges._replace(out_of_order=edges.out_of_order + of_ips),
+        edges._replace(
+            edge_cells=edges.edge_cells + _sum(v.edge_cells for v in visits),
+            across_countries=sum(v.misplaced for v in visits),
+            out_of_order=edges.out_of_order + of_ips,
+        ),
     )
 
 

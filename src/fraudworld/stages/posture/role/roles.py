@@ -132,6 +132,14 @@ class RoleLaw:
         _draw_roles(self.kernel, first, stratum, columns, counts)
         return shard, counts
 
+    def changed(self, drawn: RoleShard, at: I64, raw: U8) -> RoleShard:
+        """The roles with raw roles `raw` at the entities `at` of the shard."""
+        if not at.size:
+            return drawn
+        of_raw, of_family = drawn.raw.copy(), drawn.family.copy()
+        of_raw[at], of_family[at] = raw, self.kernel.family_of[raw]
+        return RoleShard(of_raw, of_family, drawn.tier)
+
 
 @kernel
 def _draw_roles(law, first, stratum, columns, counts):  # type: ignore[no-untyped-def]

@@ -1,11 +1,16 @@
 """The tasks of S5, in order of its rounds.
 
+    scan_visits         country  links of devices of other countries (`visits.py`)
+    owners_at           shard    owners of such devices (`visits.py`)
     score_country       country  scan of device–IP links; context of devices; scores of endpoints
     score_shard         shard    scans of holdings and device links; scores of the other entities
     *_candidates        both     entities in the digits in which tiers end
-    stratify_shard      shard    tiers; roles of parties; strata of their accounts and devices
+    frail_strata        shard    tiers and strata of parties
+    draw_parties        shard    roles of parties; those that may change places with organisers
+    stratify_shard      shard    roles of parties after that; strata of their accounts and devices
     draw_devices        shard    roles of devices
     draw_accounts       shard    roles of accounts
+    raw_roles_at        shard    roles of devices that are seen in other countries (`visits.py`)
     stratify_country    country  tiers and strata of endpoints
     draw_ips            country  roles of endpoints
 
@@ -22,20 +27,31 @@ from numpy.typing import NDArray
 
 from fraudworld.jit import kernel
 from fraudworld.kernels import ranks
+from fraudworld.stages.country_of import DeviceCountries
 from fraudworld.stages.pieces import (
     AccountShard,
+    CircleShard,
     DeviceShard,
     EndpointCountry,
     InstrumentShard,
     LinkShard,
     PartyShard,
 )
+from fraudworld.stages.posture.role import organisers
+from fraudworld.stages.posture.role.frailty import FrailtyLaw, UnitFirsts
 from fraudworld.stages.posture.role.laws import Laws
 from fraudworld.stages.posture.role.roles import RoleLaw, RoleShard, Strata
-from fraudworld.stages.posture.role.scan_edges import CountryDevices, EdgesScan, scan_edges
+from fraudworld.stages.posture.role.scan_edges import (
+    Away,
+    CountryDevices,
+    EdgesScan,
+    Visitors,
+    scan_edges,
+)
 from fraudworld.stages.posture.role.strata import (
     NOT_COUNTED,
     Owners,
+    RiskyDevices,
     count_cells,
     ip_strata,
     owned_strata,
@@ -51,6 +67,7 @@ Bools = NDArray[np.bool_]
 I64 = NDArray[np.int64]
 U8 = NDArray[np.uint8]
 U32 = NDArray[np.uint32]
+NO_ROLES = np.empty(0, dtype=np.uint8)
 Contexts = NDArray[np.unsignedinteger]
 """Contexts of devices, as `DeviceSignal` reads them; (devices,)."""
 
@@ -63,6 +80,7 @@ class Firsts:
     account: int
     device: int
     device_in_country: int  # the same device, counted in the country
+    units: UnitFirsts
 
 
 @dataclass(frozen=True)
@@ -87,27 +105,33 @@ class ScoredCountry:
 
 def score_country(
     laws: Laws,
-    world_devices: int,
+    where: DeviceCountries,
+    country: int,
     ip_first: int,
     region: int,
     terminal_region: U8,
     of: EndpointCountry,
     shards: Sequence[DeviceShard],
     party_first: Sequence[int],
+    visitors: Visitors,
+    away: Away,
 ) -> ScoredCountry:
     """Task: scans the device–IP links of a country and scores its endpoints.
 
-    world_devices: number of devices in the world. ip_first: number in the world of the first
-    endpoint. region: of the country's parties. terminal_region: of its terminals, (terminals,).
-    shards: of the country, with the first party of each in `party_first`.
+    ip_first: number in the world of the first endpoint. region: of the country. terminal_region: of
+    its terminals, (terminals,). shards: of the country, with the first party of each in
+    `party_first`.
     """
     owner = np.empty(sum(s.owner.size for s in shards), dtype=np.uint32)
     end = 0
     for shard, first in zip(shards, party_first, strict=True):
         begin, end = end, end + shard.owner.size
         np.add(shard.owner, np.uint32(first), out=owner[begin:end])
-    devices = CountryDevices(owner, region, terminal_region, world_devices)
-    features, scan = scan_edges(laws.edges, of, devices)
+    first_device, _ = where.party_devices(country)
+    devices = CountryDevices(
+        first_device, owner, region, where.terminals(country), terminal_region, where.n
+    )
+    features, scan = scan_edges(laws.edges, of, devices, visitors, away)
     digits = laws.scores["ip"].counts()
     group = np.empty_like(of.type)
     _look_up(laws.ip_groups, of.type, of.asn, group)
@@ -182,12 +206,13 @@ def score_shard(
     instruments: InstrumentShard,
     devices: DeviceShard,
     links: LinkShard,
+    circles: CircleShard,
     country: ScoredCountry,
 ) -> tuple[ScoredShard, ShardSums]:
     """Task: scans a shard and scores its entities."""
     code, holdings = scan_holdings(laws.holdings, parties, accounts, instruments)
     users, linked, merchants = scan_links(
-        laws.links, parties, accounts, instruments, devices, links
+        laws.links, parties, accounts, instruments, devices, links, circles
     )
     digits = {e: laws.scores[e].counts() for e in ("party", "account", "device")}
     of_party = np.empty(parties.segment.size)
@@ -244,6 +269,54 @@ def country_candidates(
     return {"ip": plans["ip"].candidates(ip_first, country.score, country.group, group_of)}
 
 
+def frail_strata(
+    laws: Laws,
+    tiers: Tiers,
+    frailty: FrailtyLaw,
+    first: Firsts,
+    scored: ScoredShard,
+    parties: PartyShard,
+    circles: CircleShard,
+) -> tuple[Strata, I64]:
+    """Task: strata of a shard's parties, (group, tier, row of frailty), and their sizes."""
+    tier = tiers(first.party, scored.party, parties.type, laws.group_of["party"])
+    cell = plain_strata(laws, "party", tier, parties.type)
+    n = laws.scores["party"].groups * laws.tiers * frailty.rows
+    stratum: Strata = cell.astype(np.min_scalar_type(n - 1))
+    if frailty.rows > 1:
+        stratum *= frailty.rows
+        stratum += frailty.rows_of(first.units, parties, circles)
+    return stratum, np.bincount(stratum, minlength=n)
+
+
+@dataclass(frozen=True)
+class PartySums:
+    """What `assign.py` needs of a shard whose parties have roles."""
+
+    by_stratum: I64  # (strata, raw roles)
+    listed: organisers.Listed  # parties that may change roles
+    circles: int  # that need an organiser
+
+
+def draw_parties(
+    law: RoleLaw,
+    frailty: FrailtyLaw,
+    rule: organisers.Rule,
+    first: Firsts,
+    stratum: Strata,
+    circles: CircleShard,
+) -> tuple[RoleShard, PartySums]:
+    """Task: roles of a shard's parties, and those that may change places with organisers."""
+    roles, by_stratum = law(first.party, stratum)
+    if frailty.rows == 1:
+        return roles, PartySums(by_stratum, organisers.NOBODY, 0)
+    band = frailty.of_circles(first.units.circle, circles.start.size - 1)
+    cell = stratum.astype(np.int64) // frailty.rows
+    numbers = first.units.circle, first.party
+    listed, needs = organisers.list_parties(rule, circles, band, roles, cell, numbers)
+    return roles, PartySums(by_stratum, listed, needs)
+
+
 @dataclass(frozen=True)
 class StratifiedShard:
     """Roles of a shard's parties, and strata of what they own (`owned_strata`)."""
@@ -267,16 +340,17 @@ def stratify_shard(
     law: RoleLaw,
     first: Firsts,
     scored: ScoredShard,
+    drawn: RoleShard,
+    changes: organisers.Changes,
     parties: PartyShard,
     accounts: AccountShard,
     devices: DeviceShard,
 ) -> tuple[StratifiedShard, StrataSums]:
-    """Task: roles of a shard's parties, and the strata of its accounts and devices.
+    """Task: final roles of a shard's parties, and the strata of its accounts and devices.
 
-    law: of the roles of parties.
+    law: of the roles of parties. drawn: their roles before `changes`.
     """
-    tier = tiers["party"](first.party, scored.party, parties.type, laws.group_of["party"])
-    roles, _ = law(first.party, plain_strata(laws, "party", tier, parties.type))
+    roles = law.changed(drawn, *changes)
     row = laws.owner_row.take(roles.raw)
     strata, sizes = {}, {}
     for entity, low, scores, type_, owner, several in (
@@ -331,17 +405,24 @@ class StratifiedCountry:
 def stratify_country(
     laws: Laws,
     tiers: Tiers,
+    where: DeviceCountries,
+    number: int,
     ip_first: int,
     country: ScoredCountry,
     of: EndpointCountry,
     shards: Sequence[RoleShard],
-    terminals: U8,
+    others: tuple[U32, U8],
 ) -> StratifiedCountry:
     """Task: tiers and strata of a country's endpoints.
 
-    shards: roles of the country's party devices. terminals: raw roles of its terminals.
+    number: of the country. shards: roles of the country's party devices. others: its terminals and
+    visitors, counted in the world, ascending; and their raw roles.
     """
-    risky = laws.risky["device"].take(np.concatenate([*(s.raw for s in shards), terminals]))
+    first_device, _ = where.party_devices(number)
+    own = np.concatenate([NO_ROLES, *(s.raw for s in shards)])
+    device, raw = others
+    table = laws.risky["device"]
+    risky = RiskyDevices(first_device, table.take(own), device, table.take(raw))
     tier = tiers(ip_first, country.score, country.group, laws.group_of["ip"])
     return StratifiedCountry(*ip_strata(laws, of, country.group, tier, risky))
 

@@ -1,6 +1,7 @@
 """One pass over the device–IP links of a country: violations, and features for scores.
 
-Links come in order of endpoint, then device, and devices in order of owner.
+Links come in order of endpoint, then device, and devices in order of owner. Visitors are devices
+of other countries; what visits tell of a country's own devices comes in `Away` (`visits.py`).
 
 The violations have no plain twin: tests/unit/stages/test_posture_checks.py breaks a world in every
 way counted here. Twins of the features: tests/reference/posture.py:device_features, ip_features.
@@ -43,6 +44,7 @@ class EdgesLaw(NamedTuple):
 
     regions: int
     anonymiser: Bools  # whether an endpoint type is a proxy or hosting, (types,)
+    abroad: Bools  # whether devices of other countries may use a type, (types,)
     top: int  # degrees above count as this
     typical: int  # role of a link to the device's typical endpoint
     merchant: int  # role of a link to a merchant, which no device may have
@@ -54,6 +56,9 @@ class EdgesLaw(NamedTuple):
         return cls(
             len(pack.codes("region")),
             np.array([t in ("VPN_PROXY", "DATACENTRE") for t in pack.codes("ip_type")]),
+            np.array(
+                [pack.graph_linkage_rules.abroad.get(t, 0.0) > 0 for t in pack.codes("ip_type")]
+            ),
             min(pack.ip_count_priors.degree_cap, MAX_DEGREE),
             roles.index("TYPICAL_DEVICE_IP"),
             roles.index("MERCHANT_ENDPOINT"),
@@ -63,10 +68,26 @@ class EdgesLaw(NamedTuple):
 class CountryDevices(NamedTuple):
     """Devices of a country: party devices in order of owner, then terminals."""
 
-    owner: U32  # party, counted from 0 in the country; (party devices,)
-    region: int  # of the party devices
+    first: int  # number in the world of the first party device
+    owner: U32  # party, counted from 0 in the world; (party devices,)
+    region: int  # of the country
+    terminal: I64  # number in the world, ascending; (terminals,)
     terminal_region: U8  # (terminals,)
     in_world: int  # devices of all countries
+
+
+class Visitors(NamedTuple):
+    """Devices of other countries that are seen in a country; both (visitors,)."""
+
+    device: U32  # counted in the world, ascending
+    owner: U32  # party, counted from 0 in the world; NO_OWNER of a terminal
+
+
+class Away(NamedTuple):
+    """Records of a country's devices from their visits to other countries."""
+
+    device: I64  # counted in the country, once for every country visited
+    record: U32  # as of DEGREE
 
 
 class Features(NamedTuple):
@@ -81,12 +102,12 @@ class EdgesScan(NamedTuple):
     """Violations among device–IP links, and distributions that have bounds."""
 
     edge_cells: I64  # links by region of the device, (regions, types)
-    node_cells: I64  # linked endpoints by region of their first device, (regions, types)
+    node_cells: I64  # linked endpoints by region, (regions, types)
     degrees: I64  # endpoints by degree, 0 for degree 0; (degrees,)
     out_of_order: int
     doubles: int
     orphans: int  # links to a device that does not exist
-    across_countries: int  # links to a device of another country
+    across_countries: int  # links to a device of another country, of a type that stays at home
     merchant_roles: int  # links with the role of a merchant's
     linked_without_one_typical: int  # devices
     most_ips_of_device: int
@@ -113,7 +134,7 @@ class _Outputs(NamedTuple):
 
 
 @inlined
-def _add_link(record, anonymous, degree, is_typical):  # type: ignore[no-untyped-def]
+def add_link(record, anonymous, degree, is_typical):  # type: ignore[no-untyped-def]
     """A device's record with one more link.
 
     Parameters
@@ -146,8 +167,21 @@ def _count_neighbours(device):  # type: ignore[no-untyped-def]
     return below, equal
 
 
+@inlined
+def index_of(sorted_, value):  # type: ignore[no-untyped-def]
+    """Index of a value in an ascending array, or the length of the array where it is not there."""
+    low, high = 0, sorted_.size
+    while low < high:
+        middle = (low + high) // 2
+        if sorted_[middle] < value:
+            low = middle + 1
+        else:
+            high = middle
+    return low if low < sorted_.size and sorted_[low] == value else sorted_.size
+
+
 @kernel
-def _scan_edges(law, links, devices, outputs):  # type: ignore[no-untyped-def]
+def _scan_edges(law, links, devices, visitors, outputs):  # type: ignore[no-untyped-def]
     """Scans the links of one country.
 
     Parameters
@@ -155,21 +189,22 @@ def _scan_edges(law, links, devices, outputs):  # type: ignore[no-untyped-def]
     law : EdgesLaw
     links : _Links
     devices : CountryDevices
+    visitors : Visitors
     outputs : _Outputs
-        Filled.
+        Filled, but for what visits tell.
 
     Returns
     -------
-    (int, int, int, int, int)
-        Links out of order, doubles, links to no device, to devices of other countries, and with
-        the role of a merchant's.
+    (int, int, int, int)
+        Links out of order, doubles, links to no device, and with the role of a merchant's.
     """
     anonymiser, top, typical, merchant = law.anonymiser, law.top, law.typical, law.merchant
     device, role, start, type_ = links
-    owner, region, terminal_region, in_world = devices
+    first, owner, region, terminal, terminal_region, in_world = devices
+    visitor, visitor_owner = visitors
     record, untypical, owners, edge_cells, node_cells = outputs
     disordered, doubles = _count_neighbours(device)
-    orphans = across = merchants = 0
+    orphans = merchants = 0
     for i in range(role.size):
         merchants += role[i] == merchant
     for p in range(start.size - 1):
@@ -185,34 +220,58 @@ def _scan_edges(law, links, devices, outputs):  # type: ignore[no-untyped-def]
         degree = np.uint64(min(high - low, top)) << DEGREE
         anonymous = np.uint64(anonymiser[t]) << ANONYMOUS
         last = NO_OWNER
-        not_of_parties = n_owners = n_untypical = 0
+        others = n_owners = n_untypical = 0
         # Unsigned indices: signed ones are tested for being negative, link by link.
         for i in range(np.uint64(low), np.uint64(high)):
-            d = device[i]
+            # Devices of earlier countries wrap around, and so are no party devices of this one.
+            d = np.uint64(device[i]) - np.uint64(first)
             is_typical = role[i] == typical
             n_untypical += not is_typical
-            if d < owner.size:
+            if d < np.uint64(owner.size):
                 o = owner[d]
                 n_owners += o != last
                 last = o
-            else:
+                record[d] = add_link(np.uint64(record[d]), anonymous, degree, is_typical)
+                continue
+            others += 1
+            k = index_of(terminal, device[i])
+            if k < terminal.size:
                 n_owners += 1
-                not_of_parties += 1
-                if d >= record.size:
-                    orphans += d >= in_world
-                    across += d < in_world
-                    continue
                 last = NO_OWNER
-                edge_cells[terminal_region[d - owner.size], t] += 1
-            record[d] = _add_link(np.uint64(record[d]), anonymous, degree, is_typical)
-        edge_cells[region, t] += high - low - not_of_parties
-        d = device[low]
-        if d < record.size:
-            r = region if d < owner.size else terminal_region[d - owner.size]
-            node_cells[r, t] += 1
+                edge_cells[terminal_region[k], t] += 1
+                d = np.uint64(owner.size + k)
+                record[d] = add_link(np.uint64(record[d]), anonymous, degree, is_typical)
+                continue
+            orphans += device[i] >= in_world
+            v = index_of(visitor, device[i])
+            o = visitor_owner[v] if v < visitor.size else NO_OWNER
+            n_owners += (o == NO_OWNER) | (o != last)
+            last = o
+        edge_cells[region, t] += high - low - others
+        node_cells[region, t] += 1
         untypical[p] = n_untypical
         owners[p] = n_owners
-    return disordered, doubles, orphans, across, merchants
+    return disordered, doubles, orphans, merchants
+
+
+@kernel
+def _add_records(record, away):  # type: ignore[no-untyped-def]
+    """Adds to the records of devices what their visits tell.
+
+    Parameters
+    ----------
+    record : uint32 (devices,)
+        Grows.
+    away : Away
+    """
+    three = np.uint64(3)
+    for i in range(away.device.size):
+        a, b = np.uint64(record[away.device[i]]), np.uint64(away.record[i])
+        anonymous = (a | b) & np.uint64(1)
+        typical = min((a >> TYPICAL & three) + (b >> TYPICAL & three), MAX_TYPICAL)
+        load = min((a >> LOAD & MAX_LOAD) + (b >> LOAD & MAX_LOAD), MAX_LOAD)
+        degree = max(a >> DEGREE, b >> DEGREE)
+        record[away.device[i]] = degree << DEGREE | load << LOAD | typical << TYPICAL | anonymous
 
 
 @kernel
@@ -242,19 +301,20 @@ def _read_records(record, context):  # type: ignore[no-untyped-def]
 
 
 def scan_edges(
-    law: EdgesLaw, of: EndpointCountry, devices: CountryDevices
+    law: EdgesLaw, of: EndpointCountry, devices: CountryDevices, visitors: Visitors, away: Away
 ) -> tuple[Features, EdgesScan]:
-    """Scans the device–IP links of a country."""
+    """Scans the device–IP links of a country; `visits.Visits` counts those of visitors."""
     shape = (law.regions, law.anonymiser.size)
     outputs = _Outputs(
-        record=np.zeros(devices.owner.size + devices.terminal_region.size, dtype=np.uint32),
+        record=np.zeros(devices.owner.size + devices.terminal.size, dtype=np.uint32),
         untypical=np.empty(of.type.size, dtype=np.uint32),
         owners=np.empty(of.type.size, dtype=np.uint32),
         edge_cells=np.zeros(shape, np.int64),
         node_cells=np.zeros(shape, np.int64),
     )
     links = _Links(of.device, of.role, of.start, of.type)
-    disordered, doubles, orphans, across, merchants = _scan_edges(law, links, devices, outputs)
+    disordered, doubles, orphans, merchants = _scan_edges(law, links, devices, visitors, outputs)
+    _add_records(outputs.record, away)
     context = np.empty(outputs.record.size, dtype=np.min_scalar_type(2 * law.top + 1))
     without_one, most, linked = _read_records(outputs.record, context)
     degrees = np.bincount(np.diff(of.start), minlength=1)
@@ -266,7 +326,7 @@ def scan_edges(
         out_of_order=disordered + abs(of.device.size - int(of.start[-1])),
         doubles=doubles,
         orphans=orphans,
-        across_countries=across,
+        across_countries=0,
         merchant_roles=merchants,
         linked_without_one_typical=without_one,
         most_ips_of_device=most,
@@ -275,7 +335,7 @@ def scan_edges(
 
 
 def total(scans: Iterable[EdgesScan]) -> EdgesScan:
-    """The scan of the world from those of its countries."""
+    """The scan of the world from those of its countries, without visits."""
     countries = [*scans]
     degrees = np.zeros(max(s.degrees.size for s in countries), dtype=np.int64)
     for s in countries:

@@ -15,6 +15,7 @@ from fraudworld.jit import kernel
 from fraudworld.stages.pieces import EndpointCountry
 from fraudworld.stages.posture.role.laws import Laws
 from fraudworld.stages.posture.role.roles import RoleShard, Strata
+from fraudworld.stages.posture.role.scan_edges import index_of
 
 Bools = NDArray[np.bool_]
 I64 = NDArray[np.int64]
@@ -99,13 +100,22 @@ def _owned_strata(tier, type_, group_of, owners, several, shape, stratum, sizes)
         sizes[c] += 1
 
 
+class RiskyDevices(NamedTuple):
+    """Which devices that are seen in a country are risky."""
+
+    first: int  # number in the world of the country's first party device
+    own: Bools  # (party devices,)
+    other: U32  # terminals and devices of other countries, counted in the world, ascending
+    other_risky: Bools  # (others,)
+
+
 def ip_strata(
-    laws: Laws, of: EndpointCountry, group: U8, tier: U8, risky: Bools
+    laws: Laws, of: EndpointCountry, group: U8, tier: U8, risky: RiskyDevices
 ) -> tuple[Strata, I64]:
     """(group, tier, high sharing, whether a device is risky) of a country's endpoints, flat.
 
-    group, tier: (endpoints,). risky: (devices,). Returns the strata, (endpoints,), and endpoints
-    per stratum, (strata,).
+    group, tier: (endpoints,). Returns the strata, (endpoints,), and endpoints per stratum,
+    (strata,).
     """
     n = laws.scores["ip"].groups * laws.tiers * 4
     stratum = np.empty(tier.size, dtype=np.min_scalar_type(n - 1))
@@ -126,7 +136,7 @@ def _ip_strata(tier, group, start, device, risky, limits, stratum, sizes):  # ty
         First link of every endpoint.
     device : uint32 (links,)
         A device that does not exist is not risky.
-    risky : bool (devices,)
+    risky : RiskyDevices
     limits : (int, int)
         Devices from which on an endpoint has high sharing, number of tiers.
     stratum : unsigned integer (endpoints,)
@@ -135,11 +145,18 @@ def _ip_strata(tier, group, start, device, risky, limits, stratum, sizes):  # ty
         Grows.
     """
     sharing, tiers = limits
+    first, own, other, other_risky = risky
     for p in range(tier.size):
         exposed = False
         for i in range(np.uint64(start[p]), np.uint64(start[p + 1])):
-            if device[i] < risky.size:
-                exposed |= risky[device[i]]
+            # Devices of earlier countries wrap around, and so are no party devices of this one.
+            d = np.uint64(device[i]) - np.uint64(first)
+            if d < np.uint64(own.size):
+                exposed |= own[d]
+            else:
+                k = index_of(other, device[i])
+                if k < other.size:
+                    exposed |= other_risky[k]
         c = np.int64(group[p]) * tiers + tier[p]
         c = (c * 2 + (start[p + 1] - start[p] >= sharing)) * 2 + exposed
         stratum[p] = c

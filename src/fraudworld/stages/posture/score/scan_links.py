@@ -20,6 +20,7 @@ from fraudworld.jit import inlined, kernel
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.stages.pieces import (
     AccountShard,
+    CircleShard,
     DeviceShard,
     InstrumentShard,
     LinkShard,
@@ -84,7 +85,7 @@ class LinksScan(NamedTuple):
     orphans: int  # links to a target that does not exist
     devices_without_one_owner: int
     terminals_without_one_merchant: int
-    co_users_from_elsewhere: int  # not of the owner's home or firm
+    co_users_from_elsewhere: int  # not of the owner's home, firm or circle
     accounts_of_strangers: int  # whose owner does not use the device
     instruments_not_reached: int  # whose account is not linked to the device
     users_misstated: int  # devices whose links do not begin with all of their users
@@ -104,10 +105,11 @@ class _Links(NamedTuple):
 
 
 class _Parties(NamedTuple):
-    """Units of the parties of a shard, −1 for none; all (parties,)."""
+    """Units and circles of the parties of a shard, −1 for none; all (parties,)."""
 
     home: I32
     firm: I32
+    circle: I32
 
 
 class _Holders(NamedTuple):
@@ -139,7 +141,7 @@ def _link(records, target, number):  # type: ignore[no-untyped-def]
 
 @inlined
 def _same_unit(a, b):  # type: ignore[no-untyped-def]
-    """Whether the homes, or firms, of two parties are one; a, b : int32, −1 for none."""
+    """Whether the homes, firms or circles of two parties are one; a, b : int32, −1 for none."""
     return a >= 0 and a == b
 
 
@@ -175,7 +177,7 @@ def _scan_links(links, owner, parties, holders, law, records, users, counts):  #
     """
     device, role, target = links
     party, account, instrument = records
-    (home, firm), (account_owner, instrument_account) = parties, holders
+    (home, firm, circle), (account_owner, instrument_account) = parties, holders
     codes, n_merchants = law.codes, law.n_merchants
     # Unsigned indices: signed ones are tested for being negative, link by link.
     rows, at = np.uint64(device.size), np.uint64(0)
@@ -213,7 +215,11 @@ def _scan_links(links, owner, parties, holders, law, records, users, counts):  #
                     elif (
                         t == o
                         or o >= party.size
-                        or not (_same_unit(home[t], home[o]) or _same_unit(firm[t], firm[o]))
+                        or not (
+                            _same_unit(home[t], home[o])
+                            or _same_unit(firm[t], firm[o])
+                            or _same_unit(circle[t], circle[o])
+                        )
                     ):
                         counts[FROM_ELSEWHERE] += 1
                 else:
@@ -248,6 +254,7 @@ def scan_links(
     instruments: InstrumentShard,
     devices: DeviceShard,
     links: LinkShard,
+    circles: CircleShard,
 ) -> tuple[U8, LinksScan, U32]:
     """Scans the device links of a shard.
 
@@ -261,7 +268,7 @@ def scan_links(
     _scan_links(
         _Links(links.device, links.role, links.target),
         devices.owner,
-        _Parties(parties.household, parties.business_group),
+        _Parties(parties.household, parties.business_group, circles.of),
         _Holders(accounts.owner, instruments.account),
         law,
         records,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fraudworld.kernels.apportion import largest_remainder
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.policy.rules.endpoints import node_shares
-from fraudworld.stages.posture.role.assign import Roles, Scans
+from fraudworld.stages.posture.role.results import Roles, Scans
 from fraudworld.stages.posture.role.roles import role_table
 
 I64 = NDArray[np.int64]
