@@ -113,8 +113,9 @@ def hetero_data(world: World, *, observable: bool = False) -> Any:
     """The world as a PyTorch Geometric `HeteroData`.
 
     Nodes are ordered by id, so row = id − 1; merchant ids have gaps and are in `node_id`. `x`
-    holds the observable code columns one-hot; `y`, omitted with `observable`, is 1 for a role
-    family other than the clean one. Every edge type has a reverse (`rev_…`).
+    holds the observable code columns one-hot, named `column=CODE` in `x_names`; `y`, omitted with
+    `observable`, is 1 for a role family other than the clean one. Every edge type has a reverse
+    (`rev_…`).
     """
     torch = needs("torch")
     data = needs("torch_geometric.data").HeteroData()
@@ -124,7 +125,8 @@ def hetero_data(world: World, *, observable: bool = False) -> Any:
         columns = source.execute(node.query(truth=True)).fetchnumpy()
         ids[node.label] = np.asarray(columns[node.key])
         data[node.label].node_id = torch.from_numpy(ids[node.label].astype(np.int64))
-        data[node.label].x = torch.from_numpy(_one_hot(node, columns))
+        data[node.label].x_names, x = _one_hot(node, columns)
+        data[node.label].x = torch.from_numpy(x)
         if node.roles and not observable:
             data[node.label].y = torch.from_numpy(_risky(world, node, columns))
     for edge in EDGES:
@@ -139,19 +141,19 @@ def hetero_data(world: World, *, observable: bool = False) -> Any:
     return data
 
 
-def _one_hot(node: Node, columns: dict[str, Any]) -> np.ndarray[Any, Any]:
-    """One-hot columns of a label's observable codes; a single constant column without codes."""
+def _one_hot(node: Node, columns: dict[str, Any]) -> tuple[list[str], np.ndarray[Any, Any]]:
+    """Names and one-hot columns of a label's observable codes; one constant column without."""
     codes = [c for c in node.columns(truth=False) if _kind(c) is Kind.CODE]
     codes = [c for c in codes if c != "country_iso" and c != "home_country_iso"]
     size = len(columns[node.key])
-    blocks = []
+    names, blocks = list[str](), []
     for name in codes:
         words, position = np.unique(np.asarray(columns[name], dtype=str), return_inverse=True)
+        names += [f"{name}={word}" for word in words]
         blocks.append(np.eye(words.size, dtype=np.float32)[position])
-    out: np.ndarray[Any, Any] = np.ones((size, 1), dtype=np.float32)
-    if blocks:
-        out = np.concatenate(blocks, axis=1)
-    return out
+    if not blocks:
+        return ["constant"], np.ones((size, 1), dtype=np.float32)
+    return names, np.concatenate(blocks, axis=1)
 
 
 def _risky(world: World, node: Node, columns: dict[str, Any]) -> np.ndarray[Any, Any]:

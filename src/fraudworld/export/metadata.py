@@ -24,6 +24,7 @@ REFERENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "account_id": ("s2_account_base_6A", "account_id"),
         "instrument_id": ("s3_instrument_base_6A", "instrument_id"),
     },
+    "s4_circle_members_6A": {"party_id": ("s1_party_base_6A", "party_id")},
     "s4_device_base_6A": {"primary_party_id": ("s1_party_base_6A", "party_id")},
     "s4_device_links_6A": {
         "device_id": ("s4_device_base_6A", "device_id"),
