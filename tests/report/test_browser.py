@@ -50,6 +50,7 @@ def page(demo_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "runs": {seed: run.name if seed == "42" else seed * 4 for seed in ("42", "7", "101")},
         "seeds": {s: {"grade": "B+", "guards_broken": []} for s in ("42", "7", "101")},
         "tests": board["tests"],
+        "guards": {"42": board["guards"], "over_seeds": []},
         "fails": [],
         "stability": [
             {"metric_name": n, "scale": "mean", "value": 0.05, "values": [1.0, 1.1, 0.9]}

@@ -11,7 +11,7 @@ from fraudworld.documents import JsonObject, load_json, load_json_lines
 from fraudworld.errors import InputError
 from fraudworld.gates.counts import Counts
 from fraudworld.gates.schema import violations
-from fraudworld.report import evidence, neighbours, tables
+from fraudworld.report import evidence, joints, neighbours, tables
 from fraudworld.report.evidence import Row
 from fraudworld.store.layout import CERTIFICATE, RunPlace
 from fraudworld.store.published import PublishedWorld, open_world
@@ -110,6 +110,7 @@ def _from_evidence(board: JsonObject, world: PublishedWorld) -> dict[str, list[R
         "role_pairs": evidence.role_pairs(counts, pack),
         "risk_by_degree": evidence.risk_by_degree(counts),
         "effects": evidence.effects(board["tests"], board["guards"]),
+        "transmission": list(joints.transmission(board["guards"])),
     }
 
 
@@ -121,6 +122,11 @@ def _from_tables(world: PublishedWorld) -> dict[str, list[Row]]:
         "segments_by_country": tables.segments_by_country(world, cells),
         "countries": tables.lorenz(cells),
         "products": tables.products(world, cells),
+        "homes": joints.homes(world),
+        "living_together": joints.living_together(world),
+        "systems_by_country": joints.systems_by_country(world),
+        "cards_by_country": joints.cards_by_country(world),
+        **joints.circles(world),
     }
 
 

@@ -176,6 +176,95 @@ def strata(facts: Facts) -> str:
     )
 
 
+def homes(facts: Facts) -> str:
+    """Who lives alone most, and least, often."""
+    alone = sorted(
+        (r for r in _rows(facts, "homes") if r["lives_with"] == 1), key=lambda r: r["share"]
+    )
+    if not alone:
+        return f"Nobody lives alone; {len(_rows(facts, 'homes'))} kinds of homes."
+    least, most = alone[0], alone[-1]
+    return (
+        f"{most['share']:.0%} of {most['segment']} and {least['share']:.0%} of {least['segment']}"
+        " have a home with no other party of this bank."
+    )
+
+
+def living_together(facts: Facts) -> str:
+    """The pair that meets most often beyond chance."""
+    rows = [r for r in _rows(facts, "living_together") if r["lift"] is not None]
+    worst = _largest(rows, lambda r: r["lift"])
+    return (
+        f"{worst['segment']} and {worst['other']} live together {worst['lift']:.1f} times as often"
+        " as by chance."
+        if worst
+        else "No pair of segments has 5 expected homes."
+    )
+
+
+def systems_by_country(facts: Facts) -> str:
+    """The countries with most and fewest, and the largest difference from the policy."""
+    rows = _rows(facts, "systems_by_country")
+    if not rows:
+        return "No country has 300 phones."
+    low, high = (f(rows, key=lambda r: r["observed"]) for f in (min, max))
+    off = max(abs(r["observed"] - r["policy"]) for r in rows)
+    return (
+        f"{high['country']} {high['observed']:.0%}, {low['country']} {low['observed']:.0%};"
+        f" {len(rows)} countries are at most {100 * off:.1f} points from the policy."
+    )
+
+
+def cards_by_country(facts: Facts) -> str:
+    """The countries with most and fewest holders."""
+    rows = _rows(facts, "cards_by_country")
+    if not rows:
+        return "No country has 300 retail parties."
+    low, high = (f(rows, key=lambda r: r["observed"]) for f in (min, max))
+    return (
+        f"{high['observed']:.0%} of retail parties in {high['country']} have a credit card,"
+        f" {low['observed']:.0%} in {low['country']}."
+    )
+
+
+def transmission(facts: Facts) -> str:
+    """The ratios and how many parties they rest on."""
+    said = [
+        f"{r['beside']} {r['odds_ratio']:.1f} ({r['exposed_risky']:,} of {r['exposed']:,} parties"
+        " beside a risky one are risky)"
+        for r in _rows(facts, "transmission")
+    ]
+    return f"Odds ratios: {'; '.join(said)}." if said else "No odds ratio could be computed."
+
+
+def circle_risk(facts: Facts) -> str:
+    """How many circles have nobody risky, and where the risky members are."""
+    rows = _rows(facts, "circle_risk")
+    if not rows:
+        return "This world has no circles."
+    circles, risky = (sum(r[key] for r in rows) for key in ("circles", "risky"))
+    bad = [r for r in rows if r["tenths"] > 2]
+    return (
+        f"{rows[0]['circles'] if rows[0]['tenths'] == 0 else 0:,} of {circles:,} circles have no"
+        f" risky member; {sum(r['circles'] for r in bad):,} with more than a fifth hold"
+        f" {sum(r['risky'] for r in bad):,} of {risky:,} risky members."
+    )
+
+
+def circles(facts: Facts) -> str:
+    """Members, shared devices and risk of the two that are drawn."""
+    nodes = _rows(facts, "circle_nodes")
+    said = []
+    for which in dict.fromkeys(r["which"] for r in nodes):
+        kinds = [r["kind"] for r in nodes if r["which"] == which]
+        bad = sum(r["risky"] for r in nodes if r["which"] == which and r["kind"] == "party")
+        said.append(
+            f"{which}: {kinds.count('party')} members, {bad} of them risky,"
+            f" {kinds.count('device')} shared devices"
+        )
+    return f"Drawn: {'; '.join(said)}." if said else "This world has no circles to draw."
+
+
 def seeds(facts: Facts) -> str:
     """The metric with the largest spread over the seeds."""
     worst = _largest(_rows(facts, "seeds"), lambda r: r["spread"] or 0.0)

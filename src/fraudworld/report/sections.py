@@ -21,6 +21,7 @@ TITLES = {
     "accounts": "Accounts and instruments",
     "network": "Devices and IP endpoints",
     "risk": "Risk and how it travels",
+    "joints": "Homes, markets and circles",
     "seeds": "Seeds",
     "ladder": "Remediation ladder",
     "neighbourhood": "A neighbourhood",
@@ -183,6 +184,7 @@ def seeds(facts: Facts) -> Safe:
     )
     over = [f for f in summary["fails"] if f["seed"] is None]
     note = ", ".join(f"{f['test_id']} {f['metric_name']} ({f['misses']})" for f in over) or "none"
+    guards = [g["guard_id"] for g in summary["guards"]["over_seeds"] if not g["holds"]]
     return join(
         (
             table(
@@ -191,6 +193,7 @@ def seeds(facts: Facts) -> Safe:
                 rows,
             ),
             el("p", f"Misses over all seeds: {note}."),
+            el("p", f"Guards broken over all seeds: {', '.join(guards) or 'none'}."),
         )
     )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from fraudworld.report.figures import (
     accounts,
     gates,
+    joints,
     neighbourhood,
     network,
     population,
@@ -25,6 +26,7 @@ FIGURES = (
     *accounts.FIGURES,
     *network.FIGURES,
     *risk.FIGURES,
+    *joints.FIGURES,
     *neighbourhood.FIGURES,
     *runs.FIGURES,
 )
