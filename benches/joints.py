@@ -3,8 +3,9 @@
     .venv/bin/python benches/joints.py RUN [RUN …]
 
 Crosses columns that no gate crosses by itself: who lives together, whose the mule accounts are,
-which systems a country uses, whether a wallet has a device, who is seen on a campus. With two runs
-or more, also how far their seeds differ. Imports nothing of the package.
+which systems a country uses, whether a wallet has a device, who is seen on a campus or abroad, who
+is risky beside whom. With two runs or more, also how far their seeds differ. Imports nothing of the
+package.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import numpy as np
 TABLES = (
     "s1_party_base", "s2_account_base", "s3_instrument_base", "s4_device_base", "s4_device_links",
     "s4_ip_base", "s4_ip_links", "s5_party_fraud_roles", "s5_account_fraud_roles",
-    "s5_device_fraud_roles",
+    "s5_device_fraud_roles", "s4_circle_members",
 )  # fmt: skip
 
 
@@ -73,10 +74,40 @@ SEEN = """WITH n AS (SELECT segment_id AS s, ip_type AS t, count(*) AS n FROM s4
   JOIN s1_party_base ON party_id = d.primary_party_id GROUP BY ALL),
  f AS (SELECT s, t, n / sum(n) OVER (PARTITION BY s) AS share FROM n)
 """
+ABROAD = """SELECT avg((i.country_iso <> d.home_country_iso)::INT) FROM s4_ip_links
+  JOIN s4_ip_base i USING (ip_id) JOIN s4_device_base d USING (device_id) WHERE ip_type IN {}"""
 HELD = """WITH a AS (SELECT owner_party_id AS p, count(*) AS n FROM s2_account_base GROUP BY ALL),
  d AS (SELECT primary_party_id AS p, count(*) AS n FROM s4_device_base GROUP BY ALL),
  x AS (SELECT segment_id AS s, coalesce(a.n, 0) AS a, coalesce(d.n, 0) AS d FROM s1_party_base
   LEFT JOIN a ON a.p = party_id LEFT JOIN d ON d.p = party_id)
+"""
+RISK = """WITH r AS (SELECT party_id AS p, party_type AS t, region_id AS g, household_id AS h,
+  (canonical_role_family <> 'CLEAN')::INT AS bad
+  FROM s1_party_base JOIN s5_party_fraud_roles USING (party_id)),
+ base AS (SELECT t, g, avg(bad) AS rate FROM r GROUP BY ALL)
+"""
+ON_DEVICE = """SELECT DISTINCT a.party_id AS p, b.party_id AS q FROM s4_device_links a
+  JOIN s4_device_links b ON a.device_id = b.device_id AND a.party_id <> b.party_id"""
+AT_HOME = """SELECT DISTINCT a.o AS p, b.o AS q FROM seen a JOIN seen b ON a.ip_id = b.ip_id
+  AND a.o <> b.o"""
+SEEN_AT_HOME = """, line AS (SELECT ip_id FROM s4_ip_links JOIN s4_ip_base USING (ip_id)
+  WHERE ip_type = 'RESIDENTIAL' GROUP BY ip_id HAVING count(device_id) <= 80),
+ seen AS (SELECT DISTINCT ip_id, primary_party_id AS o FROM s4_ip_links JOIN line USING (ip_id)
+  JOIN s4_device_base USING (device_id) WHERE primary_party_id IS NOT NULL)
+"""
+BOTH_RISKY = """, pair AS ({}) SELECT sum(x.bad * y.bad) / sum(a.rate * b.rate) FROM pair
+  JOIN r x ON x.p = pair.p JOIN r y ON y.p = pair.q JOIN base a ON a.t = x.t AND a.g = x.g
+  JOIN base b ON b.t = y.t AND b.g = y.g"""
+NEIGHBOURS = f""", near AS (SELECT a.p, b.p AS q FROM r a JOIN r b ON a.h = b.h AND a.p <> b.p
+  UNION {ON_DEVICE} UNION SELECT a.party_id, b.party_id FROM s4_circle_members a
+  JOIN s4_circle_members b ON a.circle_id = b.circle_id AND a.party_id <> b.party_id),
+ s AS (SELECT near.p, avg(y.bad) AS share FROM near JOIN r y ON y.p = near.q GROUP BY near.p),
+ k AS (SELECT bad, rank() OVER (ORDER BY share) + (count(*) OVER (PARTITION BY share) - 1) / 2 AS k
+  FROM s JOIN r USING (p))
+ SELECT (sum(k) FILTER (bad = 1) - sum(bad) * (sum(bad) + 1) / 2) / (sum(bad) * sum(1 - bad)) FROM k
+"""
+CIRCLES = """, c AS (SELECT circle_id, count(*) AS n, sum(bad) AS bad FROM s4_circle_members
+  JOIN r ON p = party_id GROUP BY ALL)
 """
 ALONE = "SELECT avg((n = 1)::INT) FROM p JOIN n USING (h) WHERE s = 'RETAIL_{}'"
 CARDS = """SELECT (SELECT count(DISTINCT owner_party_id) FROM s2_account_base
@@ -135,9 +166,32 @@ PROPERTIES = (
     Property("HOTEL_TRAVEL links, AFFLUENT over VALUE", *at_least(2.0),
              SEEN + "SELECT max(share) FILTER (s = 'RETAIL_AFFLUENT')"
              " / max(share) FILTER (s = 'RETAIL_VALUE') FROM f WHERE t = 'HOTEL_TRAVEL'"),
+    Property("VPN_PROXY and DATACENTRE links abroad", *between(0.25, 0.6),
+             ABROAD.format("('VPN_PROXY', 'DATACENTRE')")),
+    Property("HOTEL_TRAVEL and MOBILE links abroad", *between(0.03, 0.08),
+             ABROAD.format("('HOTEL_TRAVEL', 'MOBILE')")),
+    Property("other links abroad", *at_most(0.0),
+             ABROAD.format("('RESIDENTIAL', 'CORPORATE', 'EDUCATION', 'PUBLIC_WIFI')")),
     Property("correlation of accounts and devices in a segment", *between(0.15, 0.4),
              HELD + "SELECT avg(r) FROM (SELECT corr(a, d) AS r FROM x WHERE s LIKE 'RETAIL%'"
              " GROUP BY s)"),
+    Property("retail parties in circles", *between(0.11, 0.13),
+             "SELECT (SELECT count(*) FROM s4_circle_members)"
+             " / (SELECT count(*) FROM s1_party_base WHERE party_type = 'RETAIL')"),
+    Property("members of a circle", *between(11.0, 13.0),
+             RISK + CIRCLES + "SELECT avg(n) FROM c"),
+    Property("circles with more than a fifth risky", *between(0.10, 0.20),
+             RISK + CIRCLES + "SELECT avg((bad > .2 * n)::INT) FROM c"),
+    Property("risky retail parties that are in these", *between(0.28, 0.48),
+             RISK + CIRCLES + "SELECT sum(c.bad) FILTER (c.bad > .2 * n) / (SELECT sum(bad) FROM r"
+             " WHERE t = 'RETAIL') FROM c"),
+    Property("risky members of these", *between(0.3, 0.5),
+             RISK + CIRCLES + "SELECT sum(bad) / sum(n) FROM c WHERE bad > .2 * n"),
+    Property("pairs on a device both risky, over chance", *at_least(4.0),
+             RISK + BOTH_RISKY.format(ON_DEVICE)),
+    Property("pairs on a home line both risky, over chance", *at_least(4.0),
+             RISK + SEEN_AT_HOME + BOTH_RISKY.format(AT_HOME)),
+    Property("AUC of the share of risky neighbours", *between(0.65, 0.85), RISK + NEIGHBOURS),
 )  # fmt: skip
 
 SEEDS = {
