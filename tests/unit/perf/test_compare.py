@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from fraudworld.store.layout import RunPlace
 from fraudworld.store.receipt import read_receipt
 from support.calling import CallResult
 
-STAND_IN = """#!{python}
+STAND_IN = """\
 import json, os, shutil, sys
 from pathlib import Path
 words = sys.argv[1:]
@@ -68,12 +69,16 @@ def side(tmp_path: Path, demo_world: Path) -> Make:
 
     def make(name: str, spoil: str = "", status: int = 0, **options: Path) -> Side:
         program = tmp_path / f"python-{name}"
-        program.write_text(
+        script = program.with_suffix(".py")
+        script.write_text(
             STAND_IN.format(
-                python=sys.executable, log=str(tmp_path / "calls"), name=name,
-                world=str(demo_world), spoil=spoil, status=status,
+                log=str(tmp_path / "calls"), name=name, world=str(demo_world), spoil=spoil,
+                status=status,
             )
         )  # fmt: skip
+        # A line "#!" cannot name an interpreter whose path holds a space.
+        words = shlex.join([sys.executable, str(script)])
+        program.write_text(f'#!/bin/sh\nexec {words} "$@"\n')
         program.chmod(0o755)
         return Side(name=name, run=demo_world, python=program, **options)
 
