@@ -14,10 +14,10 @@ from fraudworld.documents import (
     Json,
     JsonObject,
     canonical_json,
-    load_json,
     parse_json,
     plain_json,
     pretty_json,
+    read_object,
 )
 from fraudworld.errors import InputError
 from fraudworld.policy.pack import PolicyPack
@@ -25,12 +25,15 @@ from fraudworld.store.atomic import write_atomic
 from fraudworld.store.layout import CERTIFICATE, RunPlace
 from fraudworld.store.published import sealed_policy
 from fraudworld.store.receipt import Receipt, read_receipt
+from fraudworld.t10.report import not_following
 
 INVALID = "6A.CERTIFY.EVIDENCE_INVALID"
 TOLERANCE = 0.005
 """Difference of areas that verification accepts: another processor may round exponentials another
 way, and a tie between two splits then falls to the other one."""
 
+_UNUSABLE = "this evidence of leakage_joined cannot be used"
+_REMEDY = "certify again: fraudworld certify"
 _MEASURES = TypeAdapter(Measures)
 
 
@@ -66,13 +69,7 @@ def document(pack: PolicyPack, receipt: Receipt, measures: Measures) -> JsonObje
 
 def read(path: Path) -> JsonObject:
     """An evidence file. Raises InputError `6A.CERTIFY.EVIDENCE_INVALID` for anything else."""
-    try:
-        evidence = load_json(path)
-    except (OSError, ValueError, RecursionError) as error:
-        raise _invalid(path, str(error)) from error
-    if not isinstance(evidence, dict):
-        raise _invalid(path, "not a JSON object")
-    return evidence
+    return read_object(path, code=INVALID, what=_UNUSABLE, remedy=_REMEDY)
 
 
 def read_measures(evidence: Mapping[str, Json], where: Path) -> Measures:
@@ -90,10 +87,8 @@ def differences(
     evidence: Mapping[str, Json], pack: PolicyPack, receipt: Receipt, where: Path
 ) -> Iterator[str]:
     """Fields that do not follow from the measures, the sealed bounds and the run."""
-    wanted = plain_json(document(pack, receipt, read_measures(evidence, where)))
-    for key in sorted({*wanted, *evidence}):
-        if evidence.get(key) != wanted.get(key):
-            yield f"{key} does not follow from the measures and the sealed bounds"
+    measures = read_measures(evidence, where)
+    yield from not_following(evidence, plain_json(document(pack, receipt, measures)))
 
 
 def unlike_tables(evidence: Mapping[str, Json], run: Path, where: Path) -> Iterator[str]:
@@ -125,7 +120,7 @@ def _same_leaders(
 def _invalid(where: Path, what: str) -> InputError:
     return InputError(
         INVALID,
-        f"this evidence of leakage_joined cannot be used: {what}"[:400],
+        f"{_UNUSABLE}: {what}"[:400],
         where=str(where),
-        remedy="certify again: fraudworld certify",
+        remedy=_REMEDY,
     )

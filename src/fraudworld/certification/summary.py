@@ -7,11 +7,9 @@ from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
-import numpy as np
-
 from fraudworld.certification import leakage, leakage_report
 from fraudworld.certification.evidence import SeedEvidence
-from fraudworld.contracts import CONTRACT_VERSION, TABLES, Kind
+from fraudworld.contracts import CONTRACT_VERSION
 from fraudworld.documents import Json, JsonObject
 from fraudworld.gates.board import GATES
 from fraudworld.gates.counts import Counts, Sample, pooled
@@ -19,7 +17,6 @@ from fraudworld.gates.gate import Guard, Row, owner_of
 from fraudworld.gates.stability import seed_variation, spreads, t9_cross_seed_stability
 from fraudworld.policy.bounds import rebaselined
 from fraudworld.policy.pack import PolicyPack
-from fraudworld.store.content import content_digest, leaf
 from fraudworld.t10.figures import pooled_measures
 from fraudworld.t10.judge import judge
 from fraudworld.t10.judge import summary as binding_rows
@@ -71,24 +68,14 @@ def copied_states(evidence: Evidence) -> list[str]:
 
     Datasets without rows are none: a policy without circles publishes no members in any seed.
     """
-    empty = _digests_without_rows()
     return sorted(
         f"{name}: seeds {a} and {b}"
         for a, b in combinations(sorted(evidence), 2)
         for name, digest in evidence[a].content_digests.items()
         if name.startswith(RANDOM_STATES)
-        and evidence[b].content_digests.get(name) == digest != empty.get(name)
+        and evidence[b].content_digests.get(name) == digest
+        and evidence[a].receipt.tables.get(name) != 0
     )
-
-
-def _digests_without_rows() -> dict[str, str]:
-    """Content digests of tables without rows; of those with codes only the law knows them."""
-    nothing = leaf(np.empty(0, dtype=np.int64))
-    return {
-        table.name: content_digest(table, 0, [[nothing] * len(table.columns)], {})
-        for table in TABLES
-        if all(column.kind is Kind.INT for column in table.columns)
-    }
 
 
 def not_judged(why: str, seed: int | None = None) -> list[Row]:

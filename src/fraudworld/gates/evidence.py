@@ -30,6 +30,7 @@ class Evidence:
 
     def __init__(self, published: Published, pack: PolicyPack, seed: int) -> None:
         self.published, self.pack, self.seed = published, pack, seed
+        self._kinds: dict[str, Kind] = {}
 
     @property
     def sample(self) -> Sample:
@@ -74,7 +75,8 @@ class Evidence:
     def transmission(self) -> Transmission:
         """Parties by their own risk and that of others on their devices and home lines."""
         kinds = self._kind("device"), self._kind("ip")
-        return count_transmission(self.published, self.pack, self.owners, *kinds)
+        lines = self.network.home_lines
+        return count_transmission(self.published, self.owners, *kinds, lines)
 
     @cached_property
     def counts(self) -> Counts:
@@ -152,7 +154,10 @@ class Evidence:
         return out
 
     def _kind(self, name: str) -> Kind:
-        return Kind(self.published, self.pack, name)
+        """A kind of entity; kept, because it reads its ids to know their order."""
+        if name not in self._kinds:
+            self._kinds[name] = Kind(self.published, self.pack, name)
+        return self._kinds[name]
 
     def _merchants(self) -> I64:
         """Merchants by raw role and family; their class and region are not published."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fraudworld.contracts import BY_NAME
 from fraudworld.gates.census import Census
@@ -26,6 +27,8 @@ from fraudworld.gates.tally import (
 )
 from fraudworld.policy.pack import PolicyPack
 
+HOME = "RESIDENTIAL"
+
 
 @dataclass(frozen=True)
 class Network:
@@ -34,7 +37,7 @@ class Network:
     link_types: links by (region of the device, IP type); node_types: linked IPs by (region,
     type); abroad: links to devices of other countries by IP type; sharing: linked IPs by (group,
     devices, any of them risky?, HIGH_RISK_IP?); users: devices with an owner by (raw role, several
-    parties linked?).
+    parties linked?); home_lines: is an IP residential and short enough to tell who is near whom?
     """
 
     devices: Census
@@ -46,6 +49,7 @@ class Network:
     abroad: I64
     sharing: I64
     users: I64
+    home_lines: NDArray[np.bool_]
 
     @property
     def degrees(self) -> I64:
@@ -83,6 +87,13 @@ class _Endpoints:
         return np.asarray(
             sum_over_slices(of_slice, self.ids.n).reshape(self.shape).sum(axis=(2, 3))
         )
+
+    def home_lines(self, pack: PolicyPack) -> NDArray[np.bool_]:
+        most = pack.validation_policy.guards.transmission_max_degree
+        _, types, groups, risks = self.shape
+        type_ = self.traits // (groups * risks) % types
+        home = type_ == pack.codes("ip_type").index(HOME)
+        return np.asarray(home & (self.devices.counts <= most))
 
     def sharing(self) -> I64:
         groups = self.shape[2]
@@ -214,4 +225,5 @@ def count_network(
         abroad=abroad.reshape(ips.shape).sum(axis=(0, 2, 3)),
         sharing=ips.sharing(),
         users=devices.users(published),
+        home_lines=ips.home_lines(pack),
     )

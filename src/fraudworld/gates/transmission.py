@@ -12,10 +12,8 @@ from fraudworld.contracts import BY_NAME
 from fraudworld.gates.entities import Kind
 from fraudworld.gates.owners import Owners
 from fraudworld.gates.published import Columns, Published
-from fraudworld.gates.tally import I64, CountPerEntity, occurrences
-from fraudworld.policy.pack import PolicyPack
+from fraudworld.gates.tally import I64
 
-HOME = "RESIDENTIAL"
 NONE = -1
 Flags = NDArray[np.bool_]
 I32 = NDArray[np.int32]
@@ -37,9 +35,12 @@ class Transmission:
 
 
 def count_transmission(
-    published: Published, pack: PolicyPack, owners: Owners, device: Kind, ip: Kind
+    published: Published, owners: Owners, device: Kind, ip: Kind, home_lines: Flags
 ) -> Transmission:
-    """Two passes over device links and over endpoint links."""
+    """Two passes over device links and over endpoint links.
+
+    home_lines: of every endpoint, is it one of those that are judged? As in `sharing.Network`.
+    """
     users = BY_NAME["s4_device_links_6A"]
 
     def of_users(block: Columns) -> tuple[I64, I64]:
@@ -49,13 +50,12 @@ def count_transmission(
 
     wanted = ("device_id", "party_id")
     devices = _beside(owners, device.ids.n, lambda: published.map(of_users, users, wanted))
-    owner, judged = _owner_of(published, owners, device), _judged(published, pack, ip)
-    links = BY_NAME["s4_ip_links_6A"]
+    owner, links = _owner_of(published, owners, device), BY_NAME["s4_ip_links_6A"]
 
     def of_endpoints(block: Columns) -> tuple[I64, I64]:
         at = ip.ids.rows_of(block["ip_id"], links, "IP")
         who = block["device_id"]
-        home = judged[at] & (who > 0)
+        home = home_lines[at] & (who > 0)
         party = owner[device.ids.rows_of(who[home], links, "device")]
         return at[home][party != NONE], party[party != NONE].astype(np.int64)
 
@@ -76,29 +76,6 @@ def _owner_of(published: Published, owners: Owners, device: Kind) -> I32:
     for at, party in published.map(read, table, ("device_id", "primary_party_id")):
         out[at] = party
     return out
-
-
-def _judged(published: Published, pack: PolicyPack, ip: Kind) -> Flags:
-    """Whether an endpoint is residential and has as few devices as is judged; (endpoints,)."""
-    table, links = BY_NAME["s4_ip_base_6A"], BY_NAME["s4_ip_links_6A"]
-    home, out = pack.codes("ip_type").index(HOME), np.zeros(ip.ids.n, dtype=np.bool_)
-
-    def at_home(block: Columns) -> I64:
-        return ip.ids.rows_of(block["ip_id"][block["ip_type"] == home], table, "IP")
-
-    for at in published.map(at_home, table, ("ip_id", "ip_type")):
-        out[at] = True
-    devices = CountPerEntity(ip.ids.n)
-    for counted in published.map(
-        lambda block: occurrences(
-            ip.ids.rows_of(block["ip_id"][block["device_id"] > 0], links, "IP")
-        ),
-        links,
-        ("ip_id", "device_id"),
-    ):
-        devices.add(counted)
-    most = pack.validation_policy.guards.transmission_max_degree
-    return np.asarray(out & (devices.counts <= most))
 
 
 def _beside(owners: Owners, places: int, links: Links) -> I64:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fraudworld.documents import JsonObject
@@ -54,6 +54,29 @@ def zoomable() -> Spec:
 def layered(data: str, *layers: Spec, **rest: Any) -> Spec:
     """Layers over one dataset, which a layer may override."""
     return {"data": {"name": data}, **rest, "layer": list(layers)}
+
+
+def odds_ratios(
+    axis: Callable[..., Spec], down: Spec, tips: Sequence[Spec], **scale: Any
+) -> list[Spec]:
+    """Layers of rows with `odds_ratio`, `low` and `high`, and a line where there is no effect.
+
+    axis: `number` or `log`; down: axis of row labels; scale: further keys of the axis of ratios.
+    """
+    point = {"type": "point", "filled": True, "size": 80, "color": "var(--c0)", "opacity": 1}
+    across = {**axis("odds_ratio", "odds ratio, 95 % interval"), **scale}
+    return [
+        {
+            "mark": {"type": "rule", "color": "var(--bad)", "strokeDash": [4, 3]},
+            "data": {"values": [{"none": 1}]},
+            "encoding": {"x": axis("none")},
+        },
+        {
+            "mark": {"type": "rule", "strokeWidth": 3, "color": "var(--soft)"},
+            "encoding": {"x": axis("low"), "x2": {"field": "high"}, "y": down},
+        },
+        {"mark": point, "encoding": {"x": across, "y": down, "tooltip": list(tips)}},
+    ]
 
 
 def stepped(field: str, steps: Sequence[float], colours: Sequence[str], title: str) -> Spec:

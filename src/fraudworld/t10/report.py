@@ -12,9 +12,9 @@ from fraudworld.documents import (
     Json,
     JsonObject,
     canonical_json,
-    load_json,
     parse_json,
     plain_json,
+    read_object,
 )
 from fraudworld.errors import InputError
 from fraudworld.policy.transactions import DownstreamWitness
@@ -25,6 +25,8 @@ from fraudworld.t10.rows import TEST
 REPORTS = Path("reports/layer3/6B/validation")
 ARMS = ("baseline", "candidate", "dose_half", "dose_zero", "rewired")
 INVALID = "6B.S5.WITNESS_EVIDENCE_INVALID"
+_UNUSABLE = "this evidence of T10 cannot be used"
+_REMEDY = "judge T10 again: fraudworld certify, or fraudworld witness"
 _MEASURES = TypeAdapter(Measures)
 
 
@@ -66,13 +68,14 @@ def read_measures(evidence: Mapping[str, Json], where: Path) -> Measures:
 
 def read_report(path: Path) -> JsonObject:
     """An evidence file. Raises InputError `6B.S5.WITNESS_EVIDENCE_INVALID` for anything else."""
-    try:
-        evidence = load_json(path)
-    except (OSError, ValueError, RecursionError) as error:
-        raise _invalid(path, str(error)) from error
-    if not isinstance(evidence, dict):
-        raise _invalid(path, "not a JSON object")
-    return evidence
+    return read_object(path, code=INVALID, what=_UNUSABLE, remedy=_REMEDY)
+
+
+def not_following(evidence: Mapping[str, Json], wanted: Mapping[str, Json]) -> Iterator[str]:
+    """Fields of an evidence file that are not those of the document worked out again."""
+    for key in sorted({*wanted, *evidence}):
+        if evidence.get(key) != wanted.get(key):
+            yield f"{key} does not follow from the measures and the sealed bounds"
 
 
 def differences(
@@ -95,16 +98,13 @@ def differences(
     named = {key: arms["candidate"].get(key) for key in candidate}
     if named != candidate:
         yield f"arms: the candidate is {candidate}, stated {named}"
-    wanted = plain_json(document(measures, bounds, bounds.flows, arms))
-    for key in sorted({*wanted, *evidence}):
-        if evidence.get(key) != wanted.get(key):
-            yield f"{key} does not follow from the measures and the sealed bounds"
+    yield from not_following(evidence, plain_json(document(measures, bounds, bounds.flows, arms)))
 
 
 def _invalid(where: Path, what: str) -> InputError:
     return InputError(
         INVALID,
-        f"this evidence of T10 cannot be used: {what}"[:400],
+        f"{_UNUSABLE}: {what}"[:400],
         where=str(where),
-        remedy="judge T10 again: fraudworld certify, or fraudworld witness",
+        remedy=_REMEDY,
     )

@@ -372,16 +372,16 @@ def test_one_failing_row_holds_and_is_routed_to_its_owner(seeded, tmp_path):
 
 
 def test_seeds_without_circles_are_no_copies() -> None:
-    """The digest is that of published runs of a policy without circles."""
     members = "s4_circle_members_6A"
-    empty = "97aed5248006248800566aa62197dac263dd94ccab07accd8a643bb9359fb0be"
 
-    def copied(digest: str) -> list[str]:
-        of: Any = SimpleNamespace(content_digests={members: digest})
+    def copied(**rows: int) -> list[str]:
+        of: Any = SimpleNamespace(
+            content_digests={members: "0" * 64}, receipt=SimpleNamespace(tables=rows)
+        )
         return copied_states({7: of, 42: of})
 
-    assert copied(empty) == []
-    assert copied("0" * 64) == [f"{members}: seeds 7 and 42"]
+    assert copied(**{members: 0}) == []
+    assert copied(**{members: 1}) == copied() == [f"{members}: seeds 7 and 42"]
 
 
 def test_copied_seeds_are_detected_and_hold(seeded, tmp_path):

@@ -14,6 +14,7 @@ from fraudworld.report.marks import (
     log,
     named,
     number,
+    odds_ratios,
     share,
     stepped,
     tip,
@@ -76,30 +77,17 @@ def _transmission() -> Spec:
     y = named("beside")
     tips = [tip("beside"), tip("odds_ratio", ".2f"), tip("low", ".2f"), tip("high", ".2f"),
             tip("exposed", ",d"), tip("exposed_risky", ",d")]  # fmt: skip
+    figure = {"text": {"field": "odds_ratio", "format": ".1f"}}
     return layered(
         "transmission",
-        {
-            "mark": {"type": "rule", "color": "var(--bad)", "strokeDash": [4, 3]},
-            "data": {"values": [{"none": 1}]},
-            "encoding": {"x": log("none")},
-        },
-        {
-            "mark": {"type": "rule", "strokeWidth": 3, "color": "var(--soft)"},
-            "encoding": {"x": log("low"), "x2": {"field": "high"}, "y": y},
-        },
-        {
-            "mark": {"type": "point", "filled": True, "size": 90, "opacity": 1,
-                     "color": "var(--c0)"},
-            "encoding": {"x": log("odds_ratio", "odds ratio, 95 % interval"), "y": y,
-                         "tooltip": tips},
-        },
+        *odds_ratios(log, y, tips),
         {
             "mark": {"type": "text", "dy": -12, "color": "var(--ink)"},
-            "encoding": {"x": log("odds_ratio"), "y": y,
-                         "text": {"field": "odds_ratio", "format": ".1f"}},
+            "encoding": {"x": log("odds_ratio"), "y": y, **figure},
         },
-        width=WIDE - 160, height={"step": 44},
-    )  # fmt: skip
+        width=WIDE - 160,
+        height={"step": 44},
+    )
 
 
 def _circle_risk() -> Spec:

@@ -13,46 +13,18 @@ from fraudworld.report.marks import (
     layered,
     named,
     number,
+    odds_ratios,
     stepped,
     tip,
 )
 
 
 def _effects() -> Spec:
-    y = named("what", sort=None)
-    tips = [
-        tip("asset"),
-        tip("method"),
-        tip("odds_ratio", ".3f"),
-        tip("low", ".3f"),
-        tip("high", ".3f"),
-    ]
-    zero: Spec = {"scale": {"zero": False}}
+    tips = [tip("asset"), tip("method"), tip("odds_ratio", ".3f"), tip("low", ".3f"),
+            tip("high", ".3f")]  # fmt: skip
     return layered(
         "effects",
-        {
-            "mark": {"type": "rule", "color": "var(--bad)", "strokeDash": [4, 3]},
-            "data": {"values": [{"none": 1}]},
-            "encoding": {"x": number("none")},
-        },
-        {
-            "mark": {"type": "rule", "strokeWidth": 3, "color": "var(--soft)"},
-            "encoding": {"x": number("low"), "x2": {"field": "high"}, "y": y},
-        },
-        {
-            "mark": {
-                "type": "point",
-                "filled": True,
-                "size": 80,
-                "color": "var(--c0)",
-                "opacity": 1,
-            },
-            "encoding": {
-                "x": {**number("odds_ratio", "odds ratio, 95 % interval"), **zero},
-                "y": y,
-                "tooltip": tips,
-            },
-        },
+        *odds_ratios(number, named("what", sort=None), tips, scale={"zero": False}),
         transform=[{"calculate": "datum.asset + ', ' + datum.method", "as": "what"}],
         width=WIDE - 260,
         height={"step": 26},

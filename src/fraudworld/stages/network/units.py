@@ -112,7 +112,9 @@ def match_country(
         uses += used
     moved = list[Move]()
     if any(u.returned.size for u in units):
-        moved = _retype_returned(law, _groups(pieces, numbers, visitors), visitors, units)
+        returned = np.concatenate([u.returned for u in units]) >> 1
+        groups = _groups(pieces, numbers, visitors, returned)
+        moved = _retype_returned(law, groups, visitors, units)
         slots = np.concatenate([u.slots for u in units])
     nodes = np.array([u.start.size - 1 for u in units])
     links = np.array([u.slots.size for u in units])
@@ -209,15 +211,18 @@ def _degree_thresholds(minimum: int, cap: int, alpha: float) -> U64:
 
 
 def _groups(
-    pieces: list[PieceDemand], numbers: list[int | I32], visitors: list[Visitors]
+    pieces: list[PieceDemand], numbers: list[int | I32], visitors: list[Visitors], wanted: I32
 ) -> dict[int, int]:
-    """Groups of all devices of a country, and of its visitors. Only small units need them."""
+    """Groups of the wanted devices, of a country or of its visitors, counted in the world."""
+    known = [
+        (number + np.arange(piece.group.size) if isinstance(number, int) else number, piece.group)
+        for piece, number in zip(pieces, numbers, strict=True)
+    ]
+    known += [(of_type.slots >> 1, of_type.group) for of_type in visitors]
     out = dict[int, int]()
-    for piece, number in zip(pieces, numbers, strict=True):
-        devices = range(number, number + piece.group.size) if isinstance(number, int) else number
-        out.update(zip(map(int, devices), piece.group.tolist(), strict=True))
-    for of_type in visitors:
-        out.update(zip((of_type.slots >> 1).tolist(), of_type.group.tolist(), strict=True))
+    for device, group in known:
+        asked = np.isin(device, wanted)
+        out.update(zip(device[asked].tolist(), group[asked].tolist(), strict=True))
     return out
 
 
