@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudworld.contracts import BY_NAME, Table
+from fraudworld.distinct import distinct
 from fraudworld.gates.entities import SOURCES, Kind
 from fraudworld.gates.published import Columns, Published, joined
 from fraudworld.gates.tally import I64, Array
@@ -205,13 +206,13 @@ class World:
             np.bincount(links[name], minlength=n) for name in ("at", "merchant")
         )
         owner = self.device.owner[self.on]
-        pairs = np.unique(self.at[owner >= 0] * np.int64(self.party.n) + owner[owner >= 0])
+        pairs = distinct(self.at[owner >= 0] * np.int64(self.party.n) + owner[owner >= 0])
         self.place, self.visitor = (
             part.astype(np.int32) for part in np.divmod(pairs, self.party.n)
         )
         self.parties = np.bincount(self.place, minlength=n)
         homes = np.int64(self.home.max(initial=0) + 1)
-        there = np.unique(self.place * homes + self.home[self.visitor]) // homes
+        there = distinct(self.place * homes + self.home[self.visitor]) // homes
         self.homes = np.bincount(there, minlength=n)
 
     # Features

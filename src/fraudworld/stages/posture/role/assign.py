@@ -10,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fraudworld.distinct import distinct
 from fraudworld.engine.tasks import Engine, Item
 from fraudworld.policy.pack import PolicyPack
 from fraudworld.rng import StreamUse
@@ -394,7 +395,7 @@ class Assignment:
 
 def _distinct(devices: Sequence[U32]) -> U32:
     """Distinct devices of several lists, ascending."""
-    return np.unique(np.concatenate([NO_DEVICES, *devices]))
+    return distinct(np.concatenate([NO_DEVICES, *devices]))
 
 
 def _by_shard(devices: U32, first: I64) -> tuple[list[int], list[I64]]:
