@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -23,5 +24,5 @@ def test_the_tutorial_runs_from_top_to_bottom():
         if cell.cell_type == "code"
         for output in cell.outputs
     )
-    assert "grade B+ · 18 guards hold" in printed
+    assert re.search(r"grade B\+ · \d\d guards hold", printed)
     assert "with the graph: AUC" in printed
