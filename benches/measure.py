@@ -7,6 +7,8 @@ tables of one again and prints the floor.
     python benches/measure.py floor RUN
     python benches/measure.py stream RUN FLOWS TO
     python benches/measure.py stream_floor RUN TO
+    python benches/measure.py profiles RUN TO
+    python benches/measure.py profiles_floor RUN TO
 """
 
 from __future__ import annotations
@@ -134,6 +136,32 @@ def encode_stream(run: Path, to: Path) -> dict[str, Any]:
     return asdict(floor.of_datasets(tables))
 
 
+def profile_run(run: Path, to: Path) -> dict[str, Any]:
+    """Makes profiles in this process: wall seconds by step, total wall and CPU-seconds."""
+    from fraudworld.layers.profiles.layer import make_profiles
+    from fraudworld.layers.profiles.request import ProfilesRequest
+
+    wall, cpu = time.perf_counter(), time.process_time()
+    outcome = make_profiles(ProfilesRequest(run=run, to=to))
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    if outcome.reused or not outcome.passed:
+        raise RuntimeError("no fresh profiles that pass")
+    return {"wall_s": wall, "cpu_s": cpu, "seconds": outcome.seconds}
+
+
+def encode_profiles(run: Path, to: Path) -> dict[str, Any]:
+    """The floor of profiles, measured in this process."""
+    from fraudworld.contracts.profiles import PROFILE_TABLES
+    from fraudworld.layers.profiles.layout import ProfilesPlace
+    from fraudworld.perf import floor
+    from fraudworld.store.layout import RunPlace
+    from fraudworld.store.receipt import read_receipt
+
+    identity, place = read_receipt(RunPlace(run)).identity, ProfilesPlace.below(to)
+    tables = [(t, place.dataset(t.name, identity)) for t in PROFILE_TABLES]
+    return asdict(floor.of_datasets(tables))
+
+
 def medians(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Medians, key by key, of documents with equal keys; other values are taken from the first."""
     first = samples[0]
@@ -182,6 +210,10 @@ def main(words: Sequence[str]) -> None:
         document = transact(Path(run), int(flows), Path(to))
     elif command == "stream_floor":
         document = encode_stream(*map(Path, arguments))
+    elif command == "profiles":
+        document = profile_run(*map(Path, arguments))
+    elif command == "profiles_floor":
+        document = encode_profiles(*map(Path, arguments))
     else:
         document = encode(Path(arguments[0]))
     print(json.dumps(document))

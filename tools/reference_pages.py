@@ -19,6 +19,7 @@ def main() -> None:
     outcome = pipeline.run(RunRequest(profile="demo"))
     board = json.loads(outcome.place.gateboard.read_text("utf-8"))
     (DOCS / "tables.md").write_text(tables.page(), "utf-8")
+    (DOCS / "profile-tables.md").write_text(tables.profiles_page(), "utf-8")
     (DOCS / "streams.md").write_text(streams.page(), "utf-8")
     (DOCS / "gate-reference.md").write_text(gates.page(board), "utf-8")
 

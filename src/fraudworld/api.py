@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.dataset as ds
 
+    from fraudworld.layers.profiles.request import ProfilesOptions, ProfilesOutcome
     from fraudworld.layers.transactions.request import StreamOptions, StreamOutcome
     from fraudworld.remediation import Ablation
     from fraudworld.store.decisions import Decision
@@ -302,6 +303,26 @@ def transactions(
     fields = tuple(name for name in StreamRequest.__dataclass_fields__ if name != "run")
     options = _known("transactions", fields, request)
     return stream(StreamRequest(run=world.root, **options), progress)
+
+
+def profiles(
+    world: World,
+    *,
+    progress: Callable[[Progress], None] | None = None,
+    **request: Unpack[ProfilesOptions],
+) -> ProfilesOutcome:
+    """Make, check, judge, seal and publish the profiles of a world (layer 6P).
+
+    Keywords are the fields of `fraudworld.layers.profiles.request.ProfilesRequest` except `run`. An
+    equal request finds the same profiles again. Raises InputError and RefusedError as
+    `fraudworld profiles` does.
+    """
+    from fraudworld.layers.profiles.layer import make_profiles
+    from fraudworld.layers.profiles.request import ProfilesRequest
+
+    fields = tuple(name for name in ProfilesRequest.__dataclass_fields__ if name != "run")
+    options = _known("profiles", fields, request)
+    return make_profiles(ProfilesRequest(run=world.root, **options), progress)
 
 
 def require_verified(root: Path, upstream: Path | None = None) -> None:

@@ -117,24 +117,7 @@ class RunRequest:
             f"{self.shard_parties} is not a number of parties",
             "give a number of parties, or 0 for one shard per country",
         )
-        _require(
-            self.engine in ENGINES,
-            "--engine",
-            f"there is no engine {self.engine!r}",
-            f"choose one of {', '.join(ENGINES)}",
-        )
-        _require(
-            self.scheduler is None or self.engine == "dask",
-            "--scheduler",
-            f"the engine {self.engine} has no scheduler",
-            "add --engine dask, or leave --scheduler out",
-        )
-        _require(
-            self.scheduler is None or SCHEDULER.fullmatch(self.scheduler) is not None,
-            "--scheduler",
-            f"{self.scheduler!r} is not the address of a scheduler",
-            "give tcp://HOST:PORT as the scheduler prints it, or leave it out",
-        )
+        require_engine(self.engine, self.scheduler)
         _require(
             self.memory is None or self.engine == "local",
             "--memory",
@@ -270,6 +253,28 @@ def _overlay(item: str) -> str:
     """An overlay as the loader of a pack takes it: a name, or the absolute path of a file."""
     own_file = os.sep in item or item.endswith((".yaml", ".yml"))
     return str(place(item, "--overlay")) if own_file else item
+
+
+def require_engine(engine: str, scheduler: str | None) -> None:
+    """Raises InputError `6A.CLI.ARGUMENT_INVALID` for an engine or scheduler that cannot be."""
+    _require(
+        engine in ENGINES,
+        "--engine",
+        f"there is no engine {engine!r}",
+        f"choose one of {', '.join(ENGINES)}",
+    )
+    _require(
+        scheduler is None or engine == "dask",
+        "--scheduler",
+        f"the engine {engine} has no scheduler",
+        "add --engine dask, or leave --scheduler out",
+    )
+    _require(
+        scheduler is None or SCHEDULER.fullmatch(scheduler) is not None,
+        "--scheduler",
+        f"{scheduler!r} is not the address of a scheduler",
+        "give tcp://HOST:PORT as the scheduler prints it, or leave it out",
+    )
 
 
 def _require(holds: bool, where: str, what: str, remedy: str) -> None:

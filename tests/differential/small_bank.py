@@ -130,7 +130,14 @@ def _tables(pack: PolicyPack, weekly: float) -> dict[str, list[Row]]:
             {"country_iso": country, "region_id": region, "currency": currency}
             for country, (region, currency) in worlds.COUNTRIES.items()
         ],
-        "1B/site_locations": [{**_site(site), "lat": 0.0, "lon": 0.0} for site in sites],
+        "1B/site_locations": [
+            {
+                **_site(site),
+                "lat": number * 37 % 120 - 49.25,
+                "lon": number * 101 % 359 - 179.5,
+            }
+            for number, site in enumerate(sites)
+        ],
         "2A/site_timezones": [
             {**_site(site), "tzid": ZONES[str(site["legal_country_iso"])][0]} for site in sites
         ],

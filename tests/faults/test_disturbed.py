@@ -17,7 +17,9 @@ import pytest
 from support import disturbance as d
 from support.disturbance import COMMANDS, Stage
 
-FAST = [command for command in COMMANDS if command.name in ("run", "transactions", "report")]
+FAST = [
+    command for command in COMMANDS if command.name in ("run", "profiles", "transactions", "report")
+]
 
 
 @pytest.fixture(scope="module")

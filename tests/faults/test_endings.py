@@ -38,6 +38,7 @@ WORDS: Mapping[str, str] = {
     "gates --json": "gates {run} --json",
     "certify": "certify --seeds 1,2,3,4 --runs-root {root}/none",
     "ladder": "ladder --phases P9 --runs-root {root}",
+    "profiles": "profiles {run} --allow-unflagged --json --quiet --to {tmp}/to6p",
     "transactions": "transactions {run} --days 1 --allow-unflagged --json --quiet --to {tmp}/to",
     "witness": "witness {run} {run} --runs-root {root}",
     "verify": "verify {run}",

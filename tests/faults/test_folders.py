@@ -26,7 +26,8 @@ from fraudworld.documents import DEEPEST, LARGEST, canonical_json, load_json, re
 from fraudworld.errors import InputError, RefusedError
 from fraudworld.inputs import embedded
 from fraudworld.inputs.embedded.build import FIXED, SCALED, SEGMENTS
-from fraudworld.layers.transactions.layout import LAYER, StreamPlace, accounted
+from fraudworld.layers.beside import accounted
+from fraudworld.layers.transactions.layout import LAYER, StreamPlace
 from fraudworld.perf.evidence import read_evidence
 from fraudworld.request import PROFILES
 from fraudworld.store import bundle, decisions, folder, produce

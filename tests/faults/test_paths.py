@@ -105,6 +105,7 @@ def test_a_path_that_duckdb_cannot_take_literally_is_refused(tmp_path: Path) -> 
         ("report", "{run}", "--out", "{tmp}/page"),
         ("export", "{run}", "--to", "csv", "--out", "{tmp}/[1]*"),
         ("export", "{run}", "--to", "duckdb", "--out", "{tmp}/[1]*"),
+        ("profiles", "{run}", "--workers", "1", "--quiet", "--json", "--to", "{tmp}/[1]*"),
         ("transactions", "{run}", "--days", "1", "--quiet", "--json", "--to", "{tmp}/[1]*"),
     ],
     ids=lambda words: " ".join(words[:1] + words[2:4]),
@@ -125,7 +126,7 @@ def test_commands_read_the_run_named_and_no_other(
     elif "duckdb" in words:
         with duckdb.connect(tmp_path / "[1]*" / "world.duckdb", read_only=True) as sql:
             assert sql.execute(f"SELECT count(*) FROM {PARTIES}").fetchall() == [(rows,)]
-    elif words[0] == "transactions":
+    elif words[0] in ("profiles", "transactions"):
         assert json.loads(result.out)["passed"] is True
     assert list((tmp_path / "1x").iterdir()) == []
 

@@ -179,7 +179,7 @@ def test_a_country_without_attachable_party_is_served_from_abroad(
     country = 3
 
     def activity_without_one_country(inputs, segment, can):  # type: ignore[no-untyped-def]
-        countries = worlds._Reader(inputs)("s1_party_base_6A", "country_iso")["country_iso"]
+        countries = worlds.WorldReader(inputs)("s1_party_base_6A", "country_iso")["country_iso"]
         return activity(inputs, segment, can & (countries != country))
 
     monkeypatch.setattr(worlds, "_activity", activity_without_one_country)

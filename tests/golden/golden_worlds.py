@@ -1,10 +1,10 @@
-"""The two golden worlds, the golden stream, and the command that rewrites their files.
+"""The two golden worlds, golden profiles and stream, and the command that rewrites their files.
 
     cd tests && ../.venv/bin/python -m golden.golden_worlds
 
-rewrites `demo.json`, `tiny.json` and `transactions.json`, and adds to `laws.json` the law versions
-it lacks. Commit these files alone, with the reason in the message: a world or stream of an older
-version can then no longer be made again.
+rewrites `demo.json`, `tiny.json`, `profiles.json` and `transactions.json`, and adds to `laws.json`
+the law versions it lacks. Commit these files alone, with the reason in the message: a world, layer
+or stream of an older version can then no longer be made again.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from fraudworld.contracts import TABLES, Kind, Table
 from fraudworld.documents import digest
 from fraudworld.engine.local import LocalEngine
 from fraudworld.engine.tasks import Engine
+from fraudworld.layers.profiles.layer import make_profiles
+from fraudworld.layers.profiles.layout import ProfilesPlace
+from fraudworld.layers.profiles.request import ProfilesRequest
 from fraudworld.layers.transactions.layout import StreamPlace, check_stream
 from fraudworld.layers.transactions.request import StreamRequest
 from fraudworld.layers.transactions.stream import stream
@@ -100,6 +103,13 @@ def transactions(run: Path, to: Path, block_flows: int = 1 << 17) -> Golden:
     return {"datasets": check_stream(place).content_digests, "rng_logs": _logs(place.rng_logs)}
 
 
+def profiles(run: Path, to: Path, block_rows: int = 1 << 17) -> Golden:
+    """Profiles of a run, published below `to`, by laws over blocks of `block_rows`."""
+    make_profiles(ProfilesRequest(run=run, to=to, block_rows=block_rows))
+    place = ProfilesPlace.below(to)
+    return {"datasets": place.check().content_digests, "rng_logs": _logs(place.rng_logs)}
+
+
 def read(name: str) -> Golden:
     """Committed digests."""
     digests: Golden = json.loads((HERE / f"{name}.json").read_text("utf-8"))
@@ -153,6 +163,7 @@ def main() -> None:
         results = {
             "demo": of_run(demo),
             "tiny": tiny(root / "tiny"),
+            "profiles": profiles(demo, root / "profiles"),
             "transactions": transactions(demo, root / "stream"),
         }
         for name, golden in results.items():

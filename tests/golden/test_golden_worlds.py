@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from fraudworld.contracts import TABLES, Table
+from fraudworld.contracts.profiles import PROFILE_TABLES
 from fraudworld.contracts.transactions import DOWNSTREAM_TABLES
 from golden import golden_worlds as golden
 
@@ -53,9 +54,23 @@ def test_the_demo_stream_has_golden_digests(
     assert changed == [], REFRESH.format(", ".join(changed))
 
 
+@pytest.mark.parametrize("block_rows", [1 << 17, 9_999])
+def test_profiles_of_the_demo_world_have_golden_digests(
+    demo_world: Path, tmp_path: Path, block_rows: int
+) -> None:
+    actual = golden.profiles(demo_world, tmp_path, block_rows)
+    changed = golden.changed_digests(golden.read("profiles"), actual)
+    assert changed == [], REFRESH.format(", ".join(changed))
+
+
 @pytest.mark.parametrize(
     ("name", "tables"),
-    [("demo", TABLES), ("tiny", TABLES), ("transactions", DOWNSTREAM_TABLES)],
+    [
+        ("demo", TABLES),
+        ("tiny", TABLES),
+        ("profiles", PROFILE_TABLES),
+        ("transactions", DOWNSTREAM_TABLES),
+    ],
 )
 def test_golden_files_cover_every_dataset_and_log(name: str, tables: tuple[Table, ...]) -> None:
     digests = golden.read(name)

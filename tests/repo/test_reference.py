@@ -18,6 +18,11 @@ def test_the_page_of_tables_is_current() -> None:
     assert written == tables.page(), "run: make docs"
 
 
+def test_the_page_of_tables_of_profiles_is_current() -> None:
+    written = (repo.ROOT / "docs/profile-tables.md").read_text("utf-8")
+    assert written == tables.profiles_page(), "run: make docs"
+
+
 def test_the_page_of_streams_is_current() -> None:
     written = (repo.ROOT / "docs/streams.md").read_text("utf-8")
     assert written == streams.page(), "run: make docs"

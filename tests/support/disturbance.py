@@ -27,6 +27,7 @@ from pathlib import Path
 
 import fraudworld.cli.app
 import fraudworld.gates
+import fraudworld.layers.profiles.layer
 import fraudworld.layers.transactions.stream
 import fraudworld.remediation
 import fraudworld.report
@@ -83,6 +84,7 @@ COMMANDS = (
     Command("run", RUN),
     Command("gates", "gates {run} --runs-root {root}", (RUN,)),
     Command("certify", f"certify --no-witness {WORLD}", (), status=1),  # HOLD_REMEDIATE
+    Command("profiles", "profiles {run} --runs-root {root} --quiet", (RUN,)),
     Command("transactions", "transactions {run} --days 1 --runs-root {root} --quiet", (RUN,)),
     Command("report", "report {run} --runs-root {root}", (RUN,)),
     Command(

@@ -24,6 +24,7 @@ from fraudworld.cli import (
     ladder,
     perf,
     policy,
+    profiles,
     report,
     run,
     runs,
@@ -75,6 +76,7 @@ app.command("run")(run.run)
 app.command("gates")(gates.gates)
 app.command("certify")(certify.certify)
 app.command("ladder")(ladder.ladder)
+app.command("profiles")(profiles.profiles)
 app.command("transactions")(transactions.transactions)
 app.command("witness")(witness.witness)
 app.command("verify")(verify.verify)

@@ -1,10 +1,11 @@
-"""Writes the reference page of all 6A tables, docs/tables.md, from their declarations."""
+"""Writes the reference pages of tables, docs/tables.md and docs/profile-tables.md."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from fraudworld.contracts import CONTRACT_VERSION, TABLES, Table
+from fraudworld.contracts.profiles import PROFILE_TABLES, PROFILES_VERSION
 
 _IDENTITY = "`seed`, `manifest_fingerprint`, `parameter_hash`"
 
@@ -20,7 +21,24 @@ def page() -> str:
         "known to the generator alone; exports can leave it out.",
         "",
     ]
-    return "\n".join([*lines, *(line for table in TABLES for line in _section(table))]) + "\n"
+    return _joined(lines, TABLES)
+
+
+def profiles_page() -> str:
+    """The page of the tables of 6P, likewise."""
+    lines = [
+        "# Tables of profiles",
+        "",
+        f"Contract {PROFILES_VERSION}, written by `make docs`. All of them are observable, in",
+        "`data/layer3/6P`. Words are texts of a list that may be long, as dictionaries; `?` marks",
+        "columns that may be null. [profiles.md](profiles.md) has the laws.",
+        "",
+    ]
+    return _joined(lines, PROFILE_TABLES)
+
+
+def _joined(lines: list[str], tables: tuple[Table, ...]) -> str:
+    return "\n".join([*lines, *(line for table in tables for line in _section(table))]) + "\n"
 
 
 def _section(table: Table) -> Iterator[str]:

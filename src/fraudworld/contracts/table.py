@@ -14,11 +14,21 @@ import pyarrow as pa
 
 
 class Kind(StrEnum):
-    """Value type of a column."""
+    """Value type of a column.
+
+    CODE is a short string of a closed list of at most 128, WORD one of a longer list; both are
+    dictionaries. TEXT is any string. DATE counts days, MOMENT milliseconds, since 1970-01-01 UTC.
+    6A uses the first three.
+    """
 
     INT = "int64"
     CODE = "string"
     REAL = "float64"
+    DATE = "date32"
+    MOMENT = "timestamp[ms, UTC]"
+    WORD = "word"
+    TEXT = "text"
+    FLAG = "bool"
 
 
 class Visibility(StrEnum):
@@ -77,11 +87,19 @@ class Table:
 
 
 def _arrow(column: Column) -> pa.DataType:
-    if column.kind is Kind.INT:
-        return pa.int64()
-    if column.kind is Kind.REAL:
-        return pa.float64()
-    return pa.dictionary(pa.int8(), pa.string())
+    return _ARROW[column.kind]
+
+
+_ARROW: dict[Kind, pa.DataType] = {
+    Kind.INT: pa.int64(),
+    Kind.CODE: pa.dictionary(pa.int8(), pa.string()),
+    Kind.REAL: pa.float64(),
+    Kind.DATE: pa.date32(),
+    Kind.MOMENT: pa.timestamp("ms", tz="UTC"),
+    Kind.WORD: pa.dictionary(pa.int32(), pa.string()),
+    Kind.TEXT: pa.string(),
+    Kind.FLAG: pa.bool_(),
+}
 
 
 def integer(name: str, meaning: str, *, nullable: bool = False) -> Column:
@@ -97,6 +115,31 @@ def code(name: str, meaning: str, codes: str | None, *, nullable: bool = False) 
 def real(name: str, meaning: str) -> Column:
     """A column of measured quantities."""
     return Column(name, Kind.REAL, meaning)
+
+
+def date(name: str, meaning: str, *, nullable: bool = False) -> Column:
+    """A column of days."""
+    return Column(name, Kind.DATE, meaning, nullable)
+
+
+def moment(name: str, meaning: str, *, nullable: bool = False) -> Column:
+    """A column of moments, to the millisecond, UTC."""
+    return Column(name, Kind.MOMENT, meaning, nullable)
+
+
+def word(name: str, meaning: str, codes: str, *, nullable: bool = False) -> Column:
+    """A column of strings out of a list that may be long; `codes` names the list."""
+    return Column(name, Kind.WORD, meaning, nullable, codes)
+
+
+def text(name: str, meaning: str, *, nullable: bool = False) -> Column:
+    """A column of strings of no list."""
+    return Column(name, Kind.TEXT, meaning, nullable)
+
+
+def flag(name: str, meaning: str) -> Column:
+    """A column of true or false."""
+    return Column(name, Kind.FLAG, meaning)
 
 
 IDENTITY = (

@@ -124,7 +124,7 @@ def check_columns(root: Path, segment: str, table: str) -> None:
 
 
 def read(root: Path, segment: str, table: str) -> dict[str, np.ndarray]:
-    """The columns of SCHEMAS: text as str, integers as int64, reals as float64, (rows,).
+    """The columns of SCHEMAS: text as str, integers as int64, reals as float64, flags as bool.
 
     Raises RefusedError: `6A.S0.SEALED_INPUTS_EMPTY` for a table without rows,
     `6A.S0.UPSTREAM_HASHGATE_SCHEMA_INVALID` for a value that is null, too large or unreadable.
@@ -166,6 +166,8 @@ def _plain(column: pa.ChunkedArray, kind: str) -> np.ndarray:
         return np.asarray(column.cast(pa.int64()))
     if kind == "real":
         return np.asarray(column.cast(pa.float64(), safe=False))
+    if kind == "flag":
+        return np.asarray(column.to_numpy(), dtype=bool)
     if pa.types.is_integer(column.type):  # of kind label
         column = column.cast(pa.string())
     encoded = column.combine_chunks().dictionary_encode()

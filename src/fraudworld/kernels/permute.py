@@ -103,8 +103,58 @@ def assign_by_quota(first, n, keys, cuts, out):  # type: ignore[no-untyped-def]
                 category[j] += end <= place[j]
 
 
+@kernel
+def grouped(sizes, keys, group, elements, out):  # type: ignore[no-untyped-def]
+    """out[i] = place of elements[i] in the permutation of its group; elements in any order.
+
+    `places` is faster where elements are consecutive and the permutation is one.
+
+    Parameters
+    ----------
+    sizes : uint64 (groups,)
+    keys : uint64 (groups, ROUNDS)
+    group : integer (n,)
+        Negative: out[i] is not set.
+    elements : int64 (n,)
+        0 ≤ elements[i] < sizes[group[i]].
+    out : int64 (n,)
+        Filled.
+    """
+    halves = np.ones(sizes.size, dtype=np.uint64)
+    for g in range(sizes.size):
+        while (np.uint64(1) << (halves[g] + halves[g])) < sizes[g]:
+            halves[g] += np.uint64(1)
+    for i in range(elements.size):
+        g = group[i]
+        if g < 0:
+            continue
+        half, size = halves[g], sizes[g]
+        mask = (np.uint64(1) << half) - np.uint64(1)
+        x = np.uint64(elements[i])
+        while True:
+            left, right = x >> half, x & mask
+            for r in range(ROUNDS):
+                left, right = right, left ^ (_mix(right, keys[g, r]) & mask)
+            x = (left << half) | right
+            if x < size:
+                break
+        out[i] = x
+
+
 def permuted(first: int, count: int, n: int, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
     """Places of elements first … first + count − 1 of a permutation of n: int64 (count,)."""
     out = np.empty(count, dtype=np.int64)
     places(first, n, keys, out)
+    return out
+
+
+def grouped_places(
+    sizes: NDArray[np.uint64],
+    keys: NDArray[np.uint64],
+    group: NDArray[np.integer],
+    elements: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """Places of elements in the permutations of their groups, int64 (n,); 0 for no group."""
+    out = np.zeros(elements.size, dtype=np.int64)
+    grouped(sizes, keys, group, elements, out)
     return out

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from fraudworld.contracts import TABLES, Column, Kind, Table
 from fraudworld.errors import InputError
-from fraudworld.store.content import leaf
+from fraudworld.store.content import DTYPES, LISTED, NO_TIME, NO_WORD, leaf, text_leaf
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.receipt import read_receipt
 from fraudworld.store.tables import write_parquet
@@ -138,7 +138,7 @@ def _files(table: Table, folder: Path) -> list[Path]:
 def _read(table: Table, path: Path) -> Part:
     """A part with the contract's own Arrow types: int8 codes into their whole dictionary."""
     raw = path.read_bytes()
-    codes = [c.name for c in table.all_columns if c.kind is Kind.CODE]
+    codes = [c.name for c in table.all_columns if c.kind in LISTED]
     read = pq.read_table(pa.BufferReader(raw), read_dictionary=codes).combine_chunks()
     arrays = [_as_written(c, read[c.name]) for c in table.all_columns]
     data = pa.Table.from_arrays(arrays, schema=table.schema)
@@ -147,9 +147,10 @@ def _read(table: Table, path: Path) -> Part:
 
 def _as_written(column: Column, values: pa.ChunkedArray) -> pa.Array:
     array = values.combine_chunks() if values.num_chunks != 1 else values.chunk(0)
-    if column.kind is not Kind.CODE:
+    if column.kind not in LISTED:
         return array
-    return pa.DictionaryArray.from_arrays(array.indices.cast(pa.int8()), array.dictionary)
+    index = pa.int8() if column.kind is Kind.CODE else pa.int32()
+    return pa.DictionaryArray.from_arrays(array.indices.cast(index), array.dictionary)
 
 
 def _encode(part: Part) -> pa.Buffer:
@@ -162,22 +163,33 @@ def _sha256(data: pa.Buffer) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _canonical(part: Part) -> list[NDArray[np.generic]]:
+def _canonical(part: Part) -> list[NDArray[np.generic] | pa.StringArray]:
     """The columns a content digest is taken over, as the writer has them."""
-    found = []
-    for column in part.table.columns:
-        values = part.data[column.name].chunk(0)
-        if column.kind is Kind.CODE:
-            found.append(values.indices.to_numpy(zero_copy_only=False).view(np.uint8))
-        elif values.null_count:
-            found.append(values.fill_null(0).to_numpy(zero_copy_only=False))
-        else:
-            found.append(values.to_numpy(zero_copy_only=False))
-    return found
+    return [_values(c, part.data[c.name].chunk(0)) for c in part.table.columns]
 
 
-def _leaves(columns: list[NDArray[np.generic]]) -> list[str]:
-    return [leaf(values) for values in columns]
+def _values(column: Column, values: pa.Array) -> NDArray[np.generic] | pa.StringArray:
+    if column.kind is Kind.TEXT:
+        return values
+    if column.kind is Kind.DATE:
+        values = values.cast(pa.int32())
+    if column.kind in (Kind.DATE, Kind.MOMENT):
+        values = values.cast(pa.int64())
+    if column.kind in LISTED:
+        values = values.indices
+    absent = _ABSENT.get(column.kind, 0)
+    filled = values.fill_null(absent) if values.null_count else values
+    return np.asarray(filled.to_numpy(zero_copy_only=False)).astype(DTYPES[column.kind], copy=False)
+
+
+_ABSENT = {Kind.CODE: -1, Kind.WORD: NO_WORD, Kind.DATE: NO_TIME, Kind.MOMENT: NO_TIME}
+"""Null by kind; codes are bytes with a sign here."""
+
+
+def _leaves(columns: list[NDArray[np.generic] | pa.StringArray]) -> list[str]:
+    return [
+        leaf(values) if isinstance(values, np.ndarray) else text_leaf(values) for values in columns
+    ]
 
 
 def _timed(

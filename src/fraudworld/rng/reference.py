@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fraudworld.rng.registry import ANY, REGISTRY
+from fraudworld.rng.law import ANY
+from fraudworld.rng.registry import REGISTRY
 from fraudworld.rng.stream import FAMILIES, RNG_LAW_VERSION
 
 

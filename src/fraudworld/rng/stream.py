@@ -23,6 +23,9 @@ FAMILIES = (
     # Segment 6B: the hourly law of 5B on demand, then S1 to S4.
     "arrival_realisation",
     *(f"{what}_sampling" for what in ("attachment", "flow", "campaign", "label", "bank_view")),
+    # Layer 6P: profiles; names, numbers and addresses.
+    "profile_sampling",
+    "identity_sampling",
 )
 
 

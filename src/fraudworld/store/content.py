@@ -3,9 +3,11 @@
 Law, for independent verifiers: every column is cut into blocks of 1 048 576 rows in published
 order; a block's leaf is the SHA-256 of its canonical values (ids, counts: unsigned
 little-endian in the narrowest of 1, 2, 4 or 8 bytes that holds the block's largest, null = 0;
-codes: u8 position in the column's sorted code list; reals: float64 little-endian); a column's
-digest is the SHA-256 over its leaves in order; the content digest is the SHA-256 of the
-canonical JSON {table, rows, columns: [{name, kind, codes, digest}]}, identity columns left out.
+codes: u8 position in the column's sorted code list, null = 255; words: int32 position, null = −1;
+days and milliseconds: int64, null = −2^63; flags: u8; reals: float64; all little-endian; texts: the
+int32 lengths in bytes of all values, null = −1, then their UTF-8 bytes); a column's digest is the
+SHA-256 over its leaves in order; the content digest is the SHA-256 of the canonical JSON {table,
+rows, columns: [{name, kind, codes, digest}]}, identity columns left out.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from fraudworld.contracts import Kind, Table
@@ -29,8 +33,41 @@ DTYPES: dict[Kind, np.dtype[Any]] = {
     Kind.INT: np.dtype(np.int64),
     Kind.CODE: np.dtype(np.uint8),
     Kind.REAL: np.dtype(np.float64),
+    Kind.DATE: np.dtype(np.int64),
+    Kind.MOMENT: np.dtype(np.int64),
+    Kind.WORD: np.dtype(np.int32),
+    Kind.FLAG: np.dtype(np.uint8),
 }
-"""Type of a column's canonical values."""
+"""Type of a column's canonical values; texts stay Arrow arrays of strings."""
+
+NO_TIME = -(2**63)
+"""Null among days and milliseconds."""
+
+NO_CODE = 255
+"""Null among codes."""
+
+NO_WORD = -1
+"""Null among words."""
+
+LISTED = (Kind.CODE, Kind.WORD)
+"""Kinds whose values are positions in a list."""
+
+
+def bytes_leaf(values: NDArray[np.generic]) -> str:
+    """The leaf of a block whose canonical values are hashed as they are, hex."""
+    return hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
+
+
+def text_leaf(values: pa.StringArray) -> str:
+    """The leaf of one block of texts, hex."""
+    lengths = pc.fill_null(pc.binary_length(values), -1).cast(pa.int32())
+    # Concatenation drops what a slice, or a null, leaves in the buffers.
+    joined = pc.binary_join(
+        pa.ListArray.from_arrays([0, len(values)], pc.fill_null(values, "")), ""
+    )
+    digest = hashlib.sha256(np.asarray(lengths).data)
+    digest.update(joined.buffers()[2] or b"")
+    return digest.hexdigest()
 
 
 def leaf(values: NDArray[np.generic]) -> str:
@@ -93,7 +130,7 @@ def content_digest(
             {
                 "name": column.name,
                 "kind": column.kind.value,
-                "codes": list(codes[column.name]) if column.kind is Kind.CODE else None,
+                "codes": list(codes[column.name]) if column.kind in LISTED else None,
                 "digest": joined.hexdigest(),
             }
         )

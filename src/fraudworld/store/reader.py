@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,18 @@ from numpy.typing import NDArray
 from fraudworld.contracts import Column, Kind, Table
 from fraudworld.errors import InputError
 from fraudworld.machine import let_through
-from fraudworld.store.content import DTYPES, PART_ROWS, content_digest, leaf
+from fraudworld.store.content import (
+    DTYPES,
+    LISTED,
+    NO_CODE,
+    NO_TIME,
+    NO_WORD,
+    PART_ROWS,
+    bytes_leaf,
+    content_digest,
+    leaf,
+    text_leaf,
+)
 from fraudworld.store.folder import LARGEST_FILE, MOST_COLUMNS
 
 Codes = Mapping[str, Sequence[str]]
@@ -131,11 +143,11 @@ def recompute_digest(folder: Path, table: Table, codes: Codes) -> str:
     """
     names = [c.name for c in table.columns]
     leaves: list[list[str]] = []
-    waiting: dict[str, list[NDArray[np.generic]]] = {name: [] for name in names}
+    waiting: dict[str, list[Any]] = {name: [] for name in names}
     rows = 0
 
     def close_block() -> None:
-        leaves.append([leaf(np.concatenate(waiting[name])) for name in names])
+        leaves.append([_leaf(c, waiting[c.name]) for c in table.columns])
         for pieces in waiting.values():
             pieces.clear()
 
@@ -153,9 +165,24 @@ def recompute_digest(folder: Path, table: Table, codes: Codes) -> str:
     if rows % PART_ROWS:
         close_block()
     elif not rows:
-        leaves.append([leaf(np.empty(0, DTYPES[c.kind])) for c in table.columns])
-    lists = {c.name: tuple(codes[c.name]) for c in table.columns if c.kind is Kind.CODE}
+        leaves.append([_leaf(c, [_nothing(c)]) for c in table.columns])
+    lists = {c.name: tuple(codes[c.name]) for c in table.columns if c.kind in LISTED}
     return content_digest(table, rows, leaves, lists)
+
+
+def _leaf(column: Column, pieces: Sequence[Any]) -> str:
+    """The leaf of a block of one column, from its canonical values."""
+    if column.kind is Kind.TEXT:
+        return text_leaf(pa.concat_arrays(pieces))
+    joined = np.concatenate(pieces)
+    return leaf(joined) if column.kind is Kind.INT else bytes_leaf(joined)
+
+
+def _nothing(column: Column) -> Any:
+    """No canonical values."""
+    if column.kind is Kind.TEXT:
+        return pa.array([], pa.string())
+    return np.empty(0, DTYPES[column.kind])
 
 
 def blocks(
@@ -163,7 +190,7 @@ def blocks(
 ) -> Iterator[dict[str, NDArray[np.generic]]]:
     """Canonical values of one part, a row group at a time; an empty part is one empty block."""
     columns = [c for c in table.columns if c.name in set(names)]
-    codes_of = [c.name for c in columns if c.kind is Kind.CODE]
+    codes_of = [c.name for c in columns if c.kind in LISTED]
     with open_part(path, table, codes_of) as file:
         try:
             missing = {c.name for c in columns} - set(file.schema_arrow.names)
@@ -176,13 +203,18 @@ def blocks(
             let_through(error)
             raise _invalid(table.name, f"not a readable Parquet file: {error}", path) from error
         if not file.num_row_groups:
-            yield {c.name: np.empty(0, DTYPES[c.kind]) for c in columns}
+            yield {c.name: _nothing(c) for c in columns}
 
 
 _TYPES = {
     Kind.INT: pa.types.is_int64,
     Kind.REAL: pa.types.is_float64,
     Kind.CODE: lambda kind: pa.types.is_dictionary(kind) and pa.types.is_string(kind.value_type),
+    Kind.WORD: lambda kind: pa.types.is_dictionary(kind) and pa.types.is_string(kind.value_type),
+    Kind.DATE: pa.types.is_date32,
+    Kind.MOMENT: lambda kind: kind == pa.timestamp("ms", tz="UTC"),
+    Kind.TEXT: pa.types.is_string,
+    Kind.FLAG: pa.types.is_boolean,
 }
 """The Arrow type a column of each kind is read as."""
 
@@ -194,10 +226,18 @@ def _canonical(
         raise _invalid(table.name, f"{column.name} is {values.type}, not {column.kind}", path)
     if values.null_count and not column.nullable:
         raise _invalid(table.name, f"{column.name} holds a null", path)
-    if column.kind is Kind.CODE:
+    if column.kind is Kind.TEXT:
+        return values.combine_chunks()  # type: ignore[no-any-return]
+    if column.kind in LISTED:
         return _positions(column, values, codes[column.name], table, path)
     if column.kind is Kind.REAL:
         return np.asarray(values.to_numpy(), dtype=np.float64)
+    if column.kind is Kind.FLAG:
+        return np.asarray(values.to_numpy(), dtype=np.uint8)
+    if column.kind in (Kind.DATE, Kind.MOMENT):
+        plain = values.cast(pa.int32()) if column.kind is Kind.DATE else values
+        plain = pc.fill_null(plain.cast(pa.int64()), NO_TIME)
+        return np.asarray(plain.to_numpy(), dtype=np.int64)
     if column.nullable:
         if pc.any(pc.equal(values, 0)).as_py():
             raise _invalid(table.name, f"{column.name} holds 0, which is not an id", path)
@@ -209,7 +249,8 @@ def _positions(
     column: Column, values: pa.ChunkedArray, codes: Sequence[str], table: Table, path: Path
 ) -> NDArray[np.generic]:
     known = pa.array(list(codes), pa.string())
-    pieces = [np.empty(0, np.uint8)]
+    kind, absent = DTYPES[column.kind], NO_CODE if column.kind is Kind.CODE else NO_WORD
+    pieces = [np.empty(0, kind)]
     for chunk in values.chunks:
         place = pc.index_in(chunk.dictionary.cast(pa.string()), value_set=known)
         if place.null_count:
@@ -219,7 +260,12 @@ def _positions(
                 where=str(path),
                 remedy="the table was changed after publishing, or the policy is not the run's",
             )
-        pieces.append(place.to_numpy().astype(np.uint8)[chunk.indices.to_numpy()])
+        if chunk.null_count:
+            places = np.append(place.to_numpy(zero_copy_only=False).astype(kind), kind.type(absent))
+            at = pc.fill_null(chunk.indices, len(place)).to_numpy()
+            pieces.append(places[at])
+        else:
+            pieces.append(place.to_numpy().astype(kind)[chunk.indices.to_numpy()])
     return np.concatenate(pieces)
 
 

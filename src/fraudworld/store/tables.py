@@ -22,7 +22,19 @@ from numpy.typing import NDArray
 
 from fraudworld.contracts import Column, Kind, Table
 from fraudworld.errors import InternalError
-from fraudworld.store.content import DTYPES, PART_ROWS, content_digest, leaf, narrowed
+from fraudworld.store.content import (
+    DTYPES,
+    LISTED,
+    NO_CODE,
+    NO_TIME,
+    NO_WORD,
+    PART_ROWS,
+    bytes_leaf,
+    content_digest,
+    leaf,
+    narrowed,
+    text_leaf,
+)
 from fraudworld.store.identity import Identity
 from fraudworld.store.layout import part_name
 
@@ -73,11 +85,15 @@ class Writing:
         cls, table: Table, folder: Path, identity: Identity, codes: Mapping[str, Sequence[str]]
     ) -> Writing:
         """A writing whose code lists are checked."""
-        lists = {c.name: tuple(codes[c.name]) for c in table.columns if c.kind is Kind.CODE}
+        lists = {c.name: tuple(codes[c.name]) for c in table.columns if c.kind in LISTED}
         writing = cls(table, folder, identity, lists)
-        for name, listed in lists.items():
-            if len(listed) > MOST_CODES or len(set(listed)) < len(listed):
-                raise writing.broken(f"column {name} has {len(listed)} codes, or one twice")
+        for column in table.columns:
+            if column.kind not in LISTED:
+                continue
+            listed = lists[column.name]
+            most = MOST_CODES if column.kind is Kind.CODE else len(listed)
+            if len(listed) > most or len(set(listed)) < len(listed):
+                raise writing.broken(f"column {column.name} has {len(listed)} codes, or one twice")
         return writing
 
     def check(self, rows: int, batch: Batch) -> None:
@@ -87,9 +103,12 @@ class Writing:
         if names != wanted_names:
             raise self.broken(f"a batch has columns {names}, the contract {wanted_names}")
         for column in self.table.columns:
-            values, wanted = batch.get(column.name), DTYPES[column.kind]
+            values = batch.get(column.name)
+            if isinstance(values, pa.Array) and len(values) != rows:
+                raise self.broken(f"column {column.name} has {len(values)} rows, not {rows}")
             if not isinstance(values, np.ndarray):
                 continue  # it fills a buffer that has the contract's type and length
+            wanted = DTYPES[column.kind]
             if values.shape != (rows,):
                 raise self.broken(f"column {column.name} has shape {values.shape}, not ({rows},)")
             if not np.can_cast(values.dtype, wanted, "safe"):
@@ -122,7 +141,9 @@ class Writing:
         rows = len(next(iter(batch.values())))
         self.check(rows, batch)
         columns: Columns = {
-            c.name: np.ascontiguousarray(batch[c.name], dtype=DTYPES[c.kind])
+            c.name: batch[c.name]
+            if c.kind is Kind.TEXT
+            else np.ascontiguousarray(batch[c.name], dtype=DTYPES[c.kind])
             for c in self.table.columns
         }
         arrays, leaves = zip(
@@ -146,6 +167,10 @@ class Writing:
 
     def _array(self, column: Column, values: NDArray[np.generic]) -> tuple[pa.Array, str]:
         """A column as Arrow array, and its leaf. Raises InternalError for a value outside it."""
+        if column.kind not in (Kind.INT, Kind.CODE, Kind.REAL) or (
+            column.kind is Kind.CODE and column.nullable
+        ):
+            return self._later_kind(column, values)
         if column.kind is Kind.CODE:
             codes = self.codes[column.name]
             if values.size and values.max() >= len(codes):
@@ -169,10 +194,42 @@ class Writing:
         buffers = [pa.py_buffer(there), pa.py_buffer(values)]
         return pa.Array.from_buffers(pa.int64(), values.size, buffers), digest
 
+    def _later_kind(self, column: Column, values: Any) -> tuple[pa.Array, str]:
+        """As `_array`, for the kinds that 6A has not, and for codes that may be null."""
+        if column.kind is Kind.TEXT:
+            self._require(column, bool(values.null_count), inside=pa.types.is_string(values.type))
+            return values, text_leaf(values)
+        if column.kind in LISTED:
+            absent = NO_CODE if column.kind is Kind.CODE else NO_WORD
+            null, listed = values == absent, len(self.codes[column.name])
+            low, high = (values.min(initial=0), values[~null].max(initial=0))
+            inside = low >= NO_WORD and (high < listed or bool(null.all()))
+            self._require(column, bool(null.any()), inside=inside)
+            index = np.int8 if column.kind is Kind.CODE else np.int32
+            places = pa.array(values.astype(index), mask=null)
+            words = pa.array(self.codes[column.name], pa.string())
+            return pa.DictionaryArray.from_arrays(places, words, safe=False), bytes_leaf(values)
+        if column.kind is Kind.FLAG:
+            self._require(column, False, inside=values.max(initial=0) <= 1)
+            return pa.array(values.astype(bool)), bytes_leaf(values)
+        null = values == NO_TIME
+        self._require(column, bool(null.any()), inside=True)
+        given = pa.array(values, pa.int64(), mask=null)
+        if column.kind is Kind.DATE:
+            return given.cast(pa.int32()).cast(pa.date32()), bytes_leaf(values)
+        return given.cast(pa.timestamp("ms", tz="UTC")), bytes_leaf(values)
+
+    def _require(self, column: Column, nulls: bool, *, inside: bool) -> None:
+        """Raises InternalError for a value outside the column, or a null where none may be."""
+        if not inside or (nulls and not column.nullable):
+            raise self.broken(f"{column.name} holds a value outside its list, or a null")
+
     def broken(self, what: str) -> InternalError:
-        table = self.table.name.removesuffix("_6A").upper()
+        """The error for rows that do not keep to the contract."""
+        segment = self.table.name[-2:] if self.table.name.endswith("_6P") else "6A"
+        table = self.table.name.removesuffix(f"_{segment}").upper()
         return InternalError(
-            f"6A.{self.table.state}.{table}_SCHEMA_OR_KEY_INVALID",
+            f"{segment}.{self.table.state}.{table}_SCHEMA_OR_KEY_INVALID",
             what,
             where=self.table.name,
             remedy="report this; nothing was published",
@@ -268,7 +325,7 @@ def write_parquet(data: pa.Table, table: Table, sink: pa.NativeFile) -> None:
     row groups by them. The identity columns are not compressed, so that `store/restamp.py` can
     replace them in the file.
     """
-    integers = [c.name for c in table.columns if c.kind is Kind.INT]
+    integers = [c.name for c in table.columns if c.kind in (Kind.INT, Kind.DATE, Kind.MOMENT)]
     packed = [c.name for c in table.columns]
     pq.write_table(
         data,
@@ -284,4 +341,4 @@ def write_parquet(data: pa.Table, table: Table, sink: pa.NativeFile) -> None:
 
 
 def _repeats(column: Column) -> bool:
-    return column.kind is Kind.CODE or column.name == "seed"
+    return column.kind in LISTED or column.name == "seed"

@@ -22,7 +22,7 @@ from fraudworld.documents import (
 )
 from fraudworld.errors import FraudworldError
 from fraudworld.extras import MISSING
-from fraudworld.layers.transactions.layout import accounted
+from fraudworld.layers.beside import accounted
 from fraudworld.machine import let_through
 from fraudworld.policy.bounds import changed_bounds, rebaselined
 from fraudworld.rng import RNG_LAW_VERSION

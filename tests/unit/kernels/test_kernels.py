@@ -108,6 +108,16 @@ def test_permutation_is_a_bijection(n):
     assert sorted(permute.permuted(0, n, n, keys)) == list(range(n))
 
 
+def test_places_of_groups_are_those_of_each_permutation():
+    sizes = np.array([1, 7, 2**20 + 3, 10**15], dtype=np.uint64)
+    keys = Stream(3, "test/permute", FAMILIES[0], 8).draws(0, 4)
+    group = np.tile(np.array([2, -1, 0, 3, 1]), 6)
+    elements = np.where(group == 0, 0, np.arange(30) // 5)
+    found = permute.grouped_places(sizes, keys, group, elements)
+    for g, element, place in zip(group, elements, found, strict=True):
+        assert place == (permute.permuted(element, 1, int(sizes[g]), keys[g])[0] if g >= 0 else 0)
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     n=st.integers(1, 3_000),

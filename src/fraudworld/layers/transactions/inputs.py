@@ -1,4 +1,4 @@
-"""6B.S0: opens a published run, verifies its bytes and those of the upstream it was made from."""
+"""S0 of a layer: opens a published run, and verifies its bytes and those of its upstream."""
 
 from __future__ import annotations
 
@@ -84,43 +84,45 @@ class Inputs:
         return np.array([float(values.get(word, 0.0)) for word in self.codes(codes)])
 
 
-def open_inputs(root: Path, upstream_dir: Path | None, *, allow_unflagged: bool) -> Inputs:
+def open_inputs(
+    root: Path, upstream_dir: Path | None, *, allow_unflagged: bool, segment: str = "6B"
+) -> Inputs:
     """Verifies every byte of a run, then its upstream against the digests the run sealed.
 
     upstream_dir: the upstream of the run; None is the embedded one, which is built below the runs
-    root where it is missing. Raises RefusedError for a run that failed its gates (unless
-    `allow_unflagged`), was changed after publishing, or has another upstream; InputError for a run
-    whose sealed policy has no figures for 6B.
+    root where it is missing. segment: of the layer, for error codes. Raises RefusedError for a run
+    that failed its gates (unless `allow_unflagged`), was changed after publishing, or has another
+    upstream; InputError for a run whose sealed policy has no figures for 6B.
     """
     place = RunPlace(root)
     receipt = read_receipt(place)
     sealed = check_run(place)
     if sealed.digest != receipt.bundle_digest:
         raise RefusedError(
-            "6B.S0.RECEIPT_MISMATCH",
+            f"{segment}.S0.RECEIPT_MISMATCH",
             f"the receipt names bundle {receipt.bundle_digest}, the run has {sealed.digest}",
             where=str(place.receipt),
             remedy="the receipt was changed after publishing; make the run again elsewhere",
         )
     if not (sealed.passed or allow_unflagged):
         raise RefusedError(
-            "6B.S0.RUN_NOT_PASSED",
+            f"{segment}.S0.RUN_NOT_PASSED",
             f"this run has no _passed.flag, its grade is {receipt.grade}",
             where=str(root),
             remedy="repair the world, or use --allow-unflagged to study a failed one",
         )
-    pack = _policy(place, receipt)
+    pack = _policy(place, receipt, segment)
     segments, sealed_digest = _sealed_upstream(place)
     source = upstream_dir or upstream.ensure_embedded(
         root.resolve().parent / ".upstream", _volume_scale(place, receipt)
     )
-    for segment, expected in segments.items():
-        digest = bundle.verify(source / segment, segment).digest
+    for name, expected in segments.items():
+        digest = bundle.verify(source / name, name).digest
         if digest != expected:
             raise RefusedError(
-                "6B.S0.UPSTREAM_HASHGATE_DIGEST_MISMATCH",
-                f"{segment} has bundle {digest}, the run was made from {expected}",
-                where=str(source / segment),
+                f"{segment}.S0.UPSTREAM_HASHGATE_DIGEST_MISMATCH",
+                f"{name} has bundle {digest}, the run was made from {expected}",
+                where=str(source / name),
                 remedy="give the run's own upstream with --upstream",
             )
     sealed_inputs = intake.SealedInputs((), segments, sealed_digest)
@@ -161,12 +163,12 @@ def _volume_scale(place: RunPlace, receipt: Receipt) -> float:
     return PROFILES[receipt.profile] * receipt.scale / PROFILES["authority"]
 
 
-def _policy(place: RunPlace, receipt: Receipt) -> PolicyPack:
+def _policy(place: RunPlace, receipt: Receipt, segment: str) -> PolicyPack:
     """The policy of the run, from its sealed copy."""
-    pack = sealed_policy(place.root, "6B")
+    pack = sealed_policy(place.root, segment)
     if parameter_hash(pack) != receipt.parameter_hash:
         raise RefusedError(
-            "6B.S0.PRIOR_PACK_DIGEST_MISMATCH",
+            f"{segment}.S0.PRIOR_PACK_DIGEST_MISMATCH",
             "the sealed policy is not the one of the receipt",
             where=str(place.resolved_policy),
             remedy="the run was changed after publishing; make it again elsewhere",

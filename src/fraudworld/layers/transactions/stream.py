@@ -10,9 +10,7 @@ holds the world and a few blocks, whatever the length of the stream.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -26,6 +24,7 @@ from fraudworld.documents import JsonObject, read_object, write_json
 from fraudworld.engine.local import LocalEngine
 from fraudworld.errors import InputError, RefusedError
 from fraudworld.inputs.arrivals import WEEK, Arrivals, load_arrivals
+from fraudworld.layers.clock import Clock, Report
 from fraudworld.layers.transactions import checks, flows, labels, visits
 from fraudworld.layers.transactions.inputs import Inputs, open_inputs
 from fraudworld.layers.transactions.layout import (
@@ -53,32 +52,11 @@ from fraudworld.store.reader import open_part
 from fraudworld.store.roles import require_run_open
 from fraudworld.store.tables import DatasetRecord
 
-Report = Callable[[Progress], None]
 Records = list[tuple[Path, DatasetRecord]]
 """Folder and record of every dataset written."""
 
 ENCODERS = 2
 """Threads that encode Parquet while the next blocks are computed."""
-
-
-@dataclass
-class _Clock:
-    """Seconds of every step, reported to `progress` as steps end."""
-
-    progress: Report | None
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def step(self, state: str, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        seconds = time.perf_counter() - start
-        self.seconds[f"{state}.{name}"] = round(seconds, 3)
-        self.report(Progress(f"6B.{state}", name, 1, 1, 0, seconds))
-
-    def report(self, progress: Progress) -> None:
-        if self.progress is not None:
-            self.progress(progress)
 
 
 def stream(request: StreamRequest, progress: Report | None = None) -> StreamOutcome:
@@ -87,7 +65,7 @@ def stream(request: StreamRequest, progress: Report | None = None) -> StreamOutc
     Raises InputError for an invalid window or world, RefusedError for a run without flag or
     changed after publishing, and where another stream is published already.
     """
-    clock = _Clock(progress)
+    clock = Clock("6B", progress)
     target = StreamPlace.below(request.to or request.run)
     if request.to is None and not target.layer.exists():
         require_run_open(
@@ -165,7 +143,7 @@ def _generate(
     arrivals: Arrivals,
     window: Window,
     place: StreamPlace,
-    clock: _Clock,
+    clock: Clock,
 ) -> tuple[Records, dict[str, object]]:
     """S1 to S4: writes every table of the stream; returns their records and the S5 summary."""
     with clock.step("S1", "load_world"):
@@ -203,7 +181,7 @@ def _write_tables(
     builder: BlockBuilder,
     place: StreamPlace,
     tally: _Tally,
-    clock: _Clock,
+    clock: Clock,
 ) -> Records:
     """Computes all blocks, a group at a time, and appends their rows to the datasets."""
     inputs = builder.inputs
@@ -337,7 +315,7 @@ def _receipt(request: StreamRequest, inputs: Inputs, window: Window) -> dict[str
     }
 
 
-def _reuse(place: StreamPlace, receipt: dict[str, object], clock: _Clock) -> StreamOutcome:
+def _reuse(place: StreamPlace, receipt: dict[str, object], clock: Clock) -> StreamOutcome:
     """The published stream, if its bytes are intact and its receipt is this one."""
     with clock.step("S5", "verify_published"):
         check_stream(place)

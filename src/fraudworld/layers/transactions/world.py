@@ -79,7 +79,7 @@ def load_world(inputs: Inputs, *, rewired: bool = False) -> World:
     rewired: shuffles the endpoints of all links inside the device's country. Raises InputError
     for a table that is missing, damaged or holds unknown codes.
     """
-    read = _Reader(inputs)
+    read = WorldReader(inputs)
     # Links come first: reading them takes the most memory.
     endpoint_start, device_endpoint, ip_type, ip_role = _endpoints(read)
     people = read("s1_party_base_6A", "party_type", "segment_id", "country_iso", "household_id",
@@ -142,7 +142,7 @@ def load_world(inputs: Inputs, *, rewired: bool = False) -> World:
     )
 
 
-class _Reader:
+class WorldReader:
     """Reads columns of published tables."""
 
     def __init__(self, inputs: Inputs) -> None:
@@ -165,7 +165,7 @@ class _Reader:
         return self._inputs.codes(codes).index(word)
 
 
-def _endpoints(read: _Reader) -> tuple[I64, I32, U8, U8]:
+def _endpoints(read: WorldReader) -> tuple[I64, I32, U8, U8]:
     """`endpoint_start`, `device_endpoint`, `ip_type` and `ip_role` of the world."""
     devices = read("s4_device_base_6A", "device_type")["device_type"].size
     links = read("s4_ip_links_6A", "ip_id", "device_id", "link_role")
@@ -187,7 +187,7 @@ def _rewired(seed: int, endpoint: I32, start: I64, country: I64) -> I32:
     return out
 
 
-def _held_devices(read: _Reader, parties: int, devices: int) -> tuple[I64, I32, U8]:
+def _held_devices(read: WorldReader, parties: int, devices: int) -> tuple[I64, I32, U8]:
     """`device_start`, `party_device` and `device_shared` of the world."""
     links = read("s4_device_links_6A", "device_id", "party_id")
     held = links["party_id"] > 0

@@ -41,6 +41,7 @@ FAMILIES = "SELECT raw_role, canonical_role_family, count(*) FROM s5_{}_fraud_ro
 KEPT = ("metric_name", "value", "pass_B", "pass_Bplus", "status")
 KINDS = ("party", "account", "device", "ip")
 FLAG = "_passed.flag"
+BESIDE = ("6B", "6P")  # layers beside a world, each under a seal of its own
 DRAWN = {"region_segment": "segments", "product": "held", "device_type": "device_types"}
 LARGEST_DOCUMENT, LARGEST_FILE, MOST_FILES = 16 << 20, 256 << 20, 50_000
 """Bytes of a JSON document, bytes of a file, and files of a run: beyond them nothing is read."""
@@ -130,28 +131,40 @@ def listed(run):
 
 
 def seal(run):
-    """Index, flag and every file they cover."""
-    validation = run / LAYER / "validation"
-    index = load(validation / "validation_bundle_index_6A.json")
-    text = json.dumps(index, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    flag, sizes = validation / FLAG, listed(run)
+    """Index, flag and every file they cover; then those of the layers beside the world."""
+    sizes = listed(run)
     for path in sorted(p for p in run.rglob("*") if LITTER.fullmatch(p.name)):
         print(f"ignored  {path.relative_to(run).as_posix()!a}")
+    # Reports and receipt are in run_index.json.
+    beside = tuple(f"{Path(LAYER).parent.as_posix()}/{segment}/" for segment in BESIDE)
+    outside = ("reports/", "run_", ".run_index", *beside)
+    here = {name: n for name, n in sizes.items() if not name.startswith(outside)}
+    bundle(run, here, f"{LAYER}/validation", "6A", "")
+    for segment, root in zip(BESIDE, beside):  # noqa: B905
+        of_layer = {n.removeprefix(root): size for n, size in sizes.items() if n.startswith(root)}
+        if of_layer:
+            bundle(run / root, of_layer, "validation", segment, f"{segment}: ")
+
+
+def bundle(folder, here, validation, segment, whose):
+    """Index and flag of a folder, and the files they cover; here: path -> bytes of all files."""
+    own = [f"{validation}/{n}" for n in (f"validation_bundle_index_{segment}.json", FLAG)]
+    index = load(folder / own[0])
+    text = json.dumps(index, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    flag = folder / own[1]
     if flag.exists():
         with opened(flag) as file:
             line = file.read(100).decode("ascii", "replace")
-        check("flag belongs to the index", line == f"sha256_hex = {digest}\n", digest)
+        check(f"{whose}flag belongs to the index", line == f"sha256_hex = {digest}\n", digest)
     listing = {m["path"]: (m["bytes"], m["sha256_hex"]) for m in index["members"]}
-    check("the index lists no file twice", len(listing) == len(index["members"]))
-    own = {f"{LAYER}/validation/{n}" for n in ("validation_bundle_index_6A.json", FLAG)}
-    # Reports and receipt are in run_index.json; 6B and 6P have seals of their own.
-    outside = ("reports/", "run_", ".run_index", "data/layer3/6B/", "data/layer3/6P/")
-    here = {n for n in sizes if not n.startswith(outside)} - own
-    check("no file is missing or added", here == set(listing), sorted(here ^ set(listing))[:3])
-    both = sorted(here & set(listing))
-    wrong = [n for n in both if sizes[n] != listing[n][0] or sha256(run / n) != listing[n][1]]
-    check(f"{len(listing)} files have their SHA-256", not wrong, wrong[:3])
+    check(f"{whose}the index lists no file twice", len(listing) == len(index["members"]))
+    names = set(here) - set(own)
+    strange = sorted(names ^ set(listing))[:3]
+    check(f"{whose}no file is missing or added", names == set(listing), strange)
+    both = sorted(names & set(listing))
+    wrong = [n for n in both if here[n] != listing[n][0] or sha256(folder / n) != listing[n][1]]
+    check(f"{whose}{len(listing)} files have their SHA-256", not wrong, wrong[:3])
 
 
 def attestation(run):

@@ -1,0 +1,135 @@
+"""Guard P4: who shares contact data, in published profiles, against the figures of the policy.
+
+A mailbox is an e-mail address without its tag. Homes, buildings and numbers of earlier owners are
+judged among parties that are no synthetic identities, the cells of those by themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import sqrt
+from typing import TYPE_CHECKING, NamedTuple
+
+from fraudworld.contracts import Table
+from fraudworld.layers.profiles.world import PERSON
+from fraudworld.policy.profiles.models import Gates
+from fraudworld.policy.profiles.models import Sharing as SharingPolicy
+from fraudworld.store.sql import quoted
+
+if TYPE_CHECKING:
+    import duckdb
+
+SYNTHETIC = "SYNTHETIC_ID"
+TAG = r"\+[0-9]+@"
+"""What tells apart who shares a mailbox, in its addresses."""
+CROWD = 5
+"""Parties at one address beyond which a bank looks twice."""
+
+
+class Shared(NamedTuple):
+    """What was observed of one kind of sharing."""
+
+    metric: str
+    value: float  # |observed ÷ expected − 1|, or a ratio
+    bound: float
+    support: float  # what was expected, in parties or homes
+    observed: float
+    expected: float
+
+
+def judge_sharing(
+    connection: duckdb.DuckDBPyConnection, law: SharingPolicy, bounds: Gates
+) -> Iterator[Shared]:
+    """Every kind of sharing; connection: of `checks.connect`, after `read_contacts`."""
+    (homes, phone, mailbox) = _one(connection, """
+        select count(*), count_if(one_phone), count_if(one_mailbox) from (
+          select min(phone) = max(phone) as one_phone,
+            min(mailbox) = max(mailbox) as one_mailbox
+          from party_contact where household_id is not null group by household_id
+          having count(*) > 1 and not bool_or(made_up))""")  # fmt: skip
+    yield _near("home_phone", phone, law.home_phone_share * homes, bounds.sharing_error)
+    yield _near("home_mailbox", mailbox, law.home_mailbox_share * homes, bounds.sharing_error)
+    for name, building in sorted(law.buildings.items()):
+        listed = ", ".join(map(quoted, building.segments))
+        (expected, observed) = _one(connection, f"""
+            with alone as (
+              select country_iso, at_address from party_contact
+              where segment_id in ({listed}) and at_home = 1 and not made_up),
+            wanted as (
+              select floor({building.share} * count(*) + 0.5) as n from alone group by country_iso)
+            select
+              (select coalesce(sum(n), 0) from wanted where n >= {building.least}),
+              (select count(*) from alone where at_address >= {building.least})""")  # fmt: skip
+        yield _near(f"building_{name.lower()}", observed, expected, bounds.sharing_error)
+    (persons, earlier, made_up, cells_phone, cells_mailbox) = _one(connection, """
+        with number as (
+          select count(distinct home) - 1 as others, bool_or(made_up) as made_up
+          from party_contact group by phone),
+        fake as (
+          select count(*) over (partition by phone) as phones,
+                 count(*) over (partition by mailbox) as mailboxes
+          from party_contact where made_up)
+        select (select count(*) from party_contact where person),
+               (select sum(others) from number where not made_up),
+               (select count(*) from fake), (select count_if(phones > 1) from fake),
+               (select count_if(mailboxes > 1) from fake)""")  # fmt: skip
+    yield _near("earlier_owners", earlier, law.earlier_owner_share * persons, bounds.sharing_error)
+    # Sizes of cells vary, so that shares of their members do.
+    cells = 2.0 * made_up / (law.cells.least + law.cells.most)
+    for metric, found, share in (
+        ("cells_phone", cells_phone, law.cells.phone),
+        ("cells_mailbox", cells_mailbox, law.cells.mailbox),
+    ):
+        noise = 3.0 * bounds.cell_spread / sqrt(max(cells * share, 1.0))
+        expected = share * law.cells.takes_part * made_up
+        yield _near(metric, found, expected, max(bounds.sharing_error, noise))
+    (guilty, innocent) = _one(connection, f"""
+        select count_if(made_up), count_if(not made_up) from party_contact
+        where at_address > {CROWD}""")  # fmt: skip
+    value = guilty / innocent if innocent else float(guilty > 0)
+    yield Shared(
+        "crowded_addresses", value, 1.0 / bounds.innocents_per_fraudster, guilty + innocent,
+        guilty, innocent,
+    )  # fmt: skip
+
+
+def made(connection: duckdb.DuckDBPyConnection, table: Table) -> bool:
+    """Whether a connection has a view of the table."""
+    query = "select count(*) from information_schema.tables where table_name = ?"
+    ((found,),) = connection.execute(query, [table.name]).fetchall()
+    return bool(found)
+
+
+def read_contacts(connection: duckdb.DuckDBPyConnection) -> None:
+    """Makes `party_contact`: parties, and how many have the same home, address, phone, …."""
+    connection.execute(f"""
+        create or replace temp table party_contact as
+        with one as (
+          -- Numbers in place of texts: groups of them are made several times faster.
+          select party_id, p.country_iso, segment_id, household_id, hash(phone_e164) as phone,
+            hash(regexp_replace(email, '{TAG}', '@')) as mailbox,
+            hash(p.country_iso, tax_id) as tax, tax_id is not null as has_tax,
+            party_type = {quoted(PERSON)} as person,
+            party_type = {quoted(PERSON)} and raw_role = {quoted(SYNTHETIC)} as made_up,
+            coalesce(household_id, -2 * business_group_id, -2 * party_id - 1) as home,
+            hash(p.country_iso, street_address) as address
+          from s1_party_base_6A p join s5_party_fraud_roles_6A using (party_id)
+          join p1_party_identity_6P using (party_id)),
+        homes as (select home, count(*) as at_home from one group by home),
+        addresses as (select address, count(*) as at_address from one group by address),
+        phones as (select phone, count(*) as at_phone from one group by phone),
+        mailboxes as (select mailbox, count(*) as at_mailbox from one group by mailbox),
+        taxes as (select tax, count(*) as at_tax from one group by tax)
+        select * from one join homes using (home) join addresses using (address)
+        join phones using (phone) join mailboxes using (mailbox) join taxes using (tax)""")
+
+
+def _one(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[float, ...]:
+    """The only row of a query, as reals; 0 for null."""
+    (row,) = connection.execute(query).fetchall()
+    return tuple(float(value or 0) for value in row)
+
+
+def _near(metric: str, observed: float, expected: float, bound: float) -> Shared:
+    value = abs(observed / expected - 1.0) if expected else float(observed > 0)
+    return Shared(metric, value, bound, expected, observed, expected)

@@ -1,0 +1,1 @@
+"""Finds the tables of identifiers: one module a table."""
