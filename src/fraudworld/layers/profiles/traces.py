@@ -115,12 +115,15 @@ def _read(
     counts = connection.execute(f"""
         select case when raw_role in ({others}) then '' else raw_role end as r, count(*)
         from {roles} group by 1""").fetchall()
-    steps = " ".join(f"when {quoted(r)} then {-(-n // MOST)}" for r, n in counts if r)
-    rest = max([-(-n // MOST) for r, n in counts if not r], default=1)
+    steps = {role: -(-n // MOST) for role, n in counts}
+    # A world may have no role but clean ones.
+    rest = steps.pop("", 1)
+    of_role = "".join(f" when raw_role = {quoted(r)} then {step}" for r, step in steps.items())
+    step = f"case{of_role} else {rest} end" if of_role else str(rest)
     found: pa.Table = connection.sql(f"""
         with chosen as (
           select {key}, raw_role from {roles}
-          where {key} % (case raw_role {steps} else {rest} end) = 0)
+          where {key} % ({step}) = 0)
         select {chosen}, raw_role, {key} from {_with_sharers(table)} join chosen using ({key})
         order by {key}""").to_arrow_table()
     columns = {c.name: _numbers(found[c.name], c.kind) for c in shown}
