@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from fraudworld.contracts import profiles as tables
 from fraudworld.layers.profiles.layout import ProfilesPlace
 from fraudworld.layers.profiles.parties import DAY_0
-from fraudworld.layers.transactions.checks import MEMORY, Check, CheckResult, violations
+from fraudworld.layers.transactions.checks import Check, CheckResult, violations
 from fraudworld.layers.transactions.checks import Sealed as Run
 from fraudworld.layers.transactions.inputs import Inputs
 from fraudworld.store.layout import RunPlace
@@ -21,6 +21,9 @@ from fraudworld.store.sql import identifier, in_memory, parquet, quoted
 
 if TYPE_CHECKING:
     import duckdb
+
+MEMORY = "1GB"
+"""DuckDB's limit; it spills beyond."""
 
 WORLD = (
     "s1_party_base_6A", "s2_account_base_6A", "s3_instrument_base_6A", "s4_device_base_6A",

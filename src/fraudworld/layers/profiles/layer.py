@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from fraudworld import __version__
 from fraudworld.contracts import Table
@@ -80,6 +81,8 @@ def make_profiles(request: ProfilesRequest, progress: Report | None = None) -> P
         place = ProfilesPlace(folder.absolute())
         records, summary = _generate(request, inputs, policy, identity, place, clock)
         write_json(place.receipt, receipt)
+        # What tables were made from is gone; readers of the files need the room.
+        pa.default_memory_pool().release_unused()
         with clock.step("P5", "checks"):
             results = checks.run_checks(inputs, place)
             with checks.connect(inputs, place) as connection:
@@ -164,7 +167,10 @@ def _generate(
                         record = write_table(engine, table, folder, inputs, rows, make)
                     records.append((folder, record))
         write_rng_logs(place.rng_logs, inputs.identity.seed, evidence(profiles))
-        return records, summary(profiles)
+        said = summary(profiles)
+        # Tables hold the profiles they are of: without this, arrays of the world would stay.
+        profiles.made.clear()
+        return records, said
 
 
 def write_table(
@@ -193,7 +199,7 @@ def write_blocks(
     remaining = iter(rows.blocks)
     with ThreadPoolExecutor(engine.workers) as encoders:
         writer = DatasetWriter(table, folder, inputs.identity, codes, encoders)
-        while group := list(islice(remaining, 2 * engine.workers)):
+        while group := list(islice(remaining, engine.workers)):
             for batch in engine.collect(make, *zip(*group, strict=True)):
                 n = len(next(iter(batch.values())))
                 writer.append({rows.number: np.arange(before + 1, before + n + 1), **batch})
