@@ -35,9 +35,10 @@ PARTS = "part-*.parquet"
 MOST_GROUPS = 1024
 """Row groups of a part. A published part has one; copies that other tools wrote may have more."""
 
-VALUE_BYTES, SLACK_BYTES = 16, 2 << 20
-"""Bytes of a decompressed column chunk: per row, and beyond them. A value has at most eight bytes;
-another tool's writer may add a dictionary of as many values, of 1 MiB by default."""
+VALUE_BYTES, TEXT_BYTES, SLACK_BYTES = 16, 256, 2 << 20
+"""Bytes of a decompressed column chunk: per row, per row of a text, and beyond them. Values of
+other kinds have at most eight bytes; another tool's writer may add a dictionary of as many values,
+of 1 MiB by default."""
 
 
 def open_part(
@@ -61,7 +62,7 @@ def open_part(
     except (OSError, pa.ArrowException) as error:
         let_through(error)
         raise _unopened(table, "is not Parquet", f"{path.name}: {error}", path, state) from error
-    why = _beyond(file.metadata)
+    why = _beyond(file.metadata, table)
     if why:
         file.close()
         raise _unopened(table, "is too large", f"{path.name} {why}", path, state)
@@ -82,8 +83,9 @@ def bounded_parts(folder: Path, table: Table) -> list[Path]:
     return files
 
 
-def _beyond(footer: pq.FileMetaData) -> str:
+def _beyond(footer: pq.FileMetaData, table: Table) -> str:
     """Which bound of a part a footer exceeds; an empty string where it keeps to all."""
+    texts = {c.name for c in table.columns if c.kind is Kind.TEXT}
     if footer.num_columns > MOST_COLUMNS:
         return f"has {footer.num_columns} columns, {MOST_COLUMNS} at most"
     if footer.num_row_groups > MOST_GROUPS:
@@ -93,9 +95,10 @@ def _beyond(footer: pq.FileMetaData) -> str:
     if sum(rows) != footer.num_rows or min(rows, default=0) < 0 or footer.num_rows > PART_ROWS:
         return f"has {footer.num_rows} rows in groups of {rows[:3]}, {PART_ROWS} at most"
     for group in groups:
-        most = VALUE_BYTES * group.num_rows + SLACK_BYTES
         for i in range(group.num_columns):
             chunk = group.column(i)
+            value = TEXT_BYTES if chunk.path_in_schema in texts else VALUE_BYTES
+            most = value * group.num_rows + SLACK_BYTES
             if not 0 <= chunk.total_uncompressed_size <= most or chunk.num_values > group.num_rows:
                 return (
                     f"unpacks {chunk.path_in_schema} to {chunk.num_values} values in "

@@ -15,10 +15,10 @@ import pytest
 from fraudworld.contracts import Table
 from fraudworld.contracts.table import code, flag, integer, moment, text, word
 from fraudworld.contracts.table import date as day
-from fraudworld.errors import InternalError
+from fraudworld.errors import InputError, InternalError
 from fraudworld.store.content import NO_CODE, NO_TIME, NO_WORD
 from fraudworld.store.identity import Identity
-from fraudworld.store.reader import read_columns, recompute_digest
+from fraudworld.store.reader import open_part, read_columns, recompute_digest
 from fraudworld.store.tables import Writing
 
 IDENTITY = Identity(42, "a" * 64, "b" * 64)
@@ -119,3 +119,22 @@ def test_values_outside_the_contract_are_errors(tmp_path: Path, changes: dict[st
     with pytest.raises(InternalError) as broken:
         writing(tmp_path).write(0, batch(**changes))
     assert broken.value.code == "6P.P9.P9_KINDS_SCHEMA_OR_KEY_INVALID"
+
+
+def test_a_part_of_long_texts_is_read_and_of_overlong_ones_refused(tmp_path: Path) -> None:
+    """Texts may take more bytes than numbers and words do."""
+    rows = 50_000
+    path = tmp_path / "part-00000.parquet"
+
+    def write(column: str, width: int) -> None:
+        values = [f"{row:0{width}d}" for row in range(rows)]
+        pq.write_table(pa.table({column: values}), path, use_dictionary=False)
+
+    write("email", 120)
+    assert open_part(path, TABLE).metadata.num_rows == rows
+    write("email", 400)
+    with pytest.raises(InputError, match="unpacks email"):
+        open_part(path, TABLE)
+    write("town", 120)
+    with pytest.raises(InputError, match="unpacks town"):
+        open_part(path, TABLE)
