@@ -24,10 +24,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from fraudworld.arguments import LARGEST_SEED, place, whole, wholes, word, words
-from fraudworld.contracts import BY_NAME, TABLES
+from fraudworld.contracts import BY_NAME, TABLES, Table
+from fraudworld.contracts.profiles import PROFILE_TABLES, PROFILES_BY_NAME
 from fraudworld.documents import JsonObject, load_json
 from fraudworld.errors import InputError, RefusedError
 from fraudworld.extras import needs
+from fraudworld.layers.profiles.layout import ProfilesPlace
 from fraudworld.request import RUNS_ROOT, Progress, RunOptions, RunRequest
 from fraudworld.store.layout import RunPlace
 
@@ -65,7 +67,16 @@ class World:
     @property
     def tables(self) -> tuple[str, ...]:
         """Names of the datasets of this run, in the order the states make them."""
-        return tuple(t.name for t in TABLES if (RunPlace(self.root).layer / t.name).is_dir())
+        return tuple(t.name for t in TABLES if self._place(t.name).is_dir())
+
+    @property
+    def profile_tables(self) -> tuple[str, ...]:
+        """Names of the datasets of layer 6P inside this run; empty where it has no such layer.
+
+        `table`, `scan`, `polars`, `pandas` and `duckdb` read them as they read `tables`. Profiles
+        that were published to another folder (`--to`) are not found here.
+        """
+        return tuple(t.name for t in PROFILE_TABLES if self._place(t.name).is_dir())
 
     def table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
         """A dataset as an Arrow table, whole or only `columns`.
@@ -76,7 +87,7 @@ class World:
         if columns is not None:
             self._folder(name)
             columns = words(columns, "columns")
-            known = [c.name for c in BY_NAME[name].all_columns]
+            known = [c.name for c in _contract(name).all_columns]
             strange = sorted(set(columns) - set(known))
             if strange:
                 raise InputError(
@@ -97,7 +108,7 @@ class World:
 
         from fraudworld.store.reader import bounded_parts
 
-        files = [str(path) for path in bounded_parts(self._folder(name), BY_NAME[name])]
+        files = [str(path) for path in bounded_parts(self._folder(name), _contract(name))]
         return dataset(files, format="parquet", filesystem=LocalFileSystem(), partitioning=None)
 
     def polars(self, name: str, columns: Sequence[str] | None = None) -> polars.DataFrame:
@@ -114,7 +125,7 @@ class World:
         return frame
 
     def duckdb(self) -> duckdb.DuckDBPyConnection:
-        """An in-memory DuckDB connection with one view per dataset of this run.
+        """An in-memory DuckDB connection with one view per dataset of this run and its profiles.
 
         Raises InputError `6A.S5.<TABLE>_SCHEMA_OR_KEY_INVALID` for a part that is not Parquet or
         unpacks to more than a part can hold; so does `table`.
@@ -123,8 +134,8 @@ class World:
         from fraudworld.store.sql import identifier, in_memory, parquet
 
         connection = in_memory()
-        for name in self.tables:
-            rows = parquet(bounded_parts(self._folder(name), BY_NAME[name]))
+        for name in self.tables + self.profile_tables:
+            rows = parquet(bounded_parts(self._folder(name), _contract(name)))
             connection.execute(f"CREATE VIEW {identifier(name)} AS SELECT * FROM {rows}")
         return connection
 
@@ -144,14 +155,28 @@ class World:
         return read_json(summary), read_json(budgets)
 
     def _folder(self, name: str) -> Path:
-        if name not in self.tables:
+        known = self.tables + self.profile_tables
+        if name not in known:
+            missing = name in PROFILES_BY_NAME and not self.profile_tables
             raise InputError(
                 "6A.CLI.DATASET_NOT_FOUND",
                 f"this run has no dataset {name!r}",
                 where=str(self.root),
-                remedy=f"it has {', '.join(self.tables)}",
+                remedy="make it with `fraudworld profiles`"
+                if missing
+                else f"it has {', '.join(known)}",
             )
-        return RunPlace(self.root).layer / name
+        return self._place(name)
+
+    def _place(self, name: str) -> Path:
+        """Folder of a dataset of 6A or 6P, whether it exists or not."""
+        layer = ProfilesPlace.below(self.root) if name in PROFILES_BY_NAME else RunPlace(self.root)
+        return layer.layer / name
+
+
+def _contract(name: str) -> Table:
+    """The contract of a dataset of 6A or 6P."""
+    return PROFILES_BY_NAME[name] if name in PROFILES_BY_NAME else BY_NAME[name]
 
 
 def generate(

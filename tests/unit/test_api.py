@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import fraudworld as fw
@@ -38,6 +41,42 @@ def test_duckdb_has_one_view_per_dataset_with_the_rows_of_the_receipt(demo_world
     connection = world.duckdb()
     rows = {n: connection.sql(f'select count(*) from "{n}"').fetchall() for n in world.tables}
     assert {name: count[0][0] for name, count in rows.items()} == world.receipt["tables"]
+
+
+def test_tables_of_profiles_are_read_where_the_run_has_them(
+    demo_world: Path, tmp_path: Path
+) -> None:
+    """The layer is two written tables in the place of 6P, beside the tables of the demo world."""
+    (tmp_path / "data/layer3").mkdir(parents=True)
+    (tmp_path / "data/layer3/6A").symlink_to(demo_world / "data/layer3/6A")
+    shutil.copy(demo_world / "run_receipt.json", tmp_path)
+    world = fw.open_run(tmp_path)
+    assert world.profile_tables == ()
+    with pytest.raises(InputError, match="p0_place_6P") as error:
+        world.table("p0_place_6P")
+    assert error.value.remedy == "make it with `fraudworld profiles`"
+    place, event = pa.table({"place_id": [1, 2]}), pa.table({"event_id": [5]})
+    for name, rows in (("p5_entity_event_6P", event), ("p0_place_6P", place)):
+        folder = tmp_path / "data/layer3/6P" / name / "seed=42"
+        folder.mkdir(parents=True)
+        pq.write_table(rows, folder / "part-00000.parquet")
+    assert world.profile_tables == ("p0_place_6P", "p5_entity_event_6P")
+    assert world.tables == fw.open_run(demo_world).tables
+    assert world.table("p0_place_6P", ["place_id"]).equals(place)
+    assert world.scan("p5_entity_event_6P").count_rows() == 1
+    with pytest.raises(InputError, match="p0_place_6P has no column colour"):
+        world.table("p0_place_6P", ["colour"])
+    with pytest.raises(InputError, match="p4_ip_profile_6P") as error:
+        world.scan("p4_ip_profile_6P")
+    assert error.value.remedy.endswith("p0_place_6P, p5_entity_event_6P")
+    found = (
+        world.duckdb()
+        .sql("""
+        select sum(place_id), count(party_id) from p0_place_6P
+        full join s1_party_base_6A on place_id = party_id""")
+        .fetchall()
+    )
+    assert found == [(3, world.receipt["tables"]["s1_party_base_6A"])]
 
 
 def test_recomputed_gates_equal_the_published_gateboard(demo_world: Path, fraudworld: Call) -> None:
