@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 
 from fraudworld import report
+from fraudworld.layers.profiles.layer import make_profiles
+from fraudworld.layers.profiles.request import ProfilesRequest
 from fraudworld.report import facts
 from fraudworld.report.figures import FIGURES
 from fraudworld.store.layout import CERTIFICATE
@@ -41,9 +43,10 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def page(demo_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A report with every section: a certificate of four seeds and a ladder beside the run."""
+    """A report with every section: a certificate and a ladder beside the run, profiles inside."""
     root = tmp_path_factory.mktemp("report")
     run = Path(shutil.copytree(demo_world, root / demo_world.name))
+    make_profiles(ProfilesRequest(run=run))
     board = facts.read_document(run / "data/layer3/6A/validation/realism_gate_6A.json")
     names = ("or_account", "p99_devices_per_ip")
     summary = {
@@ -120,6 +123,7 @@ def test_every_figure_is_drawn(opened: OpenedPage, name: str) -> None:
         ("ip_types", ".mark-symbol path", "ip type"),
         ("role_pairs", ".mark-rect path", "odds ratio"),
         ("devices_per_ip", ".mark-symbol path", "share"),
+        ("homes_by_cell", ".mark-rect path", "homes"),
         ("neighbourhood", ".mark-symbol path", "risk tier"),
     ],
 )

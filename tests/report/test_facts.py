@@ -25,7 +25,8 @@ from fraudworld.report.html import Safe, el
 from fraudworld.store.layout import CERTIFICATE, RunPlace
 
 LARGEST = 3_000_000
-DRAWN = [figure for figure in FIGURES if figure.section != "seeds"]
+DRAWN = [figure for figure in FIGURES if figure.section not in ("seeds", "profiles")]
+"""Figures of a run without certificate and layers."""
 
 
 @pytest.fixture(scope="module")

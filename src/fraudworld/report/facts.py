@@ -11,7 +11,7 @@ from fraudworld.documents import JsonObject, load_json, load_json_lines
 from fraudworld.errors import InputError
 from fraudworld.gates.counts import Counts
 from fraudworld.gates.schema import violations
-from fraudworld.report import evidence, joints, neighbours, tables
+from fraudworld.report import evidence, joints, neighbours, profiles, tables
 from fraudworld.report.evidence import Row
 from fraudworld.store.layout import CERTIFICATE, RunPlace
 from fraudworld.store.published import PublishedWorld, open_world
@@ -26,15 +26,26 @@ MEMORY = "1GB"
 
 @dataclass(frozen=True)
 class Beside:
-    """What lies beside a run in its runs root and is shown in its report."""
+    """What was made after a run and is shown in its report.
+
+    certificate, ladder: of its runs root; profiles: of the layer inside it, `profiles.published`.
+    """
 
     certificate: JsonObject | None
     ladder: list[JsonObject]
+    profiles: JsonObject | None = None
 
 
 def beside(run: Path, runs_root: Path) -> Beside:
-    """The certificate of `runs_root` that names this run, and the decisions of its ladder."""
-    return Beside(_certificate(runs_root, read_receipt(RunPlace(run)).run_id), _ladder(runs_root))
+    """The certificate of `runs_root` that names this run, its ladder, and the run's profiles.
+
+    Raises RefusedError as `profiles.published` does.
+    """
+    return Beside(
+        _certificate(runs_root, read_receipt(RunPlace(run)).run_id),
+        _ladder(runs_root),
+        profiles.published(run),
+    )
 
 
 def collect(run: Path, near: Beside) -> JsonObject:
@@ -62,6 +73,7 @@ def collect(run: Path, near: Beside) -> JsonObject:
     finally:
         world.sql.close()
     rows["policy_and_observed"] = list(_compared(rows))
+    layer, of_layer = profiles.facts_of(near.profiles, run)
     checks = read_document(place.document("s5_validation_report_6A"))
     return {
         "report_version": REPORT_VERSION,
@@ -80,7 +92,8 @@ def collect(run: Path, near: Beside) -> JsonObject:
         "budgets": read_document(perf / "perf_budget_check_6A.json"),
         "certificate": near.certificate,
         "ladder": near.ladder,
-        "figures": rows,
+        "profiles": layer,
+        "figures": {**rows, **of_layer},
         "neighbourhoods": neighbourhoods,
     }
 

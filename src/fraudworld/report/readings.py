@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
 
 from fraudworld.documents import Json
 
@@ -11,6 +12,10 @@ Row = Mapping[str, Json]
 MIN_PARTIES = 2_000
 """Parties of a type in a country below which its segments are not compared, as in the guard."""
 MIN_IPS = 100
+PARTNERS_APART = 12
+"""Years that most partners are at most apart."""
+GENERATIONS_APART = (20, 42)
+"""Years between which most generations of a home are apart."""
 
 
 def allowances(facts: Facts) -> str:
@@ -263,6 +268,108 @@ def circles(facts: Facts) -> str:
             f" {kinds.count('device')} shared devices"
         )
     return f"Drawn: {'; '.join(said)}." if said else "This world has no circles to draw."
+
+
+def profile_ages(facts: Facts) -> str:
+    """The class of ages furthest from its law."""
+    worst = _largest(_rows(facts, "profile_ages"), lambda r: abs(r["observed"] - r["law"]))
+    if worst is None:
+        return "No ages are published."
+    total = sum(r["persons"] for r in _rows(facts, "profile_ages"))
+    return (
+        f"{total:,} persons; furthest from the law: {worst['from_age']} to {worst['from_age'] + 4}"
+        f" years in {worst['segment']}, {worst['observed']:.1%} against {worst['law']:.1%}."
+    )
+
+
+def age_differences(facts: Facts) -> str:
+    """How many partners are near in age, and how many generations are a generation apart."""
+    rows = _rows(facts, "age_differences")
+    said = []
+    for relation, name, low, high in (
+        ("PARTNERS", "pairs of partners", 0, PARTNERS_APART),
+        ("GENERATIONS", "pairs of two generations", *GENERATIONS_APART),
+    ):
+        pairs = {r["years"]: r["pairs"] for r in rows if r["relation"] == relation}
+        if pairs:
+            near = sum(n for years, n in pairs.items() if low <= years <= high)
+            share = near / sum(pairs.values())
+            said.append(
+                f"{share:.1%} of {sum(pairs.values()):,} {name} are {low} to {high} years apart"
+            )
+    return f"{'; '.join(said)}." if said else "No two persons live together in this world."
+
+
+def homes_by_cell(facts: Facts) -> str:
+    """How many homes there are, and where most of them are."""
+    rows = _rows(facts, "homes_by_cell")
+    if not rows:
+        return "No homes are published."
+    first, so_far = rows[0], list(accumulate(r["homes"] for r in rows))
+    total = so_far[-1]
+    half = 1 + next(i for i, homes in enumerate(so_far) if 2 * homes >= total)
+    south, north = _degrees(first["south"], "N", "S"), _degrees(first["north"], "N", "S")
+    west, east = _degrees(first["west"], "E", "W"), _degrees(first["east"], "E", "W")
+    return (
+        f"{total:,} homes in {len(rows):,} cells; {half:,} cells hold half of them, the fullest"
+        f" ({south} to {north}, {west} to {east}) {first['homes'] / total:.1%}."
+    )
+
+
+def _degrees(value: int, positive: str, negative: str) -> str:
+    return f"{abs(value)}° {positive if value >= 0 else negative}"
+
+
+def account_ages(facts: Facts) -> str:
+    """Shares of accounts that closed and opened, and the oldest group of products."""
+    rows = _rows(facts, "account_ages")
+    if not rows:
+        return "No dates of accounts are published."
+    closed, opened = (
+        facts["profiles"]["shares"][f"accounts_{name}_share"]
+        for name in ("closed", "opened_inside")
+    )
+    medians: dict[str, int] = {}
+    for group in dict.fromkeys(r["group"] for r in rows):
+        years = [r for r in rows if r["group"] == group]
+        shares = accumulate(r["share"] for r in years)
+        medians[group] = next(
+            r["years"] for r, share in zip(years, shares, strict=True) if share >= 0.5
+        )
+    oldest = max(medians, key=lambda group: medians[group])
+    return (
+        f"{closed['observed']:.2%} of all accounts closed before the horizon (policy"
+        f" {closed['policy']:.2%}), {opened['observed']:.2%} open inside it (policy"
+        f" {opened['policy']:.2%}); accounts of {oldest} are oldest, with a median of"
+        f" {medians[oldest]} whole years."
+    )
+
+
+def sharing_kinds(facts: Facts) -> str:
+    """The kind of sharing furthest from its law."""
+    rows = _rows(facts, "sharing_kinds")
+    judged = [r for r in rows if r["ratio"] is not None]
+    worst = _largest(judged, lambda r: abs(r["ratio"] - 1))
+    few = len(rows) - len(judged)
+    more = f"; {few} of {len(rows)} kinds are too rare in this world to judge" if few else ""
+    return (
+        f"Furthest from the law: {worst['sharing']}, {worst['observed']:,} against"
+        f" {worst['expected']:,.1f} expected{more}."
+        if worst
+        else "No kind of sharing can be judged: there are no identities, or too few."
+    )
+
+
+def crowded_addresses(facts: Facts) -> str:
+    """Who lives at addresses of many parties."""
+    rows = _rows(facts, "crowded_addresses")
+    return (
+        "Addresses of more than five parties hold "
+        + " and ".join(f"{r['parties']:,} {r['who']}" for r in rows)
+        + "."
+        if rows
+        else "No addresses are published: the profiles were made without identities."
+    )
 
 
 def seeds(facts: Facts) -> str:

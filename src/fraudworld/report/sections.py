@@ -22,6 +22,7 @@ TITLES = {
     "network": "Devices and IP endpoints",
     "risk": "Risk and how it travels",
     "joints": "Homes, markets and circles",
+    "profiles": "Profiles",
     "seeds": "Seeds",
     "ladder": "Remediation ladder",
     "neighbourhood": "A neighbourhood",
@@ -31,12 +32,14 @@ TITLES = {
 
 
 def shown(facts: Facts) -> tuple[str, ...]:
-    """Names of the sections, in order; seeds and ladder only if the facts have them."""
+    """Names of the sections, in order; profiles, seeds and ladder only if the facts have them."""
     absent = set()
     if not facts["figures"]["seeds"]:
         absent.add("seeds")
     if not facts["ladder"]:
         absent.add("ladder")
+    if facts["profiles"] is None:
+        absent.add("profiles")
     return tuple(name for name in TITLES if name not in absent)
 
 
@@ -149,7 +152,8 @@ def gateboard(facts: Facts) -> Safe:
 
 def _mark(verdict: str, *, guard: bool = False) -> Safe:
     kind = {"B+": "good", "B": "fair"}.get(verdict, "bad")
-    word = {"B+": "holds", "FAIL": "broken"}[verdict] if guard else verdict
+    words = {"B+": "holds", "FAIL": "broken", "NO EVIDENCE": "no evidence"}
+    word = words[verdict] if guard else verdict
     return el("span", f"{SYMBOLS[verdict]} {word}", class_=f"mark {kind}")
 
 
@@ -162,6 +166,29 @@ def _interval(low: float | None, high: float | None, why: str | None) -> Safe:
 def datasets(facts: Facts) -> Safe:
     """Rows of every dataset."""
     return table("Datasets", ("dataset", "rows"), facts["run"]["tables"].items())
+
+
+def profiles(facts: Facts) -> Safe:
+    """Whether the layer passed, and the verdict of each of its guards."""
+    layer = facts["profiles"]
+    said = (
+        "Layer 6P lies beside this world and is sealed with its flag."
+        if layer["passed"]
+        else "Layer 6P lies beside this world; it does not pass and is sealed without flag."
+    )
+    rows = (
+        (
+            g["test_id"].split("_")[0],
+            g["metric_name"],
+            g["value"],
+            g["threshold_B"],
+            g["support"],
+            _mark(g["verdict"], guard=True),
+        )
+        for g in layer["guards"]
+    )
+    heads = ("guard", "metric", "value", "at most", "support", "holds")
+    return join((el("p", said), table("Guards of profiles", heads, rows)))
 
 
 def seeds(facts: Facts) -> Safe:
@@ -338,6 +365,7 @@ def certificate(facts: Facts) -> Safe:
 TABLES = {
     "gates": gateboard,
     "population": datasets,
+    "profiles": profiles,
     "seeds": seeds,
     "ladder": ladder,
     "time": budgets,

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from fraudworld import __version__, report
 from fraudworld.documents import LARGEST, JsonObject, load_json, read_bounded
+from fraudworld.report import profiles
 from fraudworld.report.facts import Beside
 from fraudworld.store.bundle import sha256_file
 from fraudworld.store.layout import RunPlace
@@ -46,9 +47,14 @@ def script(place: RunPlace, receipt: Receipt) -> Iterator[Check]:
 
 
 def page(place: RunPlace) -> Iterator[Check]:
-    """Report and its JSON document follow from the run, given the certificate they show."""
+    """Report and its JSON document follow from the run, given the certificate they show.
+
+    Raises RefusedError as `profiles.published` does.
+    """
     stated: JsonObject = load_json(place.report.with_name(report.TWIN))
-    near = Beside(stated["certificate"], stated["ladder"])
+    # A report that shows no profiles is older than the layer, which has a seal of its own.
+    layer = profiles.published(place.root) if stated.get("profiles") is not None else None
+    near = Beside(stated["certificate"], stated["ladder"], layer)
     for path, wanted in report.files_of(place.root, near, place.report).items():
         same = read_bounded(path, LARGEST) == wanted
         what = "" if same else "another text; `fraudworld report RUN` renders it anew"

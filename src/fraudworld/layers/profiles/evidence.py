@@ -9,6 +9,7 @@ from fraudworld.distinct import distinct
 from fraudworld.documents import JsonObject
 from fraudworld.layers.profiles.identity.evidence import contact_keys, drawn_by, issued_keys
 from fraudworld.layers.profiles.make import Profiles
+from fraudworld.layers.profiles.observed import observed
 from fraudworld.layers.profiles.parties import DAY_0
 from fraudworld.rng import StreamUse, identities, registry
 from fraudworld.rng import profiles as streams
@@ -17,7 +18,7 @@ from fraudworld.store.content import NO_TIME
 
 
 def summary(of: Profiles) -> JsonObject:
-    """Counts and shares for the report, each beside the figure of the policy."""
+    """Shares beside the figures of the policy, and the counts that the report draws."""
     policy, world, (opened, closed) = of.policy, of.world, of.account_dates
     median = of.markets.median_spending[world.base.party_country, world.base.party_segment]
     law = of.people
@@ -37,6 +38,7 @@ def summary(of: Profiles) -> JsonObject:
         "incomes_at_the_floor_share": {"observed": float(at_floor.mean())},
         "terminals_of_the_world": int((of.terminals.device >= 0).sum()),
         "homes": int(world.home_first[-1]),
+        **observed(of),
     }
 
 

@@ -13,6 +13,7 @@ from fraudworld.report.figures import (
     neighbourhood,
     network,
     population,
+    profiles,
     risk,
     runs,
 )
@@ -27,6 +28,7 @@ FIGURES = (
     *network.FIGURES,
     *risk.FIGURES,
     *joints.FIGURES,
+    *profiles.FIGURES,
     *neighbourhood.FIGURES,
     *runs.FIGURES,
 )
