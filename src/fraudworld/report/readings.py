@@ -351,7 +351,7 @@ def sharing_kinds(facts: Facts) -> str:
     judged = [r for r in rows if r["ratio"] is not None]
     worst = _largest(judged, lambda r: abs(r["ratio"] - 1))
     few = len(rows) - len(judged)
-    more = f"; {few} of {len(rows)} kinds are too rare in this world to judge" if few else ""
+    more = f"; too rare in this world to judge: {few} of {len(rows)} kinds" if few else ""
     return (
         f"Furthest from the law: {worst['sharing']}, {worst['observed']:,} against"
         f" {worst['expected']:,.1f} expected{more}."

@@ -8,8 +8,6 @@ from fraudworld.report.marks import WIDE, Spec, layered, log, named, number, sha
 
 HALF = 300
 """Width of a panel of two in a row, in pixels."""
-NO_TITLE: Spec = {"title": None}
-OWN_HEIGHTS: Spec = {"scale": {"y": "independent"}}
 
 
 def _panels(rows: str, by: str, panel: Spec) -> Spec:
@@ -18,14 +16,15 @@ def _panels(rows: str, by: str, panel: Spec) -> Spec:
         "data": {"name": rows},
         "facet": {"field": by, "type": "nominal", "title": None, "sort": None},
         "columns": 2,
-        "resolve": OWN_HEIGHTS,
+        "resolve": {"scale": {"y": "independent"}},
         "spec": panel,
     }
 
 
 def _years(field: str, title: str) -> Spec:
     """An axis of whole years; a bar spans one of them."""
-    return {**number(field, title), "bin": {"binned": True, "step": 1}}
+    axis = {"labelExpr": "datum.value % 10 === 0 ? datum.label : ''"}
+    return {**number(field, title), "bin": {"binned": True, "step": 1}, "axis": axis}
 
 
 def _profile_ages() -> Spec:
@@ -43,7 +42,7 @@ def _profile_ages() -> Spec:
                 "encoding": {"x": x, "y": share("observed", "share of persons"), "tooltip": tips},
             },
             {
-                "mark": {"type": "tick", "thickness": 3, "color": "var(--c1)"},
+                "mark": {"type": "tick", "thickness": 3, "opacity": 1, "color": "var(--c1)"},
                 "encoding": {"x": x, "y": share("law"), "tooltip": tips},
             },
         ],
@@ -78,7 +77,7 @@ def _homes_by_cell() -> Spec:
     shade = {
         "field": "homes",
         "type": "quantitative",
-        "scale": {"type": "log", "range": [0.15, 1]},
+        "scale": {"type": "log", "range": [0.25, 1]},
         "title": "homes",
         "legend": {"orient": "bottom", "direction": "horizontal", "symbolType": "square",
                    "format": "~s"},
@@ -124,7 +123,8 @@ def _sharing_kinds() -> Spec:
     return layered(
         "sharing_kinds",
         {
-            "mark": {"type": "tick", "thickness": 3, "size": 18, "color": "var(--c1)"},
+            "mark": {"type": "tick", "thickness": 3, "opacity": 1, "size": 18,
+                     "color": "var(--c1)"},
             "encoding": {"x": log("expected"), "y": y, "tooltip": tips},
         },
         {
@@ -158,7 +158,7 @@ def _crowded_addresses() -> Spec:
         },
         {
             "transform": [{"filter": "datum.allowed !== null"}],
-            "mark": {"type": "tick", "thickness": 3, "color": "var(--bad)"},
+            "mark": {"type": "tick", "thickness": 3, "opacity": 1, "color": "var(--bad)"},
             "encoding": {"x": number("allowed"), "y": y, "tooltip": tips},
         },
         width=WIDE - 200, height={"step": 32},
@@ -173,7 +173,7 @@ FIGURES = (
         ("profile_ages",), _profile_ages(), readings.profile_ages,
     ),
     Figure(
-        "age_differences", "profiles", "Members of a home fit each other",
+        "age_differences", "profiles", "Ages inside a home",
         "Pairs of members of one household by whole years between their births. Partners are of "
         "one generation, siblings and flatmates of the youngest one; generations are one apart, "
         "and count the older minus the younger.",
@@ -198,7 +198,7 @@ FIGURES = (
         ("sharing_kinds",), _sharing_kinds(), readings.sharing_kinds,
     ),
     Figure(
-        "crowded_addresses", "profiles", "Crowded addresses are mostly innocent",
+        "crowded_addresses", "profiles", "Who is at crowded addresses",
         "Parties at addresses of more than five parties. The tick is the most synthetic identities "
         "that guard P4 admits beside so many innocents.",
         ("crowded_addresses",), _crowded_addresses(), readings.crowded_addresses,
