@@ -41,12 +41,11 @@ FAMILIES = "SELECT raw_role, canonical_role_family, count(*) FROM s5_{}_fraud_ro
 KEPT = ("metric_name", "value", "pass_B", "pass_Bplus", "status")
 KINDS = ("party", "account", "device", "ip")
 FLAG = "_passed.flag"
-BESIDE = ("6B", "6P")  # layers beside a world, each under a seal of its own
+BESIDE = ("data/layer3/6B/", "data/layer3/6P/")
 DRAWN = {"region_segment": "segments", "product": "held", "device_type": "device_types"}
 LARGEST_DOCUMENT, LARGEST_FILE, MOST_FILES = 16 << 20, 256 << 20, 50_000
 """Bytes of a JSON document, bytes of a file, and files of a run: beyond them nothing is read."""
-LITTER = re.compile(r"\.DS_Store|Thumbs\.db|desktop\.ini|\._.+")
-"""Names of the files that desktops leave in any folder they show."""
+LITTER = re.compile(r"\.DS_Store|Thumbs\.db|desktop\.ini|\._.+")  # what desktops leave
 failures = []
 
 
@@ -92,15 +91,10 @@ def once(pairs):
     return value
 
 
-def no_number(name):
-    """NaN and infinities are no JSON."""
-    raise ValueError(f"{name} is no number")
-
-
 def parse(data, path):
     """The value of a JSON text."""
     try:
-        return json.loads(data, object_pairs_hook=once, parse_constant=no_number)
+        return json.loads(data, object_pairs_hook=once, parse_constant=lambda n: refuse(path, n))
     except (ValueError, RecursionError) as error:
         refuse(path, f"not JSON: {error}")
 
@@ -131,45 +125,40 @@ def listed(run):
 
 
 def seal(run):
-    """Index, flag and every file they cover; then those of the layers beside the world."""
+    """Index, flag and every file they cover, of the world and of each layer beside it."""
     sizes = listed(run)
     for path in sorted(p for p in run.rglob("*") if LITTER.fullmatch(p.name)):
         print(f"ignored  {path.relative_to(run).as_posix()!a}")
-    # Reports and receipt are in run_index.json.
-    beside = tuple(f"{Path(LAYER).parent.as_posix()}/{segment}/" for segment in BESIDE)
-    outside = ("reports/", "run_", ".run_index", *beside)
-    here = {name: n for name, n in sizes.items() if not name.startswith(outside)}
+    outside = ("reports/", "run_", ".run_index", *BESIDE)  # in run_index.json, or apart
+    here = {n: size for n, size in sizes.items() if not n.startswith(outside)}
     bundle(run, here, f"{LAYER}/validation", "6A", "")
-    for segment, root in zip(BESIDE, beside):  # noqa: B905
-        of_layer = {n.removeprefix(root): size for n, size in sizes.items() if n.startswith(root)}
-        if of_layer:
-            bundle(run / root, of_layer, "validation", segment, f"{segment}: ")
+    for root in BESIDE:
+        here = {n[len(root) :]: size for n, size in sizes.items() if n.startswith(root)}
+        if here:
+            bundle(run / root, here, "validation", root[-3:-1], f"{root[-3:-1]}: ")
 
 
 def bundle(folder, here, validation, segment, whose):
-    """Index and flag of a folder, and the files they cover; here: path -> bytes of all files."""
+    """Index, flag and files of one bundle; here: path -> bytes of all that lies in its folder."""
     own = [f"{validation}/{n}" for n in (f"validation_bundle_index_{segment}.json", FLAG)]
-    index = load(folder / own[0])
+    index, flag = load(folder / own[0]), folder / own[1]
     text = json.dumps(index, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     digest = hashlib.sha256(text.encode()).hexdigest()
-    flag = folder / own[1]
     if flag.exists():
         with opened(flag) as file:
             line = file.read(100).decode("ascii", "replace")
         check(f"{whose}flag belongs to the index", line == f"sha256_hex = {digest}\n", digest)
     listing = {m["path"]: (m["bytes"], m["sha256_hex"]) for m in index["members"]}
     check(f"{whose}the index lists no file twice", len(listing) == len(index["members"]))
-    names = set(here) - set(own)
-    strange = sorted(names ^ set(listing))[:3]
-    check(f"{whose}no file is missing or added", names == set(listing), strange)
-    both = sorted(names & set(listing))
+    strange = sorted((set(here) - set(own)) ^ set(listing))
+    check(f"{whose}no file is missing or added", not strange, strange[:3])
+    both = sorted(set(here) & set(listing))
     wrong = [n for n in both if here[n] != listing[n][0] or sha256(folder / n) != listing[n][1]]
     check(f"{whose}{len(listing)} files have their SHA-256", not wrong, wrong[:3])
 
 
 def attestation(run):
-    """The in-toto statement in `reports/attestation.json` names these files. No signature is
-    checked: that takes a key, and `fraudworld verify --key` or any DSSE tool."""
+    """The in-toto statement names these files. A signature takes `fraudworld verify --key`."""
     envelope = load(run / "reports" / "attestation.json")
     statement = parse(base64.b64decode(envelope["payload"], validate=True), run)
     kinds = (envelope["payloadType"], statement["_type"])
@@ -357,15 +346,13 @@ def certificate(root, path):
         run = root / summary["runs"][seed]
         for name, digest in summary["digests"][seed].items():
             file = root / name if name.startswith("reports/") else run / name
-            same = file.is_file() and sha256(file) == digest
-            check(f"seed {seed}: {name} has its SHA-256", same)
+            check(f"seed {seed}: {name} has its SHA-256", file.is_file() and sha256(file) == digest)
         validation = run / LAYER / "validation"
         boards.append(load(validation / "realism_gate_6A.json"))
         report = load(validation / "s5_validation_report_6A.json")
         lost = not (validation / FLAG).exists() and boards[-1]["grade"] != "<C"
         failing[int(seed)] = report["required_failed"] or ["flag"] * lost
-    policies = {board["parameter_hash"] for board in boards}
-    check("all runs have one policy", len(policies) == 1, sorted(policies))
+    check("all runs have one policy", len({board["parameter_hash"] for board in boards}) == 1)
     own = [row for board in boards for row in board["tests"]]
     check("rows of the seeds are those of the gateboards", summary["tests"][: len(own)] == own)
     plain = [r for r in summary["tests"] if not r["test_id"].startswith("T10_")]
