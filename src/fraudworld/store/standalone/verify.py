@@ -94,7 +94,7 @@ def once(pairs):
 def parse(data, path):
     """The value of a JSON text."""
     try:
-        return json.loads(data, object_pairs_hook=once, parse_constant=lambda n: refuse(path, n))
+        return json.loads(data, object_pairs_hook=once, parse_constant=int)  # refuses NaN
     except (ValueError, RecursionError) as error:
         refuse(path, f"not JSON: {error}")
 
