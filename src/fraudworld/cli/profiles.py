@@ -52,7 +52,7 @@ def profiles(
     quiet: opt.Quiet = False,
     as_json: opt.AsJson = False,
 ) -> None:
-    """Make profiles of a world: ages, homes, work, income, accounts' lives, outlets and terminals.
+    """Make profiles of a world: names, ages, homes, work, lives of accounts, outlets, terminals.
 
     Tables are published below the run's data/layer3/6P, checked, judged and sealed. The same
     request again changes nothing; another one needs --to. The world itself never changes.

@@ -37,7 +37,7 @@ START = f"(date '1970-01-01' + {DAY_0})"
 
 
 def _one_row_each(profile: str, world: str, key: str) -> Check:
-    # Ids of the world are 1 … n, which its readers verify; files are read in their order.
+    # Ids of a world are 1 … n by its contract; files are read in their order.
     return Check(f"{profile.removesuffix('_6P')}_has_every_{key.removesuffix('_id')}", f"""
         select abs((select count(*) from {world}) - (select count(*) from {profile}))
              + (select count(*) from (select {key} is distinct from row_number() over () as off

@@ -245,7 +245,7 @@ def firm_emails(
 ) -> Text:
     """Addresses at the domains of firms, unique by (country, counter, member).
 
-    country: (n,); word: int32 (n,), first family name of the firm, `FirmNames.parts[:, 0]`;
+    country: (n,); word: int32 (n,), first family name of the firm, `names.firm_families(…)[:, 0]`;
     counter: int64 (n,), of the firm, below the firms of the country: members of a firm share it
     and so the domain; member: int64 (n,), number of the row inside the firm.
     """
