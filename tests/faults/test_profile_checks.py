@@ -171,6 +171,18 @@ def test_what_no_half_can_judge_counts_as_told() -> None:
         ("home_mailbox", "p1_party_identity_6P", "email = 'a' || party_id || '@mail.de.example'"),
         ("building_student_hall", "p1_party_identity_6P",
             "street_address = street_address || party_id"),
+        ("relatives_mailbox", "p1_party_identity_6P", "email = party_id || '@mail.de.example'"),
+        ("relatives_phone", "p1_party_identity_6P", "phone_e164 = '+1' || party_id"),
+        ("mistyped_tax_ids", "p1_party_identity_6P",
+            "tax_id = party_id where tax_id is not null"),
+        ("mailboxes_of_homes", "p1_party_identity_6P", """email = party_id || '@mail.de.example'
+            where party_id not in (select party_id from s5_party_fraud_roles_6A
+              where raw_role = 'SYNTHETIC_ID')"""),
+        ("numbers_of_homes", "p1_party_identity_6P", """phone_e164 = '+1' || party_id
+            where party_id not in (select party_id from s5_party_fraud_roles_6A
+              where raw_role = 'SYNTHETIC_ID')"""),
+        ("tax_ids_of_parties", "p1_party_identity_6P", """tax_id = 'one' where party_id in (
+            select party_id from s5_party_fraud_roles_6A where raw_role = 'SYNTHETIC_ID')"""),
         ("earlier_owners", "p1_party_identity_6P", "phone_e164 = '+1' || party_id // 3"),
         ("cells_phone", "p1_party_identity_6P", "phone_e164 = '+1' || party_id"),
         ("cells_mailbox", "p1_party_identity_6P", "email = 'a' || party_id || '@mail.de.example'"),

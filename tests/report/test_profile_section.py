@@ -165,6 +165,8 @@ def test_sharing_is_that_of_the_guard(profiled: Path, collected: dict[str, Any])
     board = load_json(ProfilesPlace.below(profiled).gateboard)["tests"]
     wanted = {t["metric_name"]: t for t in board if t["test_id"] == "P4_SHARING"}
     crowd = wanted.pop("crowded_addresses")
+    for rule in ("mailboxes_of_homes", "numbers_of_homes", "tax_ids_of_parties"):
+        assert wanted.pop(rule)["value"] <= 0.60
     rows = {r["sharing"]: r for r in collected["figures"]["sharing_kinds"]}
     assert rows.keys() == wanted.keys()
     for kind, row in rows.items():

@@ -9,6 +9,7 @@ from typing import Any
 from fraudworld.documents import MALFORMED, Json, JsonObject
 from fraudworld.errors import InputError, RefusedError
 from fraudworld.layers.profiles.layout import ProfilesPlace
+from fraudworld.layers.profiles.sharing_gate import SUSPICIOUS
 from fraudworld.report.evidence import Row, verdict
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.receipt import read_receipt
@@ -108,12 +109,12 @@ def _sharing(guards: list[Any]) -> Iterator[tuple[str, Mapping[str, Json]]]:
 
 
 def _kinds(guards: list[Any]) -> Iterator[Row]:
-    """Every kind of sharing but `crowded_addresses`, which has no expectation.
+    """Every kind of sharing that has an expectation; rules of an analyst have none.
 
     ratio: observed over expected, None where fewer are expected than the guard asks for.
     """
     for kind, guard in _sharing(guards):
-        if kind != "crowded_addresses":
+        if kind != "crowded_addresses" and kind not in SUSPICIOUS:
             observed, expected = guard["details"]["observed"], guard["details"]["expected"]
             judged = guard["value"] is not None and expected > 0
             yield {"sharing": kind, "observed": int(observed), "expected": expected,

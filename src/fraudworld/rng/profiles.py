@@ -95,8 +95,18 @@ HOME_CONTACT = StreamLaw(
     "rank of a home among those with one phone, with one mailbox; entity: its first party",
 )  # fmt: skip
 BUILDING = StreamLaw(
-    "6P.P1/building", "profile_sampling", 2,
-    "rank of a home of one party among those of a building, size of a building",
+    "6P.P1/building", "profile_sampling", 3,
+    "rank of a home of one party among those of a building, size of a building, rank of a building "
+    "among those with one number",
+)  # fmt: skip
+RELATIVES = StreamLaw(
+    "6P.P1/relatives", "profile_sampling", 3,
+    "rank of a person among those who use a mailbox with other homes, how many do so together, "
+    "rank of such a group among those with one number",
+)  # fmt: skip
+MISTYPED = StreamLaw(
+    "6P.P1/mistyped", "profile_sampling", 2,
+    "rank of a person among those with a tax id of several persons, how many have it",
 )  # fmt: skip
 OWN_NAME = StreamLaw(
     "6P.P1/own_name", "profile_sampling", 2,
@@ -157,6 +167,8 @@ PROFILES = (
     MANNER,
     HOME_CONTACT,
     BUILDING,
+    RELATIVES,
+    MISTYPED,
     OWN_NAME,
     EARLIER_OWNER,
     TWINS,

@@ -14,7 +14,10 @@ from reference.profiles.towns import draws
 from reference.transactions.choices import below, happens
 
 if TYPE_CHECKING:
+    from fraudworld.policy.profiles.models import Groups
     from reference.profiles.people import People, Person
+
+Draw = Callable[..., int]
 
 YOUNG = 0
 
@@ -50,6 +53,7 @@ class Sharing:
         self.near_miss_of: list[int | None] = [None] * n
         self.born_with: list[int | None] = [None] * n
         self._families()
+        self._relatives()
         self._buildings()
         self._cells()
         self._earlier_owners()
@@ -111,21 +115,61 @@ class Sharing:
         return len(self._party(e).home) == 1
 
     def _buildings(self) -> None:
-        draw = draws(self.seed, "6P.P1/building", 2)
+        draw = draws(self.seed, "6P.P1/building", 3)
         for _, building in sorted(self.law.buildings.items()):
-            by_country: dict[str, list[int]] = defaultdict(list)
-            for e in range(len(self.people.parties)):
-                may = self._alone(e) and not self.made_up[e]
-                if may and self._segment(e) in building.segments:
-                    by_country[self._country(e)].append(e)
-            for homes in by_country.values():
-                homes.sort(key=lambda e: (draw(e, 0), e))
-                wanted = math.floor(building.share * len(homes) + 0.5)
-                for group in cut(
-                    homes[:wanted], lambda e: draw(e, 1), building.least, building.most
-                ):
-                    for e in group:
-                        self.address_of[e] = group[0]
+            homes = [
+                e
+                for e, made_up in enumerate(self.made_up)
+                if self._alone(e) and not made_up and self._segment(e) in building.segments
+            ]
+            houses = self._grouped(homes, draw, building)
+            for house in houses:
+                for e in house:
+                    self.address_of[e] = house[0]
+            self._one_phone(houses, draw, building.one_phone)
+
+    def _grouped(self, parties: Iterable[int], draw: Draw, law: Groups) -> list[list[int]]:
+        """Groups of the parties of a country, of the share with the lowest draws."""
+        by_country: dict[str, list[int]] = defaultdict(list)
+        for e in parties:
+            by_country[self._country(e)].append(e)
+        groups = []
+        for of in by_country.values():
+            of.sort(key=lambda e: (draw(e, 0), e))
+            chosen = of[: math.floor(law.share * len(of) + 0.5)]
+            groups += cut(chosen, lambda e: draw(e, 1), law.least, law.most)
+        return groups
+
+    def _one_phone(self, groups: list[list[int]], draw: Draw, share: float) -> None:
+        one = lowest([group[0] for group in groups], share, lambda e: draw(e, 2))
+        for group in groups:
+            if group[0] in one:
+                for e in group:
+                    self.phone_of[e] = group[0]
+
+    def _relatives(self) -> None:
+        law, innocent = self.law, []
+        for e, p in enumerate(self.people.parties):
+            if p.is_person and not self.made_up[e]:
+                innocent.append(e)
+        shared = {
+            x
+            for of in (self.phone_of, self.mailbox_of)
+            for e, owner in enumerate(of)
+            for x in (e, owner)
+            if e != owner
+        }
+        draw = draws(self.seed, "6P.P1/relatives", 3)
+        families = self._grouped([e for e in innocent if e not in shared], draw, law.relatives)
+        for family in families:
+            for i, e in enumerate(family):
+                self.mailbox_of[e], self.tag[e] = family[0], i
+                self.name_of[e] = self.name_of[family[0]]
+        self._one_phone(families, draw, law.relatives.one_phone)
+        draw = draws(self.seed, "6P.P1/mistyped", 2)
+        for group in self._grouped(innocent, draw, law.mistyped_tax_ids):
+            for e in group:
+                self.tax_id_of[e] = group[0]
 
     def _cells(self) -> None:
         law = self.law.cells

@@ -2,12 +2,13 @@
 
 Every party names the party whose address, number, mailbox … it has: itself, mostly. So identifiers
 are made from counters of parties, and equal ones are those of one party. Shares of homes, persons,
-pairs and cells are exact: the lowest draws are taken, not each with a probability. Homes, pairs and
-buildings that share have no synthetic identity among them.
+pairs and cells are exact: the lowest draws are taken, not each with a probability. Homes, pairs,
+buildings, relatives and mistyped ids have no synthetic identity among them.
 
 Innocents who look alike are the larger part: halls, care homes, agents of firms, families with one
-phone, twins, misspelt names, numbers of earlier owners. Synthetic identities (persons only) come in
-cells, cut from those of a country, or of the rest of a region where a country has too few.
+phone, relatives with one mailbox, twins, misspelt names, mistyped tax ids, numbers of earlier
+owners. Synthetic identities (persons only) come in cells, cut from those of a country, or of the
+rest of a region where a country has too few.
 
 Twin: tests/reference/profiles/sharing.py.
 """
@@ -23,10 +24,11 @@ from fraudworld.jit import kernel
 from fraudworld.layers.profiles.choose import U64, happens, uniform
 from fraudworld.layers.profiles.world import ProfileWorld
 from fraudworld.layers.transactions.choices import below
-from fraudworld.policy.profiles.models import Cells, ProfilePack
+from fraudworld.policy.profiles.models import Cells, Groups, PhoneGroups, ProfilePack
 from fraudworld.policy.profiles.models import Sharing as SharingPolicy
 from fraudworld.rng import profiles as streams
 from fraudworld.rng.law import StreamLaw
+from fraudworld.rng.stream import Stream
 
 B = NDArray[np.bool_]
 I32 = NDArray[np.int32]
@@ -75,6 +77,7 @@ def share(seed: int, policy: ProfilePack, world: ProfileWorld, segments: tuple[s
     made_up = world.person & (world.party_role == synthetic)
     drawn: Drawn = {}
     _families(seed, law, world, generation, alone, made_up, out, drawn)
+    _relatives(seed, law, world, made_up, out, drawn)
     _buildings(seed, law, world, segments, alone & ~made_up, out, drawn)
     party, draws = np.flatnonzero(made_up), streams.CELL.of(seed)
     cells = cut_cells(law.cells, world, party, draws.at(party), draws.at(party, 1))
@@ -198,17 +201,57 @@ def _buildings(
         listed = np.array([s in building.segments for s in segments])
         may = np.flatnonzero(listed[base.party_segment] & alone)
         drawn[streams.BUILDING] = drawn.get(streams.BUILDING, 0) + may.size
-        country = base.party_country[may]
-        may = may[np.lexsort((stream.at(may), country))]
-        first = np.searchsorted(base.party_country[may], np.arange(base.country_party.size))
-        rank = np.arange(may.size) - first[base.party_country[may]]
-        wanted = np.floor(building.share * np.diff(first) + 0.5)
-        chosen = may[rank < wanted[base.party_country[may]]]
-        first = np.searchsorted(base.party_country[chosen], np.arange(base.country_party.size))
-        head = np.full(chosen.size, NOBODY, dtype=np.int64)
-        cut(first, stream.at(chosen, 1), building.least, building.most, head)
-        there = head >= 0
-        out.address_of[chosen[there]] = chosen[head[there]]
+        member, head = _grouped(world, building, may, stream)
+        out.address_of[member] = head
+        _one_phone(building, member, head, stream, out)
+
+
+def _grouped(world: ProfileWorld, law: Groups, may: I64, stream: Stream) -> tuple[I64, I64]:
+    """Members of groups inside a country, and the first member of each one's group.
+
+    may: parties, ascending; stream: draws their ranks, and with index 1 the sizes.
+    """
+    base = world.base
+    may = may[np.lexsort((stream.at(may), base.party_country[may]))]
+    first = np.searchsorted(base.party_country[may], np.arange(base.country_party.size))
+    rank = np.arange(may.size) - first[base.party_country[may]]
+    wanted = np.floor(law.share * np.diff(first) + 0.5)
+    chosen = may[rank < wanted[base.party_country[may]]]
+    first = np.searchsorted(base.party_country[chosen], np.arange(base.country_party.size))
+    head = np.full(chosen.size, NOBODY, dtype=np.int64)
+    cut(first, stream.at(chosen, 1), law.least, law.most, head)
+    there = head >= 0
+    return chosen[there], chosen[head[there]]
+
+
+def _one_phone(law: PhoneGroups, member: I64, head: I64, stream: Stream, out: Sharing) -> None:
+    """Gives some groups the number of their first member; members, firsts: of `_grouped`."""
+    first = np.unique(head)
+    at = np.isin(head, first[lowest(stream.at(first, 2), law.one_phone)])
+    out.phone_of[member[at]] = head[at]
+
+
+def _relatives(
+    seed: int, law: SharingPolicy, world: ProfileWorld, made_up: B, out: Sharing, drawn: Drawn
+) -> None:
+    """Persons of several homes with one mailbox, and persons whose tax id was mistyped."""
+    own = np.arange(world.base.parties)
+    innocent = world.person & ~made_up
+    free = innocent.copy()
+    for owner in (out.phone_of, out.mailbox_of):
+        free[own[owner != own]] = free[owner[owner != own]] = False
+    may = np.flatnonzero(free)
+    drawn[streams.RELATIVES], stream = may.size, streams.RELATIVES.of(seed)
+    member, head = _grouped(world, law.relatives, may, stream)
+    out.mailbox_of[member], out.name_of[member] = head, out.name_of[head]
+    _one_phone(law.relatives, member, head, stream, out)
+    first = np.flatnonzero(np.diff(head, prepend=NOBODY))
+    size = np.diff(np.append(first, member.size))
+    out.tag[member] = np.arange(member.size) - np.repeat(first, size)
+    may = np.flatnonzero(innocent)
+    drawn[streams.MISTYPED] = may.size
+    member, head = _grouped(world, law.mistyped_tax_ids, may, streams.MISTYPED.of(seed))
+    out.tax_id_of[member] = head
 
 
 class CellTable(NamedTuple):

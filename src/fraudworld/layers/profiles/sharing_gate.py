@@ -1,7 +1,8 @@
 """Guard P4: who shares contact data, in published profiles, against the figures of the policy.
 
-A mailbox is an e-mail address without its tag. Homes, buildings and numbers of earlier owners are
-judged among parties that are no synthetic identities, the cells of those by themselves.
+A mailbox is an e-mail address without its tag. Homes, buildings, relatives, mistyped tax ids and
+numbers of earlier owners are judged among parties that are no synthetic identities, the cells of
+those by themselves. Then both together: what an analyst finds suspicious must find innocents too.
 """
 
 from __future__ import annotations
@@ -24,6 +25,14 @@ TAG = r"\+[0-9]+@"
 """What tells apart who shares a mailbox, in its addresses."""
 CROWD = 5
 """Parties at one address beyond which a bank looks twice."""
+
+
+SUSPICIOUS = {
+    "mailboxes_of_homes": "mailbox_homes > 1",
+    "numbers_of_homes": "phone_homes > 2",
+    "tax_ids_of_parties": "has_tax and at_tax > 1",
+}
+"""Rules of an analyst, over `party_contact`, whose precision is bounded."""
 
 
 class Shared(NamedTuple):
@@ -61,9 +70,13 @@ def judge_sharing(
               (select coalesce(sum(n), 0) from wanted where n >= {building.least}),
               (select count(*) from alone where at_address >= {building.least})""")  # fmt: skip
         yield _near(f"building_{name.lower()}", observed, expected, bounds.sharing_error)
+    yield from _one_phone(connection, law, bounds)
+    yield from _strangers(connection, law, bounds)
     (persons, earlier, made_up, cells_phone, cells_mailbox) = _one(connection, """
         with number as (
-          select count(distinct home) - 1 as others, bool_or(made_up) as made_up
+          -- Relatives, and homes at one address, have one number together.
+          select count(distinct if(mailbox_homes > 1, mailbox, address)) - 1 as others,
+            bool_or(made_up) as made_up
           from party_contact group by phone),
         fake as (
           select count(*) over (partition by phone) as phones,
@@ -91,6 +104,66 @@ def judge_sharing(
         "crowded_addresses", value, 1.0 / bounds.innocents_per_fraudster, guilty + innocent,
         guilty, innocent,
     )  # fmt: skip
+    for metric, rule in SUSPICIOUS.items():
+        (guilty, found) = _one(connection, f"""
+            select count_if(made_up), count(*) from party_contact where {rule}""")  # fmt: skip
+        value = guilty / found if found else 0.0
+        yield Shared(metric, value, bounds.sharing_precision, found, guilty, found)
+
+
+def _one_phone(
+    connection: duckdb.DuckDBPyConnection, law: SharingPolicy, bounds: Gates
+) -> Iterator[Shared]:
+    """Buildings whose homes have one number."""
+    expected = observed = 0.0
+    for building in law.buildings.values():
+        listed = ", ".join(map(quoted, building.segments))
+        (houses, one) = _one(connection, f"""
+            with house as (
+              select min(phone) = max(phone) as one_phone from party_contact
+              where segment_id in ({listed}) and at_home = 1 and not made_up
+                and at_address >= {building.least}
+              group by address having count(*) >= {building.least})
+            select count(*), count_if(one_phone) from house""")  # fmt: skip
+        expected += building.one_phone * houses
+        observed += one
+    yield _near("building_phone", observed, expected, bounds.sharing_error)
+
+
+def _strangers(
+    connection: duckdb.DuckDBPyConnection, law: SharingPolicy, bounds: Gates
+) -> Iterator[Shared]:
+    """Innocent persons of several homes with one mailbox or number, or with one tax id."""
+    relatives, mistyped = law.relatives, law.mistyped_tax_ids
+    (expected, observed) = _one(connection, f"""
+        with innocent as (
+          select *, household_id is not null and at_home > 1 and (
+              min(mailbox) over (partition by home) = max(mailbox) over (partition by home)
+              or min(phone) over (partition by home) = max(phone) over (partition by home)
+            ) as of_home
+          from party_contact where person and not made_up),
+        wanted as (
+          select floor({relatives.share} * count(*) + 0.5) as n from innocent
+          where not of_home group by country_iso)
+        select (select coalesce(sum(n), 0) from wanted where n >= {relatives.least}),
+               (select count(*) from innocent where mailbox_homes > 1)""")  # fmt: skip
+    yield _near("relatives_mailbox", observed, expected, bounds.sharing_error)
+    (persons, groups, one) = _one(connection, """
+        with relatives as (
+          select count(*) as persons, min(phone) = max(phone) as one_phone from party_contact
+          where mailbox_homes > 1 and person and not made_up group by mailbox)
+        select sum(persons), count(*), count_if(one_phone) from relatives""")  # fmt: skip
+    of_groups = _near("relatives_phone", one, relatives.one_phone * groups, bounds.sharing_error)
+    yield of_groups._replace(support=persons)
+    (expected, observed) = _one(connection, f"""
+        with innocent as (select * from party_contact where person and not made_up),
+        wanted as (
+          select floor({mistyped.share} * count(*) + 0.5) as n, bool_or(has_tax) as known
+          from innocent group by country_iso)
+        select
+          (select coalesce(sum(n), 0) from wanted where known and n >= {mistyped.least}),
+          (select count(*) from innocent where has_tax and at_tax > 1)""")  # fmt: skip
+    yield _near("mistyped_tax_ids", observed, expected, bounds.sharing_error)
 
 
 def made(connection: duckdb.DuckDBPyConnection, table: Table) -> bool:
@@ -117,8 +190,12 @@ def read_contacts(connection: duckdb.DuckDBPyConnection) -> None:
           join p1_party_identity_6P using (party_id)),
         homes as (select home, count(*) as at_home from one group by home),
         addresses as (select address, count(*) as at_address from one group by address),
-        phones as (select phone, count(*) as at_phone from one group by phone),
-        mailboxes as (select mailbox, count(*) as at_mailbox from one group by mailbox),
+        phones as (
+          select phone, count(*) as at_phone, count(distinct home) as phone_homes
+          from one group by phone),
+        mailboxes as (
+          select mailbox, count(*) as at_mailbox, count(distinct home) as mailbox_homes
+          from one group by mailbox),
         taxes as (select tax, count(*) as at_tax from one group by tax)
         select * from one join homes using (home) join addresses using (address)
         join phones using (phone) join mailboxes using (mailbox) join taxes using (tax)""")

@@ -224,16 +224,15 @@ class Gates(Model):
     cell_spread: Annotated[
         float, Field(ge=0.0, le=10.0)
     ]  # of members of cells that share, relative
+    sharing_precision: Share  # of synthetic identities among parties that share contact data
     innocents_per_fraudster: Annotated[float, Field(gt=0.0, le=1000.0)]
     least_shared: Annotated[int, Field(ge=1)]
 
 
-class Building(Model):
-    """Homes of one party that stand at one address."""
+class Sized(Model):
+    """Groups of `least` to `most` members."""
 
-    segments: Codes
-    share: Share  # of these homes, in every country that has `least` of them
-    least: Annotated[int, Field(ge=2, le=1000)]  # homes at one address
+    least: Annotated[int, Field(ge=2, le=1000)]
     most: Annotated[int, Field(ge=2, le=1000)]
 
     @model_validator(mode="after")
@@ -243,23 +242,33 @@ class Building(Model):
         return self
 
 
-class Cells(Model):
+class Groups(Sized):
+    """Groups of parties inside a country."""
+
+    share: Share  # of the parties, in every country where that is `least` of them
+
+
+class PhoneGroups(Groups):
+    """Groups of which some have one number."""
+
+    one_phone: Share  # of the groups
+
+
+class Building(PhoneGroups):
+    """Homes of one party that stand at one address."""
+
+    segments: Codes
+
+
+class Cells(Sized):
     """Cells of synthetic identities: their sizes, and what they share."""
 
-    least: Annotated[int, Field(ge=2, le=100)]
-    most: Annotated[int, Field(ge=2, le=100)]
     phone: Share  # of cells
     mailbox: Share  # of cells
     address: Share  # of cells
     takes_part: Share  # of members, in each of these
     near_miss: Share  # of pairs of neighbours of one segment
     tax_id: Share  # of near misses of one country
-
-    @model_validator(mode="after")
-    def _wide(self) -> Self:
-        if self.most < 2 * self.least:
-            raise ValueError("`most` is less than twice `least`: some numbers cannot be cut")
-        return self
 
 
 class Sharing(Model):
@@ -268,6 +277,8 @@ class Sharing(Model):
     buildings: ByCode[Building]
     home_phone_share: Share  # of homes of several persons
     home_mailbox_share: Share  # of homes of several persons
+    relatives: PhoneGroups  # of persons with a number and a mailbox of their own
+    mistyped_tax_ids: Groups  # of persons
     earlier_owner_share: Share  # of persons
     own_name_share: Share  # of members of families
     misspelt_share: Share  # of persons
