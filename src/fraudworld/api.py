@@ -320,13 +320,14 @@ def transactions(
 
     Keywords are the fields of `fraudworld.layers.transactions.request.StreamRequest` except
     `run`; either `days` or `flows` is needed. An equal request finds the same stream again.
+    Unless `profiles` is false, the profiles of the world are made first where there are none.
     Raises InputError and RefusedError as `fraudworld transactions` does.
     """
     from fraudworld.layers.transactions.request import StreamRequest
     from fraudworld.layers.transactions.stream import stream
 
     fields = tuple(name for name in StreamRequest.__dataclass_fields__ if name != "run")
-    options = _known("transactions", fields, request)
+    options = {"profiles": True, **_known("transactions", fields, request)}
     return stream(StreamRequest(run=world.root, **options), progress)
 
 

@@ -20,6 +20,8 @@ import pytest
 import fraudworld as fw
 from fraudworld.cli import environment
 from fraudworld.errors import RefusedError
+from fraudworld.layers.profiles.layer import make_profiles
+from fraudworld.layers.profiles.request import ProfilesRequest
 from fraudworld.request import RunRequest
 from fraudworld.run import pipeline
 from support import disturbance, tampering
@@ -74,6 +76,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, object]:
     overlay.write_text(disturbance.OVERLAY, "utf-8")
     request = RunRequest(scale=0.05, overlays=(str(overlay),), runs_root=folder / "runs", workers=1)
     run = pipeline.run(request).place.root
+    make_profiles(ProfilesRequest(run=run, identities=False, allow_unflagged=True))
     forged = tampering.copied(run, folder / "forged")
     board = forged / "data/layer3/6A/validation/realism_gate_6A.json"
     tampering.replace(board, board.read_bytes() + b"\n")

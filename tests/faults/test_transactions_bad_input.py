@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from fraudworld.errors import FraudworldError, InputError, RefusedError
+from fraudworld.layers.profiles.layer import make_profiles
+from fraudworld.layers.profiles.layout import ProfilesPlace
+from fraudworld.layers.profiles.request import ProfilesRequest
 from fraudworld.layers.transactions.layout import LAYER
 from fraudworld.layers.transactions.request import StreamRequest
 from fraudworld.layers.transactions.stream import stream
@@ -214,3 +217,49 @@ def test_the_command_reports_errors_with_their_status(fraudworld: Call, world: P
     assert json.loads(result.out)["error"]["code"] == "6B.S0.RUN_NOT_PASSED"
     assert fraudworld("transactions", world, "--flows", 0).status == 2
     assert fraudworld("transactions", world).status == 2
+
+
+def test_profiles_are_made_once_where_there_are_none(
+    fraudworld: Call, world: Path, tmp_path: Path
+) -> None:
+    made = fraudworld("transactions", world, "--days", 1, "--quiet", "--json")
+    assert made.status == 0, made.err
+    profiles = ProfilesPlace.below(world)
+    sealed, inode = profiles.check(), profiles.index.stat().st_ino
+    assert sealed.passed
+    assert fraudworld("transactions", world, "--days", 2, "--to", tmp_path / "to").status == 0
+    assert profiles.index.stat().st_ino == inode
+    assert not ProfilesPlace.below(tmp_path / "to").layer.exists()
+    assert fraudworld("verify", world, "--quiet").status == 0
+
+
+def test_profiles_of_another_run_are_refused(
+    fraudworld: Call, world: Path, demo_world: Path, tmp_path: Path
+) -> None:
+    to = tmp_path / "to"
+    make_profiles(ProfilesRequest(run=demo_world, to=to, identities=False))
+    result = fraudworld("transactions", world, "--days", 1, "--to", to, "--json", "--quiet")
+    assert result.status == 3
+    error = json.loads(result.out)["error"]
+    assert error["code"] == "6P.P5.OUTPUT_CONFLICT"
+    assert "another run" in error["what"]
+    assert not (to / LAYER).exists()
+
+
+def test_changed_profiles_and_profiles_without_flag_are_refused(
+    fraudworld: Call, world: Path
+) -> None:
+    assert make_profiles(ProfilesRequest(run=world, identities=False)).passed
+    profiles, command = ProfilesPlace.below(world), ("transactions", world, "--days", 1, "--json")
+    profiles.flag.unlink()
+    refused = fraudworld(*command)
+    assert refused.status == 3
+    assert json.loads(refused.out)["error"]["code"] == "6P.P5.NOT_PASSED"
+    assert fraudworld(*command, "--allow-unflagged").status == 0
+    shutil.rmtree(world / LAYER)
+    part = next(profiles.layer.rglob("part-00000.parquet"))
+    part.write_bytes(part.read_bytes() + b"!")
+    refused = fraudworld(*command, "--allow-unflagged")
+    assert refused.status == 3
+    assert json.loads(refused.out)["error"]["code"] == "6P.P5.OUTPUT_CONFLICT"
+    assert not (world / LAYER).exists()

@@ -23,6 +23,7 @@ from fraudworld.layers.profiles.layer import make_profiles
 from fraudworld.layers.profiles.layout import ProfilesPlace
 from fraudworld.layers.profiles.parties import DAY_0
 from fraudworld.layers.profiles.request import ProfilesRequest
+from fraudworld.layers.profiles.sharing_gate import SUSPICIOUS
 from fraudworld.policy.profiles import load_profiles
 from fraudworld.report import facts, profiles, readings, sections
 from fraudworld.report.figures import FIGURES
@@ -165,7 +166,8 @@ def test_sharing_is_that_of_the_guard(profiled: Path, collected: dict[str, Any])
     board = load_json(ProfilesPlace.below(profiled).gateboard)["tests"]
     wanted = {t["metric_name"]: t for t in board if t["test_id"] == "P4_SHARING"}
     crowd = wanted.pop("crowded_addresses")
-    for rule in ("mailboxes_of_homes", "numbers_of_homes", "tax_ids_of_parties"):
+    assert {"crowded_addresses", *SUSPICIOUS} == set(profiles.RULES)
+    for rule in SUSPICIOUS:
         assert wanted.pop(rule)["value"] <= 0.60
     rows = {r["sharing"]: r for r in collected["figures"]["sharing_kinds"]}
     assert rows.keys() == wanted.keys()

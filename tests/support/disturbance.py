@@ -77,6 +77,7 @@ class Command:
 
 
 RUN = f"run {WORLD} --seed 42"
+PROFILES = "profiles {run} --without-identities --runs-root {root} --quiet"
 PIN = "runs pin {run} candidate --runs-root {root}"
 BASELINE = f"run {WORLD} --overlay published_baseline --seed 42"
 LADDER = "ladder --policy {pack} --scale 0.05 --runs-root {root} --quiet --workers 2"
@@ -85,7 +86,9 @@ COMMANDS = (
     Command("gates", "gates {run} --runs-root {root}", (RUN,)),
     Command("certify", f"certify --no-witness {WORLD}", (), status=1),  # HOLD_REMEDIATE
     Command("profiles", "profiles {run} --runs-root {root} --quiet", (RUN,)),
-    Command("transactions", "transactions {run} --days 1 --runs-root {root} --quiet", (RUN,)),
+    Command(
+        "transactions", "transactions {run} --days 1 --runs-root {root} --quiet", (RUN, PROFILES)
+    ),
     Command("report", "report {run} --runs-root {root}", (RUN,)),
     Command(
         "export", "export {run} --to csv --out {root}/taken/out --runs-root {root}", (RUN,), 0, 3

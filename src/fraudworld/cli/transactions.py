@@ -63,8 +63,9 @@ def transactions(
 ) -> None:
     """Make transactions over a world: flows, which of them are fraud, and why.
 
-    Seven tables are published below the run's data/layer3/6B, checked and sealed. The same
-    request again changes nothing; another one needs --to. The world itself never changes.
+    Seven tables are published below the run's data/layer3/6B, checked and sealed; the profiles
+    of the world (`fraudworld profiles`) are made first where there are none. The same request
+    again changes nothing; another one needs --to. The world itself never changes.
 
     Examples:
 

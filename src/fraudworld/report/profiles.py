@@ -9,7 +9,6 @@ from typing import Any
 from fraudworld.documents import MALFORMED, Json, JsonObject
 from fraudworld.errors import InputError, RefusedError
 from fraudworld.layers.profiles.layout import ProfilesPlace
-from fraudworld.layers.profiles.sharing_gate import SUSPICIOUS
 from fraudworld.report.evidence import Row, verdict
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.receipt import read_receipt
@@ -19,6 +18,9 @@ ROWS = (
     "crowded_addresses",
 )  # fmt: skip
 """Names of the rows; all are empty without a layer."""
+
+RULES = ("crowded_addresses", "mailboxes_of_homes", "numbers_of_homes", "tax_ids_of_parties")
+"""Rows of guard P4 that judge a rule of an analyst, and so have no expectation."""
 
 SHARES = ("accounts_closed_share", "accounts_opened_inside_share")
 """Figures of the layer that have an observed share and that of the policy."""
@@ -114,7 +116,7 @@ def _kinds(guards: list[Any]) -> Iterator[Row]:
     ratio: observed over expected, None where fewer are expected than the guard asks for.
     """
     for kind, guard in _sharing(guards):
-        if kind != "crowded_addresses" and kind not in SUSPICIOUS:
+        if kind not in RULES:
             observed, expected = guard["details"]["observed"], guard["details"]["expected"]
             judged = guard["value"] is not None and expected > 0
             yield {"sharing": kind, "observed": int(observed), "expected": expected,

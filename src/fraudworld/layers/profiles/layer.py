@@ -39,8 +39,10 @@ from fraudworld.rng import RNG_LAW_VERSION
 from fraudworld.store.append import DatasetWriter
 from fraudworld.store.content import LISTED, PART_ROWS
 from fraudworld.store.evidence import write_rng_logs
+from fraudworld.store.layout import RunPlace
 from fraudworld.store.publish import publish, staging
 from fraudworld.store.reader import open_part
+from fraudworld.store.receipt import read_receipt
 from fraudworld.store.roles import require_run_open
 from fraudworld.store.tables import DatasetRecord, PartRecord, Writing
 
@@ -105,6 +107,36 @@ def make_profiles(request: ProfilesRequest, progress: Report | None = None) -> P
             publish(folder, target.layer, place.index_name().as_posix())
     counts = {record.table: record.rows for _, record in records}
     return ProfilesOutcome(target.layer, passed, False, counts, report, clock.seconds)
+
+
+def ensure_profiles(request: ProfilesRequest, progress: Report | None = None) -> ProfilesPlace:
+    """The profiles in a run or below `to`, made there where neither has any.
+
+    Profiles that are there are taken as they are, if their bytes are intact and they are of this
+    run. Raises as `make_profiles`, and RefusedError `6P.P5.NOT_PASSED` for profiles without flag
+    (unless `allow_unflagged`).
+    """
+    places = [ProfilesPlace.below(root) for root in (request.run, request.to) if root]
+    found = next((place for place in places if place.layer.exists()), None)
+    place = found or ProfilesPlace(make_profiles(request, progress).layer)
+    if found:
+        place.check()
+        digest = read_receipt(RunPlace(request.run)).bundle_digest
+        if place.document(place.receipt).get("world_bundle_digest") != digest:
+            raise RefusedError(
+                place.conflict(),
+                "the profiles here are those of another run",
+                where=str(place.layer),
+                remedy=place.remedy(),
+            )
+    if not (place.flag.is_file() or request.allow_unflagged):
+        raise RefusedError(
+            "6P.P5.NOT_PASSED",
+            "the profiles of this run have no _passed.flag",
+            where=str(place.layer),
+            remedy="see the guards in their validation/, or use --allow-unflagged",
+        )
+    return place
 
 
 def _require_contract(request: ProfilesRequest, inputs: Inputs) -> None:

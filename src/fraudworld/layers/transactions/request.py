@@ -29,6 +29,7 @@ class StreamRequest:
     from_day: int = 1  # day of the horizon, counted from 1
     to: Path | None = None  # folder to publish below; None is the run itself
     observable: bool = False  # leaves out every truth table
+    profiles: bool = False  # makes layer 6P first where neither the run nor `to` has one
     rewired: bool = False  # shuffles the endpoints of all links: T10's control, never flagged
     allow_unflagged: bool = False  # takes a run that failed its gates
     upstream_dir: Path | None = None  # None: the embedded upstream
@@ -43,7 +44,7 @@ class StreamRequest:
             "run": place(self.run, "run"),
             "workers": whole(self.workers, "--workers", least=1),
         }
-        for name in ("observable", "rewired", "allow_unflagged"):
+        for name in ("observable", "profiles", "rewired", "allow_unflagged"):
             exact[name] = truth(getattr(self, name), name)
         for name, where in (("to", "--to"), ("upstream_dir", "--upstream")):
             given = getattr(self, name)
@@ -74,6 +75,7 @@ class StreamOptions(TypedDict, total=False):
     from_day: int
     to: Path | str | None
     observable: bool
+    profiles: bool
     rewired: bool
     allow_unflagged: bool
     upstream_dir: Path | str | None

@@ -1,7 +1,8 @@
 """START HERE for 6B: one stream, from a published run to a sealed folder.
 
-    S0 open and verify → S3 plan campaigns → for every block of hours: S1 visits, S2 flows,
-    S4 labels and bank view → S5 check, seal, publish
+    S0 open and verify, make profiles where there are none → S3 plan campaigns →
+    for every block of hours: S1 visits, S2 flows, S4 labels and bank view →
+    S5 check, seal, publish
 
 Blocks are independent of each other, so windows, threads and block sizes change no row. Memory
 holds the world and a few blocks, whatever the length of the stream.
@@ -25,6 +26,8 @@ from fraudworld.engine.local import LocalEngine
 from fraudworld.errors import InputError, RefusedError
 from fraudworld.inputs.arrivals import WEEK, Arrivals, load_arrivals
 from fraudworld.layers.clock import Clock, Report
+from fraudworld.layers.profiles.layer import ensure_profiles
+from fraudworld.layers.profiles.request import ProfilesRequest
 from fraudworld.layers.transactions import checks, flows, labels, visits
 from fraudworld.layers.transactions.inputs import Inputs, open_inputs
 from fraudworld.layers.transactions.layout import (
@@ -78,6 +81,14 @@ def stream(request: StreamRequest, progress: Report | None = None) -> StreamOutc
         arrivals = load_arrivals(inputs.upstream, inputs.identity.seed, inputs.geo.countries)
         window = make_window(request, arrivals)
         receipt = _receipt(request, inputs, window)
+    if request.profiles:
+        ensure_profiles(
+            ProfilesRequest(
+                run=request.run, to=request.to, allow_unflagged=request.allow_unflagged,
+                upstream_dir=request.upstream_dir, workers=request.workers,
+            ),
+            progress,
+        )  # fmt: skip
     if target.layer.exists():
         return _reuse(target, receipt, clock)
     root = request.run.resolve().parent if request.to is None else request.to
