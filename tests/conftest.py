@@ -71,3 +71,23 @@ def small_stream(small_world: Path, tmp_path_factory: pytest.TempPathFactory) ->
     to = tmp_path_factory.mktemp("small-stream")
     assert stream(StreamRequest(run=small_world, days=12, to=to)).passed
     return to
+
+
+@pytest.fixture(scope="session")
+def profiled_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a published run of some thousand parties with profiles in it, for reading only."""
+    from fraudworld.layers.profiles.layer import make_profiles
+    from fraudworld.layers.profiles.request import ProfilesRequest
+    from fraudworld.request import RunRequest
+    from fraudworld.run import pipeline
+    from support.disturbance import OVERLAY
+
+    root = tmp_path_factory.mktemp("profiled-runs")
+    overlay = root / "tiny.yaml"
+    overlay.write_text(OVERLAY, "utf-8")
+    request = RunRequest(
+        scale=0.05, seed=42, overlays=(str(overlay),), runs_root=root / "runs", workers=1
+    )
+    run = pipeline.run(request).place.root
+    make_profiles(ProfilesRequest(run=run, allow_unflagged=True, workers=1))
+    return run

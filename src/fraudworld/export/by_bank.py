@@ -58,6 +58,11 @@ NO_BANK = (
 OF = "of_bank"
 """Column of the spool: the bank whose row it is. A row of two banks is there twice."""
 
+BLOCK = 1 << 14
+"""Bytes of the blocks of a bank's database. Every column and index takes one at least: in blocks of
+the default size the databases of a world of 540 banks and 93 000 parties take 9 GB, in these 1 GB.
+"""
+
 MEMORY = "4GiB"
 _CHUNK = 1 << 22
 
@@ -334,7 +339,7 @@ def _declared(
 ) -> None:
     """Makes a database with tables and views, and without rows but those of `run`."""
     here = {t.name for t in tables}
-    files.attach(source, path)
+    files.attach(source, path, block=BLOCK)
     for table in tables:
         files.declare(source, table, here)
         files.comment(source, table)
@@ -354,9 +359,11 @@ def _declared(
 
 def _fill(source: duckdb.DuckDBPyConnection, path: Path, rows: Mapping[Table, str]) -> None:
     """Inserts the rows of queries into the tables of a database."""
-    files.attach(source, path)
+    files.attach(source, path, block=BLOCK)
+    source.execute("BEGIN")  # one flush to disk, not one a table
     for table, query in rows.items():
         source.execute(f"INSERT INTO out.{table.name} {query}")
+    source.execute("COMMIT")
     source.execute("DETACH out")
 
 

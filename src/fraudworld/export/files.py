@@ -53,9 +53,13 @@ def to_duckdb(
     source.close()
 
 
-def attach(source: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Opens or creates a database as `out`, in the storage format of `OLDEST_DUCKDB`."""
-    source.execute(f"ATTACH {quoted(path)} AS out (STORAGE_VERSION {quoted(OLDEST_DUCKDB)})")
+def attach(source: duckdb.DuckDBPyConnection, path: Path, *, block: int | None = None) -> None:
+    """Opens or creates a database as `out`, in the storage format of `OLDEST_DUCKDB`.
+
+    block: bytes of its blocks; by default DuckDB's 262 144.
+    """
+    size = "" if block is None else f", BLOCK_SIZE {block}"
+    source.execute(f"ATTACH {quoted(path)} AS out (STORAGE_VERSION {quoted(OLDEST_DUCKDB)}{size})")
 
 
 def declare(source: duckdb.DuckDBPyConnection, table: Table, here: Collection[str]) -> None:
