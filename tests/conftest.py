@@ -71,3 +71,23 @@ def small_stream(small_world: Path, tmp_path_factory: pytest.TempPathFactory) ->
     to = tmp_path_factory.mktemp("small-stream")
     assert stream(StreamRequest(run=small_world, days=12, to=to)).passed
     return to
+
+
+@pytest.fixture(scope="session")
+def profiled_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a published run with profiles inside, for reading only.
+
+    It has 6 500 parties and seven banks, all of Greece. Its upstream is `up`, beside its runs root.
+    """
+    from fraudworld.layers.profiles.layer import make_profiles
+    from fraudworld.layers.profiles.request import ProfilesRequest
+    from fraudworld.request import RunRequest
+    from fraudworld.run import pipeline
+    from support.upstreams import of_one_country
+
+    root = tmp_path_factory.mktemp("profiled")
+    upstream = of_one_country(root / "up", "GR", "REGION_EMEA", "EUR", 0.002)
+    request = RunRequest(upstream_dir=upstream, runs_root=root / "runs", workers=1)
+    run = pipeline.run(request).place.root
+    make_profiles(ProfilesRequest(run=run, upstream_dir=upstream, allow_unflagged=True, workers=1))
+    return run

@@ -124,17 +124,18 @@ class World:
         frame: pandas.DataFrame = self.table(name, columns).to_pandas(types_mapper=kinds.get)
         return frame
 
-    def duckdb(self) -> duckdb.DuckDBPyConnection:
+    def duckdb(self, *, profiles: bool = True) -> duckdb.DuckDBPyConnection:
         """An in-memory DuckDB connection with one view per dataset of this run and its profiles.
 
-        Raises InputError `6A.S5.<TABLE>_SCHEMA_OR_KEY_INVALID` for a part that is not Parquet or
-        unpacks to more than a part can hold; so does `table`.
+        profiles: whether datasets of layer 6P inside the run are among them. Raises InputError
+        `6A.S5.<TABLE>_SCHEMA_OR_KEY_INVALID` for a part that is not Parquet or unpacks to more than
+        a part can hold; so does `table`.
         """
         from fraudworld.store.reader import bounded_parts
         from fraudworld.store.sql import identifier, in_memory, parquet
 
         connection = in_memory()
-        for name in self.tables + self.profile_tables:
+        for name in self.tables + (self.profile_tables if profiles else ()):
             rows = parquet(bounded_parts(self._folder(name), _contract(name)))
             connection.execute(f"CREATE VIEW {identifier(name)} AS SELECT * FROM {rows}")
         return connection

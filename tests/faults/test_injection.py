@@ -21,6 +21,7 @@ import pytest
 import fraudworld as fw
 from fraudworld.cli import output
 from fraudworld.contracts import BY_NAME, Kind
+from fraudworld.contracts.profiles import PROFILE_TABLES
 from fraudworld.errors import InputError
 from fraudworld.export import checked, files, graphs
 from fraudworld.policy.loader import SHIPPED, load_pack
@@ -176,6 +177,19 @@ def test_sql_reads_text_as_text(name: str) -> None:
 # --- from a run's tables to every export ------------------------------------------------------
 
 
+SQL_OF = {
+    Kind.INT: "1::BIGINT",
+    Kind.CODE: "'CODE'",
+    Kind.REAL: "-1.5::DOUBLE",
+    Kind.DATE: "DATE '2026-01-01'",
+    Kind.MOMENT: "'2026-01-01 00:00:00+00'::TIMESTAMPTZ",
+    Kind.WORD: "'Zoë'",
+    Kind.TEXT: "'zoe+2@mail.example'",
+    Kind.FLAG: "true",
+}
+ALL_TABLES = (*BY_NAME.values(), *PROFILE_TABLES)
+
+
 class Rows:
     """A world whose connection is given."""
 
@@ -183,13 +197,12 @@ class Rows:
 
     def __init__(self, values: dict[str, dict[str, str]]) -> None:
         self.sql = duckdb.connect()
-        sql_of = {Kind.INT: "1::BIGINT", Kind.CODE: "'CODE'", Kind.REAL: "-1.5::DOUBLE"}
-        for table in BY_NAME.values():
+        for table in ALL_TABLES:
             given = values.get(table.name, {})
-            columns = (f"{given.get(c.name, sql_of[c.kind])} AS {c.name}" for c in table.columns)
+            columns = (f"{given.get(c.name, SQL_OF[c.kind])} AS {c.name}" for c in table.columns)
             self.sql.execute(f"CREATE VIEW {table.name} AS SELECT {', '.join(columns)}")
 
-    def duckdb(self) -> duckdb.DuckDBPyConnection:
+    def duckdb(self, *, profiles: bool = True) -> duckdb.DuckDBPyConnection:
         return self.sql
 
 
@@ -229,6 +242,47 @@ def test_a_table_with_a_string_that_is_no_code_is_not_exported(
 def test_a_number_column_that_holds_text_is_not_exported(value: str, said: str) -> None:
     with pytest.raises(InputError, match=said):
         checked.source(Rows({"s1_party_base_6A": {"party_id": value}}))  # type: ignore[arg-type]
+
+
+NAMED = [
+    ("p0_place_6P", "name"),
+    ("p1_party_identity_6P", "legal_name"),
+    ("p1_party_identity_6P", "street_address"),
+    ("p2_account_profile_6P", "iban"),
+]
+
+
+@pytest.mark.parametrize("name", [n for n in HOSTILE if n not in ("nul", "surrogate")])
+@pytest.mark.parametrize(("table", "column"), NAMED)
+@pytest.mark.parametrize("write", [files.to_duckdb, files.to_csv], ids=["duckdb", "csv"])
+def test_a_profile_with_a_string_that_is_no_name_is_not_exported(
+    write: Callable[..., None], table: str, column: str, name: str, tmp_path: Path
+) -> None:
+    world = Rows({table: {column: quoted(HOSTILE[name])}})
+    with pytest.raises(InputError) as caught:
+        write(world, tmp_path, observable=True, profiles=PROFILE_TABLES)
+    assert caught.value.code == "6A.CLI.EXPORT_SOURCE_INVALID"
+    assert caught.value.where == f"{table}.{column}"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "value", ["", " a", "+49 1", "+1+1", "x" * 161, "-", "'=1", "a\tb", "a\n", 'a"b']
+)
+def test_a_name_that_a_reader_would_mistake_is_not_exported(value: str) -> None:
+    world = Rows({"p1_party_identity_6P": {"email": quoted(value)}})
+    with pytest.raises(InputError, match="which is no name"):
+        checked.source(world, ALL_TABLES)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["+4915123456789", "N'Djamena", "’s-Hertogenbosch", "บริษัท (ไทย)", "O. Ó & Co.", "2001:db8::1",
+     "12/3, rue de l’Est", "a+2@b.example", "ശ്രീ\u200d", "x" * 160],
+)  # fmt: skip
+def test_names_numbers_and_addresses_are_exported(value: str) -> None:
+    world = Rows({"p1_party_identity_6P": {"email": quoted(value)}})
+    checked.source(world, ALL_TABLES)  # type: ignore[arg-type]
 
 
 def test_a_code_with_a_nul_or_beyond_its_length_is_not_exported() -> None:

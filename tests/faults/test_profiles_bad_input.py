@@ -19,8 +19,11 @@ from fraudworld.layers.profiles.layer import make_profiles
 from fraudworld.layers.profiles.layout import ProfilesPlace
 from fraudworld.layers.profiles.request import ProfilesRequest
 from fraudworld.policy.profiles import load_profiles
+from fraudworld.request import RunRequest
+from fraudworld.run import pipeline
 from fraudworld.store.layout import RunPlace
 from support.calling import CallResult
+from support.upstreams import of_one_country
 
 Call = Callable[..., CallResult]
 FLAG = "data/layer3/6A/validation/_passed.flag"
@@ -122,3 +125,20 @@ def test_a_bad_argument_is_named(world: Path) -> None:
     with pytest.raises(InputError) as refused:
         ProfilesRequest(run=world, workers=0)
     assert refused.value.code == "6A.CLI.ARGUMENT_INVALID"
+
+
+@pytest.mark.parametrize(
+    ("country", "region", "currency"),
+    [("TH", "REGION_APAC", "THB"), ("EG", "REGION_EMEA", "EGP"), ("HK", "REGION_APAC", "HKD")],
+)
+def test_a_world_of_one_country_has_profiles(
+    country: str, region: str, currency: str, tmp_path: Path
+) -> None:
+    """Some countries lack IBAN, tax id or postal code: then nobody in the world has a template."""
+    upstream = of_one_country(tmp_path / "up", country, region, currency, 0.002)
+    world = pipeline.run(RunRequest(upstream_dir=upstream, runs_root=tmp_path / "runs", workers=1))
+    outcome = make_profiles(
+        ProfilesRequest(run=world.place.root, upstream_dir=upstream, allow_unflagged=True)
+    )
+    assert not [c for c in outcome.report["checks"] if c["violations"]]
+    assert {t.name for t in IDENTITIES} <= outcome.rows.keys()

@@ -77,7 +77,7 @@ class Command:
 
 
 RUN = f"run {WORLD} --seed 42"
-PROFILES = "profiles {run} --without-identities --runs-root {root} --quiet"
+PROFILES = "profiles {run} --runs-root {root} --quiet"
 PIN = "runs pin {run} candidate --runs-root {root}"
 BASELINE = f"run {WORLD} --overlay published_baseline --seed 42"
 LADDER = "ladder --policy {pack} --scale 0.05 --runs-root {root} --quiet --workers 2"
@@ -85,13 +85,20 @@ COMMANDS = (
     Command("run", RUN),
     Command("gates", "gates {run} --runs-root {root}", (RUN,)),
     Command("certify", f"certify --no-witness {WORLD}", (), status=1),  # HOLD_REMEDIATE
-    Command("profiles", "profiles {run} --runs-root {root} --quiet", (RUN,)),
+    Command("profiles", PROFILES, (RUN,)),
     Command(
         "transactions", "transactions {run} --days 1 --runs-root {root} --quiet", (RUN, PROFILES)
     ),
     Command("report", "report {run} --runs-root {root}", (RUN,)),
     Command(
         "export", "export {run} --to csv --out {root}/taken/out --runs-root {root}", (RUN,), 0, 3
+    ),
+    Command(
+        "export by bank",
+        "export {run} --to csv --by-bank --out {root}/taken/out --runs-root {root} --quiet",
+        (RUN, PROFILES),
+        0,
+        3,
     ),
     Command("upstream build", "upstream build {root}/own --scale 0.01", (), 0, 2),
     Command("prune", "runs prune --yes --runs-root {root}", (RUN, f"run {WORLD} --seed 7", PIN)),

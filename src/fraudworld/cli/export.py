@@ -30,7 +30,19 @@ def export(
         bool,
         typer.Option("--observable", help="Only what a bank can observe: no roles, no truth."),
     ] = False,
+    by_bank: Annotated[
+        bool,
+        typer.Option(
+            "--by-bank",
+            help="One folder for every bank, with what it sees; duckdb and csv, needs profiles.",
+        ),
+    ] = False,
+    without_profiles: Annotated[
+        bool,
+        typer.Option("--without-profiles", help="Leave out the tables of `fraudworld profiles`."),
+    ] = False,
     runs_root: opt.RunsRoot = RUNS_ROOT,
+    quiet: opt.Quiet = False,
     as_json: opt.AsJson = False,
 ) -> None:
     """Write a published world in a format other tools read.
@@ -42,14 +54,38 @@ def export(
         fraudworld export 3f2a --to duckdb
 
         fraudworld export 3f2a --to csv --observable --out world-csv
+
+        fraudworld export 3f2a --to csv --by-bank --observable
     """
     from fraudworld import api
     from fraudworld import export as exports
 
     world = api.find_run(run, runs_root)
-    dest = out or Path(f"{world.root.name[:12]}-{to}{'-observable' if observable else ''}")
-    folder = exports.export(world, to, dest, observable=observable)
-    facts = {"path": str(folder), "format": to, "observable": observable, **exports.size_of(folder)}
+    name = "-".join(
+        [
+            world.root.name[:12],
+            to,
+            *(["by-bank"] if by_bank else []),
+            *(["observable"] if observable else []),
+        ]
+    )
+    with show.ProgressLines(quiet=quiet) as progress:
+        folder = exports.export(
+            world,
+            to,
+            out or Path(name),
+            observable=observable,
+            profiles=not without_profiles,
+            by_bank=by_bank,
+            progress=progress,
+        )
+    facts = {
+        "path": str(folder),
+        "format": to,
+        "observable": observable,
+        "by_bank": by_bank,
+        **exports.size_of(folder),
+    }
     if as_json:
         show.json_document(facts)
         return
@@ -58,6 +94,10 @@ def export(
         if facts["bytes"] < 1e9
         else f"{facts['bytes'] / 1e9:.2f} GB"
     )
+    holds = exports.BY_FORMAT[to].holds
     show.lines(
-        (f"{exports.BY_FORMAT[to].holds}", f"  {show.near(folder)}  {facts['files']} files, {size}")
+        (
+            f"for every bank {holds}" if by_bank else holds,
+            f"  {show.near(folder)}  {facts['files']} files, {size}",
+        )
     )

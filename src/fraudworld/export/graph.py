@@ -1,14 +1,16 @@
 """The property graph of a world: which tables are nodes and which are edges, for all exporters.
 
 The id of a node is the key of its table. An edge is a query with the columns `source`, `target`
-and the edge's properties. Fraud roles are node properties, which observable exports omit.
+and the edge's properties. Fraud roles are node properties, which observable exports omit; so are
+the columns of profiles, where an export has them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fraudworld.contracts import BY_NAME, Table
+from fraudworld.contracts import BY_NAME, Column, Table
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,7 @@ class Node:
     label: str
     entity: str
     table: str | None
+    profiles: tuple[str, ...] = ()  # tables of 6P with one row per node
 
     @property
     def key(self) -> str:
@@ -30,20 +33,30 @@ class Node:
         name = f"s5_{self.entity}_fraud_roles_6A"
         return name if name in BY_NAME else None
 
-    def columns(self, *, truth: bool) -> list[str]:
-        """Names of the properties, without the key; truth: with the fraud role."""
-        names = [] if self.table is None else [c.name for c in _table(self.table).columns]
-        if truth and self.roles:
-            names += [c.name for c in _table(self.roles).columns]
-        return [name for name in dict.fromkeys(names) if name != self.key]
+    def columns(self, *, truth: bool, profiles: Sequence[Table] = ()) -> list[Column]:
+        """The properties, without the key.
 
-    def query(self, *, truth: bool) -> str:
-        """SELECT of key and properties, ordered by key."""
-        columns = ", ".join([self.key, *self.columns(truth=truth)])
-        if self.table is None:  # merchant ids are observable, their roles are not
-            return f"SELECT {columns} FROM {self.roles} ORDER BY {self.key}"
-        joined = f" JOIN {self.roles} USING ({self.key})" if truth and self.roles else ""
-        return f"SELECT {columns} FROM {self.table}{joined} ORDER BY {self.key}"
+        truth: with the fraud role; profiles: the tables of 6P that an export has.
+        """
+        names = [self.table, self.roles if truth else None]
+        tables = [BY_NAME[name] for name in names if name] + self._profiled(profiles)
+        columns = {c.name: c for table in tables for c in table.columns}
+        return [c for c in columns.values() if c.name != self.key]
+
+    def query(self, *, truth: bool, profiles: Sequence[Table] = ()) -> str:
+        """SELECT of key and properties, ordered by key; arguments as those of `columns`."""
+        known = self.columns(truth=truth, profiles=profiles)
+        columns = ", ".join([self.key, *(c.name for c in known)])
+        # Merchant ids are observable, their roles are not.
+        rows = self.table or self.roles
+        if self.table and truth and self.roles:
+            rows = f"{rows} JOIN {self.roles} USING ({self.key})"
+        for table in self._profiled(profiles):
+            rows = f"{rows} LEFT JOIN {table.name} USING ({self.key})"
+        return f"SELECT {columns} FROM {rows} ORDER BY {self.key}"
+
+    def _profiled(self, profiles: Sequence[Table]) -> list[Table]:
+        return [table for table in profiles if table.name in self.profiles]
 
 
 @dataclass(frozen=True)
@@ -56,14 +69,19 @@ class Edge:
     query: str
     columns: tuple[str, ...] = ()
 
+    @property
+    def view(self) -> str:
+        """Name of its view in a database."""
+        return f"edge_{self.source}_{self.type}_{self.target}".lower()
+
 
 NODES = (
-    Node("Party", "party", "s1_party_base_6A"),
-    Node("Account", "account", "s2_account_base_6A"),
-    Node("Instrument", "instrument", "s3_instrument_base_6A"),
-    Node("Device", "device", "s4_device_base_6A"),
-    Node("Ip", "ip", "s4_ip_base_6A"),
-    Node("Merchant", "merchant", None),
+    Node("Party", "party", "s1_party_base_6A", ("p1_party_profile_6P", "p1_party_identity_6P")),
+    Node("Account", "account", "s2_account_base_6A", ("p2_account_profile_6P",)),
+    Node("Instrument", "instrument", "s3_instrument_base_6A", ("p3_instrument_profile_6P",)),
+    Node("Device", "device", "s4_device_base_6A", ("p4_device_profile_6P",)),
+    Node("Ip", "ip", "s4_ip_base_6A", ("p4_ip_profile_6P",)),
+    Node("Merchant", "merchant", None, ("p0_merchant_6P",)),
 )
 NODE = {node.label: node for node in NODES}
 
@@ -114,7 +132,3 @@ EDGES = (
         ("link_role",),
     ),
 )
-
-
-def _table(name: str) -> Table:
-    return BY_NAME[name]

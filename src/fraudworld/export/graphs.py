@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from fraudworld.api import World
 from fraudworld.arguments import whole, word
-from fraudworld.contracts import BY_NAME, Kind
+from fraudworld.contracts import TABLES, Kind, Table
 from fraudworld.errors import InputError
 from fraudworld.export import checked
 from fraudworld.export.graph import EDGES, NODE, NODES, Edge, Node
@@ -25,20 +26,27 @@ if TYPE_CHECKING:
 ROLE_COLUMNS = ("raw_role", "canonical_role_family", "risk_tier")
 
 
-def to_neo4j(world: World, folder: Path, *, observable: bool) -> None:
+_NEO4J = {Kind.INT: ":long", Kind.REAL: ":double", Kind.DATE: ":date", Kind.FLAG: ":boolean"}
+_LADYBUG = {Kind.INT: "INT64", Kind.REAL: "DOUBLE", Kind.DATE: "DATE", Kind.FLAG: "BOOLEAN"}
+"""Types of node properties in headers; all others are strings."""
+
+
+def to_neo4j(
+    world: World, folder: Path, *, observable: bool, profiles: Sequence[Table] = ()
+) -> None:
     """Node and relationship CSV for `neo4j-admin database import full`, and a script with it.
 
     Every label has an id space of its own in the headers, since ids repeat between labels, and ids
     are declared as numbers: queries compare them with numbers.
     """
-    source = checked.source(world)
+    source = checked.source(world, (*TABLES, *profiles))
     arguments = []
     for node in NODES:
-        columns = node.columns(truth=not observable)
+        columns = node.columns(truth=not observable, profiles=profiles)
         key = f"{node.key}:ID({node.label}){{id-type:long}}"
-        header = [key, *(f"{c}{_neo4j_type(c)}" for c in columns)]
+        header = [key, *(f"{c.name}{_NEO4J.get(c.kind, '')}" for c in columns)]
         path = folder / f"nodes_{node.entity}.csv"
-        _copy(source, node.query(truth=not observable), path, header)
+        _copy(source, node.query(truth=not observable, profiles=profiles), path, header)
         arguments.append(f"--nodes={node.label}={path.name}")
     for edge in EDGES:
         header = [f":START_ID({edge.source})", f":END_ID({edge.target})", *edge.columns]
@@ -63,24 +71,13 @@ def _copy(source: duckdb.DuckDBPyConnection, query: str, path: Path, header: lis
     rows.unlink()
 
 
-def _neo4j_type(column: str) -> str:
-    return {Kind.INT: ":long", Kind.REAL: ":double"}.get(_kind(column), "")
-
-
-def _kind(column: str) -> Kind:
-    for table in BY_NAME.values():
-        for c in table.columns:
-            if c.name == column:
-                return c.kind
-    raise KeyError(column)
-
-
-def to_ladybug(world: World, folder: Path, *, observable: bool) -> None:
+def to_ladybug(
+    world: World, folder: Path, *, observable: bool, profiles: Sequence[Table] = ()
+) -> None:
     """`world.lbdb`: an embedded graph database, a node table a label, a rel table an edge."""
     ladybug = needs("ladybug")
-    source = checked.source(world)
+    source = checked.source(world, (*TABLES, *profiles))
     connection = ladybug.Connection(ladybug.Database(str(folder / "world.lbdb")))
-    types = {Kind.INT: "INT64", Kind.CODE: "STRING", Kind.REAL: "DOUBLE"}
     staged = folder / "staged.parquet"
 
     def load(name: str, query: str) -> None:
@@ -89,10 +86,11 @@ def to_ladybug(world: World, folder: Path, *, observable: bool) -> None:
         connection.execute(f"COPY {name} FROM {json.dumps(str(staged), ensure_ascii=False)}")
 
     for node in NODES:
-        columns = node.columns(truth=not observable)
-        declared = ", ".join([f"{node.key} INT64", *(f"{c} {types[_kind(c)]}" for c in columns)])
+        columns = node.columns(truth=not observable, profiles=profiles)
+        types = (f"{c.name} {_LADYBUG.get(c.kind, 'STRING')}" for c in columns)
+        declared = ", ".join([f"{node.key} INT64", *types])
         connection.execute(f"CREATE NODE TABLE {node.label}({declared}, PRIMARY KEY ({node.key}))")
-        load(node.label, node.query(truth=not observable))
+        load(node.label, node.query(truth=not observable, profiles=profiles))
     for edge in EDGES:
         declared = "".join(f", {c} STRING" for c in edge.columns)
         connection.execute(
@@ -103,8 +101,17 @@ def to_ladybug(world: World, folder: Path, *, observable: bool) -> None:
     connection.close()
 
 
-def to_pyg(world: World, folder: Path, *, observable: bool) -> None:
-    """`hetero.pt`: the `HeteroData` of `hetero_data`, for `torch.load(…, weights_only=False)`."""
+def to_pyg(
+    world: World,
+    folder: Path,
+    *,
+    observable: bool,
+    profiles: Sequence[Table] = (),
+) -> None:
+    """`hetero.pt`: the `HeteroData` of `hetero_data`, for `torch.load(…, weights_only=False)`.
+
+    Features are those of 6A, with profiles and without.
+    """
     torch = needs("torch")
     torch.save(hetero_data(world, observable=observable), folder / "hetero.pt")
 
@@ -143,7 +150,7 @@ def hetero_data(world: World, *, observable: bool = False) -> Any:
 
 def _one_hot(node: Node, columns: dict[str, Any]) -> tuple[list[str], np.ndarray[Any, Any]]:
     """Names and one-hot columns of a label's observable codes; one constant column without."""
-    codes = [c for c in node.columns(truth=False) if _kind(c) is Kind.CODE]
+    codes = [c.name for c in node.columns(truth=False) if c.kind is Kind.CODE]
     codes = [c for c in codes if c != "country_iso" and c != "home_country_iso"]
     size = len(columns[node.key])
     names, blocks = list[str](), []

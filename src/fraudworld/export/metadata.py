@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from fraudworld.contracts import TABLES, Column, Kind, Table
+from fraudworld.contracts import TABLES, Column, Kind, Table, Visibility
 from fraudworld.documents import JsonObject
 from fraudworld.store.bundle import sha256_file
 
@@ -41,10 +41,73 @@ REFERENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "s5_device_fraud_roles_6A": {"device_id": ("s4_device_base_6A", "device_id")},
     "s5_ip_fraud_roles_6A": {"ip_id": ("s4_ip_base_6A", "ip_id")},
 }
-"""Foreign keys: dataset → column → (dataset, key)."""
+"""Foreign keys of 6A: dataset → column → (dataset, key)."""
 
-_FRICTIONLESS = {Kind.INT: "integer", Kind.CODE: "string", Kind.REAL: "number"}
-_CROISSANT = {Kind.INT: "sc:Integer", Kind.CODE: "sc:Text", Kind.REAL: "sc:Float"}
+PROFILE_REFERENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
+    "p0_outlet_6P": {
+        "merchant_id": ("p0_merchant_6P", "merchant_id"),
+        "place_id": ("p0_place_6P", "place_id"),
+    },
+    "p0_terminal_6P": {
+        "device_id": ("s4_device_base_6A", "device_id"),
+        "merchant_id": ("p0_merchant_6P", "merchant_id"),
+        "place_id": ("p0_place_6P", "place_id"),
+    },
+    "p1_party_profile_6P": {
+        "party_id": ("s1_party_base_6A", "party_id"),
+        "home_place_id": ("p0_place_6P", "place_id"),
+        "employer_party_id": ("s1_party_base_6A", "party_id"),
+    },
+    "p1_party_identity_6P": {"party_id": ("s1_party_base_6A", "party_id")},
+    "p2_account_profile_6P": {
+        "account_id": ("s2_account_base_6A", "account_id"),
+        "joint_party_id": ("s1_party_base_6A", "party_id"),
+    },
+    "p3_instrument_profile_6P": {"instrument_id": ("s3_instrument_base_6A", "instrument_id")},
+    "p4_device_profile_6P": {"device_id": ("s4_device_base_6A", "device_id")},
+    "p4_ip_profile_6P": {"ip_id": ("s4_ip_base_6A", "ip_id")},
+    "p5_entity_event_6P": {"party_id": ("s1_party_base_6A", "party_id")},
+}
+"""Foreign keys of 6P, likewise."""
+
+_KEYS = {**REFERENCES, **PROFILE_REFERENCES}
+_FRICTIONLESS = {
+    Kind.INT: "integer",
+    Kind.CODE: "string",
+    Kind.REAL: "number",
+    Kind.DATE: "date",
+    Kind.MOMENT: "datetime",
+    Kind.WORD: "string",
+    Kind.TEXT: "string",
+    Kind.FLAG: "boolean",
+}
+_CROISSANT = {
+    Kind.INT: "sc:Integer",
+    Kind.CODE: "sc:Text",
+    Kind.REAL: "sc:Float",
+    Kind.DATE: "sc:Date",
+    Kind.MOMENT: "sc:DateTime",
+    Kind.WORD: "sc:Text",
+    Kind.TEXT: "sc:Text",
+    Kind.FLAG: "sc:Boolean",
+}
+_SDV: Mapping[Kind, JsonObject] = {
+    Kind.INT: {"sdtype": "numerical"},
+    Kind.CODE: {"sdtype": "categorical"},
+    Kind.REAL: {"sdtype": "numerical"},
+    Kind.DATE: {"sdtype": "datetime", "datetime_format": "%Y-%m-%d"},
+    Kind.MOMENT: {"sdtype": "datetime", "datetime_format": "%Y-%m-%dT%H:%M:%S.%fZ"},
+    Kind.WORD: {"sdtype": "categorical"},
+    Kind.TEXT: {"sdtype": "unknown", "pii": True},
+    Kind.FLAG: {"sdtype": "boolean"},
+}
+
+
+def foreign_keys(table: Table, here: Collection[str]) -> dict[str, tuple[str, str]]:
+    """Foreign keys of a table to the datasets `here`: column → (dataset, key)."""
+    return {
+        column: parent for column, parent in _KEYS.get(table.name, {}).items() if parent[0] in here
+    }
 
 
 def frictionless(tables: Sequence[Table], name: str) -> JsonObject:
@@ -54,8 +117,7 @@ def frictionless(tables: Sequence[Table], name: str) -> JsonObject:
     def schema(table: Table) -> JsonObject:
         keys = [
             {"fields": [c], "reference": {"resource": parent.lower(), "fields": [key]}}
-            for c, (parent, key) in REFERENCES.get(table.name, {}).items()
-            if parent in here
+            for c, (parent, key) in foreign_keys(table, here).items()
         ]
         nullable = any(c.nullable for c in table.columns if c.name in table.key)
         return {
@@ -148,8 +210,8 @@ def croissant(tables: Sequence[Table], folder: Path, name: str, created: str) ->
                 "extract": {"column": column.name},
             },
         }
-        parent = REFERENCES.get(table.name, {}).get(column.name)
-        if parent and parent[0] in here:
+        parent = foreign_keys(table, here).get(column.name)
+        if parent:
             out["references"] = {"field": {"@id": "/".join(parent)}}
         return out
 
@@ -196,7 +258,7 @@ def sdv(tables: Sequence[Table]) -> JsonObject:
         is_id = c.name.endswith("_id") and c.kind is Kind.INT
         if c.name == keyed.get(table.name) or is_id:
             return {"sdtype": "id"}
-        return {"sdtype": "categorical" if c.kind is Kind.CODE else "numerical"}
+        return _SDV[c.kind]
 
     return {
         "METADATA_SPEC_VERSION": "MULTI_TABLE_V1",
@@ -215,12 +277,12 @@ def sdv(tables: Sequence[Table]) -> JsonObject:
                 "child_foreign_key": c,
             }
             for t in tables
-            for c, (parent, key) in REFERENCES.get(t.name, {}).items()
-            if parent in keyed and keyed.get(t.name) != c
+            for c, (parent, key) in foreign_keys(t, keyed).items()
+            if keyed.get(t.name) != c
         ],
     }
 
 
 def published(*, observable: bool) -> tuple[Table, ...]:
-    """The tables of an export: all, or only the observable ones with their observable columns."""
-    return tuple(t for t in TABLES if not observable or t.visibility.value == "observable")
+    """The tables of 6A in an export: all, or only the observable ones."""
+    return tuple(t for t in TABLES if not observable or t.visibility is Visibility.OBSERVABLE)

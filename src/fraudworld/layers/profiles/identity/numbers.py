@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudworld.jit import kernel
+from fraudworld.kernels import permute
 from fraudworld.layers.profiles.identity.formats import Formats, identifiers, pack
 from fraudworld.layers.profiles.identity.text import I32, I64, U64, Text
 from fraudworld.policy.identity import IdentityPolicy, Template
@@ -64,7 +65,9 @@ def _law(
                 keys.append(of_country.draws(kind, 1)[0])
             # Kinds of one form share its numbers.
             table[-1][kind] = known[template.template]
-    return IdLaw(what, pack(templates), np.array(keys), np.array(table, dtype=np.int32))
+    # No country of a world may have a template.
+    of_all = np.array(keys, dtype=np.uint64).reshape(-1, permute.ROUNDS)
+    return IdLaw(what, pack(templates), of_all, np.array(table, dtype=np.int32))
 
 
 def phone_law(policy: IdentityPolicy, seed: int, countries: Sequence[str]) -> IdLaw:
