@@ -77,7 +77,7 @@ def judge_sharing(
           -- Relatives, and homes at one address, have one number together.
           select count(distinct if(mailbox_homes > 1, mailbox, address)) - 1 as others,
             bool_or(made_up) as made_up
-          from party_contact group by phone),
+          from party_contact where at_phone > 1 group by phone),
         fake as (
           select count(*) over (partition by phone) as phones,
                  count(*) over (partition by mailbox) as mailboxes
@@ -190,15 +190,21 @@ def read_contacts(connection: duckdb.DuckDBPyConnection) -> None:
           join p1_party_identity_6P using (party_id)),
         homes as (select home, count(*) as at_home from one group by home),
         addresses as (select address, count(*) as at_address from one group by address),
-        phones as (
-          select phone, count(*) as at_phone, count(distinct home) as phone_homes
-          from one group by phone),
-        mailboxes as (
-          select mailbox, count(*) as at_mailbox, count(distinct home) as mailbox_homes
-          from one group by mailbox),
+        phones as (select phone, count(*) as at_phone from one group by phone),
+        mailboxes as (select mailbox, count(*) as at_mailbox from one group by mailbox),
+        -- Homes are told apart only where there are several parties: most numbers have one.
+        of_phones as (
+          select phone, count(distinct home) as phone_homes from one join phones using (phone)
+          where at_phone > 1 group by phone),
+        of_mailboxes as (
+          select mailbox, count(distinct home) as mailbox_homes
+          from one join mailboxes using (mailbox) where at_mailbox > 1 group by mailbox),
         taxes as (select tax, count(*) as at_tax from one group by tax)
-        select * from one join homes using (home) join addresses using (address)
-        join phones using (phone) join mailboxes using (mailbox) join taxes using (tax)""")
+        select * replace (
+            coalesce(phone_homes, 1) as phone_homes, coalesce(mailbox_homes, 1) as mailbox_homes)
+        from one join homes using (home) join addresses using (address)
+        join phones using (phone) join mailboxes using (mailbox) join taxes using (tax)
+        left join of_phones using (phone) left join of_mailboxes using (mailbox)""")
 
 
 def _one(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[float, ...]:
