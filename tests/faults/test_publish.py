@@ -16,7 +16,7 @@ import pytest
 from fraudworld.errors import InputError, RefusedError
 from fraudworld.store.bundle import FLAG
 from fraudworld.store.layout import BUNDLE_INDEX
-from fraudworld.store.publish import AREA, publish, staging
+from fraudworld.store.publish import AREA, MARKER, publish, staging, tidy
 
 RUN = "0" * 31 + "1"
 OTHER = "0" * 31 + "2"
@@ -260,3 +260,25 @@ def test_a_folder_without_permission_is_bad_input(tmp_path: Path) -> None:
     root.mkdir(mode=0o500)
     with pytest.raises(InputError, match="Permission denied"):
         run(root)
+
+
+def test_what_a_failed_run_left_is_tidied_where_nothing_is_staged(tmp_path: Path) -> None:
+    tidy(tmp_path)  # without a staging area there is nothing to do
+    with staging(tmp_path, OTHER) as alive:
+        left = alive.parent.with_name(f"{RUN}-1-01234567")
+        left.mkdir()
+        (left / MARKER).write_text("{}")
+        foreign = tmp_path / AREA / "mine"
+        foreign.mkdir()
+        tidy(tmp_path)
+        assert not left.exists()
+        assert alive.is_dir()
+        assert foreign.is_dir()
+    area = tmp_path / AREA
+    left.mkdir()
+    (left / MARKER).write_text("{}")
+    area.chmod(0o500)
+    try:
+        tidy(tmp_path)
+    finally:
+        area.chmod(0o700)

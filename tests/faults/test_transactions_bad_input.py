@@ -16,6 +16,7 @@ from fraudworld.layers.profiles.request import ProfilesRequest
 from fraudworld.layers.transactions.layout import LAYER
 from fraudworld.layers.transactions.request import StreamRequest
 from fraudworld.layers.transactions.stream import stream
+from fraudworld.store.publish import AREA, MARKER
 from support.calling import CallResult
 
 Call = Callable[..., CallResult]
@@ -208,6 +209,20 @@ def test_an_interrupted_stream_publishes_nothing_and_the_next_one_is_complete(
     stream(request)
     index = "validation/validation_bundle_index_6B.json"
     assert (world / LAYER / index).read_bytes() == (small_stream / LAYER / index).read_bytes()
+
+
+def test_a_repeated_request_removes_what_a_failed_one_left(world: Path) -> None:
+    """A disk that fails while a published layer's staging folder is removed leaves the folder."""
+    for segment, make in (
+        ("6P", lambda: make_profiles(ProfilesRequest(run=world, identities=False))),
+        ("6B", lambda: stream(StreamRequest(run=world, days=1))),
+    ):
+        assert not make().reused
+        left = world.parent / AREA / f"{world.name}.{segment}-1-01234567"
+        left.mkdir()
+        (left / MARKER).write_text("{}")
+        assert make().reused
+        assert not left.exists()
 
 
 def test_the_command_reports_errors_with_their_status(fraudworld: Call, world: Path) -> None:

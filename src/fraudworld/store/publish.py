@@ -14,7 +14,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from fraudworld.documents import LARGEST, canonical_json, read_bounded
@@ -92,7 +92,7 @@ def publish(staged: Path, place: Path, index: str) -> bool:
 
 
 def sweep(area: Path, *, own: str) -> None:
-    """Deletes what killed runs left in the staging area; the lock of `mine` is held already.
+    """Deletes what killed runs left in the staging area; the lock of `own` is held already.
 
     Touches only folders that are named as `staging` names them and hold its marker or nothing.
     """
@@ -110,6 +110,17 @@ def sweep(area: Path, *, own: str) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
         except BlockingIOError:
             continue  # its process is running
+
+
+def tidy(runs_root: Path) -> None:
+    """Deletes what killed or failed runs left in the staging area, as far as it may be written.
+
+    `staging` does so too; this is for a request that finds its result and stages nothing.
+    """
+    area = runs_root / AREA
+    with suppress(OSError):
+        if area.is_dir():
+            sweep(area, own="")
 
 
 @contextmanager

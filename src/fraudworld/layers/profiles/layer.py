@@ -40,7 +40,7 @@ from fraudworld.store.append import DatasetWriter
 from fraudworld.store.content import LISTED, PART_ROWS
 from fraudworld.store.evidence import write_rng_logs
 from fraudworld.store.layout import RunPlace
-from fraudworld.store.publish import publish, staging
+from fraudworld.store.publish import publish, staging, tidy
 from fraudworld.store.reader import open_part
 from fraudworld.store.receipt import read_receipt
 from fraudworld.store.roles import require_run_open
@@ -75,9 +75,10 @@ def make_profiles(request: ProfilesRequest, progress: Report | None = None) -> P
         identity.policy.require(inputs.geo.countries)
         require(check_words(policy.pack, _words(inputs)))
         receipt = _receipt(request, inputs, policy, identity)
-    if target.layer.exists():
-        return _reuse(target, receipt, clock)
     root = request.run.resolve().parent if request.to is None else request.to
+    if target.layer.exists():
+        tidy(root)
+        return _reuse(target, receipt, clock)
     with staging(root, f"{request.run.resolve().name}.6P") as folder:
         # Absolute: workers of a cluster have another working directory.
         place = ProfilesPlace(folder.absolute())

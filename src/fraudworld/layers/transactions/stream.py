@@ -50,7 +50,7 @@ from fraudworld.request import Progress
 from fraudworld.rng import RNG_LAW_VERSION, StreamUse
 from fraudworld.store.append import DatasetWriter
 from fraudworld.store.evidence import write_rng_logs
-from fraudworld.store.publish import publish, staging
+from fraudworld.store.publish import publish, staging, tidy
 from fraudworld.store.reader import open_part
 from fraudworld.store.roles import require_run_open
 from fraudworld.store.tables import DatasetRecord
@@ -89,9 +89,10 @@ def stream(request: StreamRequest, progress: Report | None = None) -> StreamOutc
             ),
             progress,
         )  # fmt: skip
-    if target.layer.exists():
-        return _reuse(target, receipt, clock)
     root = request.run.resolve().parent if request.to is None else request.to
+    if target.layer.exists():
+        tidy(root)
+        return _reuse(target, receipt, clock)
     with staging(root, f"{request.run.resolve().name}.6B") as folder:
         place = StreamPlace(folder)
         records, summary = _generate(request, inputs, arrivals, window, place, clock)
