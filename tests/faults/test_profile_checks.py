@@ -183,6 +183,10 @@ def test_what_no_half_can_judge_counts_as_told() -> None:
               where raw_role = 'SYNTHETIC_ID')"""),
         ("tax_ids_of_parties", "p1_party_identity_6P", """tax_id = 'one' where party_id in (
             select party_id from s5_party_fraud_roles_6A where raw_role = 'SYNTHETIC_ID')"""),
+        ("households_with_one_tax_id", "p1_party_identity_6P", """tax_id = 'one' where party_id in (
+            select party_id from s1_party_base_6A where household_id = (
+              select household_id from s1_party_base_6A where household_id is not null
+              group by all having count(*) > 1 order by household_id limit 1))"""),
         ("earlier_owners", "p1_party_identity_6P", "phone_e164 = '+1' || party_id // 3"),
         ("cells_phone", "p1_party_identity_6P", "phone_e164 = '+1' || party_id"),
         ("cells_mailbox", "p1_party_identity_6P", "email = 'a' || party_id || '@mail.de.example'"),

@@ -248,6 +248,27 @@ def test_profiles_are_made_once_where_there_are_none(
     assert fraudworld("verify", world, "--quiet").status == 0
 
 
+def test_a_stream_interrupted_after_its_profiles_is_made_beside_them(
+    world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fraudworld.layers.transactions import stream as recipe
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    request = StreamRequest(run=world, days=1, profiles=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(recipe, "plan_campaigns", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            stream(request)
+    profiles = ProfilesPlace.below(world)
+    inode = profiles.index.stat().st_ino
+    assert profiles.check().passed
+    assert not (world / LAYER).exists()
+    assert stream(request).passed
+    assert profiles.index.stat().st_ino == inode
+
+
 def test_profiles_of_another_run_are_refused(
     fraudworld: Call, world: Path, demo_world: Path, tmp_path: Path
 ) -> None:

@@ -22,6 +22,7 @@ from fraudworld.documents import JsonObject
 from fraudworld.errors import InputError, RefusedError
 from fraudworld.export import by_bank as banks
 from fraudworld.export import files, graphs, layer
+from fraudworld.layers.clock import Report
 from fraudworld.machine import let_through
 from fraudworld.store.atomic import atomic_directory
 from fraudworld.store.layout import RunPlace
@@ -62,7 +63,7 @@ def export(
     observable: bool = False,
     profiles: bool = True,
     by_bank: bool = False,
-    progress: banks.Report | None = None,
+    progress: Report | None = None,
 ) -> Path:
     """Writes `world` in the format `to` into the new folder `dest`, atomically.
 

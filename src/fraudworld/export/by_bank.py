@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -26,13 +26,12 @@ from fraudworld.contracts import Table, Visibility
 from fraudworld.documents import write_json
 from fraudworld.export import checked, files, metadata
 from fraudworld.export.graph import EDGES, NODES
+from fraudworld.layers.clock import Report
 from fraudworld.request import Progress
 from fraudworld.store.sql import quoted
 
 if TYPE_CHECKING:
     import duckdb
-
-Report = Callable[[Progress], None]
 
 ACCOUNTS = "p2_account_profile_6P"
 """The table that states the bank of every account."""
@@ -183,6 +182,25 @@ class Spool:
         shutil.rmtree(self.folder)
 
 
+@dataclass
+class _Steps:
+    """Reports the steps of one part of the work as they end."""
+
+    progress: Report | None
+    part: str
+    count: int
+    start: float = field(default_factory=time.perf_counter)
+    done: int = 0
+    rows: int = 0
+
+    def ended(self, name: str, rows: int) -> None:
+        self.done += 1
+        self.rows += rows
+        if self.progress is not None:
+            seconds = time.perf_counter() - self.start
+            self.progress(Progress(self.part, name, self.done, self.count, self.rows, seconds))
+
+
 def split(tables: Sequence[Table]) -> tuple[tuple[Table, ...], tuple[Table, ...]]:
     """The tables that differ by bank, and those that are the same for every bank."""
     by_bank = tuple(t for t in tables if t.name in SHARES)
@@ -241,22 +259,19 @@ def _to_csv(
     progress: Report | None,
 ) -> None:
     """A CSV a table in every folder, and its `datapackage.json`."""
-    start, written = time.perf_counter(), 0
+    steps = _Steps(progress, "export", len(by_bank))
     whole = spool.folder / "rows.csv"
     for table in reference:
         rows = f"SELECT {files.cells(table)} FROM {table.name} ORDER BY {', '.join(table.sort)}"
         files.write_csv(spool.source, rows, table, folder / "reference" / f"{table.name}.csv")
-    for done, table in enumerate(by_bank, start=1):
+    for table in by_bank:
         counts = spool.sort(table)
         rows = f"SELECT {files.cells(table)} FROM spool.{table.name}"
         files.write_csv(spool.source, rows, table, whole, header=False)
         spool.source.execute(f"DROP TABLE spool.{table.name}")
         paths = [bank_folder(folder, bank) / f"{table.name}.csv" for bank in spool.banks]
         cut(whole, ",".join(c.name for c in table.columns), counts, paths)
-        written += sum(counts)
-        if progress is not None:
-            seconds = time.perf_counter() - start
-            progress(Progress("export", table.name, done, len(by_bank), written, seconds))
+        steps.ended(table.name, sum(counts))
     name = files.package_name(world.receipt)
     write_json(
         folder / "reference/datapackage.json", metadata.frictionless(reference, f"{name}-reference")
@@ -307,20 +322,16 @@ def _to_duckdb(
     progress: Report | None,
 ) -> None:
     """A database in every folder: tables with keys and comments, and views of the graph."""
-    source, start = spool.source, time.perf_counter()
-    written = 0
+    source, steps = spool.source, _Steps(progress, "sort", len(by_bank))
     template = spool.folder / files.DATABASE
     _declared(world, source, template, by_bank)
-    for done, table in enumerate(by_bank, start=1):
-        written += sum(spool.sort(table))
-        if progress is not None:
-            seconds = time.perf_counter() - start
-            progress(Progress("sort", table.name, done, len(by_bank), written, seconds))
+    for table in by_bank:
+        steps.ended(table.name, sum(spool.sort(table)))
     shared = folder / "reference" / files.DATABASE
     _declared(world, source, shared, reference)
     _fill(source, shared, {t: f"SELECT {files.names(t)} FROM {t.name}" for t in reference})
-    start, written = time.perf_counter(), 0
-    for done, bank in enumerate(spool.banks, start=1):
+    steps = _Steps(progress, "export", len(spool.banks))
+    for bank in spool.banks:
         path = bank_folder(folder, bank) / files.DATABASE
         shutil.copyfile(template, path)
         # Rows of a bank are neighbours, so DuckDB reads a few row groups of each table.
@@ -328,10 +339,7 @@ def _to_duckdb(
             t: f"SELECT {files.names(t)} FROM spool.{t.name} WHERE {OF} = {bank}" for t in by_bank
         }
         _fill(source, path, rows)
-        written += sum(spool.rows[bank].values())
-        if progress is not None:
-            seconds = time.perf_counter() - start
-            progress(Progress("export", f"bank {bank}", done, len(spool.banks), written, seconds))
+        steps.ended(f"bank {bank}", sum(spool.rows[bank].values()))
 
 
 def _declared(

@@ -6,7 +6,6 @@ from fraudworld.api import World
 from fraudworld.contracts import Table
 from fraudworld.contracts.profiles import PROFILE_TABLES, PROFILES_BY_NAME
 from fraudworld.errors import RefusedError
-from fraudworld.layers.place import accounted_layer
 from fraudworld.layers.profiles.layout import ProfilesPlace
 from fraudworld.store.layout import RunPlace
 
@@ -16,16 +15,15 @@ def sealed_tables(world: World) -> tuple[Table, ...]:
 
     Every byte of the layer is checked against its seal. A layer without flag is taken, as a run
     without flag is. Raises RefusedError `6P.P5.OUTPUT_CONFLICT` for a layer that is not sealed, was
-    changed, is of another run, or whose receipt names other tables than 6P has, and
-    `6A.CLI.EVIDENCE_UNREADABLE` for a receipt that is no JSON object.
+    changed, is of another run, or whose receipt does not name tables of 6P.
     """
     place = ProfilesPlace.below(world.root)
-    judged = list(accounted_layer(RunPlace(world.root), place))
-    for name, holds, what in judged:
-        if not holds:
-            raise _refused(place, f"{name}: it is not so: {what}")
-    if not judged:
+    if not place.layer.exists():
         return ()
+    try:
+        place.require_over(RunPlace(world.root))
+    except RefusedError as error:
+        raise _refused(place, error.what) from error
     stated = place.document(place.receipt).get("tables")
     if not isinstance(stated, list) or not set(map(str, stated)) <= set(PROFILES_BY_NAME):
         raise _refused(place, "its receipt does not name tables of 6P")

@@ -102,6 +102,21 @@ class LayerPlace:
         """
         return self._produce().check()
 
+    def require_over(self, run: RunPlace) -> None:
+        """Checks every byte of a published layer, and that it was made over this run.
+
+        Raises RefusedError as `check`, and for a layer of another run.
+        """
+        self.check()
+        stated = self.document(self.receipt).get("world_bundle_digest")
+        if stated != read_receipt(run).bundle_digest:
+            raise RefusedError(
+                self.conflict(),
+                f"the {self.WHAT} here was made over another run, of bundle {stated}",
+                where=str(self.layer),
+                remedy=self.remedy(),
+            )
+
     def _produce(self) -> Produce:
         return Produce(
             self.layer, self.index, self.flag, self._covered, self.conflict(), self.WHAT,

@@ -19,9 +19,6 @@ ROWS = (
 )  # fmt: skip
 """Names of the rows; all are empty without a layer."""
 
-RULES = ("crowded_addresses", "mailboxes_of_homes", "numbers_of_homes", "tax_ids_of_parties")
-"""Rows of guard P4 that judge a rule of an analyst, and so have no expectation."""
-
 SHARES = ("accounts_closed_share", "accounts_opened_inside_share")
 """Figures of the layer that have an observed share and that of the policy."""
 
@@ -116,7 +113,7 @@ def _kinds(guards: list[Any]) -> Iterator[Row]:
     ratio: observed over expected, None where fewer are expected than the guard asks for.
     """
     for kind, guard in _sharing(guards):
-        if kind not in RULES:
+        if "expected" in guard["details"]:
             observed, expected = guard["details"]["observed"], guard["details"]["expected"]
             judged = guard["value"] is not None and expected > 0
             yield {"sharing": kind, "observed": int(observed), "expected": expected,
@@ -131,7 +128,7 @@ def _crowded(guards: list[Any]) -> Iterator[Row]:
     """
     for kind, guard in _sharing(guards):
         if kind == "crowded_addresses":
-            innocent, synthetic = guard["details"]["expected"], guard["details"]["observed"]
+            innocent, synthetic = guard["details"]["innocent"], guard["details"]["synthetic"]
             allowed = innocent * guard["threshold_B"]
             yield {"who": "innocents", "parties": int(innocent), "allowed": None}
             yield {"who": "synthetic identities", "parties": int(synthetic), "allowed": allowed}

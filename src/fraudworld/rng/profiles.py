@@ -100,13 +100,14 @@ BUILDING = StreamLaw(
     "among those with one number",
 )  # fmt: skip
 RELATIVES = StreamLaw(
-    "6P.P1/relatives", "profile_sampling", 3,
+    "6P.P1/relatives", "profile_sampling", 4,
     "rank of a person among those who use a mailbox with other homes, how many do so together, "
-    "rank of such a group among those with one number",
+    "rank of such a group among those with one number, which person of a home may be in one",
 )  # fmt: skip
 MISTYPED = StreamLaw(
-    "6P.P1/mistyped", "profile_sampling", 2,
-    "rank of a person among those with a tax id of several persons, how many have it",
+    "6P.P1/mistyped", "profile_sampling", 3,
+    "rank of a person among those with a tax id of several persons, how many have it, which person "
+    "of a home may be one of them",
 )  # fmt: skip
 OWN_NAME = StreamLaw(
     "6P.P1/own_name", "profile_sampling", 2,

@@ -159,17 +159,27 @@ class Sharing:
             for x in (e, owner)
             if e != owner
         }
-        draw = draws(self.seed, "6P.P1/relatives", 3)
-        families = self._grouped([e for e in innocent if e not in shared], draw, law.relatives)
+        draw = draws(self.seed, "6P.P1/relatives", 4)
+        apart = self._one_a_home([e for e in innocent if e not in shared], lambda e: draw(e, 3))
+        families = self._grouped(apart, draw, law.relatives)
         for family in families:
             for i, e in enumerate(family):
                 self.mailbox_of[e], self.tag[e] = family[0], i
                 self.name_of[e] = self.name_of[family[0]]
         self._one_phone(families, draw, law.relatives.one_phone)
-        draw = draws(self.seed, "6P.P1/mistyped", 2)
-        for group in self._grouped(innocent, draw, law.mistyped_tax_ids):
+        draw = draws(self.seed, "6P.P1/mistyped", 3)
+        apart = self._one_a_home(innocent, lambda e: draw(e, 2))
+        for group in self._grouped(apart, draw, law.mistyped_tax_ids):
             for e in group:
                 self.tax_id_of[e] = group[0]
+
+    def _one_a_home(self, parties: Iterable[int], draw: Callable[[int], int]) -> list[int]:
+        """The party of every home with the lowest draw, in order of party."""
+        of_home: dict[int, int] = {}
+        for e in parties:
+            home = self._party(e).leader
+            of_home[home] = min(of_home.get(home, e), e, key=lambda x: (draw(x), x))
+        return sorted(of_home.values())
 
     def _cells(self) -> None:
         law = self.law.cells
@@ -213,7 +223,9 @@ class Sharing:
                 if self._segment(a) == self._segment(b) and happens(member(b, 3), law.near_miss):
                     self.near_miss_of[b] = a
                     self.born_with[a], self.born_with[b] = b, a
-                    if self._country(a) == self._country(b) and happens(member(b, 4), law.tax_id):
+                    apart = self._party(a).leader != self._party(b).leader
+                    same = apart and self._country(a) == self._country(b)
+                    if same and happens(member(b, 4), law.tax_id):
                         self.tax_id_of[b] = a
 
     def _earlier_owners(self) -> None:

@@ -62,8 +62,7 @@ def judge(
         read_contacts(connection)
         for kind in judge_sharing(connection, policy.sharing, bounds):
             rows.append(_row("P4_SHARING", kind.metric, kind.value, kind.bound, seed, kind.support,
-                             float(bounds.least_shared), "P1",
-                             {"observed": kind.observed, "expected": kind.expected}))  # fmt: skip
+                             float(bounds.least_shared), "P1", {**kind.details}))  # fmt: skip
     single, trees = traces(connection, inputs, bounds.least_cases)
     for metric, found, bound in (
         ("worst_column_area", [t for t in single if not t.of_cells], bounds.column_area),

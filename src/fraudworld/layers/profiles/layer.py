@@ -42,7 +42,6 @@ from fraudworld.store.evidence import write_rng_logs
 from fraudworld.store.layout import RunPlace
 from fraudworld.store.publish import publish, staging, tidy
 from fraudworld.store.reader import open_part
-from fraudworld.store.receipt import read_receipt
 from fraudworld.store.roles import require_run_open
 from fraudworld.store.tables import DatasetRecord, PartRecord, Writing
 
@@ -121,15 +120,7 @@ def ensure_profiles(request: ProfilesRequest, progress: Report | None = None) ->
     found = next((place for place in places if place.layer.exists()), None)
     place = found or ProfilesPlace(make_profiles(request, progress).layer)
     if found:
-        place.check()
-        digest = read_receipt(RunPlace(request.run)).bundle_digest
-        if place.document(place.receipt).get("world_bundle_digest") != digest:
-            raise RefusedError(
-                place.conflict(),
-                "the profiles here are those of another run",
-                where=str(place.layer),
-                remedy=place.remedy(),
-            )
+        place.require_over(RunPlace(request.run))
     if not (place.flag.is_file() or request.allow_unflagged):
         raise RefusedError(
             "6P.P5.NOT_PASSED",

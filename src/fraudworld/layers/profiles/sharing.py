@@ -240,18 +240,27 @@ def _relatives(
     free = innocent.copy()
     for owner in (out.phone_of, out.mailbox_of):
         free[own[owner != own]] = free[owner[owner != own]] = False
-    may = np.flatnonzero(free)
-    drawn[streams.RELATIVES], stream = may.size, streams.RELATIVES.of(seed)
+    may, stream = np.flatnonzero(free), streams.RELATIVES.of(seed)
+    drawn[streams.RELATIVES] = may.size
+    may = _one_a_home(world, may, stream.at(may, 3))
     member, head = _grouped(world, law.relatives, may, stream)
     out.mailbox_of[member], out.name_of[member] = head, out.name_of[head]
     _one_phone(law.relatives, member, head, stream, out)
     first = np.flatnonzero(np.diff(head, prepend=NOBODY))
     size = np.diff(np.append(first, member.size))
     out.tag[member] = np.arange(member.size) - np.repeat(first, size)
-    may = np.flatnonzero(innocent)
+    may, stream = np.flatnonzero(innocent), streams.MISTYPED.of(seed)
     drawn[streams.MISTYPED] = may.size
-    member, head = _grouped(world, law.mistyped_tax_ids, may, streams.MISTYPED.of(seed))
+    may = _one_a_home(world, may, stream.at(may, 2))
+    member, head = _grouped(world, law.mistyped_tax_ids, may, stream)
     out.tax_id_of[member] = head
+
+
+def _one_a_home(world: ProfileWorld, may: I64, draws: U64) -> I64:
+    """Of these parties (ascending) the one of every home with the lowest draw; ascending."""
+    home = world.leader[may]
+    order = np.lexsort((draws, home))
+    return np.sort(may[order[np.flatnonzero(np.diff(home[order], prepend=NOBODY))]])
 
 
 class CellTable(NamedTuple):
@@ -327,6 +336,7 @@ def _near_misses(
     out.near_miss_of[b] = a
     out.born_with[a], out.born_with[b] = b, a
     same = happens(stream.at(b, 4), law.tax_id) & (base.party_country[a] == base.party_country[b])
+    same &= world.leader[a] != world.leader[b]
     out.tax_id_of[b[same]] = a[same]
 
 

@@ -26,7 +26,6 @@ TAG = r"\+[0-9]+@"
 CROWD = 5
 """Parties at one address beyond which a bank looks twice."""
 
-
 SUSPICIOUS = {
     "mailboxes_of_homes": "mailbox_homes > 1",
     "numbers_of_homes": "phone_homes > 2",
@@ -39,11 +38,10 @@ class Shared(NamedTuple):
     """What was observed of one kind of sharing."""
 
     metric: str
-    value: float  # |observed ÷ expected − 1|, or a ratio
+    value: float  # |observed ÷ expected − 1|, a ratio or a count
     bound: float
-    support: float  # what was expected, in parties or homes
-    observed: float
-    expected: float
+    support: float  # parties or homes
+    details: dict[str, float]  # `observed` and `expected`, or what a rule named
 
 
 def judge_sharing(
@@ -102,13 +100,16 @@ def judge_sharing(
     value = guilty / innocent if innocent else float(guilty > 0)
     yield Shared(
         "crowded_addresses", value, 1.0 / bounds.innocents_per_fraudster, guilty + innocent,
-        guilty, innocent,
+        {"synthetic": guilty, "innocent": innocent},
     )  # fmt: skip
     for metric, rule in SUSPICIOUS.items():
         (guilty, found) = _one(connection, f"""
             select count_if(made_up), count(*) from party_contact where {rule}""")  # fmt: skip
         value = guilty / found if found else 0.0
-        yield Shared(metric, value, bounds.sharing_precision, found, guilty, found)
+        yield Shared(
+            metric, value, bounds.sharing_precision, found,
+            {"synthetic": guilty, "innocent": found - guilty},
+        )  # fmt: skip
 
 
 def _one_phone(
@@ -143,7 +144,7 @@ def _strangers(
             ) as of_home
           from party_contact where person and not made_up),
         wanted as (
-          select floor({relatives.share} * count(*) + 0.5) as n from innocent
+          select floor({relatives.share} * count(distinct home) + 0.5) as n from innocent
           where not of_home group by country_iso)
         select (select coalesce(sum(n), 0) from wanted where n >= {relatives.least}),
                (select count(*) from innocent where mailbox_homes > 1)""")  # fmt: skip
@@ -158,12 +159,21 @@ def _strangers(
     (expected, observed) = _one(connection, f"""
         with innocent as (select * from party_contact where person and not made_up),
         wanted as (
-          select floor({mistyped.share} * count(*) + 0.5) as n, bool_or(has_tax) as known
+          select floor({mistyped.share} * count(distinct home) + 0.5) as n,
+            bool_or(has_tax) as known
           from innocent group by country_iso)
         select
           (select coalesce(sum(n), 0) from wanted where known and n >= {mistyped.least}),
           (select count(*) from innocent where has_tax and at_tax > 1)""")  # fmt: skip
     yield _near("mistyped_tax_ids", observed, expected, bounds.sharing_error)
+    (persons, homes) = _one(connection, """
+        with shared as (
+          select home, tax from party_contact
+          where person and household_id is not null and has_tax and at_tax > 1)
+        select (select count(*) from shared),
+               (select count(*) from (from shared group by home, tax having count(*) > 1))
+        """)  # fmt: skip
+    yield Shared("households_with_one_tax_id", homes, 0.0, persons, {"households": homes})
 
 
 def made(connection: duckdb.DuckDBPyConnection, table: Table) -> bool:
@@ -215,4 +225,4 @@ def _one(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[float, ...]
 
 def _near(metric: str, observed: float, expected: float, bound: float) -> Shared:
     value = abs(observed / expected - 1.0) if expected else float(observed > 0)
-    return Shared(metric, value, bound, expected, observed, expected)
+    return Shared(metric, value, bound, expected, {"observed": observed, "expected": expected})

@@ -277,8 +277,8 @@ class Sharing(Model):
     buildings: ByCode[Building]
     home_phone_share: Share  # of homes of several persons
     home_mailbox_share: Share  # of homes of several persons
-    relatives: PhoneGroups  # of persons with a number and a mailbox of their own
-    mistyped_tax_ids: Groups  # of persons
+    relatives: PhoneGroups  # of persons with a number and a mailbox of their own, one a home
+    mistyped_tax_ids: Groups  # of persons, one a home
     earlier_owner_share: Share  # of persons
     own_name_share: Share  # of members of families
     misspelt_share: Share  # of persons
